@@ -1,0 +1,112 @@
+"""What a simulator is told about its cluster: the workers, and the settings of the engine that runs on each of them."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from kvgym import _check
+from kvgym.cluster.cost import IterationCost
+
+SCHEDULES = ("mixed", "prefill_first")
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """One worker: a model replica, on one or more GPUs.
+
+    Attributes:
+        kv_pages: Pages of KV memory, >= 1; a page holds `EngineSpec.page_size` tokens.
+        cost: Duration of its iterations.
+
+    Raises:
+        ValueError: If `kv_pages` is not an integer >= 1, or `cost` is no IterationCost.
+    """
+
+    kv_pages: int
+    cost: IterationCost
+
+    def __post_init__(self) -> None:
+        """Checks the fields."""
+        object.__setattr__(self, "kv_pages", _check.whole("kv_pages", self.kv_pages, 1))
+        if not isinstance(self.cost, IterationCost):
+            raise ValueError(f"cost must be an IterationCost, got {self.cost!r}")
+
+
+@dataclass(frozen=True)
+class ClusterSpec:
+    """The workers of a cluster, in the order of their indices.
+
+    Attributes:
+        workers: One WorkerSpec per worker, at least one; any iterable is turned into a tuple.
+
+    Raises:
+        ValueError: If there is no worker, or one is no WorkerSpec.
+    """
+
+    workers: tuple[WorkerSpec, ...]
+
+    def __post_init__(self) -> None:
+        """Checks the workers."""
+        try:
+            workers = tuple(self.workers)
+        except TypeError:
+            workers = ()
+        if not workers or not all(isinstance(worker, WorkerSpec) for worker in workers):
+            raise ValueError(f"workers must be at least one WorkerSpec, got {self.workers!r}")
+        object.__setattr__(self, "workers", workers)
+
+    @classmethod
+    def uniform(cls, n: int, kv_pages: int, cost: IterationCost) -> Self:
+        """A cluster of `n` equal workers.
+
+        Raises:
+            ValueError: If `n` is not an integer >= 1, or as for `WorkerSpec`.
+        """
+        return cls((WorkerSpec(kv_pages, cost),) * _check.whole("n", n, 1))
+
+    def __len__(self) -> int:
+        """Number of workers."""
+        return len(self.workers)
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """Settings of the continuous-batching engine, the same on every worker.
+
+    Attributes:
+        page_size: Tokens per page, >= 1: 1 is the token level, 16 the default of vLLM.
+        schedule: "mixed" (prefill chunks and decodes share an iteration, as in vLLM V1) or "prefill_first" (each
+            iteration has one or the other, prefills first, as in SGLang 0.4).
+        chunk_tokens: Token budget of an iteration.
+        max_running: Most requests in the batch, from 1 to `chunk_tokens` (each decode takes a token of the budget).
+        evict_full_request: Evict as many pages as an allocation asks for instead of only those that are missing.
+        reserve_output: Share of the output that "prefill_first" reserves at admission, from 0 to 1; 1 is SGLang
+            with known lengths.
+
+    Raises:
+        ValueError: If a field is outside its range.
+    """
+
+    page_size: int = 16
+    schedule: str = "mixed"
+    chunk_tokens: int = 8192
+    max_running: int = 256
+    evict_full_request: bool = False
+    reserve_output: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Checks the fields."""
+        checked = {
+            "page_size": _check.whole("page_size", self.page_size, 1),
+            "schedule": _check.choice("schedule", self.schedule, SCHEDULES),
+            "chunk_tokens": _check.whole("chunk_tokens", self.chunk_tokens, 1),
+            "max_running": _check.whole("max_running", self.max_running, 1),
+            "evict_full_request": _check.flag("evict_full_request", self.evict_full_request),
+            "reserve_output": _check.finite("reserve_output", self.reserve_output),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.max_running > self.chunk_tokens:
+            raise ValueError(
+                f"max_running must be at most chunk_tokens ({self.chunk_tokens}), since every decode takes a token of "
+                f"the budget; got {self.max_running}"
+            )

@@ -1,0 +1,99 @@
+"""From the address of a handle to the tables: ``workers(s)[w].free``.
+
+A handle is an int64 array of (data pointer, length) pairs, one pair per entry of ``tables.TABLES``. Kernels pass its
+address, one integer, around: a call from Python with twenty structured arrays would cost more than a whole step.
+"""
+
+import numpy as np
+from numba import carray, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from kvgym.sim.tables import TABLES
+
+_NAMES = [name for name, _ in TABLES]
+
+
+@intrinsic
+def _as_pointer(typing_context, address):
+    def codegen(context, builder, signature, args):
+        return builder.inttoptr(args[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), codegen
+
+
+def _table(name):
+    """A kernel that returns table `name` of the simulator at address `s`."""
+    at = 2 * _NAMES.index(name)
+    dtype = TABLES[_NAMES.index(name)][1]
+    end = at + 2
+
+    @njit(nogil=True)
+    def table(s):
+        handle = carray(_as_pointer(s), (end,), np.int64)
+        return carray(_as_pointer(handle[at]), (handle[at + 1],), dtype)
+
+    return table
+
+
+config_table = _table("config")
+clock_table = _table("clock")
+requests = _table("requests")
+nodes = _table("nodes")
+paths = _table("paths")
+progress = _table("progress")
+workers = _table("workers")
+rows = _table("rows")
+index_rows = _table("index")
+running = _table("running")
+leaves = _table("leaves")
+costs = _table("costs")
+g_table = _table("g")
+pending = _table("pending")
+finished = _table("finished")
+arrived = _table("arrived")
+sessions = _table("sessions")
+page_ids = _table("page_ids")
+hints = _table("hints")
+iterations = _table("iterations")
+draws = _table("draws")
+use_starts = _table("use_starts")
+uses = _table("uses")
+use_next = _table("use_next")
+
+
+@njit(nogil=True)
+def config(s):
+    return config_table(s)[0]
+
+
+@njit(nogil=True)
+def clock(s):
+    return clock_table(s)[0]
+
+
+@njit(nogil=True)
+def row_of(s, w, v):
+    """Row of node `v` on worker `w` in `rows` and `index`.
+
+    Shared nodes have a row per worker. A private node serves one request, which is on one worker at a time, so one
+    row is enough: that keeps large runs small.
+    """
+    cf = config(s)
+    slot = nodes(s)[v].slot
+    if slot < cf.n_shared:
+        return w * cf.n_shared + slot
+    return (cf.n_workers - 1) * cf.n_shared + slot
+
+
+@njit(nogil=True)
+def known_tokens(s, q):
+    """Prompt and emitted tokens."""
+    return requests(s)[q].prompt_tokens + progress(s)[q].emitted
+
+
+@njit(nogil=True)
+def pages_for(s, tokens):
+    """Pages that hold `tokens` tokens, the last one perhaps not full."""
+    size = config(s).page_size
+    return (tokens + size - 1) // size

@@ -1,0 +1,152 @@
+"""What is counted when a request arrives, is routed, emits its first token and finishes: the router's own counts, costs."""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import (
+    arrived,
+    clock,
+    config,
+    index_rows,
+    nodes,
+    page_ids,
+    paths,
+    progress,
+    requests,
+    row_of,
+    sessions,
+    workers,
+)
+from kvgym.sim.kernels.arrivals import was_scored
+from kvgym.sim.kernels.history import remember_prompt
+
+EWMA_GAIN = 1 / 16
+
+
+@njit(nogil=True)
+def see_arrival(s, q):
+    ck = clock(s)
+    run = progress(s)[q]
+    run.arrived_ps = ck.now_ps
+    run.order = ck.n_arrived
+    arrived(s)[ck.n_arrived] = ck.now_ps
+    ck.n_arrived += 1
+    number_pages(s, q)
+    if was_scored(s, q):
+        ck.scored += 1
+        ck.scored_waiting += 1
+
+
+@njit(nogil=True)
+def number_pages(s, q):
+    """Numbers the pages of `q`'s prompt that no earlier prompt held, in order of appearance."""
+    ck = clock(s)
+    request = requests(s)[q]
+    ids = page_ids(s)
+    for i in range(request.path_start, request.path_start + request.path_nodes):
+        v = paths(s)[i]
+        pages = min(nodes(s)[v].n_pages, request.prompt_pages - nodes(s)[v].start_page)
+        if pages <= 0:
+            break
+        if ids[v] < 0:
+            ids[v] = ck.next_page_id
+            ck.next_page_id += pages
+
+
+@njit(nogil=True)
+def see_route(s, q, w, visible_hit):
+    """Request `q` is sent to worker `w`."""
+    ck = clock(s)
+    wk = workers(s)[w]
+    request = requests(s)[q]
+    run = progress(s)[q]
+    run.worker = w
+    run.miss_estimate = request.prompt_tokens - visible_hit
+    wk.n_sent += 1
+    wk.inflight += 1
+    wk.waiting += 1
+    wk.prefill_estimate += run.miss_estimate
+    wk.sent_since_snapshot += run.miss_estimate
+    session = sessions(s)[request.session]
+    session.arrived_ps = ck.now_ps
+    session.worker = w
+    ck.previous_route_ps = ck.now_ps
+    _touch_prompt(s, w, q)
+    if config(s).history_view:
+        remember_prompt(s, w, q)
+
+
+@njit(nogil=True)
+def shared_prompt_nodes(s, q):
+    """Nodes at the start of `q`'s path that lie whole in its prompt and that other requests may share."""
+    request = requests(s)[q]
+    count = 0
+    for i in range(request.path_nodes):
+        node = nodes(s)[paths(s)[request.path_start + i]]
+        if node.slot >= config(s).n_shared or node.start_page + node.n_pages > request.prompt_pages:
+            break
+        count += 1
+    return count
+
+
+@njit(nogil=True)
+def _touch_prompt(s, w, q):
+    """Notes when the prompt's nodes were last sent to `w`, and the distinct tokens in flight there."""
+    request = requests(s)[q]
+    wk = workers(s)[w]
+    size = config(s).page_size
+    own = request.prompt_tokens
+    for i in range(shared_prompt_nodes(s, q)):
+        v = paths(s)[request.path_start + i]
+        entry = index_rows(s)[row_of(s, w, v)]
+        entry.sent_ps = clock(s).now_ps
+        tokens = nodes(s)[v].n_pages * size
+        own -= tokens
+        if entry.active == 0:
+            wk.active_tokens += tokens
+        entry.active += 1
+    wk.active_tokens += own
+
+
+@njit(nogil=True)
+def _untouch_prompt(s, w, q):
+    request = requests(s)[q]
+    wk = workers(s)[w]
+    size = config(s).page_size
+    own = request.prompt_tokens
+    for i in range(shared_prompt_nodes(s, q)):
+        v = paths(s)[request.path_start + i]
+        entry = index_rows(s)[row_of(s, w, v)]
+        tokens = nodes(s)[v].n_pages * size
+        own -= tokens
+        entry.active -= 1
+        if entry.active == 0:
+            wk.active_tokens -= tokens
+    wk.active_tokens -= own
+
+
+@njit(nogil=True)
+def see_first_token(s, w, q):
+    ck = clock(s)
+    wk = workers(s)[w]
+    run = progress(s)[q]
+    wk.waiting -= 1
+    wk.prefill_estimate -= run.miss_estimate
+    ttft_s = (ck.now_ps - run.arrived_ps) * 1e-12
+    wk.ttft_ewma_s += EWMA_GAIN * (ttft_s - wk.ttft_ewma_s)
+    if was_scored(s, q):
+        ck.scored_waiting -= 1
+
+
+@njit(nogil=True)
+def see_finish(s, w, q):
+    ck = clock(s)
+    wk = workers(s)[w]
+    run = progress(s)[q]
+    wk.inflight -= 1
+    tokens = requests(s)[q].output_tokens - 1
+    if tokens > 0:
+        tpot_s = (ck.now_ps - run.first_token_ps) * 1e-12 / tokens
+        wk.tpot_ewma_s += EWMA_GAIN * (tpot_s - wk.tpot_ewma_s)
+    _untouch_prompt(s, w, q)
+    if was_scored(s, q):
+        ck.scored -= 1

@@ -1,0 +1,74 @@
+"""Debug mode: counts everything again from the rows and compares (DESIGN 3.2.1)."""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import clock, config, nodes, progress, row_of, rows, running, workers
+from kvgym.sim.kernels.leaves import unlocked_pages
+
+NO_FAULT, FAULT_PAGES, FAULT_EVICTABLE, FAULT_CHILD, FAULT_LOCKS, FAULT_LEAVES, FAULT_RANGE = range(7)
+
+
+@njit(nogil=True)
+def check_workers(s):
+    """True, and `error` and `error_worker` in the clock, if some worker's tables contradict each other."""
+    for w in range(config(s).n_workers):
+        error = _check_worker(s, w)
+        if error != NO_FAULT:
+            clock(s).error = error
+            clock(s).error_worker = w
+            return True
+    return False
+
+
+@njit(nogil=True)
+def _on_worker(s, w, v):
+    """A private node's row belongs to the worker that its request is on."""
+    node = nodes(s)[v]
+    return node.slot < config(s).n_shared or progress(s)[node.first_request].worker == w
+
+
+@njit(nogil=True)
+def _check_worker(s, w):
+    wk = workers(s)[w]
+    cached = 0
+    evictable = 0
+    leaf_count = 0
+    for v in range(config(s).n_nodes):
+        if not _on_worker(s, w, v):
+            continue
+        node = nodes(s)[v]
+        row = rows(s)[row_of(s, w, v)]
+        if row.cached < 0 or row.cached > node.n_pages or row.part_pages > row.cached or row.locks < 0:
+            return FAULT_RANGE
+        if row.locks > 0 and row.cached < node.n_pages:
+            return FAULT_RANGE
+        cached += row.cached
+        evictable += unlocked_pages(s, row)
+        is_leaf = unlocked_pages(s, row) > 0 and row.children == 0
+        if config(s).leaf_capacity > 0 and is_leaf != (row.leaf >= 0):
+            return FAULT_LEAVES
+        leaf_count += row.leaf >= 0
+        if row.cached > 0 and node.parent >= 0:
+            above = rows(s)[row_of(s, w, node.parent)]
+            if above.cached < nodes(s)[node.parent].n_pages or above.children == 0:
+                return FAULT_CHILD
+    if leaf_count != wk.n_leaves:
+        return FAULT_LEAVES
+    if evictable != wk.evictable:
+        return FAULT_EVICTABLE
+    return _check_pages(s, w, cached)
+
+
+@njit(nogil=True)
+def _check_pages(s, w, cached):
+    """Every page is in the tree, owned by a running request, or free."""
+    wk = workers(s)[w]
+    own = 0
+    for i in range(wk.n_running):
+        run = progress(s)[running(s)[w * config(s).max_running + i]]
+        if run.tree_pages > run.held_pages:
+            return FAULT_LOCKS
+        own += run.held_pages - run.tree_pages
+    if wk.free < 0 or cached + own + wk.free != wk.kv_pages:
+        return FAULT_PAGES
+    return NO_FAULT

@@ -1,0 +1,145 @@
+"""How long an iteration takes (DESIGN 3.0.2), and runs of identical decode iterations in closed form (3.3.4)."""
+
+import numpy as np
+from numba import njit
+
+from kvgym.sim.kernels.access import (
+    clock,
+    config,
+    costs,
+    g_table,
+    iterations,
+    known_tokens,
+    nodes,
+    pages_for,
+    paths,
+    progress,
+    requests,
+    running,
+    workers,
+)
+
+
+@njit(nogil=True)
+def launch(s, w):
+    """Starts the planned iteration; without prefill, a run of as many as will be identical."""
+    wk = workers(s)[w]
+    cost = costs(s)[wk.cost]
+    tokens = wk.prefill_tokens + wk.decodes
+    g = g_table(s)[wk.cost * (config(s).chunk_tokens + 1) + tokens]
+    parts = cost.a_s * wk.pairs + cost.c_n * wk.chunks + cost.c_b * wk.decodes
+    wk.start_ps = clock(s).now_ps
+    wk.first_ps = max(1, g + np.int64(np.rint(parts)) + cost.q * wk.kv_tokens)
+    wk.slope_ps = cost.q * wk.decodes
+    wk.run = decode_run(s, w) if wk.prefill_tokens == 0 else 1
+    wk.event_ps = boundary(wk, wk.run)
+    if config(s).log_iterations:
+        _log_iteration(s, w)
+
+
+@njit(nogil=True)
+def boundary(wk, j):
+    """End of the j-th iteration of the run in progress: each has `slope` more KV to read than the one before."""
+    return wk.start_ps + j * wk.first_ps + wk.slope_ps * (j * (j - 1) // 2)
+
+
+@njit(nogil=True)
+def boundaries_until(wk, time_ps):
+    """How many boundaries of the run in progress lie at or before `time_ps`."""
+    low, high = 0, wk.run
+    while low < high:
+        middle = (low + high + 1) // 2
+        if boundary(wk, middle) <= time_ps:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@njit(nogil=True)
+def cut_run(s, w, time_ps):
+    """A request has come to worker `w`: the run ends at its first boundary at or after `time_ps`."""
+    wk = workers(s)[w]
+    if wk.run == 1:
+        return
+    done = boundaries_until(wk, time_ps - 1) + 1
+    if done < wk.run:
+        wk.run = done
+        wk.event_ps = boundary(wk, done)
+        if config(s).log_iterations:
+            _find_log(s, w).run = done
+
+
+@njit(nogil=True)
+def decode_run(s, w):
+    """Length of the run: up to the next end of a request, or a page that free ones can't give."""
+    wk = workers(s)[w]
+    size = config(s).page_size
+    length = np.int64(2**40)
+    for i in range(wk.n_running):
+        q = running(s)[w * config(s).max_running + i]
+        run = progress(s)[q]
+        if run.decoding:
+            length = min(length, requests(s)[q].output_tokens - run.emitted)
+            if _in_shared_node(s, q):
+                # Its next full page may already be in the tree: that frees a page, so the run ends there.
+                length = min(length, size - (known_tokens(s, q) - 1) % size)
+    if pages_taken(s, w, length) <= wk.free:
+        return length
+    low = 1  # pages of the first iteration have been taken
+    while low < length:
+        middle = (low + length + 1) // 2
+        if pages_taken(s, w, middle) <= wk.free:
+            low = middle
+        else:
+            length = middle - 1
+    return low
+
+
+@njit(nogil=True)
+def pages_taken(s, w, n):
+    """Pages that the decoding requests take in iterations 2 .. n of a run."""
+    total = 0
+    for i in range(workers(s)[w].n_running):
+        q = running(s)[w * config(s).max_running + i]
+        run = progress(s)[q]
+        if run.decoding:
+            total += pages_for(s, known_tokens(s, q) + n - 1) - run.held_pages
+    return total
+
+
+@njit(nogil=True)
+def _in_shared_node(s, q):
+    request = requests(s)[q]
+    i = progress(s)[q].full_nodes
+    return i < request.path_nodes and nodes(s)[paths(s)[request.path_start + i]].slot < config(s).n_shared
+
+
+@njit(nogil=True)
+def _log_iteration(s, w):
+    ck = clock(s)
+    wk = workers(s)[w]
+    entry = iterations(s)[ck.n_log]
+    ck.n_log += 1
+    entry.worker = w
+    entry.run = wk.run
+    entry.start_ps = wk.start_ps
+    entry.first_ps = wk.first_ps
+    entry.slope_ps = wk.slope_ps
+    entry.prefill_tokens = wk.prefill_tokens
+    entry.chunks = wk.chunks
+    entry.decodes = wk.decodes
+    entry.queued = wk.n_queued
+    entry.kv_tokens = wk.kv_tokens
+    entry.wait_reason = wk.wait_reason
+    entry.preempted = wk.preempted
+
+
+@njit(nogil=True)
+def _find_log(s, w):
+    """The log's row of the run in progress: the last one of this worker."""
+    table = iterations(s)
+    at = clock(s).n_log - 1
+    while table[at].worker != w:
+        at -= 1
+    return table[at]

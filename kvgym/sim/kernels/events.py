@@ -1,0 +1,113 @@
+"""The clock: events in the order of DESIGN 3.0.3, up to the next decision."""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import clock, config, requests, workers
+from kvgym.sim.kernels.arrivals import next_arrival_ps, pop_arrival
+from kvgym.sim.kernels.bookkeeping import see_arrival, see_route
+from kvgym.sim.kernels.check import check_workers
+from kvgym.sim.kernels.duration import cut_run
+from kvgym.sim.kernels.iteration_end import end_run
+from kvgym.sim.kernels.iteration_start import start_iteration
+from kvgym.sim.kernels.logs import logs_full
+from kvgym.sim.kernels.queues import push_back
+from kvgym.sim.kernels.routers import choose_worker
+from kvgym.sim.kernels.rules import AGENT
+from kvgym.sim.kernels.view import take_snapshot, visible_hit
+from kvgym.sim.tables import INFINITE
+
+ROUTE, DONE, TRUNCATED, LOG_FULL, FAULT = range(5)
+"""Why `advance` came back."""
+
+
+@njit(nogil=True)
+def advance(s):
+    """Lets time pass until somebody has to decide, or everything has finished."""
+    ck = clock(s)
+    cf = config(s)
+    while True:
+        if (cf.log_iterations or cf.log_draws) and logs_full(s):
+            return LOG_FULL
+        due = next_arrival_ps(s)
+        all_arrived = ck.n_arrived >= cf.limit
+        if due <= ck.now_ps:
+            if not all_arrived:
+                if _arrive(s):
+                    return ROUTE
+                continue
+            if cf.truncate:
+                return TRUNCATED
+        _start_idle(s)
+        if cf.debug and check_workers(s):
+            return FAULT
+        if all_arrived and not cf.truncate:
+            due = INFINITE
+        time_ps = min(due, _next_event_ps(s))
+        if time_ps == INFINITE:
+            return DONE
+        _pass_time(s, time_ps)
+        for w in range(cf.n_workers):
+            if workers(s)[w].event_ps == time_ps:
+                end_run(s, w)
+        if cf.debug and check_workers(s):
+            return FAULT
+
+
+@njit(nogil=True)
+def _arrive(s):
+    """The next request arrives; True if an agent must route it."""
+    ck = clock(s)
+    cf = config(s)
+    q = pop_arrival(s)
+    see_arrival(s, q)
+    ck.request = q
+    rule = cf.warmup_router if ck.n_arrived <= cf.warmup else cf.router
+    if rule == AGENT:
+        return True
+    route(s, choose_worker(s, q, rule))
+    return False
+
+
+@njit(nogil=True)
+def route(s, w):
+    """Sends the request whose decision is due to worker `w`."""
+    ck = clock(s)
+    q = ck.request
+    ck.request = -1
+    wk = workers(s)[w]
+    see_route(s, q, w, visible_hit(s, w, q))
+    if wk.event_ps < INFINITE and wk.n_queued == 0 and wk.n_running < config(s).max_running:
+        cut_run(s, w, ck.now_ps)
+    push_back(s, w, q)
+    wk.queued_tokens += requests(s)[q].prompt_tokens
+
+
+@njit(nogil=True)
+def _start_idle(s):
+    for w in range(config(s).n_workers):
+        wk = workers(s)[w]
+        if wk.event_ps == INFINITE and wk.n_queued + wk.n_running > 0:
+            start_iteration(s, w)
+
+
+@njit(nogil=True)
+def _next_event_ps(s):
+    time_ps = INFINITE
+    for w in range(config(s).n_workers):
+        time_ps = min(time_ps, workers(s)[w].event_ps)
+    return time_ps
+
+
+@njit(nogil=True)
+def _pass_time(s, time_ps):
+    """Moves the clock, taking the metrics snapshot on the way and charging the wait of the scored requests."""
+    ck = clock(s)
+    period = config(s).metrics_period_ps
+    if period > 0:
+        latest = time_ps // period * period
+        if latest > ck.snapshot_ps:
+            take_snapshot(s, latest)
+    elapsed = float(time_ps - ck.now_ps)
+    ck.cost_e2e_ps += elapsed * ck.scored
+    ck.cost_ttft_ps += elapsed * ck.scored_waiting
+    ck.now_ps = time_ps

@@ -1,0 +1,96 @@
+"""The end of an iteration, or of a run of them (DESIGN 3.2.4, 3.3.3): pages enter the tree, tokens come out, requests finish."""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import clock, config, finished, known_tokens, pages_for, progress, requests, running, workers
+from kvgym.sim.kernels.arrivals import queue_successors
+from kvgym.sim.kernels.bookkeeping import see_finish, see_first_token
+from kvgym.sim.kernels.boundaries import show_end
+from kvgym.sim.kernels.marks import mark_as_code
+from kvgym.sim.kernels.memory import forget_running, hold
+from kvgym.sim.kernels.rules import RLT_CODE
+from kvgym.sim.kernels.tree import enter_pages, tracks_boundaries
+from kvgym.sim.tables import INFINITE
+
+
+@njit(nogil=True)
+def end_run(s, w):
+    """Books the run that ends now on worker `w`, request by request in admission order."""
+    wk = workers(s)[w]
+    first = w * config(s).max_running
+    batch = running(s)
+    wk.event_ps = INFINITE
+    wk.iterations += wk.run
+    wk.busy_ps += clock(s).now_ps - wk.start_ps
+    decodes = wk.decodes > 0
+    kept = 0
+    count = wk.n_running
+    for i in range(count):
+        q = batch[first + i]
+        run = progress(s)[q]
+        if run.chunk > 0:
+            _end_chunk(s, w, q)
+        elif run.decoding and decodes:
+            _end_decodes(s, w, q, wk.run)
+        if run.emitted == requests(s)[q].output_tokens:
+            _finish(s, w, q)
+        else:
+            batch[first + kept] = q
+            kept += 1
+    wk.n_running = kept
+    wk.decodes = 0
+    wk.prefill_tokens = 0
+
+
+@njit(nogil=True)
+def _end_chunk(s, w, q):
+    """A chunk of `q` is computed; the one that completes the known tokens emits the next token."""
+    wk = workers(s)[w]
+    run = progress(s)[q]
+    size = config(s).page_size
+    before = run.computed // size
+    run.computed += run.chunk
+    run.chunk = 0
+    wk.recomputed += max(0, min(run.computed // size, run.tree_pages) - before)
+    enter_pages(s, w, q, run.computed // size)
+    if run.computed < known_tokens(s, q):
+        wk.prefill = q
+        return
+    if wk.prefill == q:
+        wk.prefill = -1
+    run.decoding = 1
+    _emit(s, w, q, 1)
+
+
+@njit(nogil=True)
+def _end_decodes(s, w, q, n):
+    """`n` decode iterations of `q` are over."""
+    run = progress(s)[q]
+    run.computed += n
+    hold(s, w, q, pages_for(s, run.computed) - run.held_pages)
+    enter_pages(s, w, q, run.computed // config(s).page_size)
+    _emit(s, w, q, n)
+
+
+@njit(nogil=True)
+def _emit(s, w, q, n):
+    run = progress(s)[q]
+    run.emitted += n
+    if run.first_token_ps < 0:
+        run.first_token_ps = clock(s).now_ps
+        see_first_token(s, w, q)
+
+
+@njit(nogil=True)
+def _finish(s, w, q):
+    ck = clock(s)
+    progress(s)[q].finish_ps = ck.now_ps
+    if tracks_boundaries(s):
+        show_end(s, w, q)
+    if config(s).evictor == RLT_CODE:
+        mark_as_code(s, w, q)
+    forget_running(s, w, q)
+    finished(s)[ck.n_finished] = q
+    ck.n_finished += 1
+    see_finish(s, w, q)
+    queue_successors(s, q)

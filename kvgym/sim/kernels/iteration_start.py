@@ -1,0 +1,188 @@
+"""The start of an iteration (DESIGN 3.3.1, 3.3.2): which requests decode, which chunks are prefilled, who is admitted.
+
+A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, then the launch. Everything that it has
+planned so far is in the tables, so it can stop between two allocations and go on later.
+"""
+
+import math
+
+from numba import njit
+
+from kvgym.sim.kernels.access import clock, config, known_tokens, pages_for, progress, requests, running, workers
+from kvgym.sim.kernels.duration import launch
+from kvgym.sim.kernels.memory import allocate, owed_pages, preempt_last
+from kvgym.sim.kernels.queues import pop_front
+from kvgym.sim.kernels.tree import lock_prefix, resident_prefix
+
+IDLE, DECODES, PREFILL, ADMISSIONS = range(4)
+
+# Why the head of the queue was not admitted at the last start: the event log's `wait_reason`.
+NO_WAIT, WAIT_PLACES, WAIT_BUDGET, WAIT_PAGES, WAIT_RETRY, WAIT_PREEMPTION, WAIT_PREFILL = range(7)
+
+
+@njit(nogil=True)
+def start_iteration(s, w):
+    """Plans the next iteration of idle worker `w` and launches it, if there is anything to compute."""
+    wk = workers(s)[w]
+    prefill_first = config(s).prefill_first
+    if wk.stage == IDLE:
+        _open(s, w)
+        wk.stage = PREFILL if prefill_first else DECODES
+    if wk.stage == DECODES:
+        plan_decodes(s, w)
+        wk.stage = PREFILL
+    if wk.stage == PREFILL:
+        plan_prefill(s, w)
+        wk.stage = ADMISSIONS
+    if wk.stage == ADMISSIONS:
+        plan_admissions(s, w)
+    if prefill_first and wk.prefill_tokens == 0:
+        plan_decodes(s, w)
+    wk.stage = IDLE
+    if wk.prefill_tokens + wk.decodes > 0:
+        launch(s, w)
+
+
+@njit(nogil=True)
+def _open(s, w):
+    wk = workers(s)[w]
+    wk.prefill_tokens = 0
+    wk.chunks = 0
+    wk.decodes = 0
+    wk.kv_tokens = 0
+    wk.pairs = 0
+    wk.cursor = 0
+    wk.preempted = 0
+    wk.wait_reason = NO_WAIT
+    wk.budget = config(s).chunk_tokens
+
+
+@njit(nogil=True)
+def plan_decodes(s, w):
+    """One token for each decoding request, in admission order; a page that can't be had preempts from the end."""
+    wk = workers(s)[w]
+    first = w * config(s).max_running
+    while wk.cursor < wk.n_running:
+        q = running(s)[first + wk.cursor]
+        run = progress(s)[q]
+        if run.decoding and _take_decode_page(s, w, q):
+            wk.decodes += 1
+            wk.kv_tokens += known_tokens(s, q)
+        wk.cursor += 1
+    wk.budget -= wk.decodes
+
+
+@njit(nogil=True)
+def _take_decode_page(s, w, q):
+    """A page for the token that `q` is about to compute, if it opens a new one. False if `q` itself was preempted."""
+    need = pages_for(s, known_tokens(s, q)) - progress(s)[q].held_pages
+    if need <= 0:
+        return True
+    while not allocate(s, w, q, need):
+        if preempt_last(s, w) == q:
+            return False
+    return True
+
+
+@njit(nogil=True)
+def plan_prefill(s, w):
+    """The next chunk of the unfinished prefill: pages for all of it, or it waits."""
+    wk = workers(s)[w]
+    q = wk.prefill
+    if q < 0 or wk.prefill_waits:
+        return
+    run = progress(s)[q]
+    tokens = min(wk.budget, known_tokens(s, q) - run.computed)
+    if allocate(s, w, q, max(0, pages_for(s, run.computed + tokens) - run.held_pages)):
+        add_chunk(s, w, q, tokens)
+    else:
+        wk.prefill_waits = 1
+
+
+@njit(nogil=True)
+def add_chunk(s, w, q, tokens):
+    wk = workers(s)[w]
+    run = progress(s)[q]
+    run.chunk = tokens
+    wk.prefill_tokens += tokens
+    wk.chunks += 1
+    wk.pairs += tokens * run.computed + tokens * (tokens + 1) // 2
+    wk.budget -= tokens
+
+
+@njit(nogil=True)
+def plan_admissions(s, w):
+    """Admits from the head of the queue while budget and places are left, one request at a time."""
+    wk = workers(s)[w]
+    cf = config(s)
+    while wk.n_queued > 0:
+        if wk.preempted > 0 and not cf.prefill_first:
+            wk.wait_reason = WAIT_PREEMPTION
+        elif wk.prefill_waits:
+            wk.wait_reason = WAIT_PREFILL
+        elif wk.n_running >= cf.max_running:
+            wk.wait_reason = WAIT_PLACES
+        elif wk.budget <= 0:
+            wk.wait_reason = WAIT_BUDGET
+        elif wk.head_refused:
+            wk.wait_reason = WAIT_RETRY
+        elif not admit_head(s, w):
+            wk.wait_reason = WAIT_PAGES
+            wk.head_refused = 1
+        else:
+            continue
+        return
+
+
+@njit(nogil=True)
+def reserve_pages(s, q):
+    """Pages of a whole request as prefill_first reserves them."""
+    cf = config(s)
+    request = requests(s)[q]
+    if not cf.prefill_first:
+        return 0
+    return pages_for(s, request.prompt_tokens + int(math.ceil(cf.reserve_output * request.output_tokens)))
+
+
+@njit(nogil=True)
+def admit_head(s, w):
+    """Lookup, lock, test, first chunk, for the head of the queue. False, and nothing changed, if it is refused."""
+    wk = workers(s)[w]
+    cf = config(s)
+    q = wk.queue_head
+    known = known_tokens(s, q)
+    resident, unlocked = resident_prefix(s, w, q, known // cf.page_size)
+    hit = min(resident * cf.page_size, known - 1) // cf.page_size * cf.page_size
+    tokens = min(wk.budget, known - hit)
+    pages = max(0, pages_for(s, hit + tokens) - resident)
+    available = wk.free + wk.evictable - unlocked
+    reserve = reserve_pages(s, q)
+    # An empty worker always admits: a reservation larger than the whole cache would wait for ever.
+    promised = 0 if wk.n_running == 0 else max(0, reserve - resident) + wk.owed
+    if available < max(pages, promised):
+        return False
+    _admit(s, w, q, resident, hit, reserve)
+    allocate(s, w, q, pages)
+    add_chunk(s, w, q, tokens)
+    return True
+
+
+@njit(nogil=True)
+def _admit(s, w, q, resident, hit, reserve):
+    """Takes the head of the queue into the batch with its resident prefix locked."""
+    wk = workers(s)[w]
+    cf = config(s)
+    run = progress(s)[q]
+    pop_front(s, w)
+    wk.queued_tokens -= known_tokens(s, q)
+    running(s)[w * cf.max_running + wk.n_running] = q
+    wk.n_running += 1
+    lock_prefix(s, w, q, resident)
+    run.reserve_pages = reserve
+    wk.owed += owed_pages(run)
+    run.computed = hit
+    wk.hit += hit // cf.page_size
+    if run.admitted_ps < 0:
+        run.admitted_ps = clock(s).now_ps
+        run.hit_tokens = hit
+        clock(s).n_admitted += 1

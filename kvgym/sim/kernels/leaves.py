@@ -1,0 +1,90 @@
+"""Unlocked leaves of a worker, to draw from: `leaves` holds their rows, the unmarked ones first.
+
+Evictors that go by recency alone don't need them: `leaf_capacity` is 0 then, and nothing is stored.
+"""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import config, leaves, nodes, rows, workers
+
+
+@njit(nogil=True)
+def locked_pages(s, row):
+    """Resident pages of `row` that running requests lock: a prefix of the node."""
+    if row.locks > 0:
+        return nodes(s)[row.node].n_pages
+    return row.part_pages
+
+
+@njit(nogil=True)
+def unlocked_pages(s, row):
+    if row.locks > 0:
+        return 0
+    return row.cached - min(row.cached, row.part_pages)
+
+
+@njit(nogil=True)
+def tail_marked(wk, row):
+    """Whether the last resident page carries a mark of the current phase."""
+    return row.phase == wk.phase and (row.mark_to >= row.cached or row.mark_from < row.cached)
+
+
+@njit(nogil=True)
+def _place(s, w, position, r):
+    leaves(s)[w * config(s).leaf_capacity + position] = r
+    rows(s)[r].leaf = position
+
+
+@njit(nogil=True)
+def _at(s, w, position):
+    return leaves(s)[w * config(s).leaf_capacity + position]
+
+
+@njit(nogil=True)
+def add_leaf(s, w, r):
+    wk = workers(s)[w]
+    row = rows(s)[r]
+    if row.leaf >= 0 or config(s).leaf_capacity == 0:
+        return
+    position = wk.n_leaves
+    wk.n_leaves += 1
+    if not tail_marked(wk, row):
+        if wk.n_unmarked < position:
+            _place(s, w, position, _at(s, w, wk.n_unmarked))
+        position = wk.n_unmarked
+        wk.n_unmarked += 1
+    _place(s, w, position, r)
+
+
+@njit(nogil=True)
+def remove_leaf(s, w, r):
+    wk = workers(s)[w]
+    row = rows(s)[r]
+    hole = row.leaf
+    if hole < 0:
+        return
+    row.leaf = -1
+    if hole < wk.n_unmarked:
+        wk.n_unmarked -= 1
+        if hole < wk.n_unmarked:
+            _place(s, w, hole, _at(s, w, wk.n_unmarked))
+        hole = wk.n_unmarked
+    wk.n_leaves -= 1
+    if hole < wk.n_leaves:
+        _place(s, w, hole, _at(s, w, wk.n_leaves))
+
+
+@njit(nogil=True)
+def refresh_leaf(s, w, r):
+    """Moves a leaf to the side that its mark now belongs to."""
+    wk = workers(s)[w]
+    row = rows(s)[r]
+    if row.leaf >= 0 and (row.leaf < wk.n_unmarked) == tail_marked(wk, row):
+        remove_leaf(s, w, r)
+        add_leaf(s, w, r)
+
+
+@njit(nogil=True)
+def clear_leaf_marks(s, w):
+    wk = workers(s)[w]
+    wk.n_unmarked = wk.n_leaves

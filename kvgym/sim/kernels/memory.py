@@ -1,0 +1,69 @@
+"""Pages for a request: allocation (DESIGN 3.2.3) and preemption (3.3.3)."""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import config, known_tokens, progress, running, workers
+from kvgym.sim.kernels.evict import evict
+from kvgym.sim.kernels.queues import push_front
+from kvgym.sim.kernels.tree import release
+
+
+@njit(nogil=True)
+def allocate(s, w, q, n):
+    """Gives `n` pages to request `q`, evicting what it takes; False, and nothing changed, if they can't be had."""
+    wk = workers(s)[w]
+    if wk.free + wk.evictable < n:
+        return False
+    if wk.free < n:
+        wanted = n - wk.free
+        if config(s).evict_full_request:
+            wanted = min(n, wk.evictable)
+        evict(s, w, q, wanted)
+    hold(s, w, q, n)
+    return True
+
+
+@njit(nogil=True)
+def hold(s, w, q, n):
+    """Moves `n` free pages to request `q`."""
+    wk = workers(s)[w]
+    run = progress(s)[q]
+    wk.free -= n
+    owed = owed_pages(run)
+    run.held_pages += n
+    wk.owed += owed_pages(run) - owed
+
+
+@njit(nogil=True)
+def owed_pages(run):
+    """Pages that prefill_first has promised to a running request and not given yet."""
+    return max(0, run.reserve_pages - run.held_pages)
+
+
+@njit(nogil=True)
+def forget_running(s, w, q):
+    """Request `q` leaves the batch (finished or preempted): its pages are unlocked and waiting requests may try again."""
+    wk = workers(s)[w]
+    run = progress(s)[q]
+    wk.owed -= owed_pages(run)
+    release(s, w, q)
+    run.decoding = 0
+    run.computed = 0
+    wk.head_refused = 0
+    wk.prefill_waits = 0
+
+
+@njit(nogil=True)
+def preempt_last(s, w):
+    """Preempts the most recently admitted running request of worker `w` and returns it."""
+    wk = workers(s)[w]
+    wk.n_running -= 1
+    q = running(s)[w * config(s).max_running + wk.n_running]
+    if wk.prefill == q:
+        wk.prefill = -1
+    forget_running(s, w, q)
+    progress(s)[q].preemptions += 1
+    wk.preempted += 1
+    push_front(s, w, q)
+    wk.queued_tokens += known_tokens(s, q)
+    return q

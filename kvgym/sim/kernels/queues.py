@@ -1,0 +1,36 @@
+"""The waiting queue of a worker, first come first served, linked through the progress table."""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import progress, workers
+
+
+@njit(nogil=True)
+def push_back(s, w, q):
+    wk = workers(s)[w]
+    progress(s)[q].next_waiting = -1
+    if wk.n_queued == 0:
+        wk.queue_head = q
+    else:
+        progress(s)[wk.queue_tail].next_waiting = q
+    wk.queue_tail = q
+    wk.n_queued += 1
+
+
+@njit(nogil=True)
+def push_front(s, w, q):
+    wk = workers(s)[w]
+    progress(s)[q].next_waiting = wk.queue_head if wk.n_queued > 0 else -1
+    if wk.n_queued == 0:
+        wk.queue_tail = q
+    wk.queue_head = q
+    wk.n_queued += 1
+
+
+@njit(nogil=True)
+def pop_front(s, w):
+    wk = workers(s)[w]
+    q = wk.queue_head
+    wk.queue_head = progress(s)[q].next_waiting
+    wk.n_queued -= 1
+    return q

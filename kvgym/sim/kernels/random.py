@@ -1,0 +1,34 @@
+"""xoshiro256** (Blackman and Vigna, 2018) with its four words in a table row, and bounded draws (Lemire, 2019)."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True)
+def _rotate(x, k):
+    return (x << np.uint64(k)) | (x >> np.uint64(64 - k))
+
+
+@njit(nogil=True)
+def next_word(row):
+    """Next 64 random bits of the generator in fields s0 .. s3 of `row`."""
+    s1 = row.s1
+    word = _rotate(s1 * np.uint64(5), 7) * np.uint64(9)
+    s2 = row.s2 ^ row.s0
+    s3 = row.s3 ^ s1
+    row.s1 = s1 ^ s2
+    row.s0 = row.s0 ^ s3
+    row.s2 = s2 ^ (s1 << np.uint64(17))
+    row.s3 = _rotate(s3, 45)
+    return word
+
+
+@njit(nogil=True)
+def below(row, n):
+    """Uniform integer in [0, n), n < 2**32, without bias."""
+    bound = np.uint64(n)
+    threshold = (np.uint64(1 << 32) - bound) % bound
+    while True:
+        product = (next_word(row) >> np.uint64(32)) * bound
+        if (product & np.uint64(0xFFFFFFFF)) >= threshold:
+            return np.int64(product >> np.uint64(32))

@@ -1,0 +1,53 @@
+"""Routing rules that the kernel itself knows."""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import clock, config, workers
+from kvgym.sim.kernels.random import below
+from kvgym.sim.kernels.rules import LEAST_LOADED, RANDOM_ROUTER, ROUND_ROBIN
+from kvgym.sim.kernels.view import visible_hit
+
+
+@njit(nogil=True)
+def choose_worker(s, q, rule):
+    """Worker for request `q` by one of ``rules.ROUTERS``."""
+    n = config(s).n_workers
+    ck = clock(s)
+    if rule == RANDOM_ROUTER:
+        return below(ck, n)
+    if rule == ROUND_ROBIN:
+        w = ck.turn
+        ck.turn = (w + 1) % n
+        return w
+    if rule == LEAST_LOADED:
+        return _least_loaded(s, n)
+    return _prefix_affinity(s, q, n)
+
+
+@njit(nogil=True)
+def _load(s, w):
+    wk = workers(s)[w]
+    return wk.n_queued + wk.n_running
+
+
+@njit(nogil=True)
+def _least_loaded(s, n):
+    """Fewest queued and running requests; the lowest index of equals."""
+    best = 0
+    for w in range(1, n):
+        if _load(s, w) < _load(s, best):
+            best = w
+    return best
+
+
+@njit(nogil=True)
+def _prefix_affinity(s, q, n):
+    """Most visible hit tokens, then least loaded, then the lowest index."""
+    best = 0
+    best_hit = visible_hit(s, 0, q)
+    for w in range(1, n):
+        hit = visible_hit(s, w, q)
+        if hit > best_hit or (hit == best_hit and _load(s, w) < _load(s, best)):
+            best = w
+            best_hit = hit
+    return best

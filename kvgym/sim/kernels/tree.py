@@ -1,0 +1,216 @@
+"""A worker's prefix tree: lookup, locks, pages that enter, unlocks (DESIGN 3.2)."""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import config, known_tokens, nodes, paths, progress, requests, row_of, rows, workers
+from kvgym.sim.kernels.boundaries import show, show_next
+from kvgym.sim.kernels.leaves import add_leaf, locked_pages, remove_leaf, unlocked_pages
+from kvgym.sim.kernels.marks import mark_as_code, mark_entered, mark_path
+from kvgym.sim.kernels.recency import list_newest, unlist
+from kvgym.sim.kernels.rules import LRU_NODE, RLT, RLT_CODE
+
+
+@njit(nogil=True)
+def tracks_boundaries(s):
+    evictor = config(s).evictor
+    return evictor == LRU_NODE or evictor == RLT_CODE
+
+
+@njit(nogil=True)
+def tracks_marks(s):
+    evictor = config(s).evictor
+    return evictor == RLT or evictor == RLT_CODE
+
+
+@njit(nogil=True)
+def resident_prefix(s, w, q, pages):
+    """How many of the first `pages` pages of request `q` are resident on worker `w`, and how many of those unlocked."""
+    request = requests(s)[q]
+    resident = 0
+    unlocked = 0
+    for i in range(request.path_start, request.path_start + request.path_nodes):
+        v = paths(s)[i]
+        node = nodes(s)[v]
+        if node.start_page >= pages:
+            break
+        row = rows(s)[row_of(s, w, v)]
+        n = min(row.cached, pages - node.start_page)
+        resident += n
+        unlocked += max(0, n - locked_pages(s, row))
+        if n < node.n_pages:
+            break
+    return resident, unlocked
+
+
+@njit(nogil=True)
+def settle(s, w, r, unlocked_before):
+    """Books the change of unlocked pages of row `r`; a row without any leaves the evictor's sets."""
+    wk = workers(s)[w]
+    row = rows(s)[r]
+    unlocked = unlocked_pages(s, row)
+    wk.evictable += unlocked - unlocked_before
+    if unlocked == 0:
+        unlist(s, w, r)
+        remove_leaf(s, w, r)
+
+
+@njit(nogil=True)
+def lock_prefix(s, w, q, pages):
+    """Locks the first `pages` pages of request `q`'s path, all resident, for a request that is being admitted."""
+    request = requests(s)[q]
+    run = progress(s)[q]
+    run.tree_pages = pages
+    run.held_pages = pages
+    run.full_nodes = 0
+    for i in range(request.path_nodes):
+        v = paths(s)[request.path_start + i]
+        node = nodes(s)[v]
+        n = min(pages - node.start_page, node.n_pages)
+        if n <= 0:
+            break
+        r = row_of(s, w, v)
+        row = rows(s)[r]
+        unlocked = unlocked_pages(s, row)
+        if n == node.n_pages:
+            row.locks += 1
+            run.full_nodes += 1
+        else:
+            row.part_locks += 1
+            row.part_pages = max(row.part_pages, n)
+        settle(s, w, r, unlocked)
+    if tracks_boundaries(s):
+        for i in range(run.full_nodes):
+            show_next(s, w, q, i)
+    if config(s).evictor == RLT:
+        mark_path(s, w, q, pages)
+
+
+@njit(nogil=True)
+def _drop_part_lock(row):
+    row.part_locks -= 1
+    if row.part_locks == 0:
+        row.part_pages = 0
+
+
+@njit(nogil=True)
+def _enter_node(s, w, q, i, first, last):
+    """Pages [first, last) of the i-th node of the path of `q` have been computed: into the tree, or found there."""
+    request = requests(s)[q]
+    wk = workers(s)[w]
+    v = paths(s)[request.path_start + i]
+    node = nodes(s)[v]
+    r = row_of(s, w, v)
+    row = rows(s)[r]
+    unlocked = unlocked_pages(s, row)
+    old = row.cached
+    found = min(max(old - first, 0), last - first)
+    if old < last:
+        row.cached = last
+        if old == 0 and node.parent >= 0:
+            rows(s)[row_of(s, w, node.parent)].children += 1
+        if tracks_marks(s):
+            mark_entered(s, w, r, old)
+    if first > 0:
+        _drop_part_lock(row)
+    if last == node.n_pages:
+        row.locks += 1
+    else:
+        row.part_locks += 1
+        row.part_pages = max(row.part_pages, last)
+    wk.free += found
+    wk.recomputed += found
+    wk.loaded += last - first - found
+    settle(s, w, r, unlocked)
+    if tracks_boundaries(s):
+        if first == 0 and node.parent >= 0:
+            show(rows(s)[row_of(s, w, node.parent)], v)
+        if last == node.n_pages:
+            show_next(s, w, q, i)
+
+
+@njit(nogil=True)
+def enter_pages(s, w, q, pages):
+    """The first `pages` pages of request `q` are computed and full: those not yet its tree pages enter, root first."""
+    request = requests(s)[q]
+    run = progress(s)[q]
+    if run.tree_pages >= pages:
+        return
+    while run.tree_pages < pages:
+        i = run.full_nodes
+        node = nodes(s)[paths(s)[request.path_start + i]]
+        first = run.tree_pages - node.start_page
+        last = min(node.n_pages, pages - node.start_page)
+        _enter_node(s, w, q, i, first, last)
+        run.tree_pages += last - first
+        if last == node.n_pages:
+            run.full_nodes += 1
+    if config(s).evictor == RLT_CODE:
+        mark_as_code(s, w, q)
+
+
+@njit(nogil=True)
+def _deepest_resident(s, w, q):
+    """Index in the path of `q` of the deepest node with resident known pages, at least its own deepest; -1 = none."""
+    request = requests(s)[q]
+    known_pages = known_tokens(s, q) // config(s).page_size
+    deepest = -1
+    for i in range(request.path_nodes):
+        v = paths(s)[request.path_start + i]
+        node = nodes(s)[v]
+        row = rows(s)[row_of(s, w, v)]
+        if node.start_page >= known_pages or row.cached == 0:
+            break
+        deepest = i
+        if row.cached < node.n_pages:
+            break
+    return deepest
+
+
+@njit(nogil=True)
+def release(s, w, q):
+    """Unlocks the pages of request `q` (it finished or is preempted), stamps its path, frees what is not in the tree."""
+    request = requests(s)[q]
+    run = progress(s)[q]
+    wk = workers(s)[w]
+    for i in range(_deepest_resident(s, w, q), -1, -1):
+        v = paths(s)[request.path_start + i]
+        r = row_of(s, w, v)
+        row = rows(s)[r]
+        unlocked = unlocked_pages(s, row)
+        if i < run.full_nodes:
+            row.locks -= 1
+        elif i == run.full_nodes and run.tree_pages > nodes(s)[v].start_page:
+            _drop_part_lock(row)
+        now = unlocked_pages(s, row)
+        wk.evictable += now - unlocked
+        if now > 0:
+            list_newest(s, w, r)
+            if row.children == 0:
+                add_leaf(s, w, r)
+    wk.free += run.held_pages - run.tree_pages
+    run.held_pages = 0
+    run.tree_pages = 0
+    run.full_nodes = 0
+
+
+@njit(nogil=True)
+def drop_pages(s, w, r, n):
+    """Evicts the last `n` pages of row `r`, all unlocked; its parent may become a leaf."""
+    row = rows(s)[r]
+    wk = workers(s)[w]
+    row.cached -= n
+    row.shown = -1
+    wk.evictable -= n
+    wk.free += n
+    wk.evicted += n
+    if unlocked_pages(s, row) > 0:
+        return
+    unlist(s, w, r)
+    remove_leaf(s, w, r)
+    parent = nodes(s)[row.node].parent
+    if row.cached == 0 and parent >= 0:
+        above = row_of(s, w, parent)
+        parent_row = rows(s)[above]
+        parent_row.children -= 1
+        if parent_row.children == 0 and unlocked_pages(s, parent_row) > 0:
+            add_leaf(s, w, above)

@@ -1,0 +1,302 @@
+"""The simulator: a workload on a cluster, up to the next decision, as a program calls it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kvgym import _check, _compile
+from kvgym.cluster import ClusterSpec, EngineSpec
+from kvgym.sim import results, state
+from kvgym.sim.kernels.rules import EVICTORS, ROUTERS
+from kvgym.workload import Workload
+
+ROUTE, DONE, TRUNCATED, LOG_FULL, FAULT = range(5)
+KINDS = ("ROUTE", "DONE", "TRUNCATED")
+VIEWS = ("exact", "history")
+FAULTS = ("", "pages do not add up", "evictable pages", "a page without its parent", "locks", "leaves", "rows")
+
+Router = str | Callable[["Simulator", "Decision"], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A point where the simulator stops and asks.
+
+    Attributes:
+        kind: "ROUTE", "DONE" (everything has finished) or "TRUNCATED" (stopped at the arrival after the last counted).
+        request: Index of the request to route, -1 when there is none.
+        worker: The worker that asks (EVICT decisions only), -1 when there is none.
+        time: Seconds since the start.
+    """
+
+    kind: str
+    request: int
+    worker: int
+    time: float
+
+
+class Simulator:
+    """Simulates a cluster of LLM workers that serve a workload.
+
+    Deterministic: the same workload, seed and decisions give the same bits.
+
+    Args:
+        cluster: The workers.
+        engine: Settings of the engine on each worker.
+        evictor: Which pages go when memory is short; one of `EVICTORS`. "belady" is an oracle: it reads the future.
+        router: A rule of `ROUTERS`, "agent" (advance() stops at each arrival), or a callable that gets the simulator
+            and the decision and returns a worker; `run()` and `advance()` call it.
+        view: What a router sees of the caches: "exact" (what is resident), or "history" (the prompts it routed).
+        history_pages: Pages per worker that the history view remembers; default: the worker's own `kv_pages`.
+        metrics_period_s: Engine metrics are snapshots at multiples of this; 0 = always current.
+        debug: Check the tables after every event (slow).
+        log_iterations: Keep a row per run of iterations, see `iterations()`.
+        log_draws: Keep a row per random draw of an evictor, see `draws()`.
+
+    Raises:
+        ValueError: For a name or number that is not allowed.
+    """
+
+    def __init__(
+        self,
+        cluster: ClusterSpec,
+        engine: EngineSpec,
+        evictor: str = "lru",
+        router: Router = "agent",
+        view: str = "exact",
+        *,
+        history_pages: int | None = None,
+        metrics_period_s: float = 0.0,
+        debug: bool = False,
+        log_iterations: bool = False,
+        log_draws: bool = False,
+    ) -> None:
+        if not isinstance(cluster, ClusterSpec):
+            raise ValueError(f"cluster must be a ClusterSpec, got {cluster!r}")
+        if not isinstance(engine, EngineSpec):
+            raise ValueError(f"engine must be an EngineSpec, got {engine!r}")
+        if history_pages is None:
+            history_pages = max(worker.kv_pages for worker in cluster.workers)
+        self.cluster = cluster
+        self.engine = engine
+        self.router: Router = router if callable(router) else _check.choice("router", router, ROUTERS)
+        self.settings = state.Settings(
+            evictor=EVICTORS.index(_check.choice("evictor", evictor, EVICTORS)),
+            router=ROUTERS.index("agent" if callable(router) else router),
+            history_view=_check.choice("view", view, VIEWS) == "history",
+            history_pages=_check.whole("history_pages", history_pages, 1),
+            metrics_period_ps=round(_check.finite("metrics_period_s", metrics_period_s) * 1e12),
+            debug=_check.flag("debug", debug),
+            log_iterations=_check.flag("log_iterations", log_iterations),
+            log_draws=_check.flag("log_draws", log_draws),
+        )
+        self.workload: Workload | None = None
+        self.tables: dict[str, NDArray[Any]] = {}
+        self._due = False
+        self._kernels = _compile.load("kvgym.sim.kernels.entry")
+
+    def reset(
+        self,
+        workload: Workload,
+        seed: int | np.random.SeedSequence = 0,
+        *,
+        warmup: int = 0,
+        warmup_router: str = "round_robin",
+        limit: int | None = None,
+        truncate: bool = False,
+        hints: NDArray[np.int32] | None = None,
+    ) -> None:
+        """Starts at time 0 with empty caches.
+
+        Args:
+            workload: What arrives.
+            seed: Seed of the random choices of evictors and of the router "random".
+            warmup: The first `warmup` arrivals are routed by `warmup_router` and do not count in the cost.
+            warmup_router: One of `ROUTERS` but "agent".
+            limit: Arrivals that are played; default: all.
+            truncate: Stop at the arrival after the last played one instead of draining the cluster.
+            hints: (n,) int32 output-length hints shown in observations; default: none.
+
+        Raises:
+            ValueError: If the page sizes differ, a request fits on no worker, or an argument is not allowed.
+        """
+        n = len(workload)
+        limit = n if limit is None else _check.whole("limit", limit, 0)
+        rules = ROUTERS[1:]
+        episode = state.Episode(
+            warmup=_check.whole("warmup", warmup, 0),
+            warmup_router=ROUTERS.index(_check.choice("warmup_router", warmup_router, rules)),
+            limit=min(limit, n),
+            truncate=_check.flag("truncate", truncate),
+            hints=hints,
+        )
+        state.check_fit(workload, self.cluster, self.engine)
+        self.workload = workload
+        self.tables = state.make_tables(workload, self.cluster, self.engine, self.settings, episode, seed)
+        self._open()
+        self._kernels.prepare(self._address)
+
+    def _open(self) -> None:
+        self._handle = state.make_handle(self.tables)
+        self._address = self._handle.ctypes.data
+        self._due = False
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start."""
+        return float(self._clock["now_ps"]) * 1e-12
+
+    @property
+    def _clock(self) -> Any:
+        if not self.tables:
+            raise RuntimeError("call reset() with a workload first")
+        return self.tables["clock"][0]
+
+    def advance(self) -> Decision:
+        """Lets time pass until the next decision; returns the one that is due if it has not been taken yet.
+
+        Raises:
+            RuntimeError: Before `reset()`, or in debug mode if the tables contradict each other.
+        """
+        while True:
+            if not self._due:
+                code = self._run_kernel()
+                if code != ROUTE:
+                    return Decision(KINDS[code], -1, -1, self.now)
+                self._due = True
+            decision = Decision("ROUTE", int(self._clock["request"]), -1, self.now)
+            if not callable(self.router):
+                return decision
+            self.route(self.router(self, decision))
+
+    def _run_kernel(self) -> int:
+        """Runs the kernel to the next decision, giving the logs more room when they ask for it."""
+        clock = self._clock
+        while True:
+            code: int = self._kernels.advance(self._address)
+            if code == FAULT:
+                where = f"worker {clock['error_worker']} at {self.now:.6f} s"
+                raise RuntimeError(f"the tables of {where} contradict each other: {FAULTS[clock['error']]}")
+            if code != LOG_FULL:
+                return code
+            state.grow_logs(self.tables)
+            self._open()
+
+    def route(self, worker: int) -> None:
+        """Takes the ROUTE decision that is due; no time passes.
+
+        Raises:
+            RuntimeError: If no ROUTE decision is due.
+            ValueError: If `worker` is not the index of a worker.
+        """
+        if not self._due:
+            raise RuntimeError("no ROUTE decision is due: call advance() first")
+        self._kernels.route(self._address, self._worker(worker))
+        self._due = False
+
+    def run(self) -> None:
+        """Runs to the end.
+
+        Raises:
+            RuntimeError: If the router is "agent": somebody has to decide.
+        """
+        if self.router == "agent":
+            raise RuntimeError('router is "agent": decide with advance() and route(), or name a rule')
+        while self.advance().kind == "ROUTE":
+            pass
+
+    def _worker(self, worker: int) -> int:
+        n = len(self.cluster)
+        try:
+            index = operator.index(worker)
+        except TypeError:
+            index = -1
+        if not 0 <= index < n:
+            raise ValueError(f"worker must be an integer from 0 to {n - 1}, got {worker!r}")
+        return index
+
+    def visible_hit(self, worker: int, request: int) -> int:
+        """Prompt tokens of a request that would hit on a worker, as the view shows its cache."""
+        self._clock  # noqa: B018  raises before reset()
+        q = _check.whole("request", request, 0)
+        if q >= len(self.tables["requests"]):
+            raise ValueError(f"request must be below {len(self.tables['requests'])}, got {request!r}")
+        return int(self._kernels.visible_hit(self._address, self._worker(worker), q))
+
+    def load(self, worker: int) -> tuple[int, int]:
+        """Queued and running requests of a worker, now."""
+        self._clock  # noqa: B018  raises before reset()
+        row = self.tables["workers"][self._worker(worker)]
+        return int(row["n_queued"]), int(row["n_running"])
+
+    def clone(self) -> Self:
+        """An independent copy that goes on from here. It knows the future: an agent that uses it is an oracle."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy.tables = state.copy_tables(self.tables)
+        copy._open()
+        copy._due = self._due
+        return copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but addresses and compiled code."""
+        return {key: value for key, value in self.__dict__.items() if key not in ("_kernels", "_handle", "_address")}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        """Loads the kernels again and points them at the unpickled tables."""
+        self.__dict__.update(saved)
+        self._kernels = _compile.load("kvgym.sim.kernels.entry")
+        if self.tables:
+            due = self._due
+            self._open()
+            self._due = due
+
+    def records(self) -> NDArray[Any]:
+        """What became of each request that has arrived.
+
+        Returns:
+            Structured array, a row per request in index order: request, worker (-1 = not routed), arrival, admitted,
+            first_token, finish (seconds; NaN = not yet), prompt_tokens, output_tokens, hit_tokens (of the first
+            admission), preemptions.
+        """
+        self._clock  # noqa: B018  raises before reset()
+        return results.records(self.tables)
+
+    def totals(self) -> NDArray[Any]:
+        """Counts per worker: pages loaded, hit, evicted, recomputed (docs/semantics.md 10), iterations, busy seconds."""
+        self._clock  # noqa: B018  raises before reset()
+        return results.totals(self.tables)
+
+    def iterations(self) -> NDArray[Any]:
+        """The event log, a row per iteration: why did a request wait?
+
+        Returns:
+            Structured array in order of start: worker, start, duration (seconds), prefill_tokens, chunks, decodes,
+            kv_tokens, queued, preempted, wait_reason (a name of `results.WAIT_REASONS`).
+
+        Raises:
+            RuntimeError: If the simulator was made without `log_iterations`.
+        """
+        if not self.settings.log_iterations:
+            raise RuntimeError("make the simulator with log_iterations=True to keep the event log")
+        return results.iterations(self.tables)
+
+    def draws(self) -> NDArray[Any]:
+        """Random draws of the evictor: worker, candidates, index, node, page (depth in the path).
+
+        Raises:
+            RuntimeError: If the simulator was made without `log_draws`.
+        """
+        if not self.settings.log_draws:
+            raise RuntimeError("make the simulator with log_draws=True to keep the draws")
+        return self.tables["draws"][: int(self._clock["n_draws"])].copy()
+
+    def prompt_pages(self) -> NDArray[np.int64]:
+        """Ids of the full pages of the prompt that is being routed, numbered by first appearance."""
+        return results.prompt_pages(self.tables, int(self._clock["request"]))

@@ -1,0 +1,216 @@
+"""Making, copying and addressing the simulator's tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kvgym.cluster import ClusterSpec, EngineSpec
+from kvgym.sim.kernels.rules import BELADY, LRU, LRU_NODE
+from kvgym.sim.tables import INFINITE, READ_ONLY, TABLES
+from kvgym.workload import Workload
+
+Tables = dict[str, NDArray[Any]]
+
+_FIRST_LOG_ROWS = 4096
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What stays the same from episode to episode, as the kernels want it."""
+
+    evictor: int
+    router: int
+    history_view: bool
+    history_pages: int
+    metrics_period_ps: int
+    debug: bool
+    log_iterations: bool
+    log_draws: bool
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What `Simulator.reset` adds."""
+
+    warmup: int
+    warmup_router: int
+    limit: int
+    truncate: bool
+    hints: NDArray[np.int32] | None
+
+
+def check_fit(workload: Workload, cluster: ClusterSpec, engine: EngineSpec) -> None:
+    """Raises a ValueError if the workload can't be served: other pages, or a request larger than a worker."""
+    if workload.page_size != engine.page_size:
+        raise ValueError(f"workload has pages of {workload.page_size} tokens, the engine of {engine.page_size}")
+    smallest = min(worker.kv_pages for worker in cluster.workers)
+    if not workload.fits(smallest):
+        tokens = workload.requests["prompt_tokens"].astype(np.int64) + workload.requests["output_tokens"] - 1
+        pages = -(-tokens // engine.page_size)
+        q = int(np.argmax(pages > smallest))
+        raise ValueError(
+            f"request {q} needs {pages[q]} pages, the smallest worker has {smallest}: "
+            "drop such requests with workload.drop_oversized(kv_pages)"
+        )
+
+
+def make_tables(
+    workload: Workload,
+    cluster: ClusterSpec,
+    engine: EngineSpec,
+    settings: Settings,
+    episode: Episode,
+    seed: int | np.random.SeedSequence,
+) -> Tables:
+    """All tables of a run at time 0."""
+    n, m, n_nodes = len(workload), len(cluster), len(workload.nodes)
+    n_rows = n_nodes + (m - 1) * workload.n_shared
+    recency_only = settings.evictor in (LRU, LRU_NODE)
+    leaf_capacity = 0 if recency_only else min(n_nodes, max(worker.kv_pages for worker in cluster.workers))
+    sizes = {
+        "progress": n,
+        "rows": n_rows,
+        "index": n_rows,
+        "running": m * engine.max_running,
+        "leaves": m * leaf_capacity,
+        "pending": n,
+        "finished": n,
+        "arrived": n,
+        "sessions": int(workload.requests["session"].max()) + 1,
+        "page_ids": n_nodes,
+        "iterations": _FIRST_LOG_ROWS + m if settings.log_iterations else 0,
+        "draws": _FIRST_LOG_ROWS + sum(w.kv_pages for w in cluster.workers) if settings.log_draws else 0,
+    }
+    tables: Tables = {name: np.zeros(sizes[name], dtype) for name, dtype in TABLES if name in sizes}
+    tables["requests"] = workload.requests
+    tables["nodes"] = workload.nodes
+    tables["paths"] = workload.paths
+    tables["hints"] = np.zeros(n, np.int32) if episode.hints is None else episode.hints
+    tables["progress"]["worker"] = -1
+    for time in ("arrived_ps", "admitted_ps", "first_token_ps", "finish_ps"):
+        tables["progress"][time] = -1
+    _add_uses(tables, workload, settings)
+    _add_costs(tables, cluster, engine)
+    tables["config"] = _config(workload, cluster, engine, settings, episode, leaf_capacity)
+    random_words = _seed_words(seed, m)
+    tables["clock"] = _clock(random_words[m])
+    tables["workers"] = _workers(cluster, _kinds(cluster), random_words)
+    return tables
+
+
+def _kinds(cluster: ClusterSpec) -> list[Any]:
+    """The different costs of the cluster, in order of appearance."""
+    return list(dict.fromkeys(worker.cost for worker in cluster.workers))
+
+
+def _add_costs(tables: Tables, cluster: ClusterSpec, engine: EngineSpec) -> None:
+    kinds = _kinds(cluster)
+    g = [cost.g_ps(engine.chunk_tokens) for cost in kinds]
+    costs = np.zeros(len(kinds), dict(TABLES)["costs"])
+    for row, cost, table in zip(costs, kinds, g, strict=True):
+        row["a_s"], row["c_n"], row["c_b"], row["q"] = cost.coefficients_ps()
+        row["speed"] = engine.chunk_tokens / table[engine.chunk_tokens]
+    costs["speed"] /= costs["speed"].max()
+    tables["costs"] = costs
+    tables["g"] = np.concatenate(g)
+
+
+def _add_uses(tables: Tables, workload: Workload, settings: Settings) -> None:
+    """For the oracle only: which prompts hold each shared node."""
+    if settings.evictor == BELADY:
+        starts, uses = workload.prompt_uses()
+    else:
+        starts, uses = np.zeros(1, np.int32), np.zeros(0, np.int32)
+    tables["use_starts"] = starts.astype(np.int32)
+    tables["uses"] = uses
+    tables["use_next"] = starts[:-1].astype(np.int32)
+
+
+def _config(
+    workload: Workload,
+    cluster: ClusterSpec,
+    engine: EngineSpec,
+    settings: Settings,
+    episode: Episode,
+    leaf_capacity: int,
+) -> NDArray[Any]:
+    config = np.zeros(1, dict(TABLES)["config"])
+    values = {
+        "n_workers": len(cluster),
+        "n_requests": len(workload),
+        "n_nodes": len(workload.nodes),
+        "n_shared": workload.n_shared,
+        "page_size": engine.page_size,
+        "chunk_tokens": engine.chunk_tokens,
+        "max_running": engine.max_running,
+        "prefill_first": engine.schedule == "prefill_first",
+        "evict_full_request": engine.evict_full_request,
+        "reserve_output": engine.reserve_output,
+        "leaf_capacity": leaf_capacity,
+        "debug": settings.debug,
+        "evictor": settings.evictor,
+        "router": settings.router,
+        "history_view": settings.history_view,
+        "history_pages": settings.history_pages,
+        "metrics_period_ps": settings.metrics_period_ps,
+        "log_iterations": settings.log_iterations,
+        "log_draws": settings.log_draws,
+        "warmup": episode.warmup,
+        "warmup_router": episode.warmup_router,
+        "limit": episode.limit,
+        "truncate": episode.truncate,
+    }
+    for name, value in values.items():
+        config[name] = value
+    return config
+
+
+def _clock(random_words: NDArray[np.uint64]) -> NDArray[Any]:
+    clock = np.zeros(1, dict(TABLES)["clock"])
+    clock["request"] = -1
+    clock["previous_route_ps"] = -1
+    for i in range(4):
+        clock[f"s{i}"] = random_words[i]
+    return clock
+
+
+def _workers(cluster: ClusterSpec, kinds: list[Any], random_words: NDArray[np.uint64]) -> NDArray[Any]:
+    workers = np.zeros(len(cluster), dict(TABLES)["workers"])
+    workers["event_ps"] = INFINITE
+    workers["prefill"] = -1
+    for name in ("oldest", "newest", "index_oldest", "index_newest"):
+        workers[name] = -1
+    workers["kv_pages"] = [worker.kv_pages for worker in cluster.workers]
+    workers["free"] = workers["kv_pages"]
+    workers["cost"] = [kinds.index(worker.cost) for worker in cluster.workers]
+    for i in range(4):
+        workers[f"s{i}"] = random_words[:-1, i]
+    return workers
+
+
+def _seed_words(seed: int | np.random.SeedSequence, m: int) -> NDArray[np.uint64]:
+    """(m + 1, 4) words of generator state: a stream per worker and one for the router."""
+    sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    words: NDArray[np.uint64] = sequence.generate_state(4 * (m + 1), np.uint64).reshape(m + 1, 4)
+    return words
+
+
+def make_handle(tables: Tables) -> NDArray[np.int64]:
+    """Data pointer and length of each table, in the order of `TABLES`; valid while the tables live."""
+    pairs = [(tables[name].ctypes.data, len(tables[name])) for name, _ in TABLES]
+    return np.array(pairs, np.int64).ravel()
+
+
+def copy_tables(tables: Tables) -> Tables:
+    """A copy for a clone; tables that a run never writes are shared."""
+    return {name: table if name in READ_ONLY else table.copy() for name, table in tables.items()}
+
+
+def grow_logs(tables: Tables) -> None:
+    """Doubles the logs."""
+    for name in ("iterations", "draws"):
+        tables[name] = np.concatenate([tables[name], np.zeros_like(tables[name])])

@@ -1,0 +1,29 @@
+"""What arrives: requests, sessions and the prefix tree, as flat tables. Importing this does not load numba."""
+
+from kvgym.workload.agent_sessions import read_agent_sessions
+from kvgym.workload.arrivals import chain, poisson_arrivals, slotted_arrivals, think_times
+from kvgym.workload.equal import equal_requests
+from kvgym.workload.gsp import gsp
+from kvgym.workload.long_documents import long_documents
+from kvgym.workload.mooncake import read_mooncake
+from kvgym.workload.multi_turn import multi_turn
+from kvgym.workload.tables import NODE, REQUEST, Columns, Workload
+from kvgym.workload.trace_file import TraceError
+
+__all__ = [
+    "NODE",
+    "REQUEST",
+    "Columns",
+    "TraceError",
+    "Workload",
+    "chain",
+    "equal_requests",
+    "gsp",
+    "long_documents",
+    "multi_turn",
+    "poisson_arrivals",
+    "read_agent_sessions",
+    "read_mooncake",
+    "slotted_arrivals",
+    "think_times",
+]

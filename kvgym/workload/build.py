@@ -1,0 +1,147 @@
+"""From tokens or segments to a `Workload`: checks, times, labels; the tree itself is made in `tree`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kvgym._check import whole
+from kvgym.workload.checks import MAX_INT32, MAX_SEGMENT, check_keywords, check_length, picoseconds, wholes
+from kvgym.workload.links import assign_slots, link_successors
+from kvgym.workload.tables import REQUEST, Columns, Table, Workload
+
+Ints = NDArray[np.int64]
+
+
+def build_from_segments(
+    row_splits: ArrayLike,
+    segments: ArrayLike,
+    offsets: ArrayLike,
+    lengths: ArrayLike,
+    output_tokens: ArrayLike,
+    arrivals: ArrayLike,
+    page_size: int,
+    output_segments: ArrayLike | None = None,
+    name: str = "",
+    **columns: Unpack[Columns],
+) -> Workload:
+    """See `Workload.from_segments`."""
+    output = wholes("output_tokens", output_tokens, None, 1)
+    n = len(output)
+    segment = wholes("segments", segments, None, 0, MAX_SEGMENT)
+    offset = wholes("offsets", offsets, len(segment), 0, MAX_SEGMENT)
+    length = wholes("lengths", lengths, len(segment), 0)
+    splits = wholes("row_splits", row_splits, n + 1, 0)
+    if splits[0] != 0 or splits[-1] != len(segment) or (splits[1:] < splits[:-1]).any():
+        raise ValueError(f"row_splits must ascend from 0 to {len(segment)}, the number of runs; got {splits}")
+    tails = _column("output_segments", output_segments, n, -1, MAX_SEGMENT)
+    ends = np.append(0, np.cumsum(length))
+    requests = _request_rows(ends[splits[1:]] - ends[splits[:-1]], output, arrivals, page_size, columns)
+    return _assemble(requests, (splits, segment, offset, length, output, tails), page_size, name)
+
+
+def build_from_tokens(
+    prompts: Sequence[Sequence[int]],
+    outputs: Sequence[int | Sequence[int]],
+    arrivals: ArrayLike,
+    page_size: int,
+    name: str = "",
+    **columns: Unpack[Columns],
+) -> Workload:
+    """See `Workload.from_tokens`."""
+    check_length("outputs", len(outputs), len(prompts))
+    rows: list[Ints] = []
+    known = np.zeros(len(prompts), np.int64)  # output tokens that are given
+    output = np.zeros(len(prompts), np.int64)
+    for i, (prompt_row, output_row) in enumerate(zip(prompts, outputs, strict=True)):
+        rows.append(wholes(f"prompts[{i}]", prompt_row, None, 0, MAX_SEGMENT))
+        if isinstance(output_row, (int, np.integer)):
+            output[i] = whole(f"outputs[{i}]", output_row, 1)
+        else:
+            rows.append(wholes(f"outputs[{i}]", output_row, None, 0, MAX_SEGMENT))
+            output[i] = known[i] = whole(f"the length of outputs[{i}]", len(output_row), 1)
+    prompt = np.array([len(row) for row in prompts], np.int64)
+    requests = _request_rows(prompt, output, arrivals, page_size, columns)
+    # Token t is (segment 0, offset t), so that equal tokens are equal; a private output is a segment of its own.
+    tokens = np.concatenate(rows)
+    splits = np.append(0, np.cumsum(prompt + known))
+    runs = (splits, np.zeros_like(tokens), tokens, np.ones_like(tokens), output - known, np.full_like(output, -1))
+    return _assemble(requests, runs, page_size, name)
+
+
+def _request_rows(prompt: Ints, output: Ints, arrivals: ArrayLike, page_size: int, columns: Columns) -> Table:
+    """The request table, all but the columns that come from the tree."""
+    check_keywords(columns, Columns.__annotations__)
+    n = len(prompt)
+    whole("the number of requests", n, 1)
+    if whole("page_size", page_size, 1) > MAX_INT32:
+        raise ValueError(f"page_size must be at most {MAX_INT32}, got {page_size}")
+    if (prompt < 1).any():
+        raise ValueError(f"each prompt must have at least one token, but prompt {np.argmax(prompt < 1)} is empty")
+    if (prompt + output > MAX_INT32).any():
+        i = int(np.argmax(prompt + output > MAX_INT32))
+        raise ValueError(
+            f"prompt + output tokens must be at most {MAX_INT32}, got {prompt[i] + output[i]} in request {i}"
+        )
+    rows = np.zeros(n, REQUEST)
+    rows["prompt_tokens"], rows["output_tokens"] = prompt, output
+    rows["prompt_pages"] = prompt // page_size
+    rows["path_pages"] = (prompt + output - 1) // page_size
+    rows["predecessor"] = predecessor = _column("predecessors", columns.get("predecessors"), n, -1)
+    late = predecessor >= np.arange(n)
+    if late.any():
+        i = int(np.argmax(late))
+        raise ValueError(f"predecessors[{i}] must be smaller than the request's own index, got {predecessor[i]}")
+    _fill_times(rows, arrivals, columns.get("think_times"))
+    session, turn = _default_sessions(predecessor)
+    rows["session"] = _column("sessions", columns.get("sessions", session), n, 0)
+    rows["turn"] = _column("turns", columns.get("turns", turn), n, 0)
+    rows["tenant"] = _column("tenants", columns.get("tenants"), n, 0, default=0)
+    rows["service_class"] = _column("service_classes", columns.get("service_classes"), n, 0, default=0)
+    link_successors(rows)
+    return rows
+
+
+def _fill_times(rows: Table, arrivals: ArrayLike, think_times: ArrayLike | None) -> None:
+    first = rows["predecessor"] < 0
+    rows["arrival_ps"] = arrival = picoseconds("arrivals", arrivals, len(rows), first)
+    starts = arrival[first]
+    early = starts[1:] < starts[:-1]
+    if early.any():
+        i = int(np.flatnonzero(first)[1:][np.argmax(early)])
+        raise ValueError(f"arrivals must be sorted by time, but arrivals[{i}] = {arrival[i] / 1e12} goes back")
+    if think_times is not None:
+        think = np.asarray(think_times)
+        every = np.ones(len(rows), np.bool_)
+        rows["think_ps"] = np.where(first, 0, picoseconds("think_times", think, len(rows), every))
+
+
+def _column(name: str, values: ArrayLike | None, n: int, low: int, high: int = MAX_INT32, default: int = -1) -> Ints:
+    return np.full(n, default, np.int64) if values is None else wholes(name, values, n, low, high)
+
+
+def _default_sessions(predecessor: Ints) -> tuple[Ints, Ints]:
+    """A session for each chain, numbered by first appearance, and the depth in the chain."""
+    session = np.cumsum(predecessor < 0) - 1
+    turn = np.zeros(len(predecessor), np.int64)
+    for i in np.flatnonzero(predecessor >= 0):
+        session[i], turn[i] = session[predecessor[i]], turn[predecessor[i]] + 1
+    return session, turn
+
+
+def _assemble(requests: Table, given: tuple[Ints, Ints, Ints, Ints, Ints, Ints], page_size: int, name: str) -> Workload:
+    """Adds the tree. `given`: row splits, segments, offsets, lengths, and the tokens and segment that follow them."""
+    from kvgym.workload import tree  # imports numba
+
+    rows, runs = tree.canonical_runs(*given)
+    prompt_pages, path_pages, predecessor, prompt_tokens, session = (
+        requests[field].astype(np.int64)
+        for field in ("prompt_pages", "path_pages", "predecessor", "prompt_tokens", "session")
+    )
+    nodes, path_nodes, paths = tree.build_tree(rows, runs, prompt_pages, path_pages, predecessor, page_size)
+    requests["path_nodes"], requests["path_start"] = path_nodes, np.cumsum(path_nodes) - path_nodes
+    requests["prefix_u"], requests["session_u"] = tree.unit_hashes(rows, runs, prompt_tokens, session)
+    return Workload(requests, nodes, paths, page_size, assign_slots(nodes), name)

@@ -1,0 +1,64 @@
+"""Random numbers that are the same in every version of NumPy and on every machine.
+
+Only the raw output of PCG64 is used. Logarithms are taken with additions, multiplications and divisions alone, because
+the last bit of a library's logarithm depends on the processor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kvgym._check import whole
+
+Seed = int | np.random.SeedSequence
+
+# One child stream per kind of draw, so that a change of one does not disturb the others.
+ARRIVALS, ORDER, LENGTHS, THINK, JITTER = range(5)
+
+
+class Stream:
+    """Draws of one kind; each takes one 64-bit number, so that the first k of n draws are the same for all n >= k."""
+
+    def __init__(self, seed: Seed, kind: int) -> None:
+        """Opens stream `kind` of a seed (an integer >= 0 or a SeedSequence, whose spawn counter is left alone)."""
+        if not isinstance(seed, np.random.SeedSequence):
+            seed = np.random.SeedSequence(whole("seed", seed, 0))
+        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, kind), pool_size=seed.pool_size)
+        self._generator = np.random.PCG64(child)
+
+    def raw(self, n: int) -> NDArray[np.uint64]:
+        """(n,) uint64, uniform."""
+        return np.asarray(self._generator.random_raw(n), np.uint64)
+
+    def uniform(self, n: int) -> NDArray[np.float64]:
+        """(n,) float64 in [0, 1)."""
+        return (self.raw(n) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+    def exponential(self, n: int) -> NDArray[np.float64]:
+        """(n,) float64 with mean 1."""
+        return negative_log(1.0 - self.uniform(n))
+
+    def integers(self, n: int, bound: int) -> NDArray[np.int64]:
+        """(n,) int64 in 0 .. bound-1, bound <= 2**31; uneven by less than bound / 2**32."""
+        return ((self.raw(n) >> np.uint64(32)) * np.uint64(bound) >> np.uint64(32)).astype(np.int64)
+
+    def permutation(self, n: int) -> NDArray[np.int64]:
+        """(n,) int64, a random order of 0 .. n-1."""
+        return np.argsort(self.raw(n), kind="stable").astype(np.int64, copy=False)
+
+
+def negative_log(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """-log(x) for x in (0, 1], to a few units of the last place, bit-equal everywhere."""
+    mantissa, exponent = np.frexp(x)
+    small = mantissa < 0.7071067811865476
+    mantissa = np.where(small, 2.0 * mantissa, mantissa)
+    exponent = exponent - small
+    # log m = 2 artanh((m - 1) / (m + 1)); |s| <= 0.172, so that twelve terms reach 1e-18.
+    s = (mantissa - 1.0) / (mantissa + 1.0)
+    square = s * s
+    series = np.full_like(s, 1.0 / 23.0)
+    for odd in range(21, 0, -2):
+        series = series * square + 1.0 / odd
+    result: NDArray[np.float64] = -(exponent * 0.6931471805599453 + 2.0 * s * series)
+    return result + 0.0  # no negative zero

@@ -1,0 +1,22 @@
+"""An independent plain-Python simulator, the oracle that the compiled one is compared with.
+
+It was written from the semantics alone, steps every iteration and looks at every page. Slow and obvious on purpose.
+"""
+
+from .simulator import simulate
+from .types import RefCost, RefEngine, RefRecord, RefRequest, RefResult, RefTotals
+from .views import View, least_loaded, prefix_affinity, round_robin
+
+__all__ = [
+    "RefCost",
+    "RefEngine",
+    "RefRecord",
+    "RefRequest",
+    "RefResult",
+    "RefTotals",
+    "View",
+    "least_loaded",
+    "prefix_affinity",
+    "round_robin",
+    "simulate",
+]

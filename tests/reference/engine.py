@@ -1,0 +1,257 @@
+"""One worker: its queue, its running requests, and an iteration's start and end (DESIGN 3.2 and 3.3)."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from .cache import Cache
+from .evictors import Evictor
+from .live import Chunk, Iteration, Live
+from .types import RefCost, RefEngine, RefTotals
+
+
+class Worker:
+    """A model replica with its engine and its cache."""
+
+    def __init__(self, cache: Cache, cost: RefCost, engine: RefEngine, evictor: Evictor, admitted: set[int]) -> None:
+        self.cache = cache
+        self.cost = cost
+        self.engine = engine
+        self.evictor = evictor
+        self.admitted = admitted
+        self.queue: deque[Live] = deque()
+        self.running: list[Live] = []  # in admission order
+        self.iteration: Iteration | None = None
+        self.head_refused = False
+        self.prefill_waits = False
+        self.totals = RefTotals()
+        self.log: list[tuple[int, int, int, int, int, int]] = []
+
+    # ---- pages ------------------------------------------------------------------------------------------------------
+
+    def pages_for(self, tokens: int) -> int:
+        """Pages that hold this many tokens."""
+        return -(-tokens // self.engine.page_size)
+
+    def missing(self, live: Live, tokens: int) -> int:
+        """Pages that a request still needs to hold its first `tokens` tokens."""
+        return max(0, self.pages_for(tokens) - live.held())
+
+    def allocate(self, live: Live, tokens: int) -> bool:
+        """Give a request the pages for its first `tokens` tokens, evicting if need be; False if there are too few."""
+        count = self.missing(live, tokens)
+        cache = self.cache
+        if count > cache.free + cache.evictable():
+            return False
+        if count > cache.free:
+            wanted = min(count, cache.evictable()) if self.engine.evict_full_request else count - cache.free
+            self.evictor.make_room(cache, wanted, live.known_pages(self.engine.page_size))
+        cache.free -= count
+        live.own_pages += count
+        return True
+
+    def release(self, live: Live) -> None:
+        """A request stops running: stamp its path, unlock its tree pages, free its others."""
+        self.cache.touch(live.known_pages(self.engine.page_size))
+        for page in live.locked_pages():
+            self.cache.unlock(page)
+        self.cache.free += live.own_pages
+        live.tree_pages = live.own_pages = 0
+        self.running.remove(live)
+        self.head_refused = False
+        self.prefill_waits = False
+
+    # ---- iteration start --------------------------------------------------------------------------------------------
+
+    def has_work(self) -> bool:
+        """Whether an iteration can start."""
+        return self.iteration is None and bool(self.queue or self.running)
+
+    def start(self, now: int) -> None:
+        """Start an iteration."""
+        if self.engine.schedule == "mixed":
+            decodes, preempted = self.decode_step()
+            chunks = decodes + self.prefill_step(now, self.engine.chunk_tokens - len(decodes), may_admit=not preempted)
+        else:
+            chunks = self.prefill_step(now, self.engine.chunk_tokens, may_admit=True)
+            if not chunks:
+                chunks, _ = self.decode_step()
+        assert chunks, "a worker with work has nothing to do"
+
+        prefills = [chunk for chunk in chunks if not chunk.is_decode]
+        decodes = [chunk for chunk in chunks if chunk.is_decode]
+        tokens = sum(chunk.tokens for chunk in prefills)
+        attended = sum(chunk.tokens * (chunk.live.computed + (chunk.tokens + 1) / 2) for chunk in prefills)
+        kv = sum(chunk.live.known() for chunk in decodes)
+        duration = self.cost.duration(tokens, len(prefills), len(decodes), kv, attended)
+        self.iteration = Iteration(now, now + duration, chunks)
+        self.totals.iterations += 1
+        self.totals.busy_ps += duration
+        self.log.append((now, now + duration, tokens, len(prefills), len(decodes), kv))
+
+    def decode_step(self) -> tuple[list[Chunk], bool]:
+        """Step (1): one token for each decoding request; also whether somebody was preempted."""
+        chunks = []
+        preempted = False
+        for live in [live for live in self.running if not live.prefilling]:
+            # A preemption takes the latest admitted, so whoever has its token already stays.
+            while live in self.running and not self.allocate(live, live.known()):
+                self.preempt(self.running[-1])
+                preempted = True
+            if live in self.running:
+                chunks.append(Chunk(live, 1, is_decode=True))
+        return chunks, preempted
+
+    def preempt(self, live: Live) -> None:
+        """Send a running request back to the head of the queue; its full pages stay cached."""
+        self.release(live)
+        live.record.preemptions += 1
+        self.queue.appendleft(live)
+
+    def prefill_step(self, now: int, budget: int, may_admit: bool) -> list[Chunk]:
+        """Steps (2) and (3): the unfinished prefill, then admissions."""
+        chunks = []
+        unfinished = [live for live in self.running if live.prefilling]
+        assert len(unfinished) <= 1
+        for live in unfinished:
+            tokens = min(budget, live.target - live.computed)
+            assert tokens > 0
+            if self.prefill_waits or not self.allocate(live, live.computed + tokens):
+                self.prefill_waits = True
+                return []
+            chunks.append(Chunk(live, tokens, is_decode=False))
+            budget -= tokens
+        while may_admit and self.queue and budget > 0 and len(self.running) < self.engine.max_running:
+            if self.head_refused and self.running:
+                break
+            live = self.queue[0]
+            tokens = self.admit(live, now, budget)
+            if tokens == 0:
+                self.head_refused = True
+                break
+            chunks.append(Chunk(live, tokens, is_decode=False))
+            budget -= tokens
+        return chunks
+
+    def admit(self, live: Live, now: int, budget: int) -> int:
+        """Try to admit the head of the queue; returns the tokens of its first chunk, 0 if it is refused."""
+        page_size = self.engine.page_size
+        cache = self.cache
+        known_pages = live.known_pages(page_size)
+        prefix = cache.resident_prefix(known_pages)
+        hit = min(len(prefix) * page_size, live.known() - 1) // page_size * page_size
+        tokens = min(budget, live.known() - hit)
+
+        for page in prefix:
+            cache.lock(page)
+        live.tree_pages = len(prefix)
+        if not self.may_admit(live, hit + tokens):
+            for page in prefix:
+                cache.unlock(page)
+            live.tree_pages = 0
+            return 0
+
+        cache.touch(known_pages)
+        self.evictor.on_admission(cache, prefix)
+        for number in range(len(prefix)):
+            self.show(live, number)
+        self.queue.popleft()
+        self.running.append(live)
+        self.admitted.add(live.index)
+        self.head_refused = False
+        self.totals.hit += hit // page_size
+        live.computed = hit
+        live.target = live.known()
+        live.prefilling = True
+        if live.record.admitted_ps < 0:
+            live.record.admitted_ps = now
+            live.record.hit_tokens = hit
+        allocated = self.allocate(live, hit + tokens)
+        assert allocated
+        return tokens
+
+    def may_admit(self, live: Live, first_chunk_end: int) -> bool:
+        """The admission test, after the lookup's lock."""
+        available = self.cache.free + self.cache.evictable()
+        if self.missing(live, first_chunk_end) > available:
+            return False
+        # Alone, every request fits (3.1.5): reserving room for tokens that take no page must not idle an empty worker.
+        if self.engine.schedule == "mixed" or not self.running:
+            return True
+        owed = sum(self.missing(other, self.reserved_tokens(other)) for other in self.running)
+        return self.missing(live, self.reserved_tokens(live)) <= available - owed
+
+    def reserved_tokens(self, live: Live) -> int:
+        """Tokens that `prefill_first` reserves room for."""
+        return live.prompt_tokens + math.ceil(self.engine.reserve_output * live.output_tokens)
+
+    # ---- iteration end ----------------------------------------------------------------------------------------------
+
+    def finish_iteration(self, now: int) -> list[int]:
+        """End the iteration in progress; returns the requests that finished."""
+        chunks = {chunk.live: chunk for chunk in self.iteration.chunks}
+        self.iteration = None
+        finished = []
+        for live in list(self.running):
+            if live in chunks and self.finish_chunk(live, chunks[live].tokens, now):
+                finished.append(live.index)
+        return finished
+
+    def finish_chunk(self, live: Live, tokens: int, now: int) -> bool:
+        """One request's part of an iteration's end; returns whether the request finished."""
+        self.insert(live, live.computed, live.computed + tokens)
+        live.computed += tokens
+        live.prefilling = live.prefilling and live.computed < live.target
+        if live.prefilling:
+            return False
+        live.emitted += 1
+        if live.emitted == 1:
+            live.record.first_token_ps = now
+        if live.emitted < live.output_tokens:
+            return False
+        live.record.finish_ps = now
+        self.evictor.on_insert(self.cache, live.locked_pages())
+        self.release(live)
+        return True
+
+    def insert(self, live: Live, start: int, end: int) -> None:
+        """Full pages of the tokens start .. end enter the tree, root first."""
+        cache = self.cache
+        grown = False
+        for number in range(start // self.engine.page_size, end // self.engine.page_size):
+            page = live.path[number]
+            if page in cache.resident:
+                self.totals.recomputed += 1
+            if number < live.tree_pages:
+                continue  # rewritten in place
+            if page in cache.resident:
+                cache.lock(page)
+                cache.free += 1
+            else:
+                cache.enter(page)
+                self.evictor.on_enter(cache, page)
+            live.own_pages -= 1
+            live.tree_pages += 1
+            grown = True
+            if number > 0:
+                cache.show(live.path[number - 1], live.index, page)
+            self.show(live, number)
+        if grown:
+            self.evictor.on_insert(cache, live.locked_pages())
+
+    def show(self, live: Live, number: int) -> None:
+        """A request shows how its known pages go on after one of its locked tree pages."""
+        known_pages = live.known_pages(self.engine.page_size)
+        next_page = known_pages[number + 1] if number + 1 < len(known_pages) else None
+        self.cache.show(live.path[number], live.index, next_page)
+
+    # ---- check ------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Assert DESIGN 3.2.1 and that running requests hold the pages of what they computed."""
+        self.cache.check([(live.locked_pages(), live.own_pages) for live in self.running])
+        for live in self.running:
+            assert live.tree_pages >= live.computed // self.engine.page_size
+            assert live.held() >= self.pages_for(live.computed)
+        assert all(live.held() == 0 for live in self.queue)

@@ -1,0 +1,116 @@
+"""What goes into the reference simulator and what comes out of it.
+
+All times are integer picoseconds, all page counts are pages of one worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class RefRequest:
+    """One request, as token ids.
+
+    Attributes:
+        prompt: Token ids of the prompt, at least one.
+        output: Token ids of the output, at least one; a private output uses ids that nobody else uses.
+        arrival_ps: Arrival time, or None when a predecessor triggers the request.
+        predecessor: Index of the request whose finish triggers this one, or -1.
+        think_ps: Time between that finish and this arrival.
+    """
+
+    prompt: tuple[int, ...]
+    output: tuple[int, ...]
+    arrival_ps: int | None
+    predecessor: int = -1
+    think_ps: int = 0
+
+    def computed_tokens(self) -> int:
+        """Tokens whose KV exists when the request finishes: the very last output token is never computed."""
+        return len(self.prompt) + len(self.output) - 1
+
+
+@dataclass(frozen=True)
+class RefCost:
+    """Duration of an iteration in picoseconds: G[T] + rint(a_s S + c_n N + c_b B) + q KV, at least 1."""
+
+    g: Sequence[int]
+    a_s: float
+    c_n: float
+    c_b: float
+    q: int
+
+    def duration(self, prefill: int, chunks: int, decodes: int, kv: int, attended: float) -> int:
+        """Duration of an iteration.
+
+        Args:
+            prefill: Prefill tokens (P).
+            chunks: Prefill chunks (N).
+            decodes: Decoding requests (B).
+            kv: Prompt and emitted tokens of the decoding requests (KV).
+            attended: Sum over chunks of c (h + (c + 1) / 2) for c tokens after h known ones (S).
+        """
+        # Left to right in float64; Python's round() of a float is rint (ties to even).
+        rounded = round((self.a_s * attended + self.c_n * chunks) + self.c_b * decodes)
+        return max(1, int(self.g[prefill + decodes]) + rounded + self.q * kv)
+
+
+@dataclass(frozen=True)
+class RefEngine:
+    """Engine settings; `schedule` is "mixed" or "prefill_first"."""
+
+    page_size: int
+    schedule: str
+    chunk_tokens: int
+    max_running: int
+    evict_full_request: bool = False
+    reserve_output: float = 1.0
+
+
+@dataclass
+class RefRecord:
+    """What happened to one request; `hit_tokens` and `admitted_ps` are those of its first admission."""
+
+    worker: int = -1
+    arrival_ps: int = -1
+    admitted_ps: int = -1
+    first_token_ps: int = -1
+    finish_ps: int = -1
+    hit_tokens: int = -1
+    preemptions: int = 0
+
+
+@dataclass
+class RefTotals:
+    """Counters of one worker: pages, except `iterations` and `busy_ps`."""
+
+    loaded: int = 0
+    hit: int = 0
+    evicted: int = 0
+    recomputed: int = 0
+    iterations: int = 0
+    busy_ps: int = 0
+
+
+@dataclass
+class RefResult:
+    """Everything that one simulation produced.
+
+    Attributes:
+        records: One per request.
+        totals: One per worker.
+        iterations: Per worker, tuples (start_ps, end_ps, P, N, B, KV).
+        visible: Per decision, (request, time_ps, visible hit tokens per worker, queued per worker, running per worker),
+            as they were before the decision.
+        evictions: Per worker, the evicted pages in order as (lowest request whose path holds it, page number).
+        resident: Per worker, the pages in the tree at the end.
+    """
+
+    records: list[RefRecord]
+    totals: list[RefTotals]
+    iterations: list[list[tuple[int, int, int, int, int, int]]]
+    visible: list[tuple[int, int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+    evictions: list[list[tuple[int, int]]] = field(default_factory=list)
+    resident: list[int] = field(default_factory=list)

@@ -1,0 +1,149 @@
+"""Imports run one way, and `import kvgym` stays cheap."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# What may be imported by everything after it. `kvgym` is the package's own __init__.py, which gathers the public names.
+ORDER = (
+    "kvgym._",
+    "kvgym.workload",
+    "kvgym.cluster",
+    "kvgym.sim",
+    "kvgym.scenarios",
+    "kvgym.envs",
+    "kvgym.evaluation",
+    "envs_registry",
+    "kvgym",
+    "agents",
+)
+HEAVY = ("numba", "torch", "matplotlib", "stable_baselines3", "sb3_contrib", "scipy", "pandas")
+
+
+def rank(module: str) -> int:
+    """Place of a module in ORDER; helper modules and dunder names of kvgym come first.
+
+    Raises:
+        ValueError: If the module stands at a place that ORDER does not know.
+    """
+    parts = module.split(".")
+    if parts[0] != "kvgym":
+        name = parts[0]
+    elif len(parts) == 1:
+        name = "kvgym"
+    else:
+        name = "kvgym._" if parts[1].startswith("_") else f"kvgym.{parts[1]}"
+    if name not in ORDER:
+        raise ValueError(f"{module} is at no place of the order of imports: {', '.join(ORDER)}")
+    return ORDER.index(name)
+
+
+def imported(source: str, module: str, is_package: bool) -> Iterator[tuple[int, str]]:
+    """Line and absolute name of each module of this project that `source`, the text of `module`, imports anywhere."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".") if is_package else module.split(".")[:-1]
+                base = ".".join([*package[: len(package) - node.level + 1], *([base] if base else [])])
+            # `from kvgym import sim` imports kvgym.sim, `from kvgym import Simulator` a name of kvgym/__init__.py.
+            names = [f"kvgym.{alias.name}" if is_part(alias.name) else "kvgym" for alias in node.names]
+            names = names if base == "kvgym" else [base]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] in ("kvgym", "envs_registry", "agents"):
+                yield node.lineno, name
+
+
+def is_part(name: str) -> bool:
+    """Whether `name`, taken from kvgym, is a folder or helper of it rather than a public name of its __init__.py."""
+    return name.startswith("_") or f"kvgym.{name}" in ORDER
+
+
+def violations(files: dict[str, str]) -> list[str]:
+    """Imports of something later in ORDER, as "path:line imports module", among files given by path and text."""
+    found = []
+    for path, source in files.items():
+        parts = list(Path(path).with_suffix("").parts)
+        is_package = parts[-1] == "__init__"
+        module = ".".join(parts[:-1] if is_package else parts)
+        own = rank(module)
+        for line, name in imported(source, module, is_package):
+            if rank(name) > own:
+                found.append(f"{path}:{line} imports {name}")
+    return found
+
+
+def project_files() -> dict[str, str]:
+    paths = [*ROOT.glob("kvgym/**/*.py"), *ROOT.glob("agents/**/*.py"), *ROOT.glob("envs_registry.py")]
+    return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+
+
+def test_imports_run_one_way():
+    files = project_files()
+    assert "kvgym/__init__.py" in files
+    assert "kvgym/cluster/cost.py" in files
+    assert violations(files) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "expected"),
+    [
+        ("kvgym/cluster/cost.py", "import kvgym.sim", "kvgym.sim"),
+        ("kvgym/cluster/cost.py", "x = 1\n\ndef f():\n    from kvgym.envs.route import Route", "kvgym.envs.route"),
+        ("kvgym/cluster/cost.py", "from kvgym import envs", "kvgym.envs"),
+        ("kvgym/cluster/cost.py", "from kvgym import Simulator", "kvgym"),
+        ("kvgym/cluster/cost.py", "from ..sim import tables", "kvgym.sim"),
+        ("kvgym/cluster/cost.py", "from .. import sim", "kvgym.sim"),
+        ("kvgym/workload/__init__.py", "from ..cluster import spec", "kvgym.cluster"),
+        ("kvgym/sim/kernels/engine.py", "from ...scenarios import scenario", "kvgym.scenarios"),
+        ("kvgym/_check.py", "import kvgym.cluster.cost", "kvgym.cluster.cost"),
+        ("kvgym/envs/route.py", "import envs_registry", "envs_registry"),
+        ("envs_registry.py", "import kvgym", "kvgym"),
+        ("envs_registry.py", "from agents.rlt import Rlt", "agents.rlt"),
+    ],
+)
+def test_a_made_up_violation_is_found(path, source, expected):
+    (found,) = violations({path: source})
+    assert found.startswith(f"{path}:")
+    assert found.endswith(f" imports {expected}")
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("kvgym/cluster/cost.py", "from kvgym import _check, __version__\nimport numpy"),
+        (
+            "kvgym/cluster/spec.py",
+            "from .cost import IterationCost\nfrom . import cost\nfrom ..workload import prompts",
+        ),
+        ("kvgym/sim/__init__.py", "from .kernels import engine\nfrom kvgym.cluster import EngineSpec"),
+        ("kvgym/_other.py", "from kvgym import _check"),
+        ("kvgym/__init__.py", "import envs_registry\nfrom kvgym.evaluation import report"),
+        ("agents/lbgr.py", "from kvgym import Simulator\nfrom agents import base"),
+    ],
+)
+def test_imports_that_run_the_right_way_are_left_alone(path, source):
+    assert violations({path: source}) == []
+
+
+def test_a_folder_that_is_not_in_the_order_is_named():
+    with pytest.raises(ValueError, match=r"kvgym\.extra\.thing is at no place of the order"):
+        violations({"kvgym/extra/thing.py": ""})
+
+
+def test_import_kvgym_is_cheap():
+    code = f"import sys, kvgym; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split() == []
