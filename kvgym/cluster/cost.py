@@ -180,10 +180,13 @@ def _table(cost: IterationCost, size: int) -> NDArray[np.int64]:
 
 
 def _smooth_maximum(w: float, x: NDArray[np.float64], p: float) -> NDArray[np.float64]:
-    """(w^p + x^p)^(1/p); where a power overflows, the plain maximum, which it equals to all digits for so large a p."""
+    """(w^p + x^p)^(1/p), literally; where a power leaves the range of floats, with the larger number factored out."""
     with np.errstate(over="ignore", under="ignore"):
         power = np.float64(w) ** p + x**p
-        result: NDArray[np.float64] = np.where(np.isfinite(power) & (power > 0), power ** (1 / p), np.maximum(w, x))
+        large, small = np.maximum(w, x), np.minimum(w, x)
+        ratio = np.divide(small, large, out=np.zeros_like(x), where=large > 0)
+        factored = large * np.exp(np.log1p(ratio**p) / p)
+        result: NDArray[np.float64] = np.where(np.isfinite(power) & (power > 1e-300), power ** (1 / p), factored)
     return result
 
 

@@ -134,14 +134,15 @@ def _default_sessions(predecessor: Ints) -> tuple[Ints, Ints]:
 
 def _assemble(requests: Table, given: tuple[Ints, Ints, Ints, Ints, Ints, Ints], page_size: int, name: str) -> Workload:
     """Adds the tree. `given`: row splits, segments, offsets, lengths, and the tokens and segment that follow them."""
-    from kvgym.workload import tree  # imports numba
+    from kvgym.workload.runs import canonical_runs  # imports numba
+    from kvgym.workload.tree import build_tree, unit_hashes
 
-    rows, runs = tree.canonical_runs(*given)
+    rows, runs = canonical_runs(*given)
     prompt_pages, path_pages, predecessor, prompt_tokens, session = (
         requests[field].astype(np.int64)
         for field in ("prompt_pages", "path_pages", "predecessor", "prompt_tokens", "session")
     )
-    nodes, path_nodes, paths = tree.build_tree(rows, runs, prompt_pages, path_pages, predecessor, page_size)
+    nodes, path_nodes, paths = build_tree(rows, runs, prompt_pages, path_pages, predecessor, page_size)
     requests["path_nodes"], requests["path_start"] = path_nodes, np.cumsum(path_nodes) - path_nodes
-    requests["prefix_u"], requests["session_u"] = tree.unit_hashes(rows, runs, prompt_tokens, session)
+    requests["prefix_u"], requests["session_u"] = unit_hashes(rows, runs, prompt_tokens, session)
     return Workload(requests, nodes, paths, page_size, assign_slots(nodes), name)

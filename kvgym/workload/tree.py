@@ -1,10 +1,7 @@
 """The prefix tree of a workload: exact radix insertion of all paths, compiled.
 
-A request's tokens are *runs* (segment, shift, end): the token at position t < end, and not in an earlier run, is
-(segment, shift + t). Runs are canonical (no empty run, no two that could be one), so that two requests which agree up
-to a position have the same runs up to there, whatever way their tokens were given.
-
-All kernels stand in this one file, because numba's cache does not notice a change in another file.
+Tokens are the canonical runs of `runs.canonical_runs`. All kernels that call each other stand in this one file, because
+numba's cache does not notice a change in another file.
 """
 
 from __future__ import annotations
@@ -52,40 +49,6 @@ def common_tokens(runs, a, b, begin, limit):
         a += stop[a] == begin
         b += stop[b] == begin
     return min(begin, limit)
-
-
-@njit(cache=True, nogil=True)
-def canonical_runs(splits, segments, offsets, lengths, tail_tokens, tail_segments):
-    """Canonical runs of each request: its given ones, then `tail_tokens` of its tail segment (-1: private).
-
-    Returns (row starts, (segment, shift, end)). Private segments are negative, given ones are not.
-    """
-    n = len(splits) - 1
-    rows = np.empty(n + 1, np.int64)
-    segment = np.empty(len(segments) + n, np.int64)
-    shift = np.empty(len(segments) + n, np.int64)
-    end = np.empty(len(segments) + n, np.int64)
-    k = 0
-    for r in range(n):
-        rows[r] = k
-        position = np.int64(0)
-        for i in range(splits[r], splits[r + 1] + 1):
-            if i < splits[r + 1]:
-                s, first, tokens = segments[i], offsets[i], lengths[i]
-            else:
-                s, first, tokens = tail_segments[r], np.int64(0), tail_tokens[r]
-                if s < 0:
-                    s = np.int64(-1 - r)
-            if tokens == 0:
-                continue
-            if k == rows[r] or segment[k - 1] != s or shift[k - 1] != first - position:
-                segment[k] = s
-                shift[k] = first - position
-                k += 1
-            position += tokens
-            end[k - 1] = position
-    rows[n] = k
-    return rows, (segment[:k], shift[:k], end[:k])
 
 
 @njit(cache=True, nogil=True)
