@@ -51,8 +51,8 @@ def load(name: str) -> ModuleType:
         return sys.modules[name]
     import numba
 
-    stem = name.rpartition(".")[2]
-    cached = any(_cache_folder().rglob(f"{stem}.*.nbi"))
+    done = _cache_folder() / f"{name}.done"
+    cached = done.exists()
     if not cached:
         print(f"kvgym: compiling {name} (once for this version, up to a minute) ...", file=sys.stderr, flush=True)
     began = time.perf_counter()
@@ -63,5 +63,6 @@ def load(name: str) -> ModuleType:
     finally:
         numba.config.CACHE_DIR = before
     if not cached:
+        done.touch()
         print(f"kvgym: compiled in {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
     return module

@@ -56,7 +56,7 @@ def test_single_request_in_chunks():
     record = result.records[0]
     assert (record.arrival_ps, record.admitted_ps, record.first_token_ps, record.finish_ps) == (7, 7, 427, 676)
     # 10 + 3 - 1 = 12 tokens were computed: 3 full pages stay.
-    assert (result.totals[0].loaded, result.resident[0], result.totals[0].busy_ps) == (3, 3, 669)
+    assert (result.totals[0].loaded, len(result.resident[0]), result.totals[0].busy_ps) == (3, 3, 669)
 
 
 @pytest.mark.parametrize(("prompt", "duration"), [(1, 10), (2, 12), (3, 13)])
@@ -224,7 +224,7 @@ def test_lru_goes_page_by_page_and_lru_node_by_nodes():
     assert run(requests, 10).evictions == [[(0, 3), (0, 2), (1, 3)]]
     result = run(requests, 10, evictor="lru_node")
     assert result.evictions == [[(0, 3), (0, 2), (1, 3), (1, 2)]]
-    assert result.resident == [9]
+    assert len(result.resident[0]) == 9
 
 
 def test_a_boundary_counts_once_it_was_seen():
@@ -238,10 +238,26 @@ def test_ended_here_makes_a_boundary():
     assert run(one_by_one([1, 2], [1, 2, 3, 4], [10, 11, 12]), 6, evictor="lru_node").evictions == [[(1, 3), (1, 2)]]
 
 
-def test_going_on_replaces_the_requests_own_end():
+def test_a_running_request_has_not_ended():
     # One request with prompt [1 2] goes on to [3 4] by itself: no boundary after 2, although [1 2 9] parts there later.
     requests = [RefRequest((1, 2), (3, 4, 5), 0), request([10, 11, 12], at=10_000), request([1, 2, 9], at=20_000)]
     assert run(requests, 6, evictor="lru_node").evictions[0][:4] == [(0, 3), (0, 2), (0, 1), (0, 0)]
+
+
+@pytest.mark.parametrize("future", [[], [RefRequest((1, 2, 8), (9,), 20_000)]])
+def test_later_requests_make_no_boundary(future):
+    # Request 0 goes from [1 2] on to [3 4 5]. Request 1 comes at 50, is admitted at 120 with the hit [1 2], computes 3
+    # and 4 (found in the tree at 230) and ends after 4, from where request 0 goes on: the only boundary. Request 2
+    # wants 2 of the 5 pages: the leaf 5, then the run 4 3 2 1, although [1 2 8] is going to part after 2.
+    requests = [
+        RefRequest((1, 2), (3, 4, 5, 6), 0),
+        RefRequest((1, 2, 3, 4), (7,), 50),
+        request(range(10, 17), at=10_000),
+        *future,
+    ]
+    result = run(requests, 10, evictor="lru_node")
+    assert result.records[1].admitted_ps == 120
+    assert result.evictions == [[(0, 4), (0, 3), (0, 2), (0, 1), (0, 0)]]
 
 
 def test_evict_full_request():
@@ -290,7 +306,7 @@ def test_rlt_with_only_the_requesters_path_to_draw_from():
         draws=[iter(draws)],
     )
     assert result.evictions == [[victim for _, victim in draws]]
-    assert (result.totals[0].loaded, result.totals[0].recomputed, result.resident) == (6, 2, [4])
+    assert (result.totals[0].loaded, result.totals[0].recomputed, len(result.resident[0])) == (6, 2, 4)
 
 
 def test_rlt_code_phases():
@@ -399,7 +415,7 @@ def test_random_workloads(evictor, schedule, seed):
     assert sorted(row[0] for row in result.visible) == list(range(len(requests)))
     for w, (totals, rows) in enumerate(zip(result.totals, result.iterations, strict=True)):
         mine = [spec for spec, record in zip(requests, result.records, strict=True) if record.worker == w]
-        assert totals.loaded - totals.evicted == result.resident[w] <= workers[w][0]
+        assert totals.loaded - totals.evicted == len(result.resident[w]) <= workers[w][0]
         assert totals.iterations == len(rows) and totals.busy_ps == sum(row[1] - row[0] for row in rows)
         assert all(row[2] + row[4] <= chunk_tokens for row in rows)
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(rows))

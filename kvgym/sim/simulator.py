@@ -111,6 +111,8 @@ class Simulator:
         limit: int | None = None,
         truncate: bool = False,
         hints: NDArray[np.int32] | None = None,
+        slo_ttft_s: float = 0.0,
+        slo_tpot_s: float = 0.0,
     ) -> None:
         """Starts at time 0 with empty caches.
 
@@ -122,6 +124,8 @@ class Simulator:
             limit: Arrivals that are played; default: all.
             truncate: Stop at the arrival after the last played one instead of draining the cluster.
             hints: (n,) int32 output-length hints shown in observations; default: none.
+            slo_ttft_s: Objective for the time to first token shown in observations, 0 = none.
+            slo_tpot_s: Objective for the time per output token, likewise.
 
         Raises:
             ValueError: If the page sizes differ, a request fits on no worker, or an argument is not allowed.
@@ -135,6 +139,8 @@ class Simulator:
             limit=min(limit, n),
             truncate=_check.flag("truncate", truncate),
             hints=hints,
+            slo_ttft_s=_check.finite("slo_ttft_s", slo_ttft_s),
+            slo_tpot_s=_check.finite("slo_tpot_s", slo_tpot_s),
         )
         state.check_fit(workload, self.cluster, self.engine)
         self.workload = workload
@@ -146,6 +152,12 @@ class Simulator:
         self._handle = state.make_handle(self.tables)
         self._address = self._handle.ctypes.data
         self._due = False
+
+    @property
+    def address(self) -> int:
+        """Address of the handle that kernels take; it changes at every reset."""
+        self._clock  # noqa: B018  raises before reset()
+        return int(self._address)
 
     @property
     def now(self) -> float:

@@ -41,6 +41,8 @@ class Episode:
     limit: int
     truncate: bool
     hints: NDArray[np.int32] | None
+    slo_ttft_s: float
+    slo_tpot_s: float
 
 
 def check_fit(workload: Workload, cluster: ClusterSpec, engine: EngineSpec) -> None:
@@ -163,6 +165,8 @@ def _config(
         "warmup_router": episode.warmup_router,
         "limit": episode.limit,
         "truncate": episode.truncate,
+        "slo_ttft_s": episode.slo_ttft_s,
+        "slo_tpot_s": episode.slo_tpot_s,
     }
     for name, value in values.items():
         config[name] = value

@@ -56,6 +56,7 @@ CLOCK = np.dtype(
         ("n_pending", "i4"),  # closed-loop arrivals waiting for their time
         ("n_arrived", "i4"),
         ("n_finished", "i4"),
+        ("n_reported", "i4"),  # finished requests that agents could pull before the last decision
         ("n_admitted", "i4"),
         ("n_log", "i4"),
         ("n_draws", "i4"),

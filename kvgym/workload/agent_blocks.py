@@ -104,12 +104,15 @@ class _Naming:
     renamed: list[tuple[int, int, int]] = field(default_factory=list)  # first id, end id, place in the shared prefix
     place: int = 0
 
-    def runs(self, first: int, count: int) -> list[Run]:
-        """The blocks first .. first+count-1 as runs of segments."""
-        if self.left:
-            part = min(self.left, count)
+    def rename(self, first: int, count: int) -> None:
+        """Puts what the shared prefix still lacks of these blocks into it."""
+        part = min(self.left, count)
+        if part:
             self.renamed.append((first, first + part, self.place))
             self.place, self.left = self.place + part, self.left - part
+
+    def runs(self, first: int, count: int) -> list[Run]:
+        """The blocks first .. first+count-1 as runs of segments."""
         for low, high, place in self.renamed:
             begin, end = max(first, low), min(first + count, high)
             if begin < end:
@@ -133,6 +136,7 @@ def _blocks(record: Record, previous: list[Run], naming: _Naming) -> list[Run]:
     for run in record.items("add", "[first id, length] pairs"):
         if not (isinstance(run, list) and len(run) == 2 and all(is_whole(x) for x in run) and run[0] >= 0 < run[1]):
             raise record.error(f"expected 'add' to hold [first id >= 0, length > 0] pairs, got {run!r}")
+        naming.rename(run[0], run[1])
         blocks.extend(naming.runs(run[0], run[1]))
     return blocks
 

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from kvgym._check import whole
 from kvgym.workload.checks import MAX_INT32, MAX_SEGMENT, check_keywords, check_length, picoseconds, wholes
 from kvgym.workload.links import assign_slots, link_successors
 from kvgym.workload.tables import REQUEST, Columns, Table, Workload
-
-Ints = NDArray[np.int64]
+from kvgym.workload.tree import Given, Ints, build_tree, canonical_runs, unit_hashes
 
 
 def build_from_segments(
@@ -108,15 +107,17 @@ def _request_rows(prompt: Ints, output: Ints, arrivals: ArrayLike, page_size: in
 def _fill_times(rows: Table, arrivals: ArrayLike, think_times: ArrayLike | None) -> None:
     first = rows["predecessor"] < 0
     rows["arrival_ps"] = arrival = picoseconds("arrivals", arrivals, len(rows), first)
+    surplus = ~first & ~np.isnan(np.asarray(arrivals, np.float64))
+    if surplus.any():
+        i = int(np.argmax(surplus))
+        raise ValueError(f"arrivals[{i}] must be NaN or None, because the request has a predecessor")
     starts = arrival[first]
     early = starts[1:] < starts[:-1]
     if early.any():
         i = int(np.flatnonzero(first)[1:][np.argmax(early)])
         raise ValueError(f"arrivals must be sorted by time, but arrivals[{i}] = {arrival[i] / 1e12} goes back")
     if think_times is not None:
-        think = np.asarray(think_times)
-        every = np.ones(len(rows), np.bool_)
-        rows["think_ps"] = np.where(first, 0, picoseconds("think_times", think, len(rows), every))
+        rows["think_ps"] = np.maximum(0, picoseconds("think_times", think_times, len(rows), ~first))
 
 
 def _column(name: str, values: ArrayLike | None, n: int, low: int, high: int = MAX_INT32, default: int = -1) -> Ints:
@@ -132,12 +133,9 @@ def _default_sessions(predecessor: Ints) -> tuple[Ints, Ints]:
     return session, turn
 
 
-def _assemble(requests: Table, given: tuple[Ints, Ints, Ints, Ints, Ints, Ints], page_size: int, name: str) -> Workload:
-    """Adds the tree. `given`: row splits, segments, offsets, lengths, and the tokens and segment that follow them."""
-    from kvgym.workload.runs import canonical_runs  # imports numba
-    from kvgym.workload.tree import build_tree, unit_hashes
-
-    rows, runs = canonical_runs(*given)
+def _assemble(requests: Table, given: Given, page_size: int, name: str) -> Workload:
+    """Adds the tree; `given` as in `canonical_runs`."""
+    rows, runs = canonical_runs(given)
     prompt_pages, path_pages, predecessor, prompt_tokens, session = (
         requests[field].astype(np.int64)
         for field in ("prompt_pages", "path_pages", "predecessor", "prompt_tokens", "session")

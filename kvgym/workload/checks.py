@@ -35,11 +35,11 @@ def wholes(name: str, values: ArrayLike, n: int | None, low: int, high: int = MA
     if array.size and (array.min() < low or array.max() > high):
         i = int(np.argmax((array < low) | (array > high)))
         raise ValueError(f"{name}[{i}] must be in {low} .. {high}, got {array[i]}")
-    return array.astype(np.int64, copy=False)
+    return np.ascontiguousarray(array, np.int64)
 
 
 def picoseconds(name: str, values: ArrayLike, n: int, given: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(n,) int64 picoseconds of n times in seconds; -1 where not `given` (there the value must be NaN or None)."""
+    """(n,) int64 picoseconds of n times in seconds; -1 where not `given`."""
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -51,10 +51,6 @@ def picoseconds(name: str, values: ArrayLike, n: int, given: NDArray[np.bool_]) 
     if bad.any():
         i = int(np.argmax(bad))
         raise ValueError(f"{name}[{i}] must be seconds in 0 .. {MAX_SECONDS:g}, got {array[i]}")
-    surplus = ~given & ~np.isnan(array)
-    if surplus.any():
-        i = int(np.argmax(surplus))
-        raise ValueError(f"{name}[{i}] must be NaN or None, because the request has a predecessor; got {array[i]}")
     return np.rint(np.where(given, array, -1e-12) * 1e12).astype(np.int64)
 
 

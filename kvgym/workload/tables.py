@@ -10,6 +10,8 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kvgym._check import whole
+
 Table = NDArray[Any]
 
 # Times in picoseconds, sizes in tokens or pages, links as row numbers of the same table (-1 = none).
@@ -176,13 +178,13 @@ class Workload:
         """
         from kvgym.workload.subset import subset
 
-        if not 1 <= n <= len(self):
+        if whole("n", n, 1) > len(self):
             raise ValueError(f"n must be in 1 .. {len(self)}, the number of requests; got {n}")
         return subset(self, np.arange(len(self)) < n)
 
     def fits(self, kv_pages: int) -> bool:
         """Whether every request fits a worker of `kv_pages` pages when it runs alone."""
-        return not (self._peak_pages() > kv_pages).any()
+        return not (self._peak_pages() > whole("kv_pages", kv_pages, 1)).any()
 
     def drop_oversized(self, kv_pages: int) -> Workload:
         """Without the requests that need more than `kv_pages` pages, and without their transitive successors.
@@ -192,7 +194,7 @@ class Workload:
         """
         from kvgym.workload.subset import subset, with_successors
 
-        dropped = with_successors(self.requests, self._peak_pages() > kv_pages)
+        dropped = with_successors(self.requests, self._peak_pages() > whole("kv_pages", kv_pages, 1))
         if dropped.all():
             raise ValueError(f"kv_pages must be large enough for at least one request of {self.name!r}, got {kv_pages}")
         n_dropped = self.n_dropped + int(dropped.sum())

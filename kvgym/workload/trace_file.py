@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import math
 import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 TraceSource = str | os.PathLike[str] | IO[str] | IO[bytes]
 GZIP_MAGIC = b"\x1f\x8b"
@@ -103,25 +102,29 @@ def _records(file: IO[str] | IO[bytes], name: str) -> Iterator[Record]:
         number += 1
         if line.strip():
             found = True
-            place = f"{name}, line {number}"
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise TraceError(f"{place}: expected a JSON object, got {_short(line)} ({error})") from None
-            yield Record(place, value)
+            yield _record(f"{name}, line {number}", line)
     if not found:
         raise TraceError(f"{name}: expected at least one record, got an empty file")
 
 
+def _record(place: str, line: str) -> Record:
+    try:
+        value = json.loads(line)
+    except ValueError as error:
+        raise TraceError(f"{place}: expected a JSON object, got {_short(line)} ({error})") from None
+    return Record(place, value)
+
+
 def _lines(file: IO[str] | IO[bytes]) -> Iterator[str]:
-    start = file.read(0)
-    if isinstance(start, str):
-        return iter(file)  # type: ignore[arg-type]
-    position = file.tell()
-    magic = file.read(len(GZIP_MAGIC))
-    file.seek(position)
-    plain = gzip.GzipFile(fileobj=file) if magic == GZIP_MAGIC else file  # type: ignore[arg-type]
-    return iter(io.TextIOWrapper(io.BytesIO(plain.read()), encoding="utf-8"))  # type: ignore[arg-type]
+    lines: IO[str] | IO[bytes] | gzip.GzipFile = file
+    if isinstance(file.read(0), bytes):
+        position = file.tell()
+        magic = file.read(len(GZIP_MAGIC))
+        file.seek(position)
+        if magic == GZIP_MAGIC:
+            lines = gzip.GzipFile(fileobj=cast(IO[bytes], file))
+    for line in lines:
+        yield line if isinstance(line, str) else line.decode("utf-8")
 
 
 def _short(value: object) -> str:

@@ -1,256 +1,47 @@
-"""The prefix tree of a workload: exact radix insertion of all paths, compiled.
+"""The prefix tree of a workload: exact radix insertion of all paths.
 
-Tokens are the canonical runs of `runs.canonical_runs`. All kernels that call each other stand in this one file, because
-numba's cache does not notice a change in another file.
+Nodes are found by a hash of their first page and confirmed by comparing runs of tokens, so that the time grows with the
+number of runs, not of tokens.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from kvgym import _compile
 from kvgym.workload.tables import NODE, Table
 
 Ints = NDArray[np.int64]
-FREE = -1
+Runs = tuple[Ints, Ints, Ints]
+Given = tuple[Ints, Ints, Ints, Ints, Ints, Ints]
+KERNELS = "kvgym.workload.tree_kernels"
 
 
-@njit(cache=True, nogil=True)
-def mix64(x):
-    """A bijective scrambler of 64-bit integers (the finaliser of splitmix64)."""
-    z = np.uint64(x) + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+def canonical_runs(given: Given) -> tuple[Ints, Runs]:
+    """Tokens in the form that the tree is built from.
+
+    Args:
+        given: row splits, segments, offsets and lengths of runs; then, per request, how many tokens follow them and of
+            which segment (-1: a private one).
+
+    Returns:
+        row starts (n + 1,), and the runs' (segment, shift, end).
+    """
+    rows, runs = _compile.load(KERNELS).canonical_runs(*given)
+    return rows, runs
 
 
-@njit(cache=True, nogil=True)
-def hash_tokens(runs, run, begin, end, salt):
-    """Hash of the tokens at positions begin .. end-1; `run` is the run that holds `begin`."""
-    segment, shift, stop = runs
-    h = mix64(salt)
-    while begin < end:
-        piece_end = min(stop[run], end)
-        h = mix64(h ^ np.uint64(segment[run]))
-        h = mix64(h ^ np.uint64(shift[run]))
-        h = mix64(h ^ np.uint64(piece_end))
-        begin = piece_end
-        run += 1
-    return h
-
-
-@njit(cache=True, nogil=True)
-def common_tokens(runs, a, b, begin, limit):
-    """Position up to which two requests agree, at most `limit`; they agree up to `begin`, held by runs a and b."""
-    segment, shift, stop = runs
-    while begin < limit and segment[a] == segment[b] and shift[a] == shift[b]:
-        begin = min(stop[a], stop[b])
-        a += stop[a] == begin
-        b += stop[b] == begin
-    return min(begin, limit)
-
-
-@njit(cache=True, nogil=True)
-def unit_hashes(rows, runs, prompt_tokens, sessions):
-    """Two columns in [0, 1): of each prompt's first 256 tokens, and of each session."""
-    scale = np.float64(2.0**-24)
-    prefix_u = np.empty(len(prompt_tokens), np.float32)
-    session_u = np.empty(len(prompt_tokens), np.float32)
-    for r in range(len(prompt_tokens)):
-        h = hash_tokens(runs, rows[r], np.int64(0), min(np.int64(256), prompt_tokens[r]), 1)
-        prefix_u[r] = np.float64(h >> np.uint64(40)) * scale
-        session_u[r] = np.float64(mix64(mix64(2) ^ np.uint64(sessions[r])) >> np.uint64(40)) * scale
+def unit_hashes(
+    rows: Ints, runs: Runs, prompt_tokens: Ints, sessions: Ints
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Per request two numbers in [0, 1): of the prompt's first 256 tokens, and of the session."""
+    prefix_u, session_u = _compile.load(KERNELS).unit_hashes(rows, runs, prompt_tokens, sessions)
     return prefix_u, session_u
 
 
-@njit(cache=True, nogil=True)
-def find_child(table, hashes, parent, ref_run, runs, node, h, run, begin, page_size):
-    """Slot of the child of `node` whose first page is the page at `begin`, or the free slot where it belongs."""
-    mask = len(table) - 1
-    slot = np.int64(mix64(h ^ np.uint64(node + 1)) & np.uint64(mask))
-    while True:
-        child = table[slot]
-        if child == FREE:
-            return slot
-        alike = hashes[child] == h and parent[child] == node
-        if alike and common_tokens(runs, ref_run[child], run, begin, begin + page_size) == begin + page_size:
-            return slot
-        slot = (slot + 1) & mask
-
-
-@njit(cache=True, nogil=True)
-def insert_paths(rows, runs, path_pages, page_size):
-    """Radix tree of all paths.
-
-    Returns (parent, start, stop) per node, in pages, and each request's last node (-1: no full page).
-    A split node's lower part keeps the number, so that children and the requests that ended there stay right.
-    """
-    n = len(path_pages)
-    parent = np.empty(2 * n, np.int64)
-    start = np.empty(2 * n, np.int64)
-    stop = np.empty(2 * n, np.int64)
-    ref_run = np.empty(2 * n, np.int64)  # run of a request on this node that holds the node's first token
-    hashes = np.empty(2 * n, np.uint64)
-    size = 16
-    while size < 4 * n:
-        size *= 2
-    table = np.full(size, FREE, np.int64)
-    last = np.full(n, FREE, np.int64)
-    count = 0
-    for r in range(n):
-        node, page, run = np.int64(FREE), np.int64(0), rows[r]
-        while page < path_pages[r]:
-            begin = page * page_size
-            while runs[2][run] <= begin:
-                run += 1
-            h = hash_tokens(runs, run, begin, begin + page_size, 0)
-            slot = find_child(table, hashes, parent, ref_run, runs, node, h, run, begin, page_size)
-            child = table[slot]
-            if child == FREE:
-                table[slot] = child = count
-                parent[child], start[child], stop[child] = node, page, path_pages[r]
-                ref_run[child], hashes[child] = run, h
-                count += 1
-            else:
-                limit = min(stop[child], path_pages[r]) * page_size
-                shared = common_tokens(runs, ref_run[child], run, begin, limit) // page_size
-                if shared < stop[child]:
-                    upper = count
-                    count += 1
-                    table[slot] = upper
-                    parent[upper], start[upper], stop[upper] = node, page, shared
-                    ref_run[upper], hashes[upper] = ref_run[child], h
-                    parent[child], start[child] = upper, shared
-                    while runs[2][ref_run[child]] <= shared * page_size:
-                        ref_run[child] += 1
-                    first = shared * page_size
-                    hashes[child] = hash_tokens(runs, ref_run[child], first, first + page_size, 0)
-                    h, at = hashes[child], ref_run[child]
-                    table[find_child(table, hashes, parent, ref_run, runs, upper, h, at, first, page_size)] = child
-                    child = upper
-            node, page = child, stop[child]
-        last[r] = node
-    return parent[:count], start[:count], stop[:count], last
-
-
-@njit(cache=True, nogil=True)
-def family_spans(predecessors):
-    """(first, end) per request in an order in which a request and its transitive successors are neighbours."""
-    n = len(predecessors)
-    size = np.ones(n, np.int64)
-    for r in range(n - 1, -1, -1):
-        if predecessors[r] >= 0:
-            size[predecessors[r]] += size[r]
-    first = np.empty(n, np.int64)
-    free = np.empty(n, np.int64)  # where the next successor's family goes
-    roots = 0
-    for r in range(n):
-        if predecessors[r] >= 0:
-            first[r] = free[predecessors[r]]
-            free[predecessors[r]] += size[r]
-        else:
-            first[r] = roots
-            roots += size[r]
-        free[r] = first[r] + 1
-    return first, first + size
-
-
-@njit(cache=True, nogil=True)
-def list_paths(parent, last):
-    """Each request's nodes, root first: (starts, nodes)."""
-    starts = np.zeros(len(last) + 1, np.int64)
-    for r in range(len(last)):
-        depth, node = 0, last[r]
-        while node != FREE:
-            depth += 1
-            node = parent[node]
-        starts[r + 1] = starts[r] + depth
-    nodes = np.empty(starts[-1], np.int64)
-    for r in range(len(last)):
-        node = last[r]
-        for i in range(starts[r + 1] - 1, starts[r] - 1, -1):
-            nodes[i] = node
-            node = parent[node]
-    return starts, nodes
-
-
-@njit(cache=True, nogil=True)
-def find_cuts(starts, nodes, start, stop, prompt_pages, predecessors):
-    """Where shared nodes are cut further.
-
-    Returns (users, single_from, cuts): requests per node; the page from which on a node falls into single pages (its
-    end: none); keys node << 32 | page of the prompt ends inside shared nodes, in no order.
-    """
-    first, end = family_spans(predecessors)
-    users = np.zeros(len(start), np.int64)
-    lowest = np.full(len(start), len(first), np.int64)
-    highest = np.full(len(start), -1, np.int64)
-    for r in range(len(first)):
-        for i in range(starts[r], starts[r + 1]):
-            node = nodes[i]
-            users[node] += 1
-            lowest[node] = min(lowest[node], first[r])
-            highest[node] = max(highest[node], first[r])
-    single_from = stop.copy()
-    cuts = np.empty(len(first), np.int64)
-    count = 0
-    for r in range(len(first)):
-        for i in range(starts[r], starts[r + 1]):
-            node = nodes[i]
-            if users[node] == 1 or stop[node] <= prompt_pages[r]:
-                continue
-            if start[node] < prompt_pages[r]:
-                cuts[count] = node << 32 | prompt_pages[r]
-                count += 1
-            if lowest[node] < first[r] or highest[node] >= end[r]:
-                single_from[node] = min(single_from[node], max(start[node], prompt_pages[r]))
-    return users, single_from, cuts[:count]
-
-
-@njit(cache=True, nogil=True)
-def cut_and_number(starts, nodes, up, start, stop, single_from, first_cut, cuts, room):
-    """The final nodes, numbered by first appearance; `room`: an upper bound of their number.
-
-    `cuts` is sorted; those of a node are first_cut[node] : first_cut[node + 1]. Returns (parent, start_page, n_pages,
-    first_request, tree node) per final node, then each request's number of path nodes, and the paths.
-    """
-    table = np.empty((5, room), np.int32)
-    number = np.full(len(start), FREE, np.int64)  # a tree node's pieces are number .. final - 1
-    final = np.empty(len(start), np.int64)
-    path_nodes = np.zeros(len(starts) - 1, np.int32)
-    length = 0
-    k = 0
-    for r in range(len(path_nodes)):
-        for i in range(starts[r], starts[r + 1]):
-            node = nodes[i]
-            if number[node] == FREE:
-                number[node] = k
-                above = FREE if up[node] == FREE else final[up[node]] - 1
-                page, cut = start[node], first_cut[node]
-                while page < stop[node]:
-                    piece_end = page + 1 if page >= single_from[node] else single_from[node]
-                    if cut < first_cut[node + 1]:
-                        piece_end = min(piece_end, cuts[cut] & 0xFFFFFFFF)
-                        cut += piece_end == cuts[cut] & 0xFFFFFFFF
-                    table[0, k], table[1, k], table[2, k] = above, page, piece_end - page
-                    table[3, k], table[4, k] = r, node
-                    above, page = k, piece_end
-                    k += 1
-                final[node] = k
-            path_nodes[r] += final[node] - number[node]
-        length += path_nodes[r]
-    paths = np.empty(length, np.int32)
-    length = 0
-    for i in range(len(nodes)):
-        for piece in range(number[nodes[i]], final[nodes[i]]):
-            paths[length] = piece
-            length += 1
-    return table[:, :k], path_nodes, paths
-
-
 def build_tree(
-    rows: Ints, runs: tuple[Ints, Ints, Ints], prompt_pages: Ints, path_pages: Ints, predecessors: Ints, page_size: int
+    rows: Ints, runs: Runs, prompt_pages: Ints, path_pages: Ints, predecessors: Ints, page_size: int
 ) -> tuple[Table, NDArray[np.int32], NDArray[np.int32]]:
     """The prefix tree of n requests.
 
@@ -259,14 +50,17 @@ def build_tree(
         path_nodes: (n,) int32.
         paths: int32, the concatenated paths.
     """
-    up, start, stop, last = insert_paths(rows, runs, path_pages, page_size)
-    starts, members = list_paths(up, last)
-    users, single_from, cuts = find_cuts(starts, members, start, stop, prompt_pages, predecessors)
+    kernels = _compile.load(KERNELS)
+    up, start, stop, last = kernels.insert_paths(rows, runs, path_pages, page_size)
+    starts, members = kernels.list_paths(up, last)
+    users, single_from, cuts = kernels.find_cuts(starts, members, start, stop, prompt_pages, predecessors)
     # Sorting is left to NumPy: in a kernel it would take seconds to compile.
     cuts = np.unique(cuts)
     first_cut = np.searchsorted(cuts, np.arange(len(start) + 1) << 32)
     room = len(start) + len(cuts) + int((stop - single_from).sum())
-    table, path_nodes, paths = cut_and_number(starts, members, up, start, stop, single_from, first_cut, cuts, room)
+    table, path_nodes, paths = kernels.cut_and_number(
+        starts, members, up, start, stop, single_from, first_cut, cuts, room
+    )
     nodes = np.empty(table.shape[1], NODE)
     nodes["parent"], nodes["start_page"], nodes["n_pages"], nodes["first_request"] = table[:4]
     nodes["n_requests"] = users[table[4]]

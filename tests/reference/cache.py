@@ -18,18 +18,19 @@ class Slot:
         stamp: Recency counter when it was last written here (0: not yet, the page was locked ever since it entered).
         marked: Mark of the random marking evictors.
         children: Number of resident next pages.
-        next_pages: Next pages that requests showed after this page.
-        ended: Requests that showed "ended here" and have not gone on.
-        boundary: Whether two different continuations were shown.
+        continuations: How paths were shown to go on after this page: next pages, None for "ended here".
     """
 
     locks: int = 0
     stamp: int = 0
     marked: bool = False
     children: int = 0
-    next_pages: set[Page] = field(default_factory=set)
-    ended: set[int] = field(default_factory=set)
-    boundary: bool = False
+    continuations: set[Page | None] = field(default_factory=set)
+
+    @property
+    def boundary(self) -> bool:
+        """Whether two different continuations were shown."""
+        return len(self.continuations) > 1
 
 
 class Cache:
@@ -93,24 +94,9 @@ class Cache:
         self.free += 1
         self.evicted.append(page)
 
-    def show(self, page: Page, request: int, next_page: Page | None) -> None:
-        """A request shows how its path goes on after a resident page.
-
-        Args:
-            page: The page.
-            request: Index of the request.
-            next_page: Its next page, None for "ended here".
-        """
-        if not page.paths_part_or_end:
-            return
-        slot = self.resident[page]
-        if next_page is None:
-            slot.ended.add(request)
-        else:
-            slot.ended.discard(request)
-            slot.next_pages.add(next_page)
-        if len(slot.next_pages) + bool(slot.ended) > 1:
-            slot.boundary = True
+    def show(self, page: Page, continuation: Page | None) -> None:
+        """A request shows how its path goes on after a resident page: its next page, None for "ended here"."""
+        self.resident[page].continuations.add(continuation)
 
     def run_of(self, leaf: Page) -> list[Page]:
         """The leaf and the pages above it, up to the first that is a seen boundary, locked or has another child."""

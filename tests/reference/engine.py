@@ -155,7 +155,7 @@ class Worker:
         cache.touch(known_pages)
         self.evictor.on_admission(cache, prefix)
         for number in range(len(prefix)):
-            self.show(live, number)
+            self.show_next(live, number)
         self.queue.popleft()
         self.running.append(live)
         self.admitted.add(live.index)
@@ -212,6 +212,8 @@ class Worker:
             return False
         live.record.finish_ps = now
         self.evictor.on_insert(self.cache, live.locked_pages())
+        if live.path:
+            self.cache.show(live.path[-1], None)
         self.release(live)
         return True
 
@@ -235,16 +237,16 @@ class Worker:
             live.tree_pages += 1
             grown = True
             if number > 0:
-                cache.show(live.path[number - 1], live.index, page)
-            self.show(live, number)
+                self.cache.show(live.path[number - 1], page)
+            self.show_next(live, number)
         if grown:
             self.evictor.on_insert(cache, live.locked_pages())
 
-    def show(self, live: Live, number: int) -> None:
-        """A request shows how its known pages go on after one of its locked tree pages."""
+    def show_next(self, live: Live, number: int) -> None:
+        """A request shows its next page after one of its locked tree pages, if it is known already."""
         known_pages = live.known_pages(self.engine.page_size)
-        next_page = known_pages[number + 1] if number + 1 < len(known_pages) else None
-        self.cache.show(live.path[number], live.index, next_page)
+        if number + 1 < len(known_pages):
+            self.cache.show(live.path[number], known_pages[number + 1])
 
     # ---- check ------------------------------------------------------------------------------------------------------
 

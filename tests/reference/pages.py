@@ -15,24 +15,17 @@ class Page:
         number: 0-based page number, i.e. depth.
         first_request: Lowest index of a request whose path holds the page: it brought it into the prefix tree.
         children: Next pages of the workload, by their tokens.
-        path_ends: Whether some request's path ends with this page.
         prompt_users: Indices of the requests whose prompt's full pages hold the page, ascending.
     """
 
-    __slots__ = ("children", "first_request", "number", "parent", "path_ends", "prompt_users")
+    __slots__ = ("children", "first_request", "number", "parent", "prompt_users")
 
     def __init__(self, parent: Page | None, number: int, first_request: int) -> None:
         self.parent = parent
         self.number = number
         self.first_request = first_request
         self.children: dict[tuple[int, ...], Page] = {}
-        self.path_ends = False
         self.prompt_users: list[int] = []
-
-    @property
-    def paths_part_or_end(self) -> bool:
-        """Whether the paths of the workload part or end after this page."""
-        return len(self.children) > 1 or self.path_ends
 
     def __repr__(self) -> str:
         return f"Page({self.first_request}, {self.number})"
@@ -56,7 +49,5 @@ def build_paths(requests: Sequence[RefRequest], page_size: int) -> list[list[Pag
             path.append(siblings[chunk])
         for page in path[: len(request.prompt) // page_size]:
             page.prompt_users.append(index)
-        if path:
-            path[-1].path_ends = True
         paths.append(path)
     return paths

@@ -97,7 +97,7 @@ def simulate(
         worker.totals.loaded = worker.cache.loaded
         worker.totals.evicted = len(worker.cache.evicted)
         result.evictions.append([(page.first_request, page.number) for page in worker.cache.evicted])
-        result.resident.append(len(worker.cache.resident))
+        result.resident.append({(page.first_request, page.number) for page in worker.cache.resident})
     return result
 
 

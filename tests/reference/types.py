@@ -105,7 +105,7 @@ class RefResult:
         visible: Per decision, (request, time_ps, visible hit tokens per worker, queued per worker, running per worker),
             as they were before the decision.
         evictions: Per worker, the evicted pages in order as (lowest request whose path holds it, page number).
-        resident: Per worker, the pages in the tree at the end.
+        resident: Per worker, the pages in the tree at the end, named in the same way.
     """
 
     records: list[RefRecord]
@@ -113,4 +113,4 @@ class RefResult:
     iterations: list[list[tuple[int, int, int, int, int, int]]]
     visible: list[tuple[int, int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
     evictions: list[list[tuple[int, int]]] = field(default_factory=list)
-    resident: list[int] = field(default_factory=list)
+    resident: list[set[tuple[int, int]]] = field(default_factory=list)

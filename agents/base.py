@@ -1,0 +1,96 @@
+"""What routing agents have in common.
+
+An agent answers ROUTE decisions: which worker serves this request? Three attributes make a class one:
+
+    observation            "physical" or "scaled": the form of the observations that it wants to see
+    reset(env, seed)       called after every env.reset(); `seed` is for the agent's own random choices
+    act(observation, info) -> index of a worker
+
+An agent that is ranked knows only what it is shown: the observation, `info` and, pulled when it wants them,
+`env.unwrapped.finished()` (the requests finished since the last decision) and `env.unwrapped.prompt_pages()`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from kvgym import _check
+
+Observation = NDArray[np.float32]
+Info = Mapping[str, Any]
+
+# Columns of env.unwrapped.finished(). A decision counts from 0; it is negative for requests routed in the warm-up.
+DECISION, WORKER, ARRIVAL, FIRST_TOKEN, FINISH, PROMPT_TOKENS, OUTPUT_TOKENS, HIT_TOKENS = range(8)
+
+
+class Agent(ABC):
+    """Base class of the agents here; an agent of your own may do without it.
+
+    Attributes:
+        observation: Form of the observations that `act` expects.
+        n_workers: Number of workers; known after `reset`.
+        random: The agent's own random numbers; seeded by `reset`.
+    """
+
+    observation: ClassVar[str] = "physical"
+    n_workers: int
+    random: Random
+
+    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
+        """Starts an episode; call it after `env.reset()`.
+
+        Args:
+            env: The environment, possibly wrapped.
+            seed: Seed of the agent's own random choices.
+        """
+        self.env: Any = env.unwrapped
+        self.layout = self.env.layout
+        self.n_workers = self.layout.n_workers
+        self.random = Random(seed)
+
+    @abstractmethod
+    def act(self, observation: Observation, info: Info) -> int:
+        """Chooses a worker that `info["action_mask"]` allows.
+
+        Args:
+            observation: What the environment shows, in the form that `observation` names.
+            info: The environment's info with action_mask, dt, time (s) and session.
+        """
+
+
+def legal_workers(info: Info) -> list[int]:
+    """Workers that may be chosen, in the order of their indices."""
+    return [worker for worker, allowed in enumerate(info["action_mask"].tolist()) if allowed]
+
+
+def lowest(values: Sequence[Any], workers: Iterable[int]) -> int:
+    """The worker with the lowest value; the first of equals."""
+    return min(workers, key=values.__getitem__)
+
+
+def lowest_at_random(values: Sequence[float], workers: Iterable[int], random: Random) -> int:
+    """The worker with the lowest value; equals are drawn from uniformly."""
+    workers = list(workers)
+    least = min(values[worker] for worker in workers)
+    return draw([worker for worker in workers if values[worker] == least], random)
+
+
+def draw(workers: Sequence[int], random: Random) -> int:
+    """A worker, drawn uniformly."""
+    return workers[int(random.random() * len(workers))]
+
+
+def weight(name: str, value: Any) -> float:
+    """Returns `value` as a float if it is a finite number >= 0.
+
+    Raises:
+        ValueError: If it is not; the message names the argument and the value.
+    """
+    return _check.finite(name, value)

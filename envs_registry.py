@@ -1,0 +1,17 @@
+"""The one table of environment ids."""
+
+from __future__ import annotations
+
+import gymnasium
+
+ENVIRONMENTS: dict[str, str] = {
+    "KVGym/Route-v0": "kvgym.envs.route:RouteEnv",
+}
+"""Id -> entry point. Docs write the id as "kvgym:KVGym/Route-v0", which imports and registers kvgym wherever it is used."""
+
+
+def register_envs() -> None:
+    """Registers every id with Gymnasium; ids that are there already are left alone."""
+    for name, entry_point in ENVIRONMENTS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(id=name, entry_point=entry_point)

@@ -1,0 +1,190 @@
+"""Writes an observation from the simulator's tables, in the order of ``layout.py``."""
+
+import numpy as np
+from numba import njit
+
+from kvgym.envs.layout import IDENTITY, LOGARITHMIC, N_REQUEST, N_WORKER, REQUEST_FEATURES, WORKER_FEATURES
+from kvgym.sim.kernels.access import (
+    arrived,
+    clock,
+    config,
+    costs,
+    hints,
+    index_rows,
+    nodes,
+    paths,
+    requests,
+    row_of,
+    rows,
+    sessions,
+    workers,
+)
+from kvgym.sim.kernels.view import gen_tps, kv_use
+
+DAY_S = 86400.0
+WINDOW_10_PS = 10 * 10**12
+WINDOW_60_PS = 60 * 10**12
+
+_FEATURES = REQUEST_FEATURES + WORKER_FEATURES
+_TRANSFORM = np.array([feature.transform for feature in _FEATURES])
+# log1p(x in_scale) out_scale, or x out_scale
+_IN_SCALE = np.array([1 / feature.scale for feature in _FEATURES])
+_OUT_SCALE = np.array(
+    [
+        1 / np.log1p(feature.cap / feature.scale) if feature.transform == LOGARITHMIC else 1 / feature.cap
+        for feature in _FEATURES
+    ]
+)
+
+
+@njit(nogil=True)
+def observe(s, scaled, out):
+    """Writes the observation of the decision that is due (or of the end) into `out`, float32 (layout.size,)."""
+    q = clock(s).request
+    observe_request(s, q, out)
+    fastest_kv = 0
+    for w in range(config(s).n_workers):
+        fastest_kv = max(fastest_kv, workers(s)[w].kv_pages)
+    for w in range(config(s).n_workers):
+        block = out[N_REQUEST + w * N_WORKER : N_REQUEST + (w + 1) * N_WORKER]
+        block[0] = 1.0
+        block[1] = costs(s)[workers(s)[w].cost].speed
+        block[2] = workers(s)[w].kv_pages / fastest_kv
+        observe_cache(s, w, q, block)
+        observe_router(s, w, block)
+        observe_engine(s, w, block)
+    if scaled:
+        scale(out)
+
+
+@njit(nogil=True)
+def observe_request(s, q, out):
+    """The request block."""
+    ck = clock(s)
+    cf = config(s)
+    if q < 0:
+        out[:N_REQUEST] = 0.0
+        return
+    request = requests(s)[q]
+    last_turn = sessions(s)[request.session].arrived_ps
+    count_arrivals(s)
+    out[0] = request.prompt_tokens
+    out[1] = hints(s)[q]
+    out[2] = request.turn
+    out[3] = last_turn >= 0
+    out[4] = _seconds_since(s, last_turn)
+    out[5] = request.prefix_u
+    out[6] = request.session_u
+    out[7] = request.service_class
+    out[8] = cf.slo_ttft_s
+    out[9] = cf.slo_tpot_s
+    out[10] = _seconds_since(s, ck.previous_route_ps) if ck.previous_route_ps >= 0 else 0.0
+    out[11] = (ck.n_arrived - ck.window_10) / 10.0
+    out[12] = (ck.n_arrived - ck.window_60) / 60.0
+    out[13] = (cf.limit - ck.n_arrived + 1) / max(1, cf.limit - cf.warmup)
+
+
+@njit(nogil=True)
+def count_arrivals(s):
+    """Moves the starts of the two arrival windows up to now."""
+    ck = clock(s)
+    while ck.window_10 < ck.n_arrived and arrived(s)[ck.window_10] <= ck.now_ps - WINDOW_10_PS:
+        ck.window_10 += 1
+    while ck.window_60 < ck.n_arrived and arrived(s)[ck.window_60] <= ck.now_ps - WINDOW_60_PS:
+        ck.window_60 += 1
+
+
+@njit(nogil=True)
+def _seconds_since(s, time_ps):
+    return (clock(s).now_ps - time_ps) * 1e-12 if time_ps >= 0 else DAY_S
+
+
+@njit(nogil=True)
+def observe_cache(s, w, q, block):
+    """match, miss, match_age, is_prev, index_tokens and active_with: one walk down the prompt's path."""
+    cf = config(s)
+    wk = workers(s)[w]
+    pages = wk.index_pages if cf.history_view else wk.loaded - wk.evicted
+    block[7] = pages * cf.page_size
+    if q < 0:
+        block[3:7] = 0.0
+        block[12] = wk.active_tokens
+        return
+    request = requests(s)[q]
+    matched = 0
+    matching = True
+    sent_ps = -1
+    active = 0
+    for i in range(request.path_start, request.path_start + request.path_nodes):
+        v = paths(s)[i]
+        node = nodes(s)[v]
+        limit = min(node.n_pages, request.prompt_pages - node.start_page)
+        if limit <= 0:
+            break
+        r = row_of(s, w, v)
+        entry = index_rows(s)[r]
+        if matching:
+            n = entry.pages if cf.history_view else rows(s)[r].cached
+            if n > 0 and entry.sent_ps >= 0:
+                sent_ps = entry.sent_ps
+            matched += min(n, limit)
+            matching = n >= limit
+        if entry.active > 0:
+            active += node.n_pages
+        elif not matching:
+            break  # below a node that nobody here uses, nobody uses anything
+    hit = min(matched * cf.page_size, request.prompt_tokens - 1) // cf.page_size * cf.page_size
+    block[3] = hit
+    block[4] = request.prompt_tokens - hit
+    block[5] = _seconds_since(s, sent_ps)
+    block[6] = sessions(s)[request.session].worker == w
+    block[12] = wk.active_tokens + request.prompt_tokens - active * cf.page_size
+
+
+@njit(nogil=True)
+def observe_router(s, w, block):
+    """What the router counts itself."""
+    wk = workers(s)[w]
+    block[8] = wk.inflight
+    block[9] = wk.waiting
+    block[10] = wk.n_sent
+    block[11] = wk.prefill_estimate
+    block[13] = wk.sent_since_snapshot
+    block[14] = wk.ttft_ewma_s
+    block[15] = wk.tpot_ewma_s
+
+
+@njit(nogil=True)
+def observe_engine(s, w, block):
+    """Engine metrics, of now or of the last snapshot."""
+    ck = clock(s)
+    wk = workers(s)[w]
+    if config(s).metrics_period_ps == 0:
+        block[13] = 0.0
+        block[16] = wk.n_queued
+        block[17] = wk.n_running
+        block[18] = wk.queued_tokens
+        block[19] = kv_use(s, w, ck.now_ps)
+        block[20] = gen_tps(s, w, ck.now_ps)
+        block[21] = 0.0
+        return
+    block[16] = wk.seen_queued
+    block[17] = wk.seen_running
+    block[18] = wk.seen_queued_tokens
+    block[19] = wk.seen_kv_use
+    block[20] = wk.seen_gen_tps
+    block[21] = (ck.now_ps - ck.snapshot_ps) * 1e-12
+
+
+@njit(nogil=True)
+def scale(out):
+    """Physical to scaled values, in place."""
+    for i in range(len(out)):
+        k = i if i < N_REQUEST else N_REQUEST + (i - N_REQUEST) % N_WORKER
+        transform = _TRANSFORM[k]
+        if transform == IDENTITY:
+            continue
+        x = np.float64(out[i])
+        if transform == LOGARITHMIC:
+            x = np.log1p(x * _IN_SCALE[k])
+        out[i] = min(1.0, x * _OUT_SCALE[k])

@@ -1,0 +1,138 @@
+"""The named scenarios."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kvgym import _check
+from kvgym.cluster import EngineSpec
+from kvgym.scenarios.scenario import Scenario
+
+# Four workers with Llama-3.1-8B on an L40: the cluster of arXiv 2601.18999, under the engine that it ran on (SGLang 0.4:
+# prefills first, evictions of the full request). The router knows only what it sent where, 2.6 M tokens per worker.
+_PAPER_WORKERS = ({"model": "llama-3.1-8b", "gpu": "l40", "count": 4},)
+_PAPER_ENGINE = EngineSpec(
+    page_size=1, schedule="prefill_first", chunk_tokens=8192, max_running=2048, evict_full_request=True
+)
+# The same engine with pages of 16 tokens, as production engines have them.
+_PAGED_ENGINE = EngineSpec(
+    page_size=16, schedule="prefill_first", chunk_tokens=8192, max_running=2048, evict_full_request=True
+)
+_MODERN_ENGINE = EngineSpec(page_size=16, schedule="mixed", chunk_tokens=8192, max_running=256)
+
+_SLOT = {"c0": 5000.0}
+_TWO_SLOTS = {"c0": 10000.0}
+
+_ALL = (
+    Scenario(
+        name="gsp",
+        version=0,
+        text="the paper's main load: shared prefixes at the knife edge of overload (12 requests/s)",
+        recipe="gsp",
+        recipe_args={"rate": 12.0},
+        workers=_PAPER_WORKERS,
+        engine=_PAPER_ENGINE,
+        evictor="lru_node",
+        metrics_period_s=0.0,
+        episode_requests=4096,
+        reward_scale_s=100.0,
+        slo_ttft_s=5.0,
+        slo_tpot_s=1.0,
+    ),
+    Scenario(
+        name="gsp-stable",
+        version=0,
+        text="shared prefixes at 9 requests/s: every sensible policy keeps up, good ones are faster",
+        recipe="gsp",
+        recipe_args={"rate": 9.0, "prompts_per_group": 36},
+        workers=_PAPER_WORKERS,
+        engine=_PAGED_ENGINE,
+        warmup_requests=512,
+        episode_requests=4096,
+        reward_scale_s=1.0,
+        slo_ttft_s=2.0,
+        slo_tpot_s=0.5,
+    ),
+    Scenario(
+        name="gsp-worst",
+        version=0,
+        text="shared prefixes in cyclic order, in which a cache that goes by recency never hits",
+        recipe="gsp",
+        recipe_args={"rate": 12.0, "order": "worst"},
+        workers=_PAPER_WORKERS,
+        engine=_PAPER_ENGINE,
+        evictor="lru_node",
+        metrics_period_s=0.0,
+        episode_requests=4096,
+        reward_scale_s=100.0,
+        slo_ttft_s=5.0,
+        slo_tpot_s=1.0,
+    ),
+    Scenario(
+        name="multi-turn",
+        version=0,
+        text="128 conversations of 2 to 8 turns in closed loop",
+        recipe="multi_turn",
+        recipe_args={},
+        workers=_PAPER_WORKERS,
+        engine=_PAGED_ENGINE,
+        episode_requests=640,
+        reward_scale_s=10.0,
+        slo_ttft_s=10.0,
+        slo_tpot_s=1.0,
+    ),
+    Scenario(
+        name="long-doc",
+        version=0,
+        text="questions on 105 long documents in random order (12 requests/s)",
+        recipe="long_documents",
+        recipe_args={},
+        workers=_PAPER_WORKERS,
+        engine=_PAGED_ENGINE,
+        episode_requests=1995,
+        reward_scale_s=1.0,
+        slo_ttft_s=1.0,
+        slo_tpot_s=0.5,
+    ),
+    Scenario(
+        name="sanity",
+        version=0,
+        text="two servers, one twice as fast, equal jobs in time slots: the optimum is known (mean sojourn 7.00 slots)",
+        recipe="equal",
+        recipe_args={"prompt_tokens": 16, "output_tokens": 1, "slot_s": 1.0, "probability": 0.15},
+        workers=({"kv_tokens": 16_000, "cost": _SLOT}, {"kv_tokens": 16_000, "cost": _TWO_SLOTS}),
+        engine=EngineSpec(page_size=16, schedule="mixed", chunk_tokens=8192, max_running=1),
+        view="exact",
+        metrics_period_s=0.0,
+        warmup_requests=50,
+        episode_requests=1000,
+        reward_scale_s=10.0,
+    ),
+    Scenario(
+        name="trace",
+        version=0,
+        text="a trace file (recipe_args: path, format, rate_scale, ..) on four A100 with Llama-3.1-8B",
+        recipe="trace",
+        recipe_args={},
+        workers=({"model": "llama-3.1-8b", "gpu": "a100-80g", "count": 4},),
+        engine=_MODERN_ENGINE,
+        warmup_requests=200,
+        episode_requests=1500,
+        reward_scale_s=10.0,
+        slo_ttft_s=10.0,
+        slo_tpot_s=0.1,
+    ),
+)
+
+SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
+
+
+def get_scenario(name: str, overrides: Mapping[str, Any] | None = None) -> Scenario:
+    """A named scenario, with some of its fields changed.
+
+    Raises:
+        ValueError: If there is no such scenario (the message lists those that exist), or an override is not allowed.
+    """
+    scenario = SCENARIOS[_check.choice("scenario", name, SCENARIOS)]
+    return scenario.with_overrides(overrides) if overrides else scenario

@@ -1,0 +1,203 @@
+"""A scenario: a named, versioned combination of workload recipe, cluster, engine settings and objective."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kvgym import _check
+from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost, WorkerSpec, worker_spec
+from kvgym.scenarios.recipes import RECIPES
+from kvgym.sim import EVICTORS, ROUTERS, Simulator
+from kvgym.workload import Workload
+
+OBJECTIVES = ("e2e", "ttft")
+SPLITS = ("train", "validation", "test")
+"""Workloads of different splits come from different random streams, or from different blocks of a trace."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What an environment plays.
+
+    Attributes:
+        name: Its name.
+        version: Raised with every change of the scenario; scores of different versions are not comparable.
+        text: One line for tables.
+        recipe: How the workload is made, one of `RECIPES`.
+        recipe_args: Keyword arguments of the recipe; JSON values.
+        workers: Worker descriptions; each has either the keys model, gpu and optionally tp, mem_fraction of
+            `kvgym.cluster.worker_spec`, or kv_tokens and cost (keyword arguments of `IterationCost`); and optionally
+            count, how many there are of it.
+        engine: Settings of the engine on each worker.
+        objective: Latency that counts: "e2e" or "ttft".
+        evictor: Which cached pages go when memory is short.
+        view: What a router sees of the caches, "exact" or "history".
+        history_tokens: Tokens per worker that the history view remembers.
+        metrics_period_s: Engine metrics are snapshots at multiples of this; 0 = always current.
+        warmup_requests: First arrivals, routed by `warmup_router` and not counted.
+        warmup_router: Rule of the warm-up.
+        episode_requests: Arrivals that count.
+        reward_scale_s: Rewards are seconds of waiting over this.
+        output_hint_sigma: None: output lengths are hidden; x >= 0: observations hint them with log-normal noise of sigma x.
+        slo_ttft_s: Objective for the time to first token, 0 = none; used by goodput.
+        slo_tpot_s: Objective for the time per output token, 0 = none.
+
+    Raises:
+        ValueError: If a field is not as described.
+    """
+
+    name: str
+    version: int
+    text: str
+    recipe: str
+    recipe_args: Mapping[str, Any]
+    workers: tuple[Mapping[str, Any], ...]
+    engine: EngineSpec
+    objective: str = "e2e"
+    evictor: str = "lru"
+    view: str = "history"
+    history_tokens: int = 2_600_000
+    metrics_period_s: float = 0.1
+    warmup_requests: int = 0
+    warmup_router: str = "least_loaded"
+    episode_requests: int = 4096
+    reward_scale_s: float = 1.0
+    output_hint_sigma: float | None = None
+    slo_ttft_s: float = 0.0
+    slo_tpot_s: float = 0.0
+    cluster: ClusterSpec = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Checks the fields and builds the cluster."""
+        _check.choice("recipe", self.recipe, RECIPES)
+        _check.choice("objective", self.objective, OBJECTIVES)
+        _check.choice("evictor", self.evictor, EVICTORS)
+        _check.choice("view", self.view, ("exact", "history"))
+        _check.choice("warmup_router", self.warmup_router, ROUTERS[1:])
+        _check.whole("history_tokens", self.history_tokens, self.engine.page_size)
+        _check.whole("warmup_requests", self.warmup_requests, 0)
+        _check.whole("episode_requests", self.episode_requests, 1)
+        _check.finite("metrics_period_s", self.metrics_period_s)
+        if not _check.finite("reward_scale_s", self.reward_scale_s) > 0:
+            raise ValueError(f"reward_scale_s must be a finite number > 0, got {self.reward_scale_s!r}")
+        if self.output_hint_sigma is not None:
+            _check.finite("output_hint_sigma", self.output_hint_sigma)
+        _check.finite("slo_ttft_s", self.slo_ttft_s)
+        _check.finite("slo_tpot_s", self.slo_tpot_s)
+        object.__setattr__(self, "cluster", _make_cluster(self.workers, self.engine.page_size))
+
+    @property
+    def key(self) -> int:
+        """A number that stands for name and version in seeds."""
+        return zlib.crc32(f"{self.name}/{self.version}".encode())
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> Scenario:
+        """The scenario with some fields changed; "engine" and "recipe_args" are merged, the others replaced.
+
+        Beside the fields, "n_workers" gives that many of the first worker.
+
+        Raises:
+            ValueError: If a key is no field (the message lists those that are), or a value is not allowed.
+        """
+        changes = dict(overrides)
+        known = [f.name for f in fields(self) if f.init and f.name not in ("name", "version")] + ["n_workers"]
+        for key in changes:
+            _check.choice("scenario_overrides key", key, known)
+        if "engine" in changes:
+            changes["engine"] = _merge("engine", self.engine, changes["engine"])
+        if "recipe_args" in changes:
+            changes["recipe_args"] = {**self.recipe_args, **_mapping("recipe_args", changes["recipe_args"])}
+        if "n_workers" in changes:
+            first = (changes.get("workers") or self.workers)[0]
+            changes["workers"] = ({**first, "count": _check.whole("n_workers", changes.pop("n_workers"), 1)},)
+        if "workers" in changes:
+            changes["workers"] = tuple(changes["workers"])
+        return replace(self, **changes)
+
+    def seeds(self, seed: int, split: str, episode: int) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
+        """Seeds of one episode's workload, and of the random choices of rules."""
+        key = (SPLITS.index(_check.choice("split", split, SPLITS)), self.key, episode)
+        return np.random.SeedSequence(seed, spawn_key=key), np.random.SeedSequence(seed, spawn_key=(*key, 1))
+
+    def workload(self, seed: np.random.SeedSequence, split: str = "train") -> Workload:
+        """The workload of one episode; requests that no worker can hold are dropped and counted in `n_dropped`.
+
+        Raises:
+            ValueError: If the recipe makes fewer requests than the episode has, or its arguments are not allowed.
+        """
+        wanted = self.warmup_requests + self.episode_requests
+        make = RECIPES[self.recipe]
+        try:
+            made = make(seed, self.engine.page_size, wanted, split, **self.recipe_args)
+        except TypeError as error:
+            raise ValueError(f"recipe_args of {self.recipe}: {error}") from error
+        workload = made.drop_oversized(min(worker.kv_pages for worker in self.cluster.workers))
+        if len(workload) < wanted:
+            raise ValueError(
+                f"scenario {self.name!r} plays {wanted} requests (warmup_requests + episode_requests), its workload "
+                f"has {len(workload)} ({workload.n_dropped} fit on no worker): lower them or change recipe_args"
+            )
+        return workload
+
+    def simulator(self, evictor: str | None = None, router: str = "agent", **options: Any) -> Simulator:
+        """A simulator of the scenario's cluster."""
+        return Simulator(
+            self.cluster,
+            self.engine,
+            self.evictor if evictor is None else evictor,
+            router,
+            self.view,
+            history_pages=self.history_tokens // self.engine.page_size,
+            metrics_period_s=self.metrics_period_s,
+            **options,
+        )
+
+    def hints(self, workload: Workload, seed: np.random.SeedSequence) -> NDArray[np.int32] | None:
+        """Output-length hints of a workload's requests, None where the scenario hides them."""
+        if self.output_hint_sigma is None:
+            return None
+        noise = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 2)))
+        lengths = workload.requests["output_tokens"] * np.exp(self.output_hint_sigma * noise.standard_normal(len(workload)))
+        return np.maximum(1, np.rint(lengths)).astype(np.int32)
+
+
+def _make_cluster(workers: tuple[Mapping[str, Any], ...], page_size: int) -> ClusterSpec:
+    specs: list[WorkerSpec] = []
+    for number, worker in enumerate(workers):
+        description = dict(_mapping(f"worker {number}", worker))
+        count = _check.whole(f"count of worker {number}", description.pop("count", 1), 1)
+        specs += [_make_worker(number, description, page_size)] * count
+    return ClusterSpec(tuple(specs))
+
+
+def _make_worker(number: int, description: dict[str, Any], page_size: int) -> WorkerSpec:
+    try:
+        if "cost" in description:
+            cost = IterationCost(**_mapping("cost", description.pop("cost")))
+            pages = _check.whole("kv_tokens", description.pop("kv_tokens", None), page_size) // page_size
+            if description:
+                raise ValueError(f"keys {sorted(description)} are not known beside cost and kv_tokens")
+            return WorkerSpec(pages, cost)
+        return worker_spec(**description, page_size=page_size)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"worker {number}: {error}") from error
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be a mapping of names to values, got {value!r}")
+    return value
+
+
+def _merge(name: str, spec: EngineSpec, changes: Any) -> EngineSpec:
+    try:
+        return replace(spec, **_mapping(name, changes))
+    except TypeError as error:
+        known = ", ".join(f.name for f in fields(spec))
+        raise ValueError(f"{name} has the settings {known}; {error}") from error

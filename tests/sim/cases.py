@@ -1,0 +1,203 @@
+"""Random workloads, clusters and engines that press hard on every rule, for the simulator and for the reference alike."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost, WorkerSpec, worker_spec
+from kvgym.sim import Simulator
+from kvgym.workload import Workload
+from tests.reference import RefCost, RefEngine, RefRequest
+
+SECONDS_PER_PS = 1e-12
+ROUTES = ("agent", "round_robin", "least_loaded", "prefix_affinity")
+
+
+@dataclass
+class Case:
+    """One thing to simulate.
+
+    Attributes:
+        requests: The workload as tokens; private outputs are unique negative tokens.
+        workers: The cluster.
+        engine: Settings of all workers.
+        evictor: Name of the evictor.
+        router: "agent" (then `routes` decides) or a rule.
+        routes: Worker of each request.
+        history_pages: None for the exact view.
+        seed: Seed of the simulator.
+    """
+
+    requests: list[RefRequest]
+    workers: list[WorkerSpec]
+    engine: EngineSpec
+    evictor: str = "lru"
+    router: str = "agent"
+    routes: list[int] = field(default_factory=list)
+    history_pages: int | None = None
+    seed: int = 0
+
+    def workload(self) -> Workload:
+        """The workload as the simulator wants it."""
+        return workload_of(self.requests, self.engine.page_size)
+
+    def simulator(self, **options: Any) -> Simulator:
+        """A simulator of this case that checks itself and logs everything, at its start."""
+        view = {} if self.history_pages is None else {"view": "history", "history_pages": self.history_pages}
+        options = {"debug": True, "log_iterations": True, "log_draws": True, **view, **options}
+        simulator = Simulator(ClusterSpec(tuple(self.workers)), self.engine, self.evictor, self.router, **options)
+        simulator.reset(self.workload(), self.seed)
+        return simulator
+
+    def reference_engine(self) -> RefEngine:
+        """Settings for the reference."""
+        names = ("page_size", "schedule", "chunk_tokens", "max_running", "evict_full_request", "reserve_output")
+        return RefEngine(**{name: getattr(self.engine, name) for name in names})
+
+    def reference_workers(self) -> list[tuple[int, RefCost]]:
+        """Workers for the reference."""
+        return [(worker.kv_pages, reference_cost(worker.cost, self.engine.chunk_tokens)) for worker in self.workers]
+
+
+@cache
+def reference_cost(cost: IterationCost, chunk_tokens: int) -> RefCost:
+    """The same table and coefficients for the reference."""
+    return RefCost([int(ps) for ps in cost.g_ps(chunk_tokens)], *cost.coefficients_ps())
+
+
+def workload_of(requests: list[RefRequest], page_size: int) -> Workload:
+    """The simulator's tables of requests given by tokens; an output of negative tokens is private."""
+    closed = [request.arrival_ps is None for request in requests]
+    workload = Workload.from_tokens(
+        [request.prompt for request in requests],
+        [len(request.output) if request.output[0] < 0 else request.output for request in requests],
+        [None if request.arrival_ps is None else request.arrival_ps * SECONDS_PER_PS for request in requests],
+        page_size,
+        predecessors=[request.predecessor for request in requests],
+        think_times=[request.think_ps * SECONDS_PER_PS for request in requests],
+    )
+    times = [request.think_ps if request.arrival_ps is None else request.arrival_ps for request in requests]
+    table = workload.requests
+    assert np.array_equal(np.where(closed, table["think_ps"], table["arrival_ps"]), times)
+    return workload
+
+
+def coarse_cost(rng: random.Random) -> IterationCost:
+    """100 ps and 10 ps per token, sometimes 10 ps per KV token: iterations end on a grid of 10 ps, often together."""
+    return IterationCost(overhead_ms=rng.choice([1e-7, 1e-7, 2e-7]), k=1e-8, p=1.0, a_kv=rng.choice([0.0, 0.0, 1e-8]))
+
+
+@cache
+def fitted_cost(model: str, gpu: str, tp: int) -> IterationCost:
+    """A cost of the catalogue: every coefficient counts, float parts are rounded."""
+    return worker_spec(model, gpu, tp).cost
+
+
+class Generator:
+    """Makes cases from one seed."""
+
+    def __init__(self, seed: int, page_size: int) -> None:
+        self.rng = random.Random(seed)
+        self.page_size = page_size
+        self.coarse = self.rng.random() < 0.6
+        # Prompts are strings of a few blocks over a small alphabet, so that they share prefixes of every depth, and a
+        # block is shorter, as long as, or longer than a page.
+        longest = self.rng.choice([2, 2 * page_size + 1, 4 * page_size])
+        alphabet = self.rng.choice([1, 2, 3])
+        self.blocks = [
+            tuple(self.rng.randrange(alphabet) for _ in range(self.rng.randint(1, longest))) for _ in range(3)
+        ]
+        self.fresh = itertools.count(1)
+
+    def tokens(self, blocks: int) -> tuple[int, ...]:
+        return tuple(itertools.chain.from_iterable(self.rng.choice(self.blocks) for _ in range(blocks)))
+
+    def output(self, identified: bool) -> tuple[int, ...]:
+        """Output tokens: of the same blocks as the prompts (others may hold them), or private."""
+        length = self.rng.choice([1, 2, 3, self.rng.randint(1, 2 * self.page_size + 2), 3 * self.page_size])
+        if identified:
+            return self.tokens(length)[:length]
+        return tuple(-next(self.fresh) for _ in range(length))
+
+    def requests(self, count: int) -> list[RefRequest]:
+        rng = self.rng
+        share_identified = rng.choice([0.0, 0.5, 1.0])
+        share_closed = rng.choice([0.0, 0.3, 0.8])
+        step = 10 if self.coarse else 2_000_000_000
+        spread = rng.choice([3, 10, 30])
+        clock = 0
+        requests: list[RefRequest] = []
+        for index in range(count):
+            before = rng.randrange(index) if index else -1
+            previous = requests[before] if index else None
+            prompt = self.tokens(rng.randint(1, 4))
+            kind = rng.random()
+            if previous is not None and kind < 0.4:
+                prompt = previous.prompt + self.output_as_prompt(previous) + self.tokens(rng.randint(0, 2))
+            elif previous is not None and kind < 0.5:
+                prompt = previous.prompt
+            elif previous is not None and kind < 0.6:
+                prompt = previous.prompt[: rng.randint(1, len(previous.prompt))] + self.tokens(1)
+            prompt = prompt[: 12 * self.page_size + 3]
+            output = self.output(rng.random() < share_identified)
+            if previous is not None and rng.random() < share_closed:
+                think = rng.choice([0, 0, step * rng.randint(1, 30)])
+                requests.append(RefRequest(prompt, output, None, before, think))
+            else:
+                if rng.random() < 0.6:  # else at the same time as the one before
+                    clock += step * rng.randint(0, spread)
+                requests.append(RefRequest(prompt, output, clock))
+        return requests
+
+    def output_as_prompt(self, previous: RefRequest) -> tuple[int, ...]:
+        """What a later prompt can hold of an earlier output: nothing, if that is private."""
+        if previous.output[0] < 0:
+            return ()
+        return previous.output[: self.rng.randint(0, len(previous.output))]
+
+    def workers(self, requests: list[RefRequest]) -> list[WorkerSpec]:
+        """One to three, with hardly more memory than the largest request needs."""
+        rng = self.rng
+        need = max(-(-request.computed_tokens() // self.page_size) for request in requests)
+        pairs = [("llama-3.1-8b", "h100", 1), ("llama-3.1-8b", "a100-80g", 1)]
+        costs = [coarse_cost(rng) if self.coarse else fitted_cost(*rng.choice(pairs)) for _ in range(2)]
+        return [
+            WorkerSpec(need + rng.randint(0, rng.choice([2, need + 2, 3 * need])), rng.choice(costs))
+            for _ in range(rng.randint(1, 3))
+        ]
+
+    def engine(self, schedule: str) -> EngineSpec:
+        rng = self.rng
+        chunk_tokens = rng.choice([1, 3, self.page_size, 2 * self.page_size + 3, 8 * self.page_size])
+        return EngineSpec(
+            page_size=self.page_size,
+            schedule=schedule,
+            chunk_tokens=chunk_tokens,
+            max_running=rng.randint(1, min(8, chunk_tokens)),
+            evict_full_request=rng.random() < 0.3,
+            reserve_output=rng.choice([0.0, 0.0, 0.5, 1.0, 1.5]),
+        )
+
+
+def random_case(seed: int, evictor: str, schedule: str, page_size: int, router: str | None = None) -> Case:
+    """A case that depends on the arguments alone."""
+    generator = Generator(seed, page_size)
+    rng = generator.rng
+    requests = generator.requests(rng.randint(10, 45))
+    workers = generator.workers(requests)
+    return Case(
+        requests,
+        workers,
+        generator.engine(schedule),
+        evictor,
+        router or rng.choice(ROUTES),
+        [rng.randrange(len(workers)) for _ in requests],
+        rng.choice([None, 3, 12]),
+        seed,
+    )
