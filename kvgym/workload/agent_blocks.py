@@ -18,7 +18,7 @@ class AgentRows:
     """Requests of all sessions, in the order of the file.
 
     Attributes:
-        runs: per request an (k, 3) int64 array: segment, offset, tokens.
+        runs: per request a (k, 3) int64 array: segment, offset, tokens.
         n_sessions: sessions read.
         prefixes: number of each pair (tool, sys).
     """

@@ -96,8 +96,8 @@ def _request_rows(prompt: Ints, output: Ints, arrivals: ArrayLike, page_size: in
         raise ValueError(f"predecessors[{i}] must be smaller than the request's own index, got {predecessor[i]}")
     _fill_times(rows, arrivals, columns.get("think_times"))
     session, turn = _default_sessions(predecessor)
-    rows["session"] = _column("sessions", columns.get("sessions", session), n, 0)
-    rows["turn"] = _column("turns", columns.get("turns", turn), n, 0)
+    rows["session"] = _column("sessions", columns.get("sessions"), n, 0, default=session)
+    rows["turn"] = _column("turns", columns.get("turns"), n, 0, default=turn)
     rows["tenant"] = _column("tenants", columns.get("tenants"), n, 0, default=0)
     rows["service_class"] = _column("service_classes", columns.get("service_classes"), n, 0, default=0)
     link_successors(rows)
@@ -120,7 +120,9 @@ def _fill_times(rows: Table, arrivals: ArrayLike, think_times: ArrayLike | None)
         rows["think_ps"] = np.maximum(0, picoseconds("think_times", think_times, len(rows), ~first))
 
 
-def _column(name: str, values: ArrayLike | None, n: int, low: int, high: int = MAX_INT32, default: int = -1) -> Ints:
+def _column(
+    name: str, values: ArrayLike | None, n: int, low: int, high: int = MAX_INT32, default: int | Ints = -1
+) -> Ints:
     return np.full(n, default, np.int64) if values is None else wholes(name, values, n, low, high)
 
 

@@ -20,7 +20,7 @@ def read_mooncake(
     rate_scale: float = 1.0,
     window_s: tuple[float, float] = (0.0, math.inf),
     max_requests: int | None = None,
-    jitter_s: float = 0.0,
+    jitter: float = 0.0,
     seed: Seed = 0,
     block_tokens: int = 512,
 ) -> Workload:
@@ -36,7 +36,7 @@ def read_mooncake(
         rate_scale: 2 = twice as fast.
         window_s: (start, end): only requests with start <= timestamp < end, in seconds of the trace; start becomes 0.
         max_requests: only the first ones of the window.
-        jitter_s: adds a uniform time in [0, jitter_s) to each timestamp and sorts, before `rate_scale`. The published
+        jitter: adds a uniform time in [0, jitter) to each timestamp and sorts, before `rate_scale`. The published
             conversation trace has steps of 3 s: 3.0 spreads them.
         seed: of the jitter.
         block_tokens: tokens per hash id.
@@ -46,7 +46,7 @@ def read_mooncake(
         ValueError: for another argument, or a window without requests.
     """
     positive("rate_scale", rate_scale)
-    finite("jitter_s", jitter_s)
+    finite("jitter", jitter)
     whole("block_tokens", block_tokens, 1)
     limit = math.inf if max_requests is None else whole("max_requests", max_requests, 1)
     begin, end = window_s
@@ -72,7 +72,7 @@ def read_mooncake(
             blocks.append(ids)
     if not times:
         raise ValueError(f"window_s must hold at least one request, got {window_s}")
-    arrival = np.array(times) + jitter_s * Stream(seed, JITTER).uniform(len(times))
+    arrival = np.array(times) + jitter * Stream(seed, JITTER).uniform(len(times))
     order = np.argsort(arrival, kind="stable")
     prompt, output = np.array(sizes)[order].T
     return _from_blocks(

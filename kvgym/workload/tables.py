@@ -63,12 +63,12 @@ class Columns(TypedDict, total=False):
         tenants, service_classes: integers >= 0; default 0.
     """
 
-    predecessors: ArrayLike
-    think_times: ArrayLike
-    sessions: ArrayLike
-    turns: ArrayLike
-    tenants: ArrayLike
-    service_classes: ArrayLike
+    predecessors: ArrayLike | None
+    think_times: ArrayLike | None
+    sessions: ArrayLike | None
+    turns: ArrayLike | None
+    tenants: ArrayLike | None
+    service_classes: ArrayLike | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

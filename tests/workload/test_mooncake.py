@@ -84,17 +84,17 @@ def test_max_requests_and_window(path, rows):
     assert len(read_mooncake(path, 16, window_s=(30.0, 60.0), max_requests=3)) == 3
 
 
-def test_jitter_spreads_steps_and_sorts(path):
-    plain, spread = read_mooncake(path, 16), read_mooncake(path, 16, jitter_s=3.0, seed=1)
+def test_jitterpreads_steps_and_sorts(path):
+    plain, spread = read_mooncake(path, 16), read_mooncake(path, 16, jitter=3.0, seed=1)
     times = spread.requests["arrival_ps"]
     assert len(np.unique(times)) == len(times)
     assert np.all(np.diff(times) >= 0)
     shift = times - plain.requests["arrival_ps"]  # steps are 3 s, so that a jitter below 3 s keeps their order
     assert shift.min() >= 0 and shift.max() < 3 * 10**12
     assert sorted(spread.requests["prompt_tokens"].tolist()) == sorted(plain.requests["prompt_tokens"].tolist())
-    assert read_mooncake(path, 16, jitter_s=3.0, seed=2).content_hash() != spread.content_hash()
-    assert read_mooncake(path, 16, jitter_s=3.0, seed=1).content_hash() == spread.content_hash()
-    fast = read_mooncake(path, 16, jitter_s=3.0, seed=1, rate_scale=2.0).requests
+    assert read_mooncake(path, 16, jitter=3.0, seed=2).content_hash() != spread.content_hash()
+    assert read_mooncake(path, 16, jitter=3.0, seed=1).content_hash() == spread.content_hash()
+    fast = read_mooncake(path, 16, jitter=3.0, seed=1, rate_scale=2.0).requests
     np.testing.assert_allclose(2 * fast["arrival_ps"], times, atol=2)
 
 
@@ -195,7 +195,7 @@ def test_a_missing_file(tmp_path):
     [
         ({"rate_scale": 0.0}, "rate_scale must be > 0"),
         ({"max_requests": 0}, "max_requests must be an integer >= 1"),
-        ({"jitter_s": -1.0}, "jitter_s must be a finite number >= 0"),
+        ({"jitter": -1.0}, "jitter must be a finite number >= 0"),
         ({"block_tokens": 0}, "block_tokens must be an integer >= 1"),
         ({"window_s": (2.0, 1.0)}, r"window_s must be \(start, end\) with 0 <= start < end"),
         ({"window_s": (5.0, 6.0)}, "window_s must hold at least one request"),

@@ -151,6 +151,30 @@ def test_tree_equals_brute_force(case):
         assert requests[starts[k] : starts[k + 1]].tolist() == (users if node.n_requests > 1 else [])
 
 
+def page_users(workload):
+    """Per request the number of users of each page of its path."""
+    nodes = workload.nodes[["n_requests", "n_pages"]].tolist()
+    return [[users for node in path for users in [nodes[node][0]] * nodes[node][1]] for path in paths(workload)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(token_workloads(), st.data())
+def test_a_head_has_the_pages_of_a_fresh_build(case, data):
+    page_size, prompts, outputs, predecessors = case
+    n = data.draw(st.integers(1, len(prompts)))
+    head = build(prompts, outputs, page_size, predecessors=predecessors).head(n)
+    fresh = build(prompts[:n], outputs[:n], page_size, predecessors=predecessors[:n])
+    assert page_users(head) == page_users(fresh)
+    assert head.infinite_hit_rate() == fresh.infinite_hit_rate()
+    columns = [name for name in fresh.requests.dtype.names if name not in ("path_start", "path_nodes")]
+    assert head.requests[columns].tolist() == fresh.requests[columns].tolist()
+    parent_ends = head.nodes["start_page"] + head.nodes["n_pages"]
+    inner = head.nodes["parent"] >= 0
+    assert np.array_equal(parent_ends[head.nodes["parent"][inner]], head.nodes["start_page"][inner])
+    keys = head.nodes[["first_request", "start_page"]].tolist()
+    assert keys == sorted(keys)
+
+
 @settings(max_examples=100, deadline=None)
 @given(token_workloads(), st.randoms(use_true_random=False))
 def test_tokens_do_not_depend_on_how_they_are_cut_into_runs(case, random):

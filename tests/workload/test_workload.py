@@ -55,6 +55,11 @@ def test_sessions_and_turns_follow_the_chains_by_default():
     assert three().requests["session"].tolist() == [0, 1, 2]
 
 
+def test_none_stands_for_the_default():
+    names = ("predecessors", "think_times", "sessions", "turns", "tenants", "service_classes")
+    assert three(**dict.fromkeys(names)).content_hash() == three().content_hash()
+
+
 def test_given_labels_are_kept():
     w = three(sessions=[7, 7, 8], turns=[0, 1, 0], tenants=[1, 2, 3], service_classes=[0, 1, 0], name="x")
     assert w.requests["session"].tolist() == [7, 7, 8]
