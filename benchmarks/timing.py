@@ -1,0 +1,72 @@
+"""Interleaved timing: rivals take turns in one process, so that a noisy machine is noisy for all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+
+def rates(rivals: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
+    """Things done per second, per rival and round.
+
+    Args:
+        rivals: Each call does some work and returns how much. A first call of each is not counted.
+        rounds: Counted calls of each, in turn.
+    """
+    for work in rivals.values():
+        work()
+    result: dict[str, list[float]] = {name: [] for name in rivals}
+    for _ in range(rounds):
+        for name, work in rivals.items():
+            began = time.perf_counter()
+            done = work()
+            result[name].append(done / (time.perf_counter() - began))
+    return result
+
+
+def ratios(measured: Mapping[str, list[float]], beside: str) -> dict[str, float]:
+    """Median over the rounds of each rival's rate over that of `beside` in the same round."""
+    return {
+        name: statistics.median(x / y for x, y in zip(values, measured[beside], strict=True))
+        for name, values in measured.items()
+    }
+
+
+def report(title: str, rows: list[dict[str, Any]], out: Path | None) -> None:
+    """Prints a table, and writes it as JSON with the machine and the versions if `out` is given."""
+    print(f"\n{title}\n" + tabulate(rows, headers="keys", floatfmt=",.2f", intfmt=","))
+    if out is not None:
+        payload = {"title": title, "rows": rows, "machine": machine()}
+        temporary = out.with_suffix(".tmp")
+        temporary.write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(out)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    packages = {name: version(name) for name in ("numpy", "numba", "gymnasium")}
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **packages,
+    }
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

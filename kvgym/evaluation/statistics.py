@@ -1,0 +1,108 @@
+"""Paired statistics: every agent plays the same seeds, so what is compared are differences seed by seed."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+BOOTSTRAP_FROM = 10
+"""Seeds from which intervals are bootstrapped: percentiles of fewer values are too narrow, there Student's t is used."""
+REPLICATES = 10_000
+COVERAGE = 0.95
+_IQM_FROM = 12
+
+
+class Interval(NamedTuple):
+    """A mean and its 95 % interval; low and high are NaN where one value says nothing about the spread."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def method(n: int) -> str:
+    """How an interval over n seeds is made, in words."""
+    return "bootstrap" if n >= BOOTSTRAP_FROM else "Student's t"
+
+
+def interval(values: Floats) -> Interval:
+    """The mean of one value per seed with its 95 % interval."""
+    values = np.asarray(values, float)
+    return bootstrap_interval(values) if len(values) >= BOOTSTRAP_FROM else t_interval(values)
+
+
+def t_interval(values: Floats) -> Interval:
+    """Mean +- t sd / sqrt(n)."""
+    n = len(values)
+    mean = float(np.mean(values))
+    if n < 2:
+        return Interval(mean, math.nan, math.nan)
+    half = t_quantile(n - 1) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half)
+
+
+def bootstrap_interval(values: Floats, seed: int = 0) -> Interval:
+    """Percentile bootstrap of the mean; the same values and seed give the same interval."""
+    means = values[resample(len(values), np.random.default_rng(seed))].mean(axis=1)
+    return Interval(float(np.mean(values)), *percentiles(means))
+
+
+def resample(n: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Indices (REPLICATES, n), each row drawn with replacement from 0 .. n-1."""
+    return random.integers(n, size=(REPLICATES, n))
+
+
+def percentiles(replicates: Floats) -> tuple[float, float]:
+    """The ends of the middle 95 % of bootstrap replicates."""
+    low, high = np.quantile(replicates, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    return float(low), float(high)
+
+
+def t_quantile(degrees: int, coverage: float = COVERAGE) -> float:
+    """The t for which P(|T| <= t) = coverage under Student's distribution.
+
+    The probability is a finite sum for whole degrees of freedom n (Abramowitz and Stegun, 26.7.3 and 26.7.4), with
+    theta = arctan(t / sqrt(n)); it grows with theta, which is found by bisection.
+    """
+    if degrees < 1 or not 0 < coverage < 1:
+        raise ValueError(f"degrees must be >= 1 and coverage in (0, 1), got {degrees} and {coverage}")
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        if _within(middle, degrees) < coverage:
+            low = middle
+        else:
+            high = middle
+    return math.tan((low + high) / 2) * math.sqrt(degrees)
+
+
+def _within(theta: float, degrees: int) -> float:
+    """P(|T| <= sqrt(degrees) tan(theta))."""
+    odd = degrees % 2
+    term = total = math.cos(theta) if odd else 1.0
+    for k in range(2 + odd, degrees - 1, 2):
+        term *= (k - 1) / k * math.cos(theta) ** 2
+        total += term
+    if not odd:
+        return math.sin(theta) * total
+    return 2 / math.pi * (theta + (math.sin(theta) * total if degrees > 1 else 0.0))
+
+
+def interquartile_mean(values: Floats, axis: int = -1) -> Floats:
+    """The mean of the middle half: a quarter of the values, rounded down, is left out at each end."""
+    ordered = np.sort(np.asarray(values, float), axis=axis)
+    n = ordered.shape[axis]
+    middle = np.arange(n // 4, n - n // 4)
+    return np.asarray(np.take(ordered, middle, axis=axis).mean(axis=axis))
+
+
+def over_scenarios(values: Floats, axis: int = -1) -> Floats:
+    """How scores of several scenarios become one: their mean, and their interquartile mean from 12 scenarios on."""
+    if np.shape(values)[axis] >= _IQM_FROM:
+        return interquartile_mean(values, axis)
+    return np.asarray(np.mean(values, axis=axis))
