@@ -1,4 +1,4 @@
-"""Debug mode: counts everything again from the rows and compares (DESIGN 3.2.1)."""
+"""Debug mode: counts everything again from the rows and compares (docs/semantics.md, C1)."""
 
 from numba import njit
 

@@ -1,4 +1,4 @@
-"""How long an iteration takes (DESIGN 3.0.2), and runs of identical decode iterations in closed form (3.3.4)."""
+"""How long an iteration takes (docs/semantics.md, K2), and runs of identical decode iterations in closed form (E4)."""
 
 import numpy as np
 from numba import njit
@@ -31,7 +31,8 @@ def launch(s, w):
     wk.start_ps = clock(s).now_ps
     wk.first_ps = max(1, g + np.int64(np.rint(parts)) + cost.q * wk.kv_tokens)
     wk.slope_ps = cost.q * wk.decodes
-    wk.run = decode_run(s, w) if wk.prefill_tokens == 0 else 1
+    # After a preemption the head of the queue may try again at the very next start.
+    wk.run = decode_run(s, w) if wk.prefill_tokens == 0 and wk.preempted == 0 else 1
     wk.event_ps = boundary(wk, wk.run)
     if config(s).log_iterations:
         _log_iteration(s, w)

@@ -1,4 +1,4 @@
-"""The clock: events in the order of DESIGN 3.0.3, up to the next decision."""
+"""The clock: events in the order of docs/semantics.md, K3, up to the next decision."""
 
 from numba import njit
 

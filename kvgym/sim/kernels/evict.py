@@ -1,4 +1,4 @@
-"""Evictors: each frees `n` pages of worker `w` (DESIGN 3.2.6). The caller has made sure that `n` pages are evictable."""
+"""Evictors: each frees `n` pages of worker `w` (docs/semantics.md, C6). The caller has made sure that `n` pages are evictable."""
 
 import numpy as np
 from numba import njit

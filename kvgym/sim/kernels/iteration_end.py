@@ -1,4 +1,4 @@
-"""The end of an iteration, or of a run of them (DESIGN 3.2.4, 3.3.3): pages enter the tree, tokens come out, requests finish."""
+"""The end of an iteration, or of a run of them (docs/semantics.md, C4, E3): pages enter the tree, tokens come out, requests finish."""
 
 from numba import njit
 

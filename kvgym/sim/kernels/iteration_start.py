@@ -1,4 +1,4 @@
-"""The start of an iteration (DESIGN 3.3.1, 3.3.2): which requests decode, which chunks are prefilled, who is admitted.
+"""The start of an iteration (docs/semantics.md, E1, E2): which requests decode, which chunks are prefilled, who is admitted.
 
 A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, then the launch. Everything that it has
 planned so far is in the tables, so it can stop between two allocations and go on later.

@@ -1,4 +1,4 @@
-"""Pages for a request: allocation (DESIGN 3.2.3) and preemption (3.3.3)."""
+"""Pages for a request: allocation (docs/semantics.md, C3) and preemption (E3)."""
 
 from numba import njit
 

@@ -1,4 +1,4 @@
-"""A worker's prefix tree: lookup, locks, pages that enter, unlocks (DESIGN 3.2)."""
+"""A worker's prefix tree: lookup, locks, pages that enter, unlocks (docs/semantics.md, C1 to C5)."""
 
 from numba import njit
 

@@ -1,4 +1,4 @@
-"""What a router may see of a worker's cache and load (DESIGN 3.5.2)."""
+"""What a router may see of a worker's cache and load (docs/semantics.md, D2)."""
 
 from numba import njit
 

@@ -1,0 +1,105 @@
+"""JSON files that are whole or absent, with NaN as null, and hashes of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class ResultError(ValueError):
+    """A file that is not as its format says; the message holds the file and what was expected."""
+
+
+def to_text(value: Any) -> str:
+    """JSON with sorted keys: the same value gives the same text on every machine. NaN and infinity become null."""
+    return json.dumps(_finite(value), sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's JSON."""
+    return hashlib.sha256(to_text(value).encode()).hexdigest()
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a temporary file beside `path` and renames it, so that nobody ever reads half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        ResultError: If the file holds anything else.
+        OSError: If it can't be read.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultError(f"{path}: no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ResultError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def file_hashes(value: Any) -> dict[str, str]:
+    """SHA-256 by name of each existing file that a string somewhere in `value` names: traces, checkpoints, code."""
+    found: dict[str, str] = {}
+    if isinstance(value, Mapping):
+        for item in value.values():
+            found |= file_hashes(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            found |= file_hashes(item)
+    elif isinstance(value, str) and os.path.isfile(value):
+        found[os.path.basename(value)] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
+    return found
+
+
+def without_folders(value: Any) -> Any:
+    """`value` with paths of existing files cut to their names: a result says what was read, not where it lay."""
+    if isinstance(value, Mapping):
+        return {key: without_folders(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_folders(item) for item in value]
+    return os.path.basename(value) if isinstance(value, str) and os.path.isfile(value) else value
+
+
+def source_hash(*folders: Path) -> str:
+    """SHA-256 over the Python files in `folders` and the data that they read: other code is another result."""
+    total = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.suffix == ".py" or path.name == "catalogue.json":
+                total.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
+    return total.hexdigest()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

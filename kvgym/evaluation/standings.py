@@ -1,0 +1,182 @@
+"""What was played, compared: per scenario a row for each agent, and scores over all scenarios of a tier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kvgym.evaluation import anchors, scoring
+from kvgym.evaluation.episode import Episode
+from kvgym.evaluation.scoring import Comparison, Score
+from kvgym.evaluation.statistics import Floats, Interval
+from kvgym.scenarios import Scenario
+
+
+@dataclass(frozen=True)
+class Player:
+    """An agent with an evictor, as a table names them.
+
+    Attributes:
+        agent: Name and arguments of the agent.
+        evictor: Name of the evictor; "own" where it is each scenario's own.
+        oracle: It knows the future.
+    """
+
+    agent: str
+    evictor: str
+    oracle: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Agent and evictor."""
+        return self.agent, self.evictor
+
+    def __str__(self) -> str:
+        """Agent and evictor in words."""
+        return f"{self.agent} + {self.evictor}{' (oracle)' if self.oracle else ''}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A player's row on one scenario.
+
+    Attributes:
+        player: Who; an evictor is named here even where it is the scenario's own.
+        label: What kind of row it is: "anchor", "oracle", or nothing.
+        n: Seeds.
+        J: Mean over the seeds of the mean latency (s).
+        score: See `kvgym.evaluation.scoring.score`.
+        versus: Comparison with the reference.
+        metrics: Means over the seeds of all metrics of an episode, and of decision_us and n_invalid.
+    """
+
+    player: Player
+    label: str
+    n: int
+    J: float
+    score: Score
+    versus: Comparison
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Board:
+    """All rows of one scenario, the lowest J first.
+
+    Attributes:
+        scenario: The scenario, with its overrides.
+        overrides: Its changed fields.
+        tier: See `kvgym.evaluation.scoring.tier`.
+        separation: J_random / J_reference of the anchors that decide the tier, with its 95 % interval.
+        frozen: Whether those are the frozen anchors.
+        n_dropped: Requests that fit on no worker, over all seeds.
+        rows: The rows.
+        errors: What went wrong, by player.
+        costs: J per seed of each player without an error.
+        notes: What a reader should know.
+    """
+
+    scenario: Scenario
+    overrides: Mapping[str, Any]
+    tier: str
+    separation: Interval
+    frozen: bool
+    n_dropped: int
+    rows: list[Standing]
+    errors: Mapping[Player, str]
+    costs: Mapping[Player, Floats]
+    notes: list[str] = field(default_factory=list)
+
+
+def board(
+    scenario: Scenario,
+    overrides: Mapping[str, Any],
+    split: str,
+    played: Mapping[Player, Sequence[Episode]],
+    errors: Mapping[Player, str],
+    random: Player,
+    reference: Player,
+) -> Board:
+    """Compares what was played on a scenario.
+
+    Args:
+        scenario: The scenario.
+        overrides: Its changed fields.
+        split: Whose seeds were played.
+        played: Episodes of each player, all with the same seeds in the same order; both anchors among them.
+        errors: What went wrong, by player.
+        random: The anchor that scores 0.
+        reference: The anchor that scores 100.
+    """
+    costs = {player: np.array([episode.J for episode in episodes]) for player, episodes in played.items()}
+    seeds = tuple(episode.seed for episode in played[reference])
+    known = anchors.frozen(scenario) if split == "test" and not overrides else None
+    notes = []
+    if known is not None and not known.agree(seeds, costs[random], costs[reference]):
+        notes.append("the anchors played here are not the frozen ones: this code is not the code of the published table")
+        known = None
+    if known is not None:
+        place, ratio = known.tier, scoring.ratio(known.random, known.reference)
+    else:
+        utilisation = _mean([episode.metrics["utilisation"] for episode in played[random]])
+        place = scoring.tier(costs[random], costs[reference], utilisation)
+        ratio = scoring.ratio(costs[random], costs[reference])
+    labels = {random: "anchor: 0", reference: "anchor: 100"}
+    rows = [
+        Standing(
+            player=player,
+            label="oracle" if player.oracle else labels.get(player, ""),
+            n=len(episodes),
+            J=float(costs[player].mean()),
+            score=scoring.score(costs[player], costs[random], costs[reference]),
+            versus=scoring.compare(costs[player], costs[reference]),
+            metrics=_means(episodes),
+        )
+        for player, episodes in played.items()
+    ]
+    rows.sort(key=lambda row: row.J)
+    n_dropped = sum(episode.n_dropped for episode in played[reference])
+    return Board(scenario, overrides, place, ratio, known is not None, n_dropped, rows, errors, costs, notes)
+
+
+def _means(episodes: Sequence[Episode]) -> dict[str, float]:
+    means = {name: _mean([episode.metrics[name] for episode in episodes]) for name in episodes[0].metrics}
+    means["n_invalid"] = _mean([float(episode.n_invalid) for episode in episodes])
+    means["decision_us"] = _mean([episode.decision_us for episode in episodes])
+    return means
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values))
+
+
+@dataclass(frozen=True)
+class Overall:
+    """A player's score over the scenarios of a tier."""
+
+    player: Player
+    score: Interval
+
+
+def overall(
+    boards: Sequence[Board], tier: str, players: Mapping[Player, Sequence[Player]], random: Player, reference: Player
+) -> list[Overall]:
+    """Scores over the boards of a tier, the highest first; players that miss one of them are left out.
+
+    Args:
+        boards: All boards.
+        tier: The tier.
+        players: For each player who it is on each of the boards, in their order ("own" evictors have other names there).
+        random: The anchor that scores 0.
+        reference: The anchor that scores 100.
+    """
+    costs = []
+    for i, one in enumerate(boards):
+        if one.tier == tier:
+            here = {player: one.costs[names[i]] for player, names in players.items() if names[i] in one.costs}
+            costs.append({**here, random: one.costs[random], reference: one.costs[reference]})
+    scores = scoring.aggregate(costs, random, reference)
+    return sorted((Overall(player, score) for player, score in scores.items()), key=lambda row: -row.score.mean)

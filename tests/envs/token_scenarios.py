@@ -1,0 +1,68 @@
+"""Scenarios whose workload is given token by token, for the environment and for the reference simulator alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kvgym.cluster import IterationCost
+from kvgym.envs.route import RouteEnv
+from kvgym.scenarios import recipes
+from kvgym.workload import Workload
+from tests.reference import RefRequest
+from tests.sim.cases import Case, workload_of
+
+MS = 10**9
+"""Picoseconds."""
+
+
+def requests(*rows: tuple[int, list[int], int]) -> list[RefRequest]:
+    """Open-loop requests from (arrival in ms, prompt, private output length)."""
+    fresh = iter(range(1, 10**6))
+    return [
+        RefRequest(tuple(prompt), tuple(-next(fresh) for _ in range(length)), arrival * MS)
+        for arrival, prompt, length in rows
+    ]
+
+
+def make_env(monkeypatch: pytest.MonkeyPatch, case: Case, more: dict[str, Any] | None = None, **kwargs: Any) -> RouteEnv:
+    """An environment that plays a case; `more` are further overrides."""
+    use_workload(monkeypatch, case.workload())
+    return RouteEnv("gsp", scenario_overrides={**overrides(case), **(more or {})}, **kwargs)
+
+
+def use_workload(monkeypatch: pytest.MonkeyPatch, workload: Workload) -> None:
+    """Makes `workload` what the recipe "tokens" gives, whatever the seed."""
+
+    def recipe(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+        return workload
+
+    monkeypatch.setitem(recipes.RECIPES, "tokens", recipe)
+
+
+def overrides(case: Case) -> dict[str, Any]:
+    """Scenario overrides that describe a case's cluster, engine and view; JSON-able."""
+    page_size = case.engine.page_size
+    history = case.history_pages is not None
+    return {
+        "recipe": "tokens",
+        "workers": [
+            {"kv_tokens": worker.kv_pages * page_size, "cost": cost_arguments(worker.cost)} for worker in case.workers
+        ],
+        "engine": dataclasses.asdict(case.engine),
+        "evictor": case.evictor,
+        "view": "history" if history else "exact",
+        **({"history_tokens": case.history_pages * page_size} if history else {}),
+        "episode_requests": len(case.requests),
+        "metrics_period_s": 0.0,
+    }
+
+
+def cost_arguments(cost: IterationCost) -> dict[str, Any]:
+    return dataclasses.asdict(cost)
+
+
+__all__ = ["MS", "make_env", "overrides", "requests", "use_workload", "workload_of"]
