@@ -1,0 +1,99 @@
+"""Routing agents by name, from the rules of production routers to learned ones; `make_agent` makes them."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agents.base import Agent
+from agents.cache_aware import CacheAware
+from agents.dynamo import Dynamo
+from agents.lbgr import Lbgr
+from agents.lbgr_code import LbgrCode
+from agents.least_loaded import LeastLoaded
+from agents.llmd import LlmD
+from agents.lmetric import LMetric
+from agents.lpwl import Lpwl
+from agents.power_of_two import PowerOfTwo
+from agents.random_agent import RandomAgent
+from agents.round_robin import RoundRobin
+from agents.session_affinity import SessionAffinity
+
+__all__ = ["AGENTS", "Agent", "make_agent"]
+
+AGENTS: dict[str, type[Agent]] = {
+    "random": RandomAgent,
+    "round_robin": RoundRobin,
+    "least_loaded": LeastLoaded,
+    "power_of_two": PowerOfTwo,
+    "session_affinity": SessionAffinity,
+    "cache_aware": CacheAware,
+    "cache_aware_03": CacheAware,
+    "cache_aware_smg": CacheAware,
+    "llmd": LlmD,
+    "dynamo": Dynamo,
+    "lmetric": LMetric,
+    "lpwl": Lpwl,
+    "lbgr": Lbgr,
+    "lbgr_code": LbgrCode,
+}
+"""Name -> class."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The default threshold of 0.5 sits on the sharing ratio of the GSP load; a tuned one is the fairer rival.
+    "cache_aware_03": {"threshold": 0.3},
+    "cache_aware_smg": {"variant": "smg"},
+}
+"""Name -> arguments that it stands for, beside the class's defaults."""
+
+
+def make_agent(name_or_path: str, **kwargs: Any) -> Any:
+    """Makes an agent.
+
+    Args:
+        name_or_path: A name in `AGENTS`, or "path/to/file.py:Class" for an agent of your own: a class with
+            `observation`, `reset(env, seed)` and `act(observation, info)`.
+        **kwargs: Arguments of the class; they go before those that the name stands for.
+
+    Raises:
+        ValueError: If the name is not known (the message lists those that are), the file or class is not there, the
+            class lacks part of the interface, or an argument is not accepted.
+    """
+    if name_or_path in AGENTS:
+        kwargs = PRESETS.get(name_or_path, {}) | kwargs
+        make: Callable[..., Any] = AGENTS[name_or_path]
+    elif ".py:" in name_or_path:
+        make = _load(name_or_path)
+    else:
+        raise ValueError(f'agent must be one of {", ".join(AGENTS)}, or "path/to/file.py:Class"; got {name_or_path!r}')
+    try:
+        return partial(make, **kwargs)()
+    except TypeError as error:
+        raise ValueError(f"arguments of agent {name_or_path!r}: {error}") from error
+
+
+def _load(place: str) -> Callable[..., Any]:
+    """The class at "path/to/file.py:Class"."""
+    path_name, _, class_name = place.rpartition(":")
+    path = Path(path_name)
+    if not path.is_file():
+        raise ValueError(f"agent {place!r}: there is no file {path_name!r}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"agent {place!r}: {path_name!r} can't be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = getattr(module, class_name, None)
+    if not isinstance(found, type):
+        raise ValueError(f"agent {place!r}: {path_name!r} has no class {class_name!r}")
+    lacking = [name for name in ("observation", "reset", "act") if not hasattr(found, name)]
+    if lacking:
+        raise ValueError(f"agent {place!r}: class {class_name} lacks {', '.join(lacking)}")
+    if found.observation not in ("physical", "scaled"):
+        raise ValueError(
+            f'agent {place!r}: {class_name}.observation must be "physical" or "scaled", got {found.observation!r}'
+        )
+    return found

@@ -15,13 +15,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from kvgym import _check
+from kvgym.envs.layout import Layout
 
 Observation = NDArray[np.float32]
 Info = Mapping[str, Any]
@@ -35,11 +36,15 @@ class Agent(ABC):
 
     Attributes:
         observation: Form of the observations that `act` expects.
-        n_workers: Number of workers; known after `reset`.
-        random: The agent's own random numbers; seeded by `reset`.
+        env: The unwrapped environment; this and the rest are there after `reset`.
+        layout: Where features stand in an observation.
+        n_workers: Number of workers.
+        random: The agent's own random numbers.
     """
 
     observation: ClassVar[str] = "physical"
+    env: Any
+    layout: Layout
     n_workers: int
     random: Random
 
@@ -50,7 +55,7 @@ class Agent(ABC):
             env: The environment, possibly wrapped.
             seed: Seed of the agent's own random choices.
         """
-        self.env: Any = env.unwrapped
+        self.env = cast(Any, env.unwrapped)  # gym.Env does not know layout, finished(), prompt_pages()
         self.layout = self.env.layout
         self.n_workers = self.layout.n_workers
         self.random = Random(seed)

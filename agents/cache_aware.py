@@ -39,16 +39,19 @@ class CacheAware(Agent):
     """Cache-aware routing of SGLang's router, with a prefix tree of its own.
 
     1. If max - min > balance_abs and max > balance_rel x min of the requests in flight: the fewest in flight.
-    2. Else, if matched / total characters of the prompt > threshold: the owner of the deepest matched node, an arbitrary
-       but fixed one of the workers that were sent a prompt through it (the first legal worker if the owner is not legal).
-    3. Else, "smallest_tree": the worker that was sent the fewest distinct characters; "least_loaded": the fewest in flight.
+    2. Else, if matched / total characters of the prompt > threshold: the owner of the deepest matched node, an
+       arbitrary but fixed one of the workers that were sent a prompt through it (the first legal worker if the owner
+       is not legal).
+    3. Else, "smallest_tree": the worker that was sent the fewest distinct characters; "least_loaded": the fewest in
+       flight.
 
     The prompt is then noted for the worker. Fewest in flight: equals by requests sent, then by index. The tree hears
     neither of evictions nor of the warm-up.
 
-    The router compares characters, not tokens, so a prompt whose shared part is half of its tokens passes a threshold of
-    0.5 by the luck of how long its tokens are. Here the characters of a token are normal with `characters_per_token` and
-    `characters_sd`; a page always has the same, and tokens after the last full page count with the mean.
+    The router compares characters, not tokens, so a prompt whose shared part is half of its tokens passes a threshold
+    of 0.5 by the luck of how long its tokens are. Here the characters of a token are normal with
+    `characters_per_token` and `characters_sd`; a page always has the same, and tokens after the last full page count
+    with the mean.
 
     Source: sgl-router/src/router.rs and tree.rs of SGLang 0.4.6 (sgl-project/sglang) and, for the later form,
     lightseekorg/smg, model_gateway/src/policies/cache_aware.rs.
@@ -81,6 +84,7 @@ class CacheAware(Agent):
         characters_per_token: float = 6.0,
         characters_sd: float = 3.0,
     ) -> None:
+        """Checks the arguments."""
         base = VARIANTS[_check.choice("variant", variant, VARIANTS)]
         self.threshold = _check.finite("threshold", base.threshold if threshold is None else threshold, 0.0, 1.0)
         self.balance_abs = weight("balance_abs", base.balance_abs if balance_abs is None else balance_abs)
@@ -99,7 +103,7 @@ class CacheAware(Agent):
         self._prompt = self.layout.request("prompt")
         self._inflight = self.layout.workers("inflight")
         self._n_sent = self.layout.workers("n_sent")
-        self._page_size = self.env.scenario.engine.page_size
+        self._page_size: int = self.env.scenario.engine.page_size
         lengths = self.random.getrandbits(32)
         self._characters = Characters(self.characters_per_token, self.characters_sd, self._page_size, lengths)
         self.tree = PrefixTree(self.n_workers, self._characters, self.random)

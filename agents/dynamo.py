@@ -48,6 +48,7 @@ class Dynamo(Agent):
         temperature: float = 0.0,
         block_tokens: int = 16,
     ) -> None:
+        """Checks the arguments."""
         self.scale = weight("scale", scale)
         self.credit = weight("credit", credit)
         self.credit_decay = weight("credit_decay", credit_decay)

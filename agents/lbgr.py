@@ -34,25 +34,26 @@ class Lbgr(Agent):
         E^_i   = Cost_i + P_i + theta_i . phi_i                                                estimate
         route to argmin E^_i (the lowest index of equals), then P_i += Cost_i
 
-    Loads fade: P_i becomes rho P_i every `decay_s`. When a request is done, what has not faded of its share is taken off
-    the load, and theta_i takes a step to lower (E - E^_i)^2: of normalised least mean squares,
+    Loads fade: P_i becomes rho P_i every `decay_s`. When a request is done, what has not faded of its share is taken
+    off the load, and theta_i takes a step to lower (E - E^_i)^2: of normalised least mean squares,
 
         theta_i += rate (E - E^_i) phi_i / |phi_i|^2
 
-    The correction theta_i . phi_i is kept within +- bound x (Cost_i + P_i) when workers are compared. Without a bound the
-    regression explains the waiting that loads, which fade fast on purpose, leave out; what it knows is as old as the last
-    requests that were done, so that everybody is sent where the waiting used to be short. With a constant feature
-    (`bias`), as in the released code, and true costs the cluster collapses. docs/lbgr.md has the figures.
+    The correction theta_i . phi_i is kept within +- bound x (Cost_i + P_i) when workers are compared. Without a bound
+    the regression explains the waiting that loads, which fade fast on purpose, leave out; what it knows is as old as
+    the last requests that were done, so that everybody is sent where the waiting used to be short. With a constant
+    feature (`bias`), as in the released code, and true costs the cluster collapses. docs/lbgr.md has the figures.
 
-    The paper leaves open the coefficients, rho, `decay_s` and the kind of step; rho and `decay_s` are those of the released
-    code (fzwark/KVRouting), for which see `agents.lbgr_code`.
+    The paper leaves open the coefficients, rho, `decay_s` and the kind of step; rho and `decay_s` are those of the
+    released code (fzwark/KVRouting), for which see `agents.lbgr_code`.
 
     Args:
         alpha_cached: Seconds per hit token; the code has 0 (default 0).
-        alpha_miss: Seconds per miss token (default 0.16e-3: Llama-3.1-8B on an L40, about 6,300 tokens/s). A wrong scale
-            does no harm, since costs and loads share it.
-        alpha_output: Seconds per output token expected: the observation's hint, or the mean of those seen (default 0, as
-            the code has no output term).
+        alpha_miss: Seconds per miss token (default 0.16e-3: Llama-3.1-8B on an L40, about 6,300 tokens/s). Costs and
+            loads share this scale, so that without the regression only its ratio to the other coefficients would
+            matter.
+        alpha_output: Seconds per output token expected: the observation's hint, or the mean of those seen (default 0,
+            as the code has no output term).
         rho: Factor of the decay (default 31/32).
         decay_s: Period of the decay (default 0.02).
         rate: Step of the regression, in [0, 2): 0 switches it off (default 0.02: some 50 requests of memory).
@@ -75,6 +76,7 @@ class Lbgr(Agent):
         bound: float | None = 0.5,
         bias: bool = False,
     ) -> None:
+        """Checks the arguments."""
         self.alpha_cached = weight("alpha_cached", alpha_cached)
         self.alpha_miss = _check.finite("alpha_miss", alpha_miss, 1e-12)
         self.alpha_output = weight("alpha_output", alpha_output)

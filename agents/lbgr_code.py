@@ -29,26 +29,28 @@ class Sent(NamedTuple):
 
 
 class LbgrCode(Agent):
-    """LBGR in the form of its released code, policy `eta_online_3d` (fzwark/KVRouting fc3b2a16, sgl-router/src/router.rs).
+    """LBGR in the form of its released code, policy `eta_online_3d` (fzwark/KVRouting fc3b2a16,
+    sgl-router/src/router.rs).
 
         base_i  = max(1, ms_per_character x uncached characters on i)
         cost_i  = max(1, base_i + queue_i + bias_i)                       ms
 
     The first worker whose cost no later one undercuts by more than `hysteresis_ms` is chosen, and rounded base is added
     to its queue. Every `decay_period_ms` each queue becomes floor(queue x decay_numerator / decay_denominator). When a
-    request is done, what the decay left of its share is taken off the queue (never below 0), and the worker's bias learns
-    y = max(1, measured end-to-end ms - base - queue at the decision) by recursive least squares with forgetting:
+    request is done, what the decay left of its share is taken off the queue (never below 0), and the worker's bias
+    learns y = max(1, measured end-to-end ms - base - queue at the decision) by recursive least squares with forgetting:
 
         K = R / (forgetting + R),   bias += K (y - bias),   R = R / (forgetting + R)
 
-    The code's regression has four features, of which all but the constant are masked out, so that this scalar form is the
-    same (the full matrix overflows after some 86,600 updates). Characters are tokens x `characters_per_token`, cached ones
-    those of the observation's `match`. Queues decay on the grid of the simulated time.
+    The code's regression has four features, of which all but the constant are masked out, so that this scalar form is
+    the same (the full matrix overflows after some 86,600 updates). Characters are tokens x `characters_per_token`,
+    cached ones those of the observation's `match`. Queues decay on the grid of the simulated time.
 
     Args:
         characters_per_token: 6 is about what random tokens of a large vocabulary have (an assumption; 3 to 8 make no
             visible difference).
-        ms_per_character: SLOPE_UNCACHED_MS / LEN_SCALE of the code (default 1). SLOPE_CACHED_MS and the intercept are 0.
+        ms_per_character: SLOPE_UNCACHED_MS / LEN_SCALE of the code (default 1). SLOPE_CACHED_MS and the intercept are
+            0.
         hysteresis_ms: Default 1.
         decay_period_ms: DECAY_INTERVAL_MS (default 20).
         decay_numerator: DECAY_NUM (default 31).
@@ -72,6 +74,7 @@ class LbgrCode(Agent):
         forgetting: float = 0.992,
         p0: float = 1e6,
     ) -> None:
+        """Checks the arguments."""
         self.characters_per_token = _check.finite("characters_per_token", characters_per_token, 1.0)
         self.ms_per_character = weight("ms_per_character", ms_per_character)
         self.hysteresis_ms = weight("hysteresis_ms", hysteresis_ms)

@@ -11,7 +11,8 @@ from kvgym import _check
 
 
 class LlmD(Agent):
-    """The endpoint picker of llm-d: the highest weighted sum of three scores in [0, 1]; equals are drawn from uniformly.
+    """The endpoint picker of llm-d: the highest weighted sum of three scores in [0, 1]; equals are drawn from
+    uniformly.
 
         score_i = prefix x matched blocks / blocks of the prompt
                 + queue x (max queued - queued_i) / (max queued - min queued), 1 where all are equal
@@ -43,6 +44,7 @@ class LlmD(Agent):
         block_tokens: int = 16,
         max_blocks: int = 256,
     ) -> None:
+        """Checks the arguments."""
         self.prefix = weight("prefix", prefix)
         self.queue = weight("queue", queue)
         self.kv = weight("kv", kv)

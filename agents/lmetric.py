@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.base import Agent, Info, Observation, legal_workers, lowest
+from agents.base import Agent, Info, Observation, legal_workers
 
 
 class LMetric(Agent):

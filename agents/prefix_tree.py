@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -17,15 +18,16 @@ Run = tuple[int, int]
 
 
 def runs(pages: NDArray[np.int64]) -> list[Run]:
-    """Splits a prompt's page ids where they stop being consecutive; ids are numbered by first appearance, so few are."""
-    if len(pages) == 0:
+    """Splits a prompt's page ids where they stop being consecutive; ids are numbered by first appearance, so few
+    are.""" if len(pages) == 0:
         return []
     starts = [0, *(np.flatnonzero(np.diff(pages) != 1) + 1).tolist(), len(pages)]
-    return [(int(pages[a]), b - a) for a, b in zip(starts, starts[1:], strict=False)]
+    return [(int(pages[a]), b - a) for a, b in pairwise(starts)]
 
 
 class Characters:
-    """Length in characters of every page: a sum of normal token lengths, rounded, the same for a page wherever it stands.
+    """Length in characters of every page: a sum of normal token lengths, rounded, the same for a page wherever it
+    stands.
 
     Args:
         mean: Mean characters of a token.
@@ -35,6 +37,7 @@ class Characters:
     """
 
     def __init__(self, mean: float, sd: float, page_size: int, seed: int) -> None:
+        """Draws nothing yet."""
         self._mean = mean * page_size
         self._sd = sd * page_size**0.5
         self._seed = seed
@@ -81,9 +84,9 @@ class Node:
 class PrefixTree:
     """Prompts by worker, as a radix tree over page ids.
 
-    After sgl-router/src/tree.rs of SGLang 0.4: every node knows the workers that were sent a prompt through it. Where one
-    of them is asked for, it is the first of a hash map whose order is random for each node; here each worker draws its
-    place in that order when it comes to hold the node.
+    After sgl-router/src/tree.rs of SGLang 0.4: every node knows the workers that were sent a prompt through it. Where
+    one of them is asked for, it is the first of a hash map whose order is random for each node; here each worker draws
+    its place in that order when it comes to hold the node.
 
     Args:
         n_workers: Number of workers.
@@ -92,6 +95,7 @@ class PrefixTree:
     """
 
     def __init__(self, n_workers: int, characters: Characters, random: Random) -> None:
+        """Starts empty."""
         self.sizes = [0.0] * n_workers
         """Characters held, by worker."""
         self._characters = characters

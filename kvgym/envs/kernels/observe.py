@@ -13,13 +13,17 @@ from kvgym.sim.kernels.access import (
     index_rows,
     nodes,
     paths,
+    progress,
     requests,
     row_of,
     rows,
+    running,
     sessions,
     workers,
 )
+from kvgym.sim.kernels.duration import boundaries_until, boundary
 from kvgym.sim.kernels.view import gen_tps, kv_use
+from kvgym.sim.tables import INFINITE
 
 DAY_S = 86400.0
 WINDOW_10_PS = 10 * 10**12
@@ -27,7 +31,7 @@ WINDOW_60_PS = 60 * 10**12
 
 _FEATURES = REQUEST_FEATURES + WORKER_FEATURES
 _TRANSFORM = np.array([feature.transform for feature in _FEATURES])
-# log1p(x in_scale) out_scale, or x out_scale
+# log(1 + x in_scale) out_scale, or x out_scale
 _IN_SCALE = np.array([1 / feature.scale for feature in _FEATURES])
 _OUT_SCALE = np.array(
     [
@@ -104,7 +108,7 @@ def observe_cache(s, w, q, block):
     """match, miss, match_age, is_prev, index_tokens and active_with: one walk down the prompt's path."""
     cf = config(s)
     wk = workers(s)[w]
-    pages = wk.index_pages if cf.history_view else wk.loaded - wk.evicted
+    pages = wk.index_pages if cf.history_view else wk.loaded - wk.evicted + entered_in_run(s, w)
     block[7] = pages * cf.page_size
     if q < 0:
         block[3:7] = 0.0
@@ -142,6 +146,22 @@ def observe_cache(s, w, q, block):
 
 
 @njit(nogil=True)
+def entered_in_run(s, w):
+    """Pages that the iterations of the run in progress have put into worker `w`'s tree; its row counts them at the end."""
+    wk = workers(s)[w]
+    if wk.event_ps == INFINITE or wk.run == 1:
+        return 0
+    size = config(s).page_size
+    done = boundaries_until(wk, clock(s).now_ps)
+    total = 0
+    for i in range(wk.n_running):
+        run = progress(s)[running(s)[w * config(s).max_running + i]]
+        if run.decoding:
+            total += (run.computed + done) // size - run.computed // size
+    return total
+
+
+@njit(nogil=True)
 def observe_router(s, w, block):
     """What the router counts itself."""
     wk = workers(s)[w]
@@ -164,8 +184,9 @@ def observe_engine(s, w, block):
         block[16] = wk.n_queued
         block[17] = wk.n_running
         block[18] = wk.queued_tokens
-        block[19] = kv_use(s, w, ck.now_ps)
-        block[20] = gen_tps(s, w, ck.now_ps)
+        # An iteration that ends now has ended and the next one has not started, inside a run too.
+        block[19] = kv_use(s, w, ck.now_ps - 1)
+        block[20] = 0.0 if ends_now(s, w) else gen_tps(s, w, ck.now_ps)
         block[21] = 0.0
         return
     block[16] = wk.seen_queued
@@ -174,6 +195,14 @@ def observe_engine(s, w, block):
     block[19] = wk.seen_kv_use
     block[20] = wk.seen_gen_tps
     block[21] = (ck.now_ps - ck.snapshot_ps) * 1e-12
+
+
+@njit(nogil=True)
+def ends_now(s, w):
+    """Whether an iteration of the run in progress on worker `w` ends at this moment."""
+    now = clock(s).now_ps
+    wk = workers(s)[w]
+    return wk.event_ps < INFINITE and boundary(wk, boundaries_until(wk, now)) == now
 
 
 @njit(nogil=True)
@@ -186,5 +215,5 @@ def scale(out):
             continue
         x = np.float64(out[i])
         if transform == LOGARITHMIC:
-            x = np.log1p(x * _IN_SCALE[k])
+            x = np.log(1.0 + x * _IN_SCALE[k])  # four times as fast as log1p, and exact to float32
         out[i] = min(1.0, x * _OUT_SCALE[k])

@@ -1,0 +1,20 @@
+"""What is counted: episodes played and written down, paired statistics, scores, tables."""
+
+from kvgym.evaluation.episode import Agent, Episode, play
+from kvgym.evaluation.scoring import RANDOM, REFERENCE, Score, aggregate, compare, score, tier
+from kvgym.evaluation.statistics import Interval, interval
+
+__all__ = [
+    "RANDOM",
+    "REFERENCE",
+    "Agent",
+    "Episode",
+    "Interval",
+    "Score",
+    "aggregate",
+    "compare",
+    "interval",
+    "play",
+    "score",
+    "tier",
+]

@@ -1,0 +1,188 @@
+"""The leaderboard as text for the terminal, as Markdown, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tabulate import tabulate
+
+from kvgym.evaluation.columns import COLUMNS, Column, signed
+from kvgym.evaluation.standings import Board, Overall, Player, Standing
+from kvgym.evaluation.statistics import Interval, method
+
+SCHEMA_VERSION = 1
+_TIERS = {
+    "main": "Score over the main tier",
+    "overloaded": "Score over the overloaded tier (random + lru can't keep up: J grows with the episode's length)",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run of the leaderboard shows.
+
+    Attributes:
+        suite_version: Of kvgym.
+        split: Whose seeds were played.
+        n_seeds: How many.
+        smoke: A smoke test: few seeds.
+        boards: A table for each scenario.
+        overall: Scores over the scenarios of each tier.
+        notes: What a reader should know.
+    """
+
+    suite_version: str
+    split: str
+    n_seeds: int
+    smoke: bool
+    boards: Sequence[Board]
+    overall: dict[str, list[Overall]]
+    notes: list[str] = field(default_factory=list)
+
+
+def terminal(report: Report, width: int) -> str:
+    """Tables with the columns that fit into `width` characters."""
+    blocks = [_banner(report), *report.notes]
+    for board in report.boards:
+        table = _fit(board, width)
+        blocks.append("\n".join([*_heading(board), "", table, *_errors(board)]))
+    for tier, rows in report.overall.items():
+        table = tabulate(_overall_rows(report, rows), _OVERALL, "simple", disable_numparse=True, colalign=_ALIGN)
+        blocks.append("\n".join([_tier_heading(report, tier), "", table]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def markdown(report: Report) -> str:
+    """Tables with all columns, and a legend."""
+    lines = ["# KVGym leaderboard", "", _banner(report), ""]
+    lines += [f"{note}\n" for note in report.notes]
+    for tier, rows in report.overall.items():
+        table = tabulate(_overall_rows(report, rows), _OVERALL, "github", disable_numparse=True, colalign=_ALIGN)
+        lines += [f"## {_tier_heading(report, tier)}", "", table, ""]
+    for board in report.boards:
+        title, *rest = _heading(board)
+        lines += [f"## {title}", ""] + [f"{line}\n" for line in rest]
+        lines += [_table(board, COLUMNS, "github"), "", *(f"- {line}" for line in _errors(board)), ""]
+    lines += ["## Columns", ""] + [f"- **{column.title}**: {column.text}" for column in COLUMNS]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """All numbers of all tables, for other programs."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "suite_version": report.suite_version,
+        "split": report.split,
+        "seeds": report.n_seeds,
+        "smoke_test": report.smoke,
+        "notes": report.notes,
+        "scenarios": [
+            {
+                "name": board.scenario.name,
+                "version": board.scenario.version,
+                "overrides": board.overrides,
+                "objective": board.scenario.objective,
+                "tier": board.tier,
+                "separation": board.separation._asdict(),
+                "frozen_anchors": board.frozen,
+                "dropped_requests": board.n_dropped,
+                "notes": board.notes,
+                "rows": [_row_dict(row) for row in board.rows],
+                "errors": [{**_who(player), "error": error} for player, error in board.errors.items()],
+            }
+            for board in report.boards
+        ],
+        "overall": {
+            tier: [{**_who(row.player), "score": row.score._asdict()} for row in rows]
+            for tier, rows in report.overall.items()
+        },
+    }
+
+
+def _who(player: Player) -> dict[str, Any]:
+    return {"agent": player.agent, "evictor": player.evictor, "oracle": player.oracle}
+
+
+def _row_dict(row: Standing) -> dict[str, Any]:
+    return {
+        **_who(row.player),
+        "label": row.label,
+        "seeds": row.n,
+        "J": row.J,
+        "score": row.score.value,
+        "raw_score": row.score.raw,
+        "difference": row.versus.difference._asdict(),
+        "speed_up": row.versus.speed_up._asdict(),
+        "metrics": row.metrics,
+    }
+
+
+def _banner(report: Report) -> str:
+    seeds = f"{report.n_seeds} {report.split} seed{'s' if report.n_seeds > 1 else ''} per scenario, the same for all agents"
+    text = f"kvgym {report.suite_version}: {seeds}; 95 % intervals by {method(report.n_seeds)}"
+    return f"SMOKE TEST, not a result. {text}" if report.smoke else text
+
+
+def _heading(board: Board) -> list[str]:
+    scenario = board.scenario
+    name = f"{scenario.name} (version {scenario.version}{', with overrides' if board.overrides else ''})"
+    low, high = board.separation.low, board.separation.high
+    seeds = "frozen anchors" if board.frozen else "anchors played here"
+    lines = [
+        f"{name}: {scenario.text}",
+        f"tier: {board.tier}; J_random / J_reference = {board.separation.mean:.2f} [{low:.2f}, {high:.2f}] ({seeds})",
+    ]
+    if board.n_dropped:
+        lines.append(f"{board.n_dropped} requests fit on no worker and were left out (over all seeds)")
+    return lines + [f"note: {note}" for note in board.notes]
+
+
+def _errors(board: Board) -> list[str]:
+    return [f"FAILED {player}: {error}" for player, error in board.errors.items()]
+
+
+def _table(board: Board, columns: Sequence[Column], style: str) -> str:
+    cells = [[column.show(row) for column in columns] for row in board.rows]
+    # Players that failed have a row too: their place in the table is where a reader looks for them.
+    cells += [[player.agent, player.evictor, "FAILED"] + [""] * (len(columns) - 3) for player in board.errors]
+    align = ["left" if column.title in ("agent", "evictor") else "right" for column in columns]
+    return tabulate(cells, [column.title for column in columns], style, disable_numparse=True, colalign=align)
+
+
+def _fit(board: Board, width: int) -> str:
+    """The table without the columns that would make it wider than `width`."""
+    columns = list(COLUMNS)
+    while True:
+        table = _table(board, columns, "simple")
+        last = max(columns, key=lambda column: column.rank)
+        if max(map(len, table.splitlines())) <= width or last.rank == 0:
+            return table
+        columns.remove(last)
+
+
+_OVERALL = ["agent", "evictor", "score", "95 %"]
+_ALIGN = ["left", "left", "right", "right"]
+
+
+def _tier_heading(report: Report, tier: str) -> str:
+    names = ", ".join(board.scenario.name for board in report.boards if board.tier == tier)
+    return f"{_TIERS[tier]}: {names}"
+
+
+def _overall_rows(report: Report, rows: Sequence[Overall]) -> list[list[str]]:
+    cells = []
+    for row in rows:
+        evictor = f"{row.player.evictor} (oracle)" if row.player.oracle else row.player.evictor
+        # A bootstrap over very few seeds says nothing.
+        spread = "-" if method(report.n_seeds) != "bootstrap" else _range(row.score)
+        cells.append([row.player.agent, evictor, f"{row.score.mean:.1f}", spread])
+    return cells
+
+
+def _range(score: Interval) -> str:
+    return f"[{score.low:.1f}, {score.high:.1f}]"
+
+
+__all__ = ["Report", "as_dict", "markdown", "signed", "terminal"]
