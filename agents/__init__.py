@@ -21,6 +21,7 @@ from agents.power_of_two import PowerOfTwo
 from agents.random_agent import RandomAgent
 from agents.round_robin import RoundRobin
 from agents.session_affinity import SessionAffinity
+from kvgym.envs.layout import FORMS
 
 __all__ = ["AGENTS", "Agent", "make_agent"]
 
@@ -89,11 +90,10 @@ def _load(place: str) -> Callable[..., Any]:
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
         raise ValueError(f"agent {place!r}: {path_name!r} has no class {class_name!r}")
-    lacking = [name for name in ("observation", "reset", "act") if not hasattr(found, name)]
+    lacking = [name for name in ("reset", "act") if not callable(getattr(found, name, None))]
     if lacking:
-        raise ValueError(f"agent {place!r}: class {class_name} lacks {', '.join(lacking)}")
-    if found.observation not in ("physical", "scaled"):
-        raise ValueError(
-            f'agent {place!r}: {class_name}.observation must be "physical" or "scaled", got {found.observation!r}'
-        )
+        raise ValueError(f"agent {place!r}: class {class_name} lacks {' and '.join(lacking)}")
+    form = getattr(found, "observation", None)
+    if form not in FORMS:
+        raise ValueError(f'agent {place!r}: {class_name}.observation must be "scaled" or "physical", got {form!r}')
     return found

@@ -29,8 +29,7 @@ class Sent(NamedTuple):
 
 
 class LbgrCode(Agent):
-    """LBGR in the form of its released code, policy `eta_online_3d` (fzwark/KVRouting fc3b2a16,
-    sgl-router/src/router.rs).
+    """LBGR in the form of its released code: policy `eta_online_3d` of fzwark/KVRouting (fc3b2a16, router.rs).
 
         base_i  = max(1, ms_per_character x uncached characters on i)
         cost_i  = max(1, base_i + queue_i + bias_i)                       ms
@@ -49,8 +48,8 @@ class LbgrCode(Agent):
     Args:
         characters_per_token: 6 is about what random tokens of a large vocabulary have (an assumption; 3 to 8 make no
             visible difference).
-        ms_per_character: SLOPE_UNCACHED_MS / LEN_SCALE of the code (default 1). SLOPE_CACHED_MS and the intercept are
-            0.
+        ms_per_character: SLOPE_UNCACHED_MS / LEN_SCALE of the code (default 1). The cached slope and the
+            intercept are 0.
         hysteresis_ms: Default 1.
         decay_period_ms: DECAY_INTERVAL_MS (default 20).
         decay_numerator: DECAY_NUM (default 31).

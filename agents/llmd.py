@@ -11,8 +11,7 @@ from kvgym import _check
 
 
 class LlmD(Agent):
-    """The endpoint picker of llm-d: the highest weighted sum of three scores in [0, 1]; equals are drawn from
-    uniformly.
+    """The endpoint picker of llm-d: the highest weighted sum of three scores in [0, 1], equals at random.
 
         score_i = prefix x matched blocks / blocks of the prompt
                 + queue x (max queued - queued_i) / (max queued - min queued), 1 where all are equal

@@ -18,16 +18,15 @@ Run = tuple[int, int]
 
 
 def runs(pages: NDArray[np.int64]) -> list[Run]:
-    """Splits a prompt's page ids where they stop being consecutive; ids are numbered by first appearance, so few
-    are.""" if len(pages) == 0:
+    """Splits a prompt's page ids where they stop being consecutive: seldom, as ids are numbered by first appearance."""
+    if len(pages) == 0:
         return []
     starts = [0, *(np.flatnonzero(np.diff(pages) != 1) + 1).tolist(), len(pages)]
     return [(int(pages[a]), b - a) for a, b in pairwise(starts)]
 
 
 class Characters:
-    """Length in characters of every page: a sum of normal token lengths, rounded, the same for a page wherever it
-    stands.
+    """Length of every page in characters: a sum of normal token lengths, drawn once for a page.
 
     Args:
         mean: Mean characters of a token.

@@ -320,6 +320,15 @@ def test_rlt_code_phases():
     assert result.evictions == [[victim for _, victim in draws]]
 
 
+def test_rlt_code_full_count_ends_at_the_next_marks():
+    # Worker of 4. [1 2 3 4] fills it: 4 marks, (i), the same 4 pages stay marked. [1] marks nothing new, but the count
+    # is full: (i) leaves 1 alone. [1 5] hits 1, 1 + 1 < 4, the run of 4 is 4 3 2: it draws 4.
+    # [1 6]: 1 and 5 are marked, so 3 is the only candidate; after a clearing there would be 3 and 5.
+    draws = [(1, (0, 3)), (1, (0, 2))]
+    result = run(one_by_one([1, 2, 3, 4], [1], [1, 5], [1, 6]), 4, evictor="rlt_code", draws=[iter(draws)])
+    assert result.evictions == [[victim for _, victim in draws]]
+
+
 def test_rlt_code_counts_only_the_runs():
     # Worker of 6. [1 2 3], [1 2 4], [5], [6]: after (i) only 6 is marked. [7 8 9 10]: 4 + 1 < 6, but the runs of 3, 4,
     # 5 hold 3 < 4 pages, the trunk 1 2 not counted: (iii) clears, and 6 is a candidate again.

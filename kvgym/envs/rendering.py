@@ -12,10 +12,11 @@ def render_text(sim: Simulator) -> str:
 
     In the memory bar `#` is locked by running requests, `+` cached, `.` free.
     """
+    now = sim.now  # raises before reset()
     clock = sim.tables["clock"][0]
     requests = sim.tables["requests"]
     due = int(clock["request"])
-    lines = [f"time {sim.now:.3f} s, {clock['n_arrived']} arrived, {clock['n_finished']} finished"]
+    lines = [f"time {now:.3f} s, {clock['n_arrived']} arrived, {clock['n_finished']} finished"]
     if due >= 0:
         request = requests[due]
         lines.append(f"request {due}: {request['prompt_tokens']} prompt tokens, session {request['session']}")

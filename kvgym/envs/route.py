@@ -22,6 +22,7 @@ from kvgym.workload import Workload
 
 HORIZONS = ("drain", "truncate")
 REWARDS = ("e2e", "ttft")
+SEED_OPTIONS = ("workload_seed", "policy_seed")
 FINISHED_COLUMNS = (
     "decision",
     "worker",
@@ -112,7 +113,7 @@ class RouteEnv(gym.Env[Observation, np.int64]):
         self.observation_space = self.layout.space(observation)
         self.action_space = spaces.Discrete(self.layout.n_workers)
         self._scaled = _check.choice("observation", observation, FORMS) == "scaled"
-        self._pays_ttft = _check.choice("reward", reward or self.scenario.objective, REWARDS) == "ttft"
+        self._pays_ttft = _check.choice("reward", self.scenario.objective if reward is None else reward, REWARDS) == "ttft"
         self._truncates = _check.choice("horizon", horizon, HORIZONS) == "truncate"
         self._per_cost = -1.0 / self.scenario.reward_scale_s
         self._size = self.layout.size
@@ -140,9 +141,10 @@ class RouteEnv(gym.Env[Observation, np.int64]):
         Raises:
             ValueError: If an option is not known or no integer >= 0.
         """
+        given = self._given_seeds(options or {})
         super().reset(seed=seed)
         self._episode = 0 if seed is not None else self._episode + 1
-        workload_seed, policy_seed = self._seeds(options or {})
+        workload_seed, policy_seed = self._seeds(given)
         self.workload: Workload = self.scenario.workload(workload_seed, self.split)
         sim = self.simulator
         sim.reset(
@@ -162,13 +164,17 @@ class RouteEnv(gym.Env[Observation, np.int64]):
         self._running = code == ROUTE
         return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": self._time, "session": session}
 
-    def _seeds(self, options: dict[str, Any]) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
+    def _given_seeds(self, options: dict[str, Any]) -> dict[str, int]:
         for key in options:
-            _check.choice("options key", key, ("workload_seed", "policy_seed"))
+            _check.choice("options key", key, SEED_OPTIONS)
+        return {key: _check.whole(key, seed, 0) for key, seed in options.items()}
+
+    def _seeds(self, given: dict[str, int]) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
         base = self.np_random_seed
-        given = [_check.whole(key, options.get(key, base), 0) for key in ("workload_seed", "policy_seed")]
-        pairs = [self.scenario.seeds(seed, self.split, self._episode) for seed in given]
-        return pairs[0][0], pairs[1][1]
+        workload, policy = (
+            self.scenario.seeds(given.get(key, base), self.split, self._episode) for key in SEED_OPTIONS
+        )
+        return workload[0], policy[1]
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Sends the request to worker `action` and lets time pass until the next one.
@@ -179,7 +185,10 @@ class RouteEnv(gym.Env[Observation, np.int64]):
         """
         if not self._running:
             raise RuntimeError("call reset() before step(): no episode is in progress")
-        worker = operator.index(action)
+        try:
+            worker = operator.index(action)
+        except TypeError:
+            worker = -1
         if not 0 <= worker < self._n:
             raise ValueError(f"action must be a worker from 0 to {self._n - 1}, got {action!r}")
         before = self._time
@@ -204,8 +213,13 @@ class RouteEnv(gym.Env[Observation, np.int64]):
         Returns:
             float64 (n, 8) with `FINISHED_COLUMNS`: decision (0 = the first of the episode; negative: routed in the
             warm-up), worker, arrival, first_token, finish (s), prompt_tokens, output_tokens, hit_tokens.
+
+        Raises:
+            RuntimeError: Before `reset()`.
         """
         tables = self.simulator.tables
+        if not tables:
+            raise RuntimeError("call reset() before finished(): no episode has begun")
         clock = tables["clock"][0]
         done = tables["finished"][int(clock["n_reported"]) : int(clock["n_finished"])]
         run, request = tables["progress"][done], tables["requests"][done]

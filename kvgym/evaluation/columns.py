@@ -36,10 +36,11 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def signed(value: Interval) -> str:
-    """A difference with its interval, all with the decimals of the mean."""
-    if not math.isfinite(value.low):
-        return f"{value.mean:+.2f}"
-    decimals = len(number(value.mean, 3).partition(".")[2])
+    """A difference with its interval, to two significant digits of the interval's half width."""
+    half = (value.high - value.low) / 2
+    if not math.isfinite(half):
+        return f"{value.mean:+.3f}"
+    decimals = len(number(half, 2).partition(".")[2]) if half else 2
     return f"{value.mean:+.{decimals}f} [{value.low:+.{decimals}f}, {value.high:+.{decimals}f}]"
 
 
@@ -55,6 +56,10 @@ def _difference(row: Standing) -> str:
     return "reference" if row.label == "anchor: 100" else signed(row.versus.difference)
 
 
+def _score(row: Standing) -> str:
+    return f"{row.score.value:.0f}" if row.counts else f"({row.score.value:.0f})"
+
+
 def _percent(name: str) -> Callable[[Standing], str]:
     return lambda row: f"{100 * row.metrics[name]:.1f}"
 
@@ -67,7 +72,7 @@ COLUMNS = (
     Column("agent", "who routes", lambda row: row.player.agent, 0),
     Column("evictor", "which cached pages go; an oracle knows the future and is not ranked", _evictor, 0),
     Column("J [s]", "mean latency of the objective, what counts", lambda row: number(row.J, 4), 0),
-    Column("score", "0 = random + lru, 100 = reference, logarithmic", lambda row: f"{row.score.value:.0f}", 0),
+    Column("score", "0 = random + lru, 100 = reference, logarithmic; in brackets: not counted", _score, 0),
     Column("J - reference [s], 95 %", "paired difference on the same seeds", _difference, 1),
     Column("speed-up", "J_reference / J, geometric mean", lambda row: f"{row.versus.speed_up.mean:.2f}", 5),
     Column("TTFT p50 / p95", "time to first token (s)", _pair("ttft"), 2),

@@ -86,9 +86,7 @@ def play(
     Raises:
         ValueError: If an argument is not allowed, or the agent names no worker.
     """
-    env = RouteEnv(
-        scenario, scenario_overrides=overrides, observation=agent.observation, evictor=evictor, split=split
-    )
+    env = RouteEnv(scenario, scenario_overrides=overrides, observation=agent.observation, evictor=evictor, split=split)
     clones = _watch_clones(env.simulator)
     clock = time.perf_counter_ns
     began = clock()

@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from kvgym.evaluation.columns import COLUMNS, Column, signed
+from kvgym.evaluation.columns import COLUMNS, Column
 from kvgym.evaluation.standings import Board, Overall, Player, Standing
 from kvgym.evaluation.statistics import Interval, method
 
@@ -17,6 +17,11 @@ _TIERS = {
     "main": "Score over the main tier",
     "overloaded": "Score over the overloaded tier (random + lru can't keep up: J grows with the episode's length)",
 }
+
+
+_LEGEND = """J: mean latency, what counts (lower is better). Score: 0 = random + lru, 100 = reference, logarithmic in J.
+Evictor "own": the one that the scenario names. An oracle knows the future: it is shown for comparison and not ranked.
+Latencies in seconds. TTFT: time to first token. hit %: prompt tokens found in a cache. us/act: time per decision."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ def terminal(report: Report, width: int) -> str:
     for tier, rows in report.overall.items():
         table = tabulate(_overall_rows(report, rows), _OVERALL, "simple", disable_numparse=True, colalign=_ALIGN)
         blocks.append("\n".join([_tier_heading(report, tier), "", table]))
+    blocks.append(_LEGEND)
     return "\n\n".join(blocks) + "\n"
 
 
@@ -120,7 +126,9 @@ def _row_dict(row: Standing) -> dict[str, Any]:
 
 
 def _banner(report: Report) -> str:
-    seeds = f"{report.n_seeds} {report.split} seed{'s' if report.n_seeds > 1 else ''} per scenario, the same for all agents"
+    seeds = (
+        f"{report.n_seeds} {report.split} seed{'s' if report.n_seeds > 1 else ''} per scenario, the same for all agents"
+    )
     text = f"kvgym {report.suite_version}: {seeds}; 95 % intervals by {method(report.n_seeds)}"
     return f"SMOKE TEST, not a result. {text}" if report.smoke else text
 
@@ -183,6 +191,3 @@ def _overall_rows(report: Report, rows: Sequence[Overall]) -> list[list[str]]:
 
 def _range(score: Interval) -> str:
     return f"[{score.low:.1f}, {score.high:.1f}]"
-
-
-__all__ = ["Report", "as_dict", "markdown", "signed", "terminal"]

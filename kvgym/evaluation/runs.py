@@ -1,8 +1,8 @@
 """Result files: what one agent did on one scenario, a JSON file for each, checked when it is read.
 
-A file holds an identity (everything that decides the outcome but the seed), the machine, and a list of episodes. Its name
-ends in a hash of the first two, so that other code, arguments or scenario versions never share a file. Episodes that were
-played on another machine are found by the identity alone: outcomes do not depend on the machine, only timings do.
+A file holds an identity (everything that decides the outcome but the seed), the machine, and a list of episodes. Its
+name ends in a hash of the first two, so that other code, arguments or scenario versions never share a file. Episodes
+that were played on another machine are found by the identity alone: only timings depend on the machine.
 """
 
 from __future__ import annotations

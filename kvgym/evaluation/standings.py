@@ -45,7 +45,8 @@ class Standing:
 
     Attributes:
         player: Who; an evictor is named here even where it is the scenario's own.
-        label: What kind of row it is: "anchor", "oracle", or nothing.
+        label: "anchor: 0", "anchor: 100", "oracle", or nothing.
+        counts: Whether the scenario counts: where it does not, the score says little.
         n: Seeds.
         J: Mean over the seeds of the mean latency (s).
         score: See `kvgym.evaluation.scoring.score`.
@@ -55,6 +56,7 @@ class Standing:
 
     player: Player
     label: str
+    counts: bool
     n: int
     J: float
     score: Score
@@ -116,7 +118,9 @@ def board(
     known = anchors.frozen(scenario) if split == "test" and not overrides else None
     notes = []
     if known is not None and not known.agree(seeds, costs[random], costs[reference]):
-        notes.append("the anchors played here are not the frozen ones: this code is not the code of the published table")
+        notes.append(
+            "the anchors played here are not the frozen ones: this code is not the code of the published table"
+        )
         known = None
     if known is not None:
         place, ratio = known.tier, scoring.ratio(known.random, known.reference)
@@ -129,6 +133,7 @@ def board(
         Standing(
             player=player,
             label="oracle" if player.oracle else labels.get(player, ""),
+            counts=place != "not counted",
             n=len(episodes),
             J=float(costs[player].mean()),
             score=scoring.score(costs[player], costs[random], costs[reference]),
@@ -169,7 +174,7 @@ def overall(
     Args:
         boards: All boards.
         tier: The tier.
-        players: For each player who it is on each of the boards, in their order ("own" evictors have other names there).
+        players: For each player who it is on each of the boards, in their order ("own" has another name there).
         random: The anchor that scores 0.
         reference: The anchor that scores 100.
     """

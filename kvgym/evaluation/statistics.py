@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BOOTSTRAP_FROM = 10
-"""Seeds from which intervals are bootstrapped: percentiles of fewer values are too narrow, there Student's t is used."""
+"""Seeds from which intervals are bootstrapped: percentiles of fewer values are too narrow, so Student's t is used."""
 REPLICATES = 10_000
 COVERAGE = 0.95
 _IQM_FROM = 12

@@ -112,10 +112,10 @@ _ALL = (
     Scenario(
         name="trace",
         version=0,
-        text="a trace file (recipe_args: path, format, rate_scale, ..) on four A100 with Llama-3.1-8B",
+        text="a trace file (recipe_args: path, format, rate_scale, ..) on four H100 with Llama-3.1-8B",
         recipe="trace",
         recipe_args={},
-        workers=({"model": "llama-3.1-8b", "gpu": "a100-80g", "count": 4},),
+        workers=({"model": "llama-3.1-8b", "gpu": "h100", "count": 4},),
         engine=_MODERN_ENGINE,
         warmup_requests=200,
         episode_requests=1500,
@@ -135,4 +135,4 @@ def get_scenario(name: str, overrides: Mapping[str, Any] | None = None) -> Scena
         ValueError: If there is no such scenario (the message lists those that exist), or an override is not allowed.
     """
     scenario = SCENARIOS[_check.choice("scenario", name, SCENARIOS)]
-    return scenario.with_overrides(overrides) if overrides else scenario
+    return scenario if overrides is None else scenario.with_overrides(overrides)

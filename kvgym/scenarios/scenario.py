@@ -20,6 +20,9 @@ OBJECTIVES = ("e2e", "ttft")
 SPLITS = ("train", "validation", "test")
 """Workloads of different splits come from different random streams, or from different blocks of a trace."""
 
+# Children of an episode's seed; the workload's own streams are its children 0, 1, .. (`kvgym.workload.random`).
+_RULES, _HINTS = 1000, 1001
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -44,7 +47,8 @@ class Scenario:
         warmup_router: Rule of the warm-up.
         episode_requests: Arrivals that count.
         reward_scale_s: Rewards are seconds of waiting over this.
-        output_hint_sigma: None: output lengths are hidden; x >= 0: observations hint them with log-normal noise of sigma x.
+        output_hint_sigma: None: output lengths are hidden; x from 0 to 10: observations hint them with log-normal noise of
+                sigma x.
         slo_ttft_s: Objective for the time to first token, 0 = none; used by goodput.
         slo_tpot_s: Objective for the time per output token, 0 = none.
 
@@ -87,7 +91,7 @@ class Scenario:
         if not _check.finite("reward_scale_s", self.reward_scale_s) > 0:
             raise ValueError(f"reward_scale_s must be a finite number > 0, got {self.reward_scale_s!r}")
         if self.output_hint_sigma is not None:
-            _check.finite("output_hint_sigma", self.output_hint_sigma)
+            _check.finite("output_hint_sigma", self.output_hint_sigma, maximum=10.0)
         _check.finite("slo_ttft_s", self.slo_ttft_s)
         _check.finite("slo_tpot_s", self.slo_tpot_s)
         object.__setattr__(self, "cluster", _make_cluster(self.workers, self.engine.page_size))
@@ -105,7 +109,7 @@ class Scenario:
         Raises:
             ValueError: If a key is no field (the message lists those that are), or a value is not allowed.
         """
-        changes = dict(overrides)
+        changes = dict(_mapping("scenario_overrides", overrides))
         known = [f.name for f in fields(self) if f.init and f.name not in ("name", "version")] + ["n_workers"]
         for key in changes:
             _check.choice("scenario_overrides key", key, known)
@@ -123,7 +127,7 @@ class Scenario:
     def seeds(self, seed: int, split: str, episode: int) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
         """Seeds of one episode's workload, and of the random choices of rules."""
         key = (SPLITS.index(_check.choice("split", split, SPLITS)), self.key, episode)
-        return np.random.SeedSequence(seed, spawn_key=key), np.random.SeedSequence(seed, spawn_key=(*key, 1))
+        return np.random.SeedSequence(seed, spawn_key=key), np.random.SeedSequence(seed, spawn_key=(*key, _RULES))
 
     def workload(self, seed: np.random.SeedSequence, split: str = "train") -> Workload:
         """The workload of one episode; requests that no worker can hold are dropped and counted in `n_dropped`.
@@ -131,13 +135,17 @@ class Scenario:
         Raises:
             ValueError: If the recipe makes fewer requests than the episode has, or its arguments are not allowed.
         """
-        wanted = self.warmup_requests + self.episode_requests
-        make = RECIPES[self.recipe]
-        try:
-            made = make(seed, self.engine.page_size, wanted, split, **self.recipe_args)
-        except TypeError as error:
-            raise ValueError(f"recipe_args of {self.recipe}: {error}") from error
-        workload = made.drop_oversized(min(worker.kv_pages for worker in self.cluster.workers))
+        wanted = asked = self.warmup_requests + self.episode_requests
+        smallest = min(worker.kv_pages for worker in self.cluster.workers)
+        while True:
+            try:
+                made = RECIPES[self.recipe](seed, self.engine.page_size, asked, split, **self.recipe_args)
+            except TypeError as error:
+                raise ValueError(f"recipe_args of {self.recipe}: {error}") from error
+            workload = made.drop_oversized(smallest)
+            if len(workload) >= wanted or len(made) != asked:
+                break
+            asked *= 2  # what was dropped has to be made up for
         if len(workload) < wanted:
             raise ValueError(
                 f"scenario {self.name!r} plays {wanted} requests (warmup_requests + episode_requests), its workload "
@@ -162,9 +170,9 @@ class Scenario:
         """Output-length hints of a workload's requests, None where the scenario hides them."""
         if self.output_hint_sigma is None:
             return None
-        noise = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, 2)))
+        noise = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, _HINTS)))
         lengths = workload.requests["output_tokens"] * np.exp(self.output_hint_sigma * noise.standard_normal(len(workload)))
-        return np.maximum(1, np.rint(lengths)).astype(np.int32)
+        return np.clip(np.rint(lengths), 1, np.iinfo(np.int32).max).astype(np.int32)
 
 
 def _make_cluster(workers: tuple[Mapping[str, Any], ...], page_size: int) -> ClusterSpec:

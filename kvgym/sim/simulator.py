@@ -98,7 +98,6 @@ class Simulator:
         )
         self.workload: Workload | None = None
         self.tables: dict[str, NDArray[Any]] = {}
-        self._due = False
         self._kernels = _compile.load("kvgym.sim.kernels.entry")
 
     def reset(
@@ -151,7 +150,11 @@ class Simulator:
     def _open(self) -> None:
         self._handle = state.make_handle(self.tables)
         self._address = self._handle.ctypes.data
-        self._due = False
+
+    @property
+    def _due(self) -> bool:
+        """Whether a ROUTE decision is due, whoever let time pass up to it: an environment calls the kernels itself."""
+        return int(self._clock["request"]) >= 0
 
     @property
     def address(self) -> int:
@@ -181,7 +184,6 @@ class Simulator:
                 code = self._run_kernel()
                 if code != ROUTE:
                     return Decision(KINDS[code], -1, -1, self.now)
-                self._due = True
             decision = Decision("ROUTE", int(self._clock["request"]), -1, self.now)
             if not callable(self.router):
                 return decision
@@ -210,7 +212,6 @@ class Simulator:
         if not self._due:
             raise RuntimeError("no ROUTE decision is due: call advance() first")
         self._kernels.route(self._address, self._worker(worker))
-        self._due = False
 
     def run(self) -> None:
         """Runs to the end.
@@ -253,7 +254,6 @@ class Simulator:
         copy.__dict__.update(self.__dict__)
         copy.tables = state.copy_tables(self.tables)
         copy._open()
-        copy._due = self._due
         return copy
 
     def __getstate__(self) -> dict[str, Any]:
@@ -265,9 +265,7 @@ class Simulator:
         self.__dict__.update(saved)
         self._kernels = _compile.load("kvgym.sim.kernels.entry")
         if self.tables:
-            due = self._due
             self._open()
-            self._due = due
 
     def records(self) -> NDArray[Any]:
         """What became of each request that has arrived.

@@ -115,7 +115,7 @@ def _add_costs(tables: Tables, cluster: ClusterSpec, engine: EngineSpec) -> None
     costs = np.zeros(len(kinds), dict(TABLES)["costs"])
     for row, cost, table in zip(costs, kinds, g, strict=True):
         row["a_s"], row["c_n"], row["c_b"], row["q"] = cost.coefficients_ps()
-        row["speed"] = engine.chunk_tokens / table[engine.chunk_tokens]
+        row["speed"] = engine.chunk_tokens / max(1, table[engine.chunk_tokens])  # an iteration takes 1 ps at least
     costs["speed"] /= costs["speed"].max()
     tables["costs"] = costs
     tables["g"] = np.concatenate(g)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ def go_on(env: Any, policy: Policy, t: int) -> Iterator[Step]:
         t += 1
 
 
-def digest(episode: list[Step]) -> str:
+def digest(episode: Iterable[Step]) -> str:
     """A hash of everything that an episode showed: observations, rewards, flags and infos."""
     sha = hashlib.sha256()
     for observation, reward, terminated, truncated, info in episode:

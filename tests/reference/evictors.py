@@ -129,13 +129,10 @@ class RltCode(Evictor):
         self.chooser = chooser
 
     def on_insert(self, cache: Cache, locked_pages: Sequence[Page]) -> None:
-        for count, page in enumerate(locked_pages, start=1):
-            if cache.resident[page].marked:
-                continue
-            cache.mark([page])
-            if cache.marked() >= cache.kv_pages:  # (i)
-                cache.clear_marks()
-                cache.mark(locked_pages[:count])
+        cache.mark(locked_pages)
+        if cache.marked() >= cache.kv_pages:  # (i)
+            cache.clear_marks()
+            cache.mark(locked_pages)
 
     def make_room(self, cache: Cache, wanted: int, requester_pages: Sequence[Page]) -> None:
         if wanted + cache.marked() >= cache.kv_pages:  # (ii)

@@ -93,10 +93,19 @@ def coarse_cost(rng: random.Random) -> IterationCost:
     return IterationCost(overhead_ms=rng.choice([1e-7, 1e-7, 2e-7]), k=1e-8, p=1.0, a_kv=rng.choice([0.0, 0.0, 1e-8]))
 
 
-@cache
-def fitted_cost(model: str, gpu: str, tp: int) -> IterationCost:
+def tick_cost(rng: random.Random) -> IterationCost:
+    """100 ps whatever is computed: all workers go in step."""
+    return IterationCost(overhead_ms=1e-7)
+
+
+def fitted_cost(rng: random.Random) -> IterationCost:
     """A cost of the catalogue: every coefficient counts, float parts are rounded."""
-    return worker_spec(model, gpu, tp).cost
+    return catalogue_cost(rng.choice(["h100", "a100-80g"]))
+
+
+@cache
+def catalogue_cost(gpu: str) -> IterationCost:
+    return worker_spec("llama-3.1-8b", gpu).cost
 
 
 class Generator:
@@ -105,7 +114,9 @@ class Generator:
     def __init__(self, seed: int, page_size: int) -> None:
         self.rng = random.Random(seed)
         self.page_size = page_size
-        self.coarse = self.rng.random() < 0.6
+        self.make_cost, self.step = self.rng.choices(
+            [(coarse_cost, 10), (tick_cost, 100), (fitted_cost, 2_000_000_000)], weights=[4, 2, 4]
+        )[0]
         # Prompts are strings of a few blocks over a small alphabet, so that they share prefixes of every depth, and a
         # block is shorter, as long as, or longer than a page.
         longest = self.rng.choice([2, 2 * page_size + 1, 4 * page_size])
@@ -129,7 +140,6 @@ class Generator:
         rng = self.rng
         share_identified = rng.choice([0.0, 0.5, 1.0])
         share_closed = rng.choice([0.0, 0.3, 0.8])
-        step = 10 if self.coarse else 2_000_000_000
         spread = rng.choice([3, 10, 30])
         clock = 0
         requests: list[RefRequest] = []
@@ -147,11 +157,11 @@ class Generator:
             prompt = prompt[: 12 * self.page_size + 3]
             output = self.output(rng.random() < share_identified)
             if previous is not None and rng.random() < share_closed:
-                think = rng.choice([0, 0, step * rng.randint(1, 30)])
+                think = rng.choice([0, 0, self.step * rng.randint(1, 30)])
                 requests.append(RefRequest(prompt, output, None, before, think))
             else:
                 if rng.random() < 0.6:  # else at the same time as the one before
-                    clock += step * rng.randint(0, spread)
+                    clock += self.step * rng.randint(0, spread)
                 requests.append(RefRequest(prompt, output, clock))
         return requests
 
@@ -165,8 +175,7 @@ class Generator:
         """One to three, with hardly more memory than the largest request needs."""
         rng = self.rng
         need = max(-(-request.computed_tokens() // self.page_size) for request in requests)
-        pairs = [("llama-3.1-8b", "h100", 1), ("llama-3.1-8b", "a100-80g", 1)]
-        costs = [coarse_cost(rng) if self.coarse else fitted_cost(*rng.choice(pairs)) for _ in range(2)]
+        costs = [self.make_cost(rng), self.make_cost(rng)]
         return [
             WorkerSpec(need + rng.randint(0, rng.choice([2, need + 2, 3 * need])), rng.choice(costs))
             for _ in range(rng.randint(1, 3))

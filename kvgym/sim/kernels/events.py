@@ -37,6 +37,7 @@ def advance(s):
                 continue
             if cf.truncate:
                 return TRUNCATED
+        _end_runs(s)  # those that an arrival of this instant has cut: all ends come before all starts
         _start_idle(s)
         if cf.debug and check_workers(s):
             return FAULT
@@ -46,9 +47,7 @@ def advance(s):
         if time_ps == INFINITE:
             return DONE
         _pass_time(s, time_ps)
-        for w in range(cf.n_workers):
-            if workers(s)[w].event_ps == time_ps:
-                end_run(s, w)
+        _end_runs(s)
         if cf.debug and check_workers(s):
             return FAULT
 
@@ -80,6 +79,14 @@ def route(s, w):
         cut_run(s, w, ck.now_ps)
     push_back(s, w, q)
     wk.queued_tokens += requests(s)[q].prompt_tokens
+
+
+@njit(nogil=True)
+def _end_runs(s):
+    """Ends the runs whose time has come."""
+    for w in range(config(s).n_workers):
+        if workers(s)[w].event_ps == clock(s).now_ps:
+            end_run(s, w)
 
 
 @njit(nogil=True)

@@ -1,0 +1,61 @@
+"""What Gymnasium and Stable-Baselines3 check, on every registered id and many settings; a warning is a failure."""
+
+import warnings
+
+import gymnasium as gym
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+from envs_registry import ENVIRONMENTS
+from kvgym.envs.layout import FORMS
+from kvgym.envs.route import HORIZONS, REWARDS, RouteEnv
+from kvgym.scenarios import SPLITS
+from kvgym.sim import EVICTORS
+from tests.envs.helpers import SMALL, small
+
+TIGHT = {"recipe_args": {"lengths": [512, 2048]}, "workers": [{"kv_tokens": 4096, "cost": {"c0": 20.0}}] * 3}
+
+SETTINGS = (
+    [{"scenario": name, "scenario_overrides": small(name)} for name in SMALL]
+    + [{"observation": form} for form in FORMS]
+    + [{"reward": reward} for reward in REWARDS]
+    + [{"horizon": horizon} for horizon in HORIZONS]
+    + [{"split": split} for split in SPLITS]
+    + [{"scenario_overrides": small("gsp-stable", view=view)} for view in ("exact", "history")]
+    + [{"scenario_overrides": small("gsp-stable", metrics_period_s=period)} for period in (0.0, 0.05, 3.0)]
+    + [{"scenario_overrides": small("gsp-stable", **TIGHT), "evictor": evictor} for evictor in EVICTORS]
+    + [{"scenario_overrides": small("gsp-stable", output_hint_sigma=0.5)}]
+    + [{"scenario_overrides": small("gsp-stable", n_workers=n)} for n in (1, 16)]
+    + [{"render_mode": mode} for mode in (None, *RouteEnv.metadata["render_modes"])]
+)
+DEFAULTS = {"scenario": "gsp-stable", "scenario_overrides": small("gsp-stable")}
+EVERY = [(name, {**DEFAULTS, **setting}) for name in ENVIRONMENTS for setting in SETTINGS]
+
+
+@pytest.mark.parametrize(("name", "setting"), EVERY)
+def test_gymnasium(name, setting):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gym.make(name, **setting).unwrapped)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_gymnasium_with_default_arguments(name):
+    check_env(gym.make(name).unwrapped)
+
+
+@pytest.mark.parametrize(("name", "setting"), EVERY)
+def test_stable_baselines3(name, setting):
+    checker = pytest.importorskip("stable_baselines3.common.env_checker", reason="Stable-Baselines3 is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        checker.check_env(gym.make(name, **setting).unwrapped, skip_render_check=False)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_maskable_algorithms_find_the_masks(name):
+    masks = pytest.importorskip("sb3_contrib.common.maskable.utils", reason="sb3-contrib is not installed")
+    env = gym.make(name, **DEFAULTS)
+    env.reset(seed=0)
+    assert masks.is_masking_supported(env)
+    assert masks.get_action_masks(env).tolist() == [True] * env.action_space.n

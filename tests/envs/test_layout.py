@@ -1,0 +1,121 @@
+"""The table of features: positions, the scaled form, bounds."""
+
+import numpy as np
+import pytest
+
+from kvgym.envs.layout import FORMS, IDENTITY, LINEAR, LOGARITHMIC, REQUEST_FEATURES, WORKER_FEATURES, Layout
+from tests.envs.helpers import SMALL, make, play, random_policy
+
+LAYOUT = Layout(3)
+
+
+def test_positions():
+    assert LAYOUT.size == len(LAYOUT.names) == len(LAYOUT.features) == 14 + 3 * 22
+    assert len(set(LAYOUT.names)) == LAYOUT.size
+    for feature in REQUEST_FEATURES:
+        assert LAYOUT.names[LAYOUT.request(feature.name)] == feature.name
+    for feature in WORKER_FEATURES:
+        assert LAYOUT.names[LAYOUT.workers(feature.name)] == tuple(f"w{w}.{feature.name}" for w in range(3))
+        assert set(LAYOUT.features[LAYOUT.workers(feature.name)]) == {feature}
+
+
+def test_unknown_names_are_answered_with_those_that_exist():
+    with pytest.raises(ValueError, match=r"session_gap.*'miss'"):
+        LAYOUT.request("miss")
+    with pytest.raises(ValueError, match=r"ttft_ewma.*'prompt'"):
+        LAYOUT.workers("prompt")
+    with pytest.raises(ValueError, match=r"scaled, physical.*'raw'"):
+        LAYOUT.space("raw")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_bounds_are_finite(form):
+    space = LAYOUT.space(form)
+    assert space.dtype == np.float32
+    assert (space.low == 0).all() and np.isfinite(space.high).all()
+    if form == "scaled":
+        assert all(high == 1 for high, f in zip(space.high, LAYOUT.features, strict=True) if f.name != "class")
+
+
+def scaled_by_hand(layout, physical):
+    """The documented transforms, one number at a time."""
+    out = []
+    for x, feature in zip(physical.astype(float), layout.features, strict=True):
+        if feature.transform == LOGARITHMIC:
+            x = min(1.0, np.log1p(x / feature.scale) / np.log1p(feature.cap / feature.scale))
+        elif feature.transform == LINEAR:
+            x = min(1.0, x / feature.cap)
+        else:
+            assert feature.transform == IDENTITY
+        out.append(x)
+    return np.array(out)
+
+
+@pytest.mark.parametrize("scenario", SMALL)
+def test_both_forms_show_the_same(scenario):
+    physical, scaled = (make(scenario, observation=form) for form in ("physical", "scaled"))
+    for (raw, *rest), (small, *other) in zip(play(physical, seed=3), play(scaled, seed=3), strict=True):
+        np.testing.assert_allclose(small, scaled_by_hand(physical.layout, raw), rtol=1e-6)
+        assert rest[:3] == other[:3]
+        inside = small < 1
+        np.testing.assert_allclose(scaled.layout.physical(small)[inside], raw[inside], rtol=2e-5, atol=1e-4)
+
+
+def test_values_beyond_a_cap_are_clipped():
+    """Three hours between arrivals, and prompts above every cap."""
+    more = {
+        "recipe_args": {"rate": 1e-4, "lengths": [300_000]},
+        "workers": [{"kv_tokens": 400_000, "cost": {"c0": 500_000.0}}] * 2,
+        "engine": {"chunk_tokens": 600_000},
+        "episode_requests": 12,
+        "warmup_requests": 0,
+    }
+    raw = [step[0] for step in play(make(more=more, observation="physical"), seed=0)]
+    scaled = [step[0] for step in play(make(more=more), seed=0)]
+    layout = Layout(2)
+    for name in ("prompt", "route_gap"):
+        at = layout.request(name)
+        assert raw[3][at] > layout.features[at].cap
+        assert scaled[3][at] == 1.0
+    assert all(layout.space("scaled").contains(observation) for observation in scaled)
+
+
+LOAD = {
+    "gsp": {"recipe_args": {"rate": 40.0}},
+    "gsp-stable": {"recipe_args": {"rate": 40.0}, "metrics_period_s": 0.0, "view": "exact"},
+    "gsp-worst": {"recipe_args": {"rate": 0.05}},
+    "multi-turn": {"output_hint_sigma": 1.0},
+    "long-doc": {"view": "exact", "recipe_args": {"rate": 100.0}},
+    "sanity": {"recipe_args": {"probability": 0.9}},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("scenario", SMALL)
+def test_every_observation_is_finite_and_in_the_space(scenario, form):
+    """Light and heavy load, random actions and everything on one worker; the last observation too."""
+    for more in (None, LOAD[scenario]):
+        env = make(scenario, more, observation=form)
+        for seed, policy in enumerate((random_policy(env.action_space.n), lambda t: 0)):
+            for observation, *_ in play(env, policy, seed=seed):
+                assert observation.dtype == np.float32 and observation.shape == (env.layout.size,)
+                assert np.isfinite(observation).all()
+                assert env.observation_space.contains(observation), env.layout.names[observation.argmin()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SMALL)
+def test_whole_episodes_stay_in_the_space(scenario):
+    from kvgym.envs.route import RouteEnv
+
+    for form in FORMS:
+        env = RouteEnv(scenario, observation=form)
+        low, high = env.observation_space.low, env.observation_space.high
+        for observation, *_ in play(env, seed=1):
+            assert ((observation >= low) & (observation <= high)).all()
+
+
+def test_observations_never_share_memory():
+    env = make()
+    episode = play(env, seed=0)
+    assert not any(np.shares_memory(a[0], b[0]) for a, b in zip(episode, episode[1:], strict=False))

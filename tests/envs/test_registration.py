@@ -1,0 +1,111 @@
+"""Ids: specs survive JSON, and the prefixed id works where kvgym was not imported."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.envs.registration import EnvSpec
+
+import envs_registry
+import kvgym
+from envs_registry import ENVIRONMENTS
+from tests.envs.helpers import SMALL, digest, play, small
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_python(code):
+    """Runs code in a fresh interpreter, warnings being errors; returns what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_an_environment_made_from_its_spec_as_json_is_the_same(name):
+    settings = {
+        "scenario": "long-doc",
+        "scenario_overrides": small("long-doc", n_workers=3, engine={"max_running": 4}, view="exact"),
+        "observation": "physical",
+        "reward": "ttft",
+        "evictor": "random",
+        "horizon": "truncate",
+        "split": "validation",
+        "render_mode": "ansi",
+    }
+    env = gym.make(name, **settings)
+    again = gym.make(EnvSpec.from_json(env.spec.to_json()))
+    assert again.spec == env.spec
+    assert again.unwrapped.scenario == env.unwrapped.scenario
+    assert digest(play(env, seed=5)) == digest(play(again, seed=5))
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_entry_points_are_strings(name):
+    """They keep specs JSON-able, and kvgym cheap to import."""
+    assert isinstance(gym.spec(name).entry_point, str)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_prefixed_id_needs_no_import(name):
+    code = f"import gymnasium; env = gymnasium.make('kvgym:{name}'); print(env.unwrapped.spec.id)"
+    assert run_python(code) == name
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_register_envs_line(name):
+    code = f"import gymnasium, kvgym; gymnasium.register_envs(kvgym); print(gymnasium.make('{name}').unwrapped.spec.id)"
+    assert run_python(code) == name
+
+
+def test_registering_twice_is_silent():
+    before = {name: gym.registry[name] for name in ENVIRONMENTS}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kvgym.register_envs()
+        envs_registry.register_envs()
+    assert all(gym.registry[name] is spec for name, spec in before.items())
+    code = "import sys, kvgym; del sys.modules['kvgym'], sys.modules['envs_registry']; import kvgym; print('fine')"
+    assert run_python(code) == "fine"
+
+
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
+def test_async_vector_env(context):
+    """Each process plays what a single environment plays."""
+    settings = {"scenario_overrides": small("gsp-stable", episode_requests=6)}
+    envs = gym.make_vec(
+        "kvgym:KVGym/Route-v0",
+        num_envs=2,
+        vectorization_mode="async",
+        vector_kwargs={"context": context},
+        **settings,
+    )
+    try:
+        observations, infos = envs.reset(seed=7)
+        singles = [gym.make("KVGym/Route-v0", **settings) for _ in range(2)]
+        for i, single in enumerate(singles):
+            observation, info = single.reset(seed=7 + i)
+            np.testing.assert_array_equal(observations[i], observation)
+            np.testing.assert_array_equal(infos["action_mask"][i], info["action_mask"])
+        for t in range(6):
+            observations, rewards, terminated, *_ = envs.step(np.array([t % 4, 1]))
+            for i, single in enumerate(singles):
+                observation, reward, end, *_ = single.step((t % 4, 1)[i])
+                np.testing.assert_array_equal(observations[i], observation)
+                assert (rewards[i], terminated[i]) == (reward, end)
+        assert terminated.all()
+    finally:
+        envs.close()
+
+
+def test_every_scenario_is_reachable_by_id():
+    for scenario in SMALL:
+        env = gym.make("KVGym/Route-v0", scenario=scenario, scenario_overrides=small(scenario))
+        env.reset(seed=0)
+        assert env.unwrapped.scenario.name == scenario

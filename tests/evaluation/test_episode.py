@@ -1,0 +1,88 @@
+import hashlib
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import kvgym  # noqa: F401  registers the environment
+from kvgym.evaluation import episode as module
+from kvgym.evaluation import play
+
+SHORT = {"warmup_requests": 20, "episode_requests": 100}
+
+
+def test_a_record_is_what_the_environment_says(players):
+    record = play(players.Turns(), "gsp-stable", 7, overrides=SHORT, evictor="rlt")
+    env = gym.make("KVGym/Route-v0", scenario="gsp-stable", scenario_overrides=SHORT, evictor="rlt", split="test")
+    env.reset(seed=7)
+    actions, total, over = [], 0.0, False
+    while not over:
+        actions.append(len(actions) % 4)
+        _, reward, over, _, info = env.step(actions[-1])
+        total += reward
+    assert record.metrics == info["episode_metrics"]
+    assert record.J == info["episode_metrics"]["J"]
+    assert -total * env.unwrapped.scenario.reward_scale_s / 100 == pytest.approx(record.J, rel=1e-9)
+    assert record.n_actions == 100
+    assert record.actions_sha256 == hashlib.sha256(",".join(map(str, actions)).encode()).hexdigest()
+    assert record.workload_sha256 == env.unwrapped.workload.content_hash()
+    assert (record.seed, record.n_invalid, record.n_dropped, record.cloned) == (7, 0, 0, False)
+
+
+def test_the_same_seed_gives_the_same_episode_and_another_seed_another(players):
+    first, again = (play(players.Turns(), "multi-turn", 3, evictor="random") for _ in range(2))
+    other = play(players.Turns(), "multi-turn", 4, evictor="random")
+    assert (first.metrics, first.actions_sha256) == (again.metrics, again.actions_sha256)
+    assert first.workload_sha256 == again.workload_sha256 != other.workload_sha256
+
+
+def test_splits_have_workloads_of_their_own(players):
+    hashes = {
+        play(players.First(), "sanity", seed, split=split).workload_sha256
+        for split in ("train", "validation", "test")
+        for seed in range(5)
+    }
+    assert len(hashes) == 15
+
+
+def test_the_evictor_is_the_scenarios_own_unless_named(players):
+    own = play(players.Turns(), "gsp", 0).J
+    assert play(players.Turns(), "gsp", 0, evictor="lru_node").J == own
+    assert play(players.Turns(), "gsp", 0, evictor="lru").J != own
+
+
+def test_only_time_inside_act_is_decision_time(players):
+    slow = play(players.Slow(), "sanity", 0, overrides=SHORT)
+    fast = play(players.First(), "sanity", 0, overrides=SHORT)
+    assert slow.decision_us > 200 > fast.decision_us > 0
+    assert 0 < slow.env_s < 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [(0.5, "act.. must return the index of a worker, got 0.5"), (None, "got None"), (2, "0 to 1"), (-1, "0 to 1")],
+)
+def test_an_answer_that_is_no_worker_is_an_error(players, answer, message):
+    with pytest.raises(ValueError, match=message):
+        play(players.Says(answer), "sanity", 0, overrides=SHORT)
+
+
+def test_an_answer_may_be_a_numpy_integer(players):
+    assert play(players.Says(np.int64(1)), "sanity", 0, overrides=SHORT).n_actions == 100
+
+
+def test_masked_actions_are_counted(players, monkeypatch):
+    class Masked(module.RouteEnv):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self._mask[0] = 0
+
+    monkeypatch.setattr(module, "RouteEnv", Masked)
+    assert play(players.First(), "sanity", 0, overrides=SHORT).n_invalid == 100
+    assert play(players.Turns(), "sanity", 0, overrides=SHORT).n_invalid == 50
+
+
+def test_an_agent_that_clones_is_caught(players):
+    peeking = play(players.Peeks(), "sanity", 0, overrides=SHORT)
+    assert peeking.cloned
+    assert peeking.J == play(players.First(), "sanity", 0, overrides=SHORT).J

@@ -1,0 +1,70 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from kvgym.evaluation.statistics import (
+    BOOTSTRAP_FROM,
+    bootstrap_interval,
+    interquartile_mean,
+    interval,
+    method,
+    over_scenarios,
+    t_interval,
+    t_quantile,
+)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 8, 9, 30, 31, 100])
+@pytest.mark.parametrize("coverage", [0.5, 0.95, 0.999])
+def test_t_quantile_is_that_of_scipy(degrees, coverage):
+    assert t_quantile(degrees, coverage) == pytest.approx(stats.t.ppf((1 + coverage) / 2, degrees), rel=1e-9)
+
+
+@pytest.mark.parametrize(("degrees", "coverage"), [(0, 0.95), (3, 0.0), (3, 1.0)])
+def test_t_quantile_refuses_what_it_cannot_answer(degrees, coverage):
+    with pytest.raises(ValueError, match="degrees"):
+        t_quantile(degrees, coverage)
+
+
+def test_t_interval_is_that_of_scipy():
+    values = np.array([1.0, 2.5, 0.5])
+    expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    assert t_interval(values)[1:] == pytest.approx(expected)
+
+
+def test_one_value_says_nothing_about_the_spread():
+    mean, low, high = interval(np.array([3.0]))
+    assert mean == 3.0
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+def test_bootstrap_is_that_of_scipy_and_reproducible():
+    values = np.random.default_rng(1).normal(2.0, 1.0, 32)
+    ours = bootstrap_interval(values)
+    theirs = stats.bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(5)).confidence_interval
+    assert ours.mean == values.mean()
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs), abs=0.02)
+    assert bootstrap_interval(values) == ours
+
+
+def test_intervals_are_bootstrapped_where_there_are_values_enough():
+    values = np.random.default_rng(2).normal(size=BOOTSTRAP_FROM)
+    assert interval(values) == bootstrap_interval(values)
+    assert interval(values[:-1]) == t_interval(values[:-1])
+    assert (method(BOOTSTRAP_FROM), method(BOOTSTRAP_FROM - 1)) == ("bootstrap", "Student's t")
+
+
+@pytest.mark.parametrize("n", [12, 13, 15, 16])
+def test_interquartile_mean_is_the_trimmed_mean(n):
+    values = np.random.default_rng(n).normal(size=(3, n))
+    assert interquartile_mean(values) == pytest.approx(stats.trim_mean(values, 0.25, axis=1))
+
+
+def test_scores_of_few_scenarios_are_averaged():
+    values = np.arange(12.0) ** 2
+    assert over_scenarios(values[:11]) == pytest.approx(values[:11].mean())
+    assert over_scenarios(values) == pytest.approx(values[3:9].mean())
+    assert over_scenarios(values[:, None], axis=0) == pytest.approx([values[3:9].mean()])

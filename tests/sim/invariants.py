@@ -1,0 +1,124 @@
+"""Everything that the simulator's tables say twice, counted again from the running requests, page by page."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from kvgym.sim import EVICTORS, Simulator
+
+Page = tuple[int, int]
+"""A node of the workload, and a page of it."""
+
+
+class Recount:
+    """The cache of one worker, counted from scratch."""
+
+    def __init__(self, simulator: Simulator, worker: int) -> None:
+        self.tables = simulator.tables
+        self.config = self.tables["config"][0]
+        self.worker = worker
+        self.row = self.tables["workers"][worker]
+        self.locks: dict[Page, int] = defaultdict(int)
+        self.own = 0
+        first = worker * int(self.config["max_running"])
+        self.running = self.tables["running"][first : first + int(self.row["n_running"])].tolist()
+        for q in self.running:
+            progress = self.tables["progress"][q]
+            for page in self.path(q)[: progress["tree_pages"]]:
+                self.locks[page] += 1
+            self.own += int(progress["held_pages"] - progress["tree_pages"])
+
+    def path(self, q: int) -> list[Page]:
+        """Pages of a request's path."""
+        request = self.tables["requests"][q]
+        nodes = self.tables["paths"][request["path_start"] : request["path_start"] + request["path_nodes"]]
+        return [(int(v), page) for v in nodes for page in range(self.tables["nodes"]["n_pages"][v])]
+
+    def cache_rows(self) -> list[tuple[int, Any]]:
+        """Row numbers and rows of this worker's nodes that hold a page."""
+        nodes, progress = self.tables["nodes"], self.tables["progress"]
+        n_shared = int(self.config["n_shared"])
+        found = []
+        for r, row in enumerate(self.tables["rows"]):
+            node = nodes[row["node"]]
+            shared = node["slot"] < n_shared
+            worker = r // n_shared if shared else progress["worker"][node["first_request"]]
+            if worker == self.worker and row["cached"] > 0:
+                found.append((r, row))
+        return found
+
+    def is_marked(self, row: Any, page: int) -> bool:
+        """Whether a page of a row carries a mark of the current phase."""
+        return bool(row["phase"] == self.row["phase"] and (page < row["mark_to"] or page >= row["mark_from"]))
+
+    def check(self) -> None:
+        """Assert that all tables agree."""
+        row_of_node = {int(row["node"]): (r, row) for r, row in self.cache_rows()}
+        self.check_pages(row_of_node)
+        self.check_sets(row_of_node)
+        for q in self.running:
+            progress, request = self.tables["progress"][q], self.tables["requests"][q]
+            size = int(self.config["page_size"])
+            assert progress["held_pages"] >= -(-progress["computed"] // size)
+            assert progress["emitted"] < request["output_tokens"]
+
+    def check_pages(self, row_of_node: dict[int, tuple[int, Any]]) -> None:
+        """DESIGN 3.2.1: prefix-closed, locked as running requests say, nothing lost."""
+        nodes = self.tables["nodes"]
+        unlocked = cached = marked = 0
+        children: dict[int, int] = defaultdict(int)
+        for v, (_, row) in row_of_node.items():
+            parent = int(nodes["parent"][v])
+            assert 0 < row["cached"] <= nodes["n_pages"][v]
+            cached += int(row["cached"])
+            locked = [self.locks[v, page] > 0 for page in range(row["cached"])]
+            assert locked == sorted(locked, reverse=True)
+            assert sum(locked) == (row["cached"] if row["locks"] else row["part_pages"])
+            unlocked += len(locked) - sum(locked)
+            marked += sum(self.is_marked(row, page) for page in range(row["cached"]))
+            if parent >= 0:
+                assert row_of_node[parent][1]["cached"] == nodes["n_pages"][parent]
+                children[parent] += 1
+        for v, (_, row) in row_of_node.items():
+            assert row["children"] == children[v]
+        assert all(page < row_of_node[v][1]["cached"] for (v, page), locks in self.locks.items() if locks)
+        assert unlocked == self.row["evictable"]
+        assert cached == self.row["loaded"] - self.row["evicted"]
+        assert cached + self.own + self.row["free"] == self.row["kv_pages"]
+        if EVICTORS[self.config["evictor"]] == "rlt_code":
+            assert marked == self.row["marked"]
+
+    def check_sets(self, row_of_node: dict[int, tuple[int, Any]]) -> None:
+        """The list by recency and the set of leaves hold the evictable nodes and leaves, and nothing else."""
+        unlocked = {
+            r: any(self.locks[v, page] == 0 for page in range(row["cached"])) for v, (r, row) in row_of_node.items()
+        }
+        listed = []
+        r = int(self.row["oldest"])
+        while r >= 0:
+            listed.append(r)
+            r = int(self.tables["rows"]["newer"][r])
+        assert sorted(listed) == sorted(r for r, evictable in unlocked.items() if evictable)
+        parents = {
+            r: row_of_node[int(self.tables["nodes"]["parent"][v])][0]
+            for v, (r, _) in row_of_node.items()
+            if self.tables["nodes"]["parent"][v] >= 0
+        }
+        order = {r: i for i, r in enumerate(listed)}
+        assert all(order[r] < order[parents[r]] for r in listed if parents.get(r) in order)
+        capacity = int(self.config["leaf_capacity"])
+        if capacity == 0:
+            return
+        leaves = self.tables["leaves"][self.worker * capacity :][: self.row["n_leaves"]].tolist()
+        rows = self.tables["rows"]
+        assert sorted(leaves) == sorted(r for r in listed if rows["children"][r] == 0)
+        assert [rows["leaf"][r] for r in leaves] == list(range(len(leaves)))
+        marked = [self.is_marked(rows[r], rows["cached"][r] - 1) for r in leaves]
+        assert marked == [position >= self.row["n_unmarked"] for position in range(len(leaves))]
+
+
+def check(simulator: Simulator) -> None:
+    """Assert that the tables of all workers agree with each other."""
+    for worker in range(len(simulator.cluster)):
+        Recount(simulator, worker).check()
