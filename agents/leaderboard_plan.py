@@ -121,7 +121,9 @@ ANCHORS = (Entry(RANDOM[0], evictor=RANDOM[1]), Entry(REFERENCE[0], evictor=REFE
 
 def anchor_plan() -> Plan:
     """The anchors on all scenarios that need no file."""
-    return Plan(ANCHORS, tuple(_case(name, {}, "test") for name in DEFAULT_SCENARIOS), tuple(range(N_SEEDS)), "test")
+    cases = tuple(_case(name, {}, "test") for name in DEFAULT_SCENARIOS)
+    _prepare(ANCHORS, cases, "test")
+    return Plan(ANCHORS, cases, tuple(range(N_SEEDS)), "test")
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
@@ -137,12 +139,20 @@ def make_plan(options: argparse.Namespace) -> Plan:
     for name, args in wanted:
         oracle = _oracle(name, args)
         entries += [Entry(name, args, evictor, oracle) for evictor in _evictors(name, options)]
+    named: dict[str, str] = {}
+    for entry in entries:
+        if named.setdefault(entry.label, entry.agent) != entry.agent:
+            raise ValueError(f"two agents would be called {entry.label}: {named[entry.label]} and {entry.agent}")
     cases = _cases(options)
+    _prepare(entries, cases, options.split)
+    return Plan(tuple(dict.fromkeys(entries)), cases, tuple(range(seeds)), options.split, options.quick)
+
+
+def _prepare(entries: Iterable[Entry], cases: Iterable[Case], split: str) -> None:
+    """Makes every environment once: what is not allowed raises now, and kernels are compiled before processes start."""
     for case in cases:
         for evictor in {entry.evictor_on(case.scenario) for entry in entries}:
-            # Also compiles the kernels, once, before several processes would.
-            RouteEnv(case.scenario.name, scenario_overrides=case.overrides, evictor=evictor, split=options.split)
-    return Plan(tuple(dict.fromkeys(entries)), cases, tuple(range(seeds)), options.split, options.quick)
+            RouteEnv(case.scenario.name, scenario_overrides=case.overrides, evictor=evictor, split=split)
 
 
 def _oracle(name: str, args: str) -> bool:

@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 import time
 from functools import lru_cache
 from importlib.metadata import version
@@ -15,6 +16,19 @@ from pathlib import Path
 from types import ModuleType
 
 _PACKAGE = Path(__file__).parent
+# A module that another thread is importing is in sys.modules before it is complete.
+_LOCK = threading.RLock()
+
+
+def kernel_sources() -> list[Path]:
+    """The files that make up the compiled code: kernels, and the modules whose constants are compiled into them."""
+    return [
+        path
+        for path in sorted(_PACKAGE.rglob("*.py"))
+        if path.parent.name == "kernels"
+        or path.name in ("tables.py", "layout.py")
+        or "njit" in path.read_text(encoding="utf-8")
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -27,9 +41,8 @@ def _cache_folder() -> Path:
     digest = hashlib.sha256(
         f"{platform.python_version()} {version('numba')} {version('llvmlite')} {version('numpy')}".encode()
     )
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        if "njit" in (source := path.read_text(encoding="utf-8")) or path.name == "tables.py":
-            digest.update(source.encode())
+    for path in kernel_sources():
+        digest.update(path.read_bytes())
     base = os.environ.get("KVGYM_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base) / "kvgym" / digest.hexdigest()[:16]
     try:
@@ -47,8 +60,11 @@ def load(name: str) -> ModuleType:
 
     The first import after a change compiles for up to a minute and says so on standard error.
     """
-    if name in sys.modules:
-        return sys.modules[name]
+    with _LOCK:
+        return sys.modules[name] if name in sys.modules else _import(name)
+
+
+def _import(name: str) -> ModuleType:
     import numba
 
     done = _cache_folder() / f"{name}.done"

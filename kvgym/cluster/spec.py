@@ -79,8 +79,8 @@ class EngineSpec:
         chunk_tokens: Token budget of an iteration.
         max_running: Most requests in the batch, from 1 to `chunk_tokens` (each decode takes a token of the budget).
         evict_full_request: Evict as many pages as an allocation asks for instead of only those that are missing.
-        reserve_output: Share of the output that "prefill_first" reserves at admission, from 0 to 1; 1 is SGLang
-            with known lengths.
+        reserve_output: Share of the output that "prefill_first" reserves at admission, >= 0; 1 is SGLang with
+            known lengths.
 
     Raises:
         ValueError: If a field is outside its range.

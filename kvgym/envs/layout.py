@@ -1,7 +1,7 @@
 """The one table that lays out observations: which feature stands where, in which unit, and how it is scaled.
 
-An observation is one flat float32 vector: the request block, then a block per worker. Form "physical" holds the values in
-their units; form "scaled" holds them in [0, 1] (class numbers excepted): logarithmic features as
+An observation is one flat float32 vector: the request block, then a block per worker. Form "physical" holds the values
+in their units; form "scaled" holds them in [0, 1] (class numbers excepted): logarithmic features as
 log1p(x / scale) / log1p(cap / scale), linear ones as x / cap, both clipped at 1.
 """
 
@@ -75,7 +75,13 @@ WORKER_FEATURES = (
     Feature("kv_size", "", "KV pages over those of the largest worker"),
     _log("match", "tokens", 256, _TOKENS, "prompt tokens that would hit, as the view shows the cache"),
     _log("miss", "tokens", 256, _TOKENS, "prompt tokens that would be computed"),
-    _log("match_age", "s", 1, _DAY_S, "since a prompt through the deepest matched page was sent here; a day if none was"),
+    _log(
+        "match_age",
+        "s",
+        1,
+        _DAY_S,
+        "since a prompt with the deepest matched page that prompts sent here had was sent; a day if none",
+    ),
     Feature("is_prev", "", "1 if it served the session's last turn"),
     _log("index_tokens", "tokens", 1024, _MANY_TOKENS, "tokens that the view shows on this worker"),
     _log("inflight", "requests", 4, _REQUESTS, "sent and not finished"),
@@ -90,7 +96,9 @@ WORKER_FEATURES = (
     _log("running", "requests", 4, _REQUESTS, "requests in the engine's batch (metrics snapshot)"),
     _log("queued_tokens", "tokens", 1024, _MANY_TOKENS, "tokens in the engine's queue (metrics snapshot)"),
     Feature("kv_use", "", "share of KV pages locked by running requests (metrics snapshot)"),
-    Feature("gen_tps", "tokens/s", "output tokens per second of the current iteration (metrics snapshot)", LINEAR, 1, 20000),
+    Feature(
+        "gen_tps", "tokens/s", "output tokens per second of the current iteration (metrics snapshot)", LINEAR, 1, 20000
+    ),
     _log("age", "s", 0.01, 100, "age of the metrics snapshot"),
 )
 

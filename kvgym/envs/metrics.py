@@ -22,12 +22,12 @@ def episode_metrics(sim: Simulator, scenario: Scenario, warmup: int) -> dict[str
         warmup: Arrivals that don't count.
 
     Returns:
-        n: requests counted; J: mean latency of the objective (s); e2e_mean, ttft_mean, tpot_mean and their p50, p95, p99 (s;
-        TPOT over requests with two or more output tokens); hit_rate: hit over prompt tokens; request_throughput,
-        output_throughput: per second from the first counted arrival to the last finish; goodput: requests per second inside
-        both service-level objectives; slo_attainment: their share; imbalance: largest over mean number of requests per
-        worker; utilisation: busy seconds of all workers over workers x time of the arrivals, above 1 in overload;
-        preemptions.
+        n: requests counted, the only entry if it is 0; J: mean latency of the objective (s); e2e_mean, ttft_mean,
+        tpot_mean and their p50, p95, p99 (s; TPOT over requests with two or more output tokens); hit_rate: hit over
+        prompt tokens; request_throughput, output_throughput: per second from the first counted arrival to the last
+        finish; goodput: requests per second inside both service-level objectives; slo_attainment: their share;
+        imbalance: largest over mean number of requests per worker; utilisation: busy seconds of all workers over
+        workers x time of the arrivals, above 1 in overload; preemptions.
     """
     records = sim.records()
     order = sim.tables["progress"]["order"][records["request"]]

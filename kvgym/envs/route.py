@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -41,9 +41,9 @@ class RouteEnv(gym.Env[Observation, np.int64]):
     """Routes requests to the workers of a simulated LLM serving cluster.
 
     ## Description
-    Requests arrive; for each one the agent names the worker that serves it. A worker batches its requests continuously and
-    keeps the KV pages of earlier prompts in a prefix cache: a prompt whose beginning is cached is served faster, but whoever
-    sends all similar prompts to one worker overloads it.
+    Requests arrive; for each one the agent names the worker that serves it. A worker batches its requests continuously
+    and keeps the KV pages of earlier prompts in a prefix cache: a prompt whose beginning is cached is served faster,
+    but whoever sends all similar prompts to one worker overloads it.
 
     ## Action Space
     `Discrete(M)`: the worker, 0 .. M-1. An action outside raises. `info["action_mask"]` (int8) and `action_masks()`
@@ -62,8 +62,9 @@ class RouteEnv(gym.Env[Observation, np.int64]):
     Empty caches, then `warmup_requests` arrivals played by the scenario's `warmup_router`.
 
     ## Episode End
-    `horizon="drain"` (default): after the last of the episode's decisions the cluster works off what it has, and the episode
-    terminates. `horizon="truncate"`: stops at the next arrival with `truncated=True` (for training; never scored).
+    `horizon="drain"` (default): after the last of the episode's decisions the cluster works off what it has, and the
+    episode terminates. `horizon="truncate"`: stops at the next arrival with `truncated=True` (for training; never
+    scored); where no further request arrives, it drains and terminates.
 
     ## Arguments
     | argument | default | meaning |
@@ -78,17 +79,17 @@ class RouteEnv(gym.Env[Observation, np.int64]):
     | `render_mode` | none | "ansi" |
 
     ## Info
-    `action_mask`, `dt` (s since the last decision), `time` (s), `session` (of the request, -1 at the end); at the end also
-    `episode_metrics`. Pulled when wanted: `finished()`, `prompt_pages()`.
+    `action_mask`, `dt` (s since the last decision), `time` (s), `session` (of the request, -1 at the end); at the end
+    also `episode_metrics`. Pulled when wanted: `finished()`, `prompt_pages()`.
 
-    `reset(options=...)` takes `workload_seed` and `policy_seed`, integers that replace the seed of the workload's, or of the
-    rules' random choices.
+    `reset(options=...)` takes `workload_seed` and `policy_seed`, integers that replace the seed of the workload's, or
+    of the rules' random choices.
 
     ## Version History
     * v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012  Env declares it so
 
     def __init__(
         self,
@@ -102,6 +103,11 @@ class RouteEnv(gym.Env[Observation, np.int64]):
         split: str = "train",
         render_mode: str | None = None,
     ) -> None:
+        """Makes the environment; see the class for the arguments.
+
+        Raises:
+            ValueError: If an argument is not allowed.
+        """
         self.scenario = get_scenario(scenario, scenario_overrides)
         self.split = _check.choice("split", split, SPLITS)
         if evictor is not None:
@@ -110,10 +116,12 @@ class RouteEnv(gym.Env[Observation, np.int64]):
             _check.choice("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
         self.layout = Layout(len(self.scenario.cluster))
-        self.observation_space = self.layout.space(observation)
+        self.observation_space = self.layout.space(observation)  # type: ignore[assignment]  # a Box of float32
         self.action_space = spaces.Discrete(self.layout.n_workers)
         self._scaled = _check.choice("observation", observation, FORMS) == "scaled"
-        self._pays_ttft = _check.choice("reward", self.scenario.objective if reward is None else reward, REWARDS) == "ttft"
+        self._pays_ttft = (
+            _check.choice("reward", self.scenario.objective if reward is None else reward, REWARDS) == "ttft"
+        )
         self._truncates = _check.choice("horizon", horizon, HORIZONS) == "truncate"
         self._per_cost = -1.0 / self.scenario.reward_scale_s
         self._size = self.layout.size

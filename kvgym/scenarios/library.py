@@ -9,8 +9,8 @@ from kvgym import _check
 from kvgym.cluster import EngineSpec
 from kvgym.scenarios.scenario import Scenario
 
-# Four workers with Llama-3.1-8B on an L40: the cluster of arXiv 2601.18999, under the engine that it ran on (SGLang 0.4:
-# prefills first, evictions of the full request). The router knows only what it sent where, 2.6 M tokens per worker.
+# Four workers with Llama-3.1-8B on an L40: the cluster of arXiv 2601.18999, under the engine that it ran on (SGLang
+# 0.4: prefills first, evictions of the full request). The router knows only what it sent where, 2.6 M tokens a worker.
 _PAPER_WORKERS = ({"model": "llama-3.1-8b", "gpu": "l40", "count": 4},)
 _PAPER_ENGINE = EngineSpec(
     page_size=1, schedule="prefill_first", chunk_tokens=8192, max_running=2048, evict_full_request=True

@@ -56,7 +56,7 @@ def trace(
         page_size: Tokens per page.
         wanted: Requests.
         split: "train", "validation" or "test".
-        path: The trace file.
+        path: The trace file, plain or gzip.
         format: One of `TRACE_FORMATS`.
         **args: Arguments of the reader, such as rate_scale and jitter.
 
@@ -81,9 +81,17 @@ def trace(
         return read_mooncake(path, page_size, window_s=(start, end), max_requests=wanted, seed=seed, **args)
     n = _sessions(path, os.stat(path).st_mtime_ns)
     first, last = round(low * n), round(high * n)
+    if first == last:
+        raise ValueError(f"the {split} share of {path} has none of its {n} sessions")
     start_session = first + int(place * max(0, (last - first) // 2))
     return read_agent_sessions(
-        path, page_size, first_session=start_session, max_sessions=last - start_session, max_requests=wanted, seed=seed, **args
+        path,
+        page_size,
+        first_session=start_session,
+        max_sessions=last - start_session,
+        max_requests=wanted,
+        seed=seed,
+        **args,
     )
 
 

@@ -47,8 +47,8 @@ class Scenario:
         warmup_router: Rule of the warm-up.
         episode_requests: Arrivals that count.
         reward_scale_s: Rewards are seconds of waiting over this.
-        output_hint_sigma: None: output lengths are hidden; x from 0 to 10: observations hint them with log-normal noise of
-                sigma x.
+        output_hint_sigma: None: output lengths are hidden; x from 0 to 10: observations hint them with log-normal noise
+            of sigma x.
         slo_ttft_s: Objective for the time to first token, 0 = none; used by goodput.
         slo_tpot_s: Objective for the time per output token, 0 = none.
 
@@ -104,7 +104,7 @@ class Scenario:
     def with_overrides(self, overrides: Mapping[str, Any]) -> Scenario:
         """The scenario with some fields changed; "engine" and "recipe_args" are merged, the others replaced.
 
-        Beside the fields, "n_workers" gives that many of the first worker.
+        Another "recipe" starts without arguments. Beside the fields, "n_workers" gives that many of the first worker.
 
         Raises:
             ValueError: If a key is no field (the message lists those that are), or a value is not allowed.
@@ -115,13 +115,14 @@ class Scenario:
             _check.choice("scenario_overrides key", key, known)
         if "engine" in changes:
             changes["engine"] = _merge("engine", self.engine, changes["engine"])
-        if "recipe_args" in changes:
-            changes["recipe_args"] = {**self.recipe_args, **_mapping("recipe_args", changes["recipe_args"])}
-        if "n_workers" in changes:
-            first = (changes.get("workers") or self.workers)[0]
-            changes["workers"] = ({**first, "count": _check.whole("n_workers", changes.pop("n_workers"), 1)},)
+        if "recipe_args" in changes or "recipe" in changes:
+            own = self.recipe_args if changes.get("recipe", self.recipe) == self.recipe else {}
+            changes["recipe_args"] = {**own, **_mapping("recipe_args", changes.get("recipe_args", {}))}
         if "workers" in changes:
-            changes["workers"] = tuple(changes["workers"])
+            changes["workers"] = _workers(changes["workers"])
+        if "n_workers" in changes:
+            first = _mapping("worker 0", changes.get("workers", self.workers)[0])
+            changes["workers"] = ({**first, "count": _check.whole("n_workers", changes.pop("n_workers"), 1)},)
         return replace(self, **changes)
 
     def seeds(self, seed: int, split: str, episode: int) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
@@ -135,7 +136,8 @@ class Scenario:
         Raises:
             ValueError: If the recipe makes fewer requests than the episode has, or its arguments are not allowed.
         """
-        wanted = asked = self.warmup_requests + self.episode_requests
+        wanted = self.warmup_requests + self.episode_requests
+        asked = wanted + 1  # an episode that is cut ends at the arrival after its last one
         smallest = min(worker.kv_pages for worker in self.cluster.workers)
         while True:
             try:
@@ -145,7 +147,7 @@ class Scenario:
             workload = made.drop_oversized(smallest)
             if len(workload) >= wanted or len(made) != asked:
                 break
-            asked *= 2  # what was dropped has to be made up for
+            asked += wanted - len(workload)  # what was dropped has to be made up for
         if len(workload) < wanted:
             raise ValueError(
                 f"scenario {self.name!r} plays {wanted} requests (warmup_requests + episode_requests), its workload "
@@ -171,8 +173,11 @@ class Scenario:
         if self.output_hint_sigma is None:
             return None
         noise = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, _HINTS)))
-        lengths = workload.requests["output_tokens"] * np.exp(self.output_hint_sigma * noise.standard_normal(len(workload)))
-        return np.clip(np.rint(lengths), 1, np.iinfo(np.int32).max).astype(np.int32)
+        lengths = workload.requests["output_tokens"] * np.exp(
+            self.output_hint_sigma * noise.standard_normal(len(workload))
+        )
+        hints: NDArray[np.int32] = np.clip(np.rint(lengths), 1, np.iinfo(np.int32).max).astype(np.int32)
+        return hints
 
 
 def _make_cluster(workers: tuple[Mapping[str, Any], ...], page_size: int) -> ClusterSpec:
@@ -201,6 +206,12 @@ def _mapping(name: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{name} must be a mapping of names to values, got {value!r}")
     return value
+
+
+def _workers(value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"workers must be a list of worker descriptions, got {value!r}")
+    return tuple(value)
 
 
 def _merge(name: str, spec: EngineSpec, changes: Any) -> EngineSpec:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec, EngineSpec
@@ -53,7 +53,7 @@ class Simulator:
         router: A rule of `ROUTERS`, "agent" (advance() stops at each arrival), or a callable that gets the simulator
             and the decision and returns a worker; `run()` and `advance()` call it.
         view: What a router sees of the caches: "exact" (what is resident), or "history" (the prompts it routed).
-        history_pages: Pages per worker that the history view remembers; default: the worker's own `kv_pages`.
+        history_pages: Pages per worker that the history view remembers; default: `kv_pages` of the largest worker.
         metrics_period_s: Engine metrics are snapshots at multiples of this; 0 = always current.
         debug: Check the tables after every event (slow).
         log_iterations: Keep a row per run of iterations, see `iterations()`.
@@ -109,7 +109,7 @@ class Simulator:
         warmup_router: str = "round_robin",
         limit: int | None = None,
         truncate: bool = False,
-        hints: NDArray[np.int32] | None = None,
+        hints: ArrayLike | None = None,
         slo_ttft_s: float = 0.0,
         slo_tpot_s: float = 0.0,
     ) -> None:
@@ -122,13 +122,15 @@ class Simulator:
             warmup_router: One of `ROUTERS` but "agent".
             limit: Arrivals that are played; default: all.
             truncate: Stop at the arrival after the last played one instead of draining the cluster.
-            hints: (n,) int32 output-length hints shown in observations; default: none.
+            hints: (n,) integers, output-length hints shown in observations; default: none.
             slo_ttft_s: Objective for the time to first token shown in observations, 0 = none.
             slo_tpot_s: Objective for the time per output token, likewise.
 
         Raises:
             ValueError: If the page sizes differ, a request fits on no worker, or an argument is not allowed.
         """
+        if not isinstance(workload, Workload):
+            raise ValueError(f"workload must be a Workload, got {workload!r}")
         n = len(workload)
         limit = n if limit is None else _check.whole("limit", limit, 0)
         rules = ROUTERS[1:]
@@ -137,7 +139,7 @@ class Simulator:
             warmup_router=ROUTERS.index(_check.choice("warmup_router", warmup_router, rules)),
             limit=min(limit, n),
             truncate=_check.flag("truncate", truncate),
-            hints=hints,
+            hints=None if hints is None else state.check_hints(hints, n),
             slo_ttft_s=_check.finite("slo_ttft_s", slo_ttft_s),
             slo_tpot_s=_check.finite("slo_tpot_s", slo_tpot_s),
         )
@@ -279,7 +281,7 @@ class Simulator:
         return results.records(self.tables)
 
     def totals(self) -> NDArray[Any]:
-        """Counts per worker: pages loaded, hit, evicted, recomputed (docs/semantics.md 10), iterations, busy seconds."""
+        """Per worker: pages loaded, hit, evicted, recomputed (docs/semantics.md, 10), iterations, busy seconds."""
         self._clock  # noqa: B018  raises before reset()
         return results.totals(self.tables)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kvgym.cluster import ClusterSpec, EngineSpec
 from kvgym.sim.kernels.rules import BELADY, LRU, LRU_NODE
@@ -58,6 +58,14 @@ def check_fit(workload: Workload, cluster: ClusterSpec, engine: EngineSpec) -> N
             f"request {q} needs {pages[q]} pages, the smallest worker has {smallest}: "
             "drop such requests with workload.drop_oversized(kv_pages)"
         )
+
+
+def check_hints(hints: ArrayLike, n: int) -> NDArray[np.int32]:
+    """`hints` as the kernels want them; a ValueError if they are not n integers."""
+    given = np.asarray(hints)
+    if given.shape != (n,) or given.dtype.kind not in "iu":
+        raise ValueError(f"hints must be {n} integers, got shape {given.shape}, dtype {given.dtype}")
+    return np.ascontiguousarray(given, np.int32)
 
 
 def make_tables(

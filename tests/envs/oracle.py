@@ -1,4 +1,4 @@
-"""Physical observations computed again, slowly: the engine's part from the reference simulator, the router's by counting."""
+"""Physical observations computed again, slowly: the engine's part by the reference simulator, the rest by counting."""
 
 from __future__ import annotations
 
@@ -206,7 +206,9 @@ class Oracle:
         prefixes = self.prefixes(q)
         matched = sum(page in pages for page in self.view._prompt_pages)
         for prefix in reversed(prefixes[:matched]):
-            times = [time for other, to, time, _ in self.sent if to == w and self.prompt(other)[: len(prefix)] == prefix]
+            times = [
+                time for other, to, time, _ in self.sent if to == w and self.prompt(other)[: len(prefix)] == prefix
+            ]
             if times:
                 return (now - times[-1]) * 1e-12
         return DAY_S

@@ -55,7 +55,9 @@ def test_processes_are_bit_equal():
         "from tests.envs.helpers import *; from tests.envs.test_episodes import TIGHT;"
         "print(digest(play(make('gsp-stable', TIGHT, evictor='random'), seed=6)))"
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+    )
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == digest(play(make("gsp-stable", TIGHT, evictor="random"), seed=6))
 
@@ -158,5 +160,7 @@ def test_truncate_terminates_where_no_request_follows():
 
 
 def test_truncated_and_drained_episodes_agree_up_to_the_last_decision():
-    long, short = (play(make(more={"episode_requests": 20}, horizon=horizon), seed=1) for horizon in ("drain", "truncate"))
+    long, short = (
+        play(make(more={"episode_requests": 20}, horizon=horizon), seed=1) for horizon in ("drain", "truncate")
+    )
     assert digest(long[:-1]) == digest(short[:-1])

@@ -1,5 +1,7 @@
 """The table of features: positions, the scaled form, bounds."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -118,4 +120,4 @@ def test_whole_episodes_stay_in_the_space(scenario):
 def test_observations_never_share_memory():
     env = make()
     episode = play(env, seed=0)
-    assert not any(np.shares_memory(a[0], b[0]) for a, b in zip(episode, episode[1:], strict=False))
+    assert not any(np.shares_memory(a[0], b[0]) for a, b in itertools.pairwise(episode))

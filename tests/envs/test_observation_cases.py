@@ -1,5 +1,7 @@
 """Observations of a case small enough to work out by hand."""
 
+import dataclasses
+
 import pytest
 
 from kvgym.cluster import EngineSpec, IterationCost, WorkerSpec
@@ -90,6 +92,25 @@ def test_metrics_of_the_last_snapshot(monkeypatch):
     assert_shows(env, observation, w1_age=0.1, w1_running=1, w1_kv_use=0.6, w1_gen_tps=0, w1_sent_since_snapshot=0)
     observation, *_ = env.step(0)
     assert_shows(env, observation, w0_age=0)  # the end is at 400 ms
+
+
+def test_the_window_of_a_rate_leaves_out_its_begin(monkeypatch):
+    case = dataclasses.replace(small_case(), requests=requests((0, [7], 1), (10_000, [7], 1), (10_001, [8], 1)))
+    env = make_env(monkeypatch, case, observation="physical")
+    env.reset(seed=0)
+    assert_shows(env, env.step(0)[0], rate_10s=0.1, rate_60s=2 / 60)
+    assert_shows(env, env.step(0)[0], rate_10s=0.2, rate_60s=3 / 60)
+
+
+def test_an_arrival_at_the_end_of_an_iteration(monkeypatch):
+    """At 500 ms request 0 has 13 known tokens and 12 computed ones; it takes its fourth page when it goes on."""
+    case = dataclasses.replace(small_case(), requests=requests((0, PREFIX, 9), (500, [7], 1), (510, [8], 1)))
+    env = make_env(monkeypatch, case, observation="physical")
+    env.reset(seed=0)
+    observation, *_ = env.step(0)
+    assert_shows(env, observation, w0_running=1, w0_kv_use=0.3, w0_gen_tps=0, w0_index_tokens=12)
+    observation, *_ = env.step(1)  # 10 ms later the next iteration is running
+    assert_shows(env, observation, w0_running=1, w0_kv_use=0.4, w0_gen_tps=10, w0_index_tokens=12)
 
 
 def test_hints(monkeypatch):

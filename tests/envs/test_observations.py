@@ -7,8 +7,8 @@ import pytest
 
 from kvgym.envs.layout import REQUEST_FEATURES, WORKER_FEATURES
 from tests.envs.oracle import Oracle
-from tests.envs.token_scenarios import make_env
-from tests.sim.cases import Case, random_case
+from tests.envs.token_scenarios import drawn_out, make_env
+from tests.sim.cases import random_case
 
 NAMES = [feature.name for feature in REQUEST_FEATURES + WORKER_FEATURES]
 
@@ -42,9 +42,8 @@ def check(monkeypatch, case, **oracle_options):
     compare(env, case, Oracle(monkeypatch, case, **oracle_options))
 
 
-def seconds_case(seed, evictor, schedule, page_size, view):
-    """A random case whose times are seconds, so that moving windows and averages matter."""
-    case: Case = random_case(seed, evictor, schedule, page_size, "agent")
+def make_case(seed, evictor, schedule, page_size, view):
+    case = random_case(seed, evictor, schedule, page_size, "agent")
     return dataclasses.replace(case, history_pages=12 if view == "history" else None)
 
 
@@ -53,16 +52,36 @@ def seconds_case(seed, evictor, schedule, page_size, view):
 @pytest.mark.parametrize("view", ["exact", "history"])
 @pytest.mark.parametrize("evictor", ["lru", "lru_node"])
 def test_every_feature_with_metrics_of_now(monkeypatch, evictor, view, schedule, page_size):
-    for seed in range(6):
-        case = seconds_case(seed, evictor, schedule, page_size, view)
+    for seed in range(5):
+        case = make_case(seed, evictor, schedule, page_size, view)
         check(monkeypatch, case, slo=(1.5, 0.25))
+        check(monkeypatch, drawn_out(case))
 
 
 @pytest.mark.parametrize("warmup_router", ["round_robin", "least_loaded", "prefix_affinity"])
 @pytest.mark.parametrize("view", ["exact", "history"])
 def test_every_feature_with_old_metrics_and_a_warmup(monkeypatch, view, warmup_router):
-    for seed in range(6):
-        case = seconds_case(100 + seed, "lru", "mixed", 4, view)
-        span = max(request.arrival_ps or 0 for request in case.requests)
-        period = max(1, span // 7)
-        check(monkeypatch, case, warmup=5, warmup_router=warmup_router, period_ps=period)
+    for seed in range(5):
+        case = make_case(100 + seed, "lru", "mixed", 4, view)
+        for played in (case, drawn_out(case)):
+            span = max(request.arrival_ps or 0 for request in played.requests)
+            period = max(1, span // 7)
+            check(monkeypatch, played, warmup=5, warmup_router=warmup_router, period_ps=period)
+
+
+def test_snapshots_at_an_iterations_end(monkeypatch):
+    for seed in range(10):
+        case = drawn_out(make_case(200 + seed, "lru", "mixed", 4, "exact"))
+        check(monkeypatch, case, period_ps=300)
+
+
+@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
+def test_seconds_between_arrivals(monkeypatch, schedule):
+    """Arrivals that leave the windows of 10 and 60 s."""
+    for seed in range(5):
+        case = make_case(300 + seed, "lru", schedule, 4, "history")
+        requests = [
+            dataclasses.replace(request, arrival_ps=None if request.arrival_ps is None else i * i * 123 * 10**9)
+            for i, request in enumerate(case.requests)
+        ]
+        check(monkeypatch, dataclasses.replace(case, requests=requests))

@@ -71,5 +71,7 @@ def test_metrics_agree_with_the_reward():
         episode = play(env, seed=0)
         metrics = episode[-1][4]["episode_metrics"]
         assert metrics["n"] == env.scenario.episode_requests
-        assert metrics["J"] == pytest.approx(-total_reward(episode) * env.scenario.reward_scale_s / metrics["n"], rel=1e-9)
+        assert metrics["J"] == pytest.approx(
+            -total_reward(episode) * env.scenario.reward_scale_s / metrics["n"], rel=1e-9
+        )
         assert metrics["J"] == metrics[f"{objective}_mean"]

@@ -13,7 +13,7 @@ from kvgym.envs.route import RouteEnv
 from kvgym.scenarios import recipes
 from kvgym.workload import Workload
 from tests.reference import RefRequest
-from tests.sim.cases import Case, workload_of
+from tests.sim.cases import Case
 
 MS = 10**9
 """Picoseconds."""
@@ -28,7 +28,9 @@ def requests(*rows: tuple[int, list[int], int]) -> list[RefRequest]:
     ]
 
 
-def make_env(monkeypatch: pytest.MonkeyPatch, case: Case, more: dict[str, Any] | None = None, **kwargs: Any) -> RouteEnv:
+def make_env(
+    monkeypatch: pytest.MonkeyPatch, case: Case, more: dict[str, Any] | None = None, **kwargs: Any
+) -> RouteEnv:
     """An environment that plays a case; `more` are further overrides."""
     use_workload(monkeypatch, case.workload())
     return RouteEnv("gsp", scenario_overrides={**overrides(case), **(more or {})}, **kwargs)
@@ -61,8 +63,26 @@ def overrides(case: Case) -> dict[str, Any]:
     }
 
 
+def drawn_out(case: Case, factor: int = 6) -> Case:
+    """The case with long outputs, every iteration 100 ps and every arrival on that grid.
+
+    Many decisions then fall into runs of decode iterations, and many onto an iteration's end.
+    """
+    fresh = iter(range(10**6, 10**9))
+
+    def changed(request: RefRequest) -> RefRequest:
+        output = request.output * factor
+        if output[0] < 0:
+            output = tuple(-next(fresh) for _ in output)
+        arrival = request.arrival_ps if request.arrival_ps is None else request.arrival_ps // 100 * 100
+        return dataclasses.replace(request, output=output, arrival_ps=arrival, think_ps=request.think_ps // 100 * 100)
+
+    rows = [changed(request) for request in case.requests]
+    need = max(-(-row.computed_tokens() // case.engine.page_size) for row in rows)
+    cost = IterationCost(c0=1e-7, p=1.0)
+    workers = [dataclasses.replace(worker, kv_pages=need + worker.kv_pages, cost=cost) for worker in case.workers]
+    return dataclasses.replace(case, requests=rows, workers=workers)
+
+
 def cost_arguments(cost: IterationCost) -> dict[str, Any]:
     return dataclasses.asdict(cost)
-
-
-__all__ = ["MS", "make_env", "overrides", "requests", "use_workload", "workload_of"]

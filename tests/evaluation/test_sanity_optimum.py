@@ -35,10 +35,7 @@ def chain(first, size, tolerance=1e-9):
     h = np.zeros((size, size))
     for _ in range(20_000):
         by_first, by_second = sojourn_first + h[to_first], sojourn_second + h[to_second]
-        if first is None:
-            arrival = np.minimum(by_first, by_second)
-        else:
-            arrival = first * by_first + (1 - first) * by_second
+        arrival = np.minimum(by_first, by_second) if first is None else first * by_first + (1 - first) * by_second
         new = P * arrival + (1 - P) * h[idle]
         change = new - h
         h = new - new[0, 0]
@@ -150,5 +147,5 @@ def test_the_account_is_that_of_the_simulator():
             sojourns.append(self.free_at[server] - round(info["time"]))
             return server
 
-    episode = play(Noted(), "sanity", 0, overrides={"warmup_requests": 0, "episode_requests": 2000})
-    assert episode.J == pytest.approx(np.mean(sojourns), rel=1e-12)
+    measured = play(Noted(), "sanity", 0, overrides={"warmup_requests": 0, "episode_requests": 2000}).J
+    assert measured == pytest.approx(np.mean(sojourns), rel=1e-12)

@@ -230,6 +230,7 @@ class Worker:
             if page in cache.resident:
                 cache.lock(page)
                 cache.free += 1
+                self.totals.found += 1
             else:
                 cache.enter(page)
                 self.evictor.on_enter(cache, page)

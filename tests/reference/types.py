@@ -84,12 +84,16 @@ class RefRecord:
 
 @dataclass
 class RefTotals:
-    """Counters of one worker: pages, except `iterations` and `busy_ps`."""
+    """Counters of one worker: pages, except `iterations` and `busy_ps`.
+
+    `found` are those of `recomputed` that a request held outside the tree and found there when it had computed them.
+    """
 
     loaded: int = 0
     hit: int = 0
     evicted: int = 0
     recomputed: int = 0
+    found: int = 0
     iterations: int = 0
     busy_ps: int = 0
 

@@ -1,4 +1,4 @@
-"""Random workloads, clusters and engines that press hard on every rule, for the simulator and for the reference alike."""
+"""Random workloads, clusters and engines that press hard on every rule, for the simulator and the reference alike."""
 
 from __future__ import annotations
 
@@ -119,6 +119,7 @@ class Generator:
         )[0]
         # Prompts are strings of a few blocks over a small alphabet, so that they share prefixes of every depth, and a
         # block is shorter, as long as, or longer than a page.
+        self.decodes_much = self.rng.random() < 0.5  # then memory runs out under the decodes
         longest = self.rng.choice([2, 2 * page_size + 1, 4 * page_size])
         alphabet = self.rng.choice([1, 2, 3])
         self.blocks = [
@@ -131,7 +132,8 @@ class Generator:
 
     def output(self, identified: bool) -> tuple[int, ...]:
         """Output tokens: of the same blocks as the prompts (others may hold them), or private."""
-        length = self.rng.choice([1, 2, 3, self.rng.randint(1, 2 * self.page_size + 2), 3 * self.page_size])
+        most = (6 if self.decodes_much else 2) * self.page_size + 2
+        length = self.rng.choice([1, 2, self.rng.randint(1, most), self.rng.randint(1, most), most])
         if identified:
             return self.tokens(length)[:length]
         return tuple(-next(self.fresh) for _ in range(length))
@@ -183,12 +185,14 @@ class Generator:
 
     def engine(self, schedule: str) -> EngineSpec:
         rng = self.rng
-        chunk_tokens = rng.choice([1, 3, self.page_size, 2 * self.page_size + 3, 8 * self.page_size])
+        chunk_tokens = rng.choice(
+            [rng.randint(1, 3), 4, self.page_size + 3, 2 * self.page_size + 3, 8 * self.page_size]
+        )
         return EngineSpec(
             page_size=self.page_size,
             schedule=schedule,
             chunk_tokens=chunk_tokens,
-            max_running=rng.randint(1, min(8, chunk_tokens)),
+            max_running=rng.randint(min(2, chunk_tokens), min(8, chunk_tokens)),
             evict_full_request=rng.random() < 0.3,
             reserve_output=rng.choice([0.0, 0.0, 0.5, 1.0, 1.5]),
         )

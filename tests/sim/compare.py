@@ -1,4 +1,4 @@
-"""Runs a case on the simulator and on the reference, asserts that they agree in everything, and counts what happened."""
+"""Runs a case on the simulator and on the reference, asserts that they agree in everything, counts what happened."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ def resident(simulator: Simulator) -> list[set[tuple[int, int]]]:
 def reference(case: Case, replay: Draws | None, check: bool = True) -> RefResult:
     """What the reference says."""
     random_evictor = replay is not None and case.evictor in ("random", "rlt", "rlt_code")
-    logs: list[Iterator[tuple[int, tuple[int, int]]]] | None = [iter(rows) for rows in replay] if random_evictor else None
+    logs: list[Iterator[tuple[int, tuple[int, int]]]] | None = (
+        [iter(rows) for rows in replay] if random_evictor else None
+    )
     return simulate(
         case.requests,
         case.reference_workers(),
@@ -140,7 +142,8 @@ def count(simulator: Simulator, result: RefResult, replay: Draws) -> Counter[str
         preemptions=sum(record.preemptions for record in result.records),
         evicted=sum(row.evicted for row in result.totals),
         hits=sum(row.hit for row in result.totals),
-        computed_twice=sum(row.recomputed for row in result.totals),
+        rewritten=sum(row.recomputed - row.found for row in result.totals),
+        computed_twice=sum(row.found for row in result.totals),
         iterations=len(ends),
         runs=int((rows["run"] > 1).sum()),
         arrivals_at_an_end=len({record.arrival_ps for record in result.records} & set(ends)),

@@ -147,7 +147,7 @@ def observe_cache(s, w, q, block):
 
 @njit(nogil=True)
 def entered_in_run(s, w):
-    """Pages that the iterations of the run in progress have put into worker `w`'s tree; its row counts them at the end."""
+    """Pages that the run in progress has put into worker `w`'s tree so far; its row counts them at the run's end."""
     wk = workers(s)[w]
     if wk.event_ps == INFINITE or wk.run == 1:
         return 0

@@ -31,7 +31,7 @@ def launch(s, w):
     wk.start_ps = clock(s).now_ps
     wk.first_ps = max(1, g + np.int64(np.rint(parts)) + cost.q * wk.kv_tokens)
     wk.slope_ps = cost.q * wk.decodes
-    # After a preemption the head of the queue may try again at the very next start.
+    # After a preemption the head of the queue, or a waiting prefill, may try again at the very next start.
     wk.run = decode_run(s, w) if wk.prefill_tokens == 0 and wk.preempted == 0 else 1
     wk.event_ps = boundary(wk, wk.run)
     if config(s).log_iterations:
@@ -75,8 +75,6 @@ def cut_run(s, w, time_ps):
 def decode_run(s, w):
     """Length of the run: up to the next end of a request, or a page that free ones can't give."""
     wk = workers(s)[w]
-    if _may_prefill_next(s, w):
-        return 1
     size = config(s).page_size
     length = np.int64(2**40)
     for i in range(wk.n_running):
@@ -97,16 +95,6 @@ def decode_run(s, w):
         else:
             length = middle - 1
     return low
-
-
-@njit(nogil=True)
-def _may_prefill_next(s, w):
-    """Whether the next start tries the unfinished prefill or the head again, because this one preempted somebody."""
-    wk = workers(s)[w]
-    if wk.prefill_waits:
-        return False
-    head_tries = wk.n_queued > 0 and not wk.head_refused and wk.n_running < config(s).max_running
-    return wk.prefill >= 0 or head_tries
 
 
 @njit(nogil=True)

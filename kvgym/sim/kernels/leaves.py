@@ -75,6 +75,17 @@ def remove_leaf(s, w, r):
 
 
 @njit(nogil=True)
+def replace_leaf(s, w, r, parent):
+    """Row `parent` takes the place of its last child `r`: draws must not depend on where the workload cuts a path."""
+    row = rows(s)[r]
+    if row.leaf < 0:
+        return
+    _place(s, w, row.leaf, parent)
+    row.leaf = -1
+    refresh_leaf(s, w, parent)
+
+
+@njit(nogil=True)
 def refresh_leaf(s, w, r):
     """Moves a leaf to the side that its mark now belongs to."""
     wk = workers(s)[w]

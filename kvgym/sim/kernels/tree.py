@@ -4,7 +4,7 @@ from numba import njit
 
 from kvgym.sim.kernels.access import config, known_tokens, nodes, paths, progress, requests, row_of, rows, workers
 from kvgym.sim.kernels.boundaries import show, show_next
-from kvgym.sim.kernels.leaves import add_leaf, locked_pages, remove_leaf, unlocked_pages
+from kvgym.sim.kernels.leaves import add_leaf, locked_pages, remove_leaf, replace_leaf, unlocked_pages
 from kvgym.sim.kernels.marks import mark_as_code, mark_entered, mark_path
 from kvgym.sim.kernels.recency import list_newest, unlist
 from kvgym.sim.kernels.rules import LRU_NODE, RLT, RLT_CODE
@@ -206,11 +206,12 @@ def drop_pages(s, w, r, n):
     if unlocked_pages(s, row) > 0:
         return
     unlist(s, w, r)
-    remove_leaf(s, w, r)
     parent = nodes(s)[row.node].parent
     if row.cached == 0 and parent >= 0:
         above = row_of(s, w, parent)
         parent_row = rows(s)[above]
         parent_row.children -= 1
         if parent_row.children == 0 and unlocked_pages(s, parent_row) > 0:
-            add_leaf(s, w, above)
+            replace_leaf(s, w, r, above)
+            return
+    remove_leaf(s, w, r)

@@ -1,0 +1,55 @@
+"""Tables of docs/environments.md that come from the code: `python -m tests.envs.docs_tables` writes them again."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from kvgym.envs.layout import LINEAR, LOGARITHMIC, N_REQUEST, N_WORKER, REQUEST_FEATURES, WORKER_FEATURES, Feature
+from kvgym.scenarios import SCENARIOS
+
+PAGE = Path(__file__).parents[2] / "docs" / "environments.md"
+
+
+def transform(feature: Feature) -> str:
+    """The scaled form, in the words of the page."""
+    if feature.transform == LOGARITHMIC:
+        return f"log({feature.scale:g}, {feature.cap:.10g})"
+    return f"x / {feature.cap:g}" if feature.transform == LINEAR else "as is"
+
+
+def observation_table() -> str:
+    """A row per feature."""
+    lines = ["| index | name | unit | scaled | meaning |", "|---|---|---|---|---|"]
+    for k, feature in enumerate(REQUEST_FEATURES):
+        lines.append(f"| {k} | `{feature.name}` | {feature.unit} | {transform(feature)} | {feature.text} |")
+    for k, feature in enumerate(WORKER_FEATURES):
+        index = f"{N_REQUEST + k} + {N_WORKER} w"
+        lines.append(f"| {index} | `{feature.name}` | {feature.unit} | {transform(feature)} | {feature.text} |")
+    return "\n".join(lines)
+
+
+def scenario_table() -> str:
+    """A row per scenario."""
+    lines = ["| scenario | workers | requests | objective | view | evictor | what |", "|---|---|---|---|---|---|---|"]
+    for name, s in SCENARIOS.items():
+        requests = f"{s.warmup_requests} + {s.episode_requests}"
+        lines.append(
+            f"| `{name}` | {len(s.cluster)} | {requests} | {s.objective} | {s.view} | {s.evictor} | {s.text} |"
+        )
+    return "\n".join(lines)
+
+
+def rendered(page: str) -> str:
+    """The page with its tables as the code has them."""
+    for name, table in (("observation", observation_table()), ("scenarios", scenario_table())):
+        pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end -->)"
+        page, found = re.subn(
+            pattern, lambda match, table=table: match[1] + table + "\n" + match[2], page, flags=re.DOTALL
+        )
+        assert found == 1, f"{PAGE} has no place for the table {name!r}"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(rendered(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,25 @@
+"""The same seed and actions give the same episode for ever, as long as the id's version stays."""
+
+import json
+
+import pytest
+
+from envs_registry import ENVIRONMENTS
+from tests.envs.golden import FILE, PLAYED, trajectory
+from tests.envs.helpers import SMALL
+
+STORED = json.loads(FILE.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("where", STORED)
+def test_trajectories_are_those_of_before(where):
+    name, scenario, horizon = where.split()
+    assert trajectory(name, scenario, horizon) == STORED[where], (
+        "results changed: see 'Golden values' in CONTRIBUTING.md; python -m tests.envs.golden writes the new ones"
+    )
+
+
+def test_every_id_and_scenario_has_one():
+    assert set(STORED) == {f"{name} {s} {h}" for name in ENVIRONMENTS for s in SMALL for h in ("drain", "truncate")}
+    assert set(PLAYED) == set(SMALL)
+    assert len(set(STORED.values())) == len(STORED)  # nothing is played twice, and "truncate" does truncate

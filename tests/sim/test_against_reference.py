@@ -1,0 +1,113 @@
+"""The compiled simulator agrees exactly with the plain-Python reference: times, caches, counts, draws, views."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from kvgym.cluster import EngineSpec, IterationCost, WorkerSpec
+from kvgym.sim import EVICTORS
+from kvgym.workload import Workload, gsp, multi_turn
+from tests.reference import RefRequest
+from tests.sim.cases import Case, random_case
+from tests.sim.compare import assert_agree
+
+CASES = 200
+SCHEDULES = ("mixed", "prefill_first")
+PAGE_SIZES = (1, 2, 16)
+
+# What the cases of one evictor and schedule have to bring about at least, so that these tests can't become empty. The
+# names are those of `compare.count`, the numbers half of what the seeds give.
+AT_LEAST = {
+    "preemptions": (250, 100),  # of the schedules mixed and prefill_first
+    "evicted": (5000, 5000),
+    "hits": (8000, 8000),
+    "rewritten": (900, 900),
+    "computed_twice": (900, 900),
+    "iterations": (19_000, 23_000),
+    "runs": (1300, 1500),
+    "arrivals_at_an_end": (650, 650),
+    "ends_together": (1000, 1000),
+    "wait_pages": (280, 650),  # refused heads
+    "wait_retry": (150, 750),
+    "wait_prefill": (60, 2),
+    "wait_preemption": (220, 0),
+    "wait_places": (3500, 3500),
+    "wait_budget": (2700, 2000),
+}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("evictor", EVICTORS)
+def test_random_cases(evictor, schedule):
+    found: Counter[str] = Counter()
+    routers: Counter[tuple[str, bool]] = Counter()
+    for seed in range(CASES):
+        case = random_case(seed, evictor, schedule, PAGE_SIZES[seed % len(PAGE_SIZES)])
+        routers[case.router, case.history_pages is None] += 1
+        try:
+            found += assert_agree(case)
+        except Exception as error:
+            error.add_note(f"random_case({seed}, {evictor!r}, {schedule!r}, {case.engine.page_size})")
+            raise
+    which = SCHEDULES.index(schedule)
+    assert {name: found[name] for name, least in AT_LEAST.items() if found[name] < least[which]} == {}
+    assert (found["draws"] > 5000) == (evictor in ("random", "rlt", "rlt_code"))
+    assert len(routers) == 8
+
+
+def reference_requests(workload: Workload) -> list[RefRequest]:
+    """Tokens with which the reference sees the workload's pages; what is in no full page is private."""
+    size, nodes = workload.page_size, workload.nodes
+    first_page = np.cumsum(nodes["n_pages"]) - nodes["n_pages"]
+    private = itertools.count(1)
+    requests = []
+    for row in workload.requests:
+        path = workload.paths[row["path_start"] : row["path_start"] + row["path_nodes"]]
+        pages = [int(first_page[v]) + page for v in path for page in range(nodes["n_pages"][v])]
+        tokens = [page * size + i for page in pages for i in range(size)]
+        while len(tokens) < row["prompt_tokens"] + row["output_tokens"]:
+            tokens.append(-next(private))
+        prompt, output = tuple(tokens[: row["prompt_tokens"]]), tuple(tokens[row["prompt_tokens"] :])
+        start = int(row["arrival_ps"]) if row["predecessor"] < 0 else None
+        requests.append(RefRequest(prompt, output, start, int(row["predecessor"]), int(row["think_ps"])))
+    return requests
+
+
+@dataclass
+class Made(Case):
+    """A case whose workload exists as tables already."""
+
+    made: Workload | None = None
+
+    def workload(self) -> Workload:
+        return self.made
+
+
+@pytest.mark.parametrize("evictor", EVICTORS)
+@pytest.mark.parametrize(
+    "workload",
+    [
+        gsp(1, 16, groups=6, prompts_per_group=8, lengths=(100, 300, 700), output_tokens=20, rate=60.0),
+        gsp(2, 1, groups=4, prompts_per_group=8, lengths=(40, 70), output_tokens=9, rate=90.0).head(20),
+        multi_turn(3, 16, conversations=12, message_tokens=150, output_tokens=40, rate=20.0, system_tokens=50),
+    ],
+    ids=["gsp", "head of gsp", "multi_turn"],
+)
+def test_generated_workloads(workload, evictor):
+    requests = reference_requests(workload)
+    need = max(-(-request.computed_tokens() // workload.page_size) for request in requests)
+    cost = IterationCost(overhead_ms=2.0, c0=1.0, w=5.0, k=0.04, p=3.0, a_s=1e-5, a_kv=1e-4, c_b=0.01, c_n=0.02)
+    case = Made(
+        requests,
+        [WorkerSpec(need + 20, cost), WorkerSpec(2 * need, cost)],
+        EngineSpec(workload.page_size, chunk_tokens=128, max_running=16),
+        evictor,
+        "prefix_affinity",
+        made=workload,
+    )
+    assert assert_agree(case)["evicted"] > 100

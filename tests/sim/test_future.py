@@ -1,0 +1,80 @@
+"""Nothing depends on the future: later requests change no earlier record, visible hit, draw or victim."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvgym.sim import EVICTORS, Simulator
+from tests.reference import RefRequest
+from tests.sim import invariants
+from tests.sim.cases import Case, random_case
+from tests.sim.compare import draws, play, records, resident
+
+CAUSAL = [name for name in EVICTORS if name != "belady"]
+
+
+def with_future(case: Case, seed: int, at_ps: int) -> Case:
+    """The case with more requests from `at_ps` on, which share prefixes of every depth with the earlier ones."""
+    rng = random.Random(seed)
+    pool = [request.prompt + tuple(t for t in request.output if t >= 0) for request in case.requests]
+    later = []
+    gap = rng.choice([0, 10])
+    for i in range(rng.randint(1, 12)):
+        known = rng.choice(pool)
+        prompt = known[: rng.randint(1, len(known))] + tuple(rng.randrange(4) for _ in range(rng.randint(0, 5)))
+        later.append(RefRequest(prompt, (7,) * rng.randint(1, 4), at_ps + gap * i))
+    size, smallest = case.engine.page_size, min(worker.kv_pages for worker in case.workers)
+    later = [request for request in later if -(-request.computed_tokens() // size) <= smallest]
+    later = [RefRequest((9,), (9,), at_ps), *later]
+    return dataclasses.replace(
+        case, requests=case.requests + later, routes=case.routes + [rng.randrange(len(case.workers)) for _ in later]
+    )
+
+
+def cached(simulator: Simulator) -> list[set[tuple[int, int]]]:
+    """Per worker its unlocked pages as (lowest request, page number): pages of a run in progress enter at its end."""
+    nodes = simulator.tables["nodes"]
+    out = []
+    for w in range(len(simulator.cluster)):
+        recount = invariants.Recount(simulator, w)
+        pages = {(int(row["node"]), page) for _, row in recount.cache_rows() for page in range(row["cached"])}
+        unlocked = {(v, page) for v, page in pages if recount.locks[v, page] == 0}
+        out.append({(int(nodes["first_request"][v]), int(nodes["start_page"][v]) + page) for v, page in unlocked})
+    return out
+
+
+def seen_until(case: Case, decisions: int) -> tuple[Any, ...]:
+    """Everything up to the decision after this many: its time, decisions, records, draws, caches, evictions."""
+    simulator = case.simulator()
+    seen = []
+    while (decision := simulator.advance()).kind == "ROUTE" and len(seen) < decisions:
+        q = decision.request
+        hits = [simulator.visible_hit(w, q) for w in range(len(case.workers))]
+        seen.append((q, decision.time, hits, simulator.prompt_pages().tolist()))
+        simulator.route(case.routes[q])
+    evicted = simulator.tables["workers"]["evicted"].tolist()
+    return decision.time, seen, records(simulator)[:decisions], draws(simulator), cached(simulator), evicted
+
+
+@pytest.mark.parametrize("evictor", CAUSAL)
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), page_size=st.sampled_from([1, 2, 16]), share=st.floats(0, 1.2), futures=st.data())
+def test_nothing_depends_on_the_future(evictor, seed, page_size, share, futures):
+    schedule = "mixed" if seed % 2 else "prefill_first"
+    case = random_case(seed, evictor, schedule, page_size, "agent")
+    base = case.simulator()
+    play(base, case.routes)
+    progress = base.tables["progress"]
+    at_ps = int(progress["arrived_ps"].max() + share * (progress["finish_ps"].max() - progress["arrived_ps"].max())) + 1
+    n = len(case.requests)
+    one, other = (seen_until(with_future(case, futures.draw(st.integers(0, 2**32)), at_ps), n) for _ in range(2))
+    assert one == other
+    if share > 1:  # the future begins after everything has finished
+        evicted = base.tables["workers"]["evicted"].tolist()
+        assert one[2:] == (records(base), draws(base), resident(base), evicted)

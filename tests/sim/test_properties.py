@@ -1,0 +1,126 @@
+"""What holds on every workload: invariants, the same bits from the same seed and from copies, times without stops."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvgym.sim import EVICTORS, Simulator
+from tests.reference import RefRequest
+from tests.sim import invariants
+from tests.sim.cases import Case, random_case
+from tests.sim.compare import iterations, play, records
+
+
+cases = st.builds(
+    random_case,
+    st.integers(0, 2**32),
+    st.sampled_from(EVICTORS),
+    st.sampled_from(["mixed", "prefill_first"]),
+    st.sampled_from([1, 2, 16]),
+    st.just("agent"),
+)
+
+
+def columns(simulator: Simulator) -> dict[str, list[Any]]:
+    """All tables as Python values (there may be anything between the fields of a row)."""
+    return {name: table.tolist() for name, table in simulator.tables.items()}
+
+
+def advance_to(simulator: Simulator, case: Case, decisions: int) -> None:
+    """Takes this many decisions, and stops at the next one or at the end."""
+    while (decision := simulator.advance()).kind == "ROUTE" and decisions > 0:
+        simulator.route(case.routes[decision.request])
+        decisions -= 1
+
+
+@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
+@pytest.mark.parametrize("evictor", EVICTORS)
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32), page_size=st.sampled_from([1, 2, 16]))
+def test_invariants(evictor, schedule, seed, page_size):
+    case = random_case(seed, evictor, schedule, page_size, "agent")
+    simulator = case.simulator()
+    while (decision := simulator.advance()).kind == "ROUTE":
+        invariants.check(simulator)
+        simulator.route(case.routes[decision.request])
+    invariants.check(simulator)
+    workers = simulator.tables["workers"]
+    assert (workers["free"] + workers["evictable"] == workers["kv_pages"]).all()
+    assert not workers["n_running"].any() and not workers["n_queued"].any()
+    for name in ("inflight", "waiting", "prefill_estimate", "active_tokens", "queued_tokens", "owed"):
+        assert not workers[name].any(), name
+    # Every request finished exactly once, in the order of its times.
+    assert sorted(simulator.tables["finished"].tolist()) == list(range(len(case.requests)))
+    progress = simulator.tables["progress"]
+    assert (progress["emitted"] == [len(request.output) for request in case.requests]).all()
+    assert (progress["arrived_ps"] <= progress["admitted_ps"]).all()
+    assert (progress["admitted_ps"] < progress["first_token_ps"]).all()
+    assert (progress["first_token_ps"] <= progress["finish_ps"]).all()
+    for q, request in enumerate(case.requests):
+        if request.predecessor >= 0:
+            assert progress["arrived_ps"][q] == progress["finish_ps"][request.predecessor] + request.think_ps
+
+
+@settings(max_examples=30, deadline=None)
+@given(case=cases)
+def test_same_seed_same_bits(case):
+    first, second = case.simulator(), case.simulator()
+    assert play(first, case.routes) == play(second, case.routes)
+    assert columns(first) == columns(second)
+    # A simulator that has been used starts anew.
+    first.reset(case.workload(), case.seed)
+    play(first, case.routes)
+    assert columns(first) == columns(second)
+
+
+@settings(max_examples=30, deadline=None)
+@given(case=cases, share=st.floats(0, 1))
+def test_clone_and_pickle_go_on_identically(case, share):
+    plain = case.simulator()
+    expected = play(plain, case.routes)
+    original = case.simulator()
+    stop = int(share * len(expected))
+    advance_to(original, case, stop)
+    before = columns(original)
+    copies = [original.clone(), pickle.loads(pickle.dumps(original))]
+    for copy in copies:
+        assert play(copy, case.routes) == expected[stop:]
+        assert columns(copy) == columns(plain)
+        assert columns(original) == before
+    assert play(original, case.routes) == expected[stop:]
+    assert columns(original) == columns(plain)
+
+
+@settings(max_examples=30, deadline=None)
+@given(case=cases, seed=st.integers(0, 2**32), extra=st.integers(1, 30))
+def test_stops_change_no_time(case, seed, extra):
+    """However often the clock stops for the arrivals of another worker, runs of iterations end when they did."""
+    rng = random.Random(seed)
+    if case.evictor == "belady":
+        case.evictor = "lru"  # the oracle looks at the arrivals of all workers
+    # Open loop only: the others have no arrival time to be sorted by.
+    case.requests = [request for request in case.requests if request.predecessor < 0]
+    alone = case.simulator()
+    play(alone, case.routes)
+    ends = [end for worker in iterations(alone) for _, end, *_ in worker]
+    times = [rng.choice([rng.randint(0, max(ends)), rng.choice(ends)]) for _ in range(extra)]
+    guests = [(RefRequest((5,), (6,), time), len(case.workers)) for time in times]
+    both = sorted([*zip(case.requests, case.routes, strict=False), *guests], key=lambda entry: entry[0].arrival_ps)
+    busier = dataclasses.replace(
+        case,
+        requests=[request for request, _ in both],
+        workers=[*case.workers, case.workers[0]],
+        routes=[worker for _, worker in both],
+    )
+    simulator = busier.simulator()
+    play(simulator, busier.routes)
+    residents = [record for record in records(simulator) if record[0] < len(case.workers)]
+    assert residents == records(alone)
+    assert iterations(simulator)[:-1] == iterations(alone)
