@@ -7,7 +7,7 @@ import gymnasium
 ENVIRONMENTS: dict[str, str] = {
     "KVGym/Route-v0": "kvgym.envs.route:RouteEnv",
 }
-"""Id -> entry point. Docs write the id as "kvgym:KVGym/Route-v0", which imports and registers kvgym wherever it is used."""
+"""Id -> entry point. Docs write the id as "kvgym:KVGym/Route-v0", which imports kvgym and so registers it, anywhere."""
 
 
 def register_envs() -> None:

@@ -2,14 +2,15 @@
 
     python -m agents.paper_table [--seeds 10]
 
-Plays the scenario "gsp" (the paper's load on four L40 workers, all rules in the form of the authors' code) and prints, beside
-the paper's figures, those of an independent simulation of the same setting (three seeds). The paper does not state the setting
-of its table; the load, the cluster and the order of the rows follow from its code and its other figures.
+Plays the scenario "gsp" (the paper's load on four L40 workers, all rules in the form of the authors' code) and prints,
+beside the paper's figures, those of an independent simulation of the same setting (three seeds). The paper does not
+state the setting of its table; load, cluster and the order of the rows follow from its code and its other figures.
 """
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 from tabulate import tabulate
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
         n = whole("--seeds", args.seeds, 1)
     except ValueError as error:
         parser.error(str(error))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (agent, evictor), (paper_hit, paper_ttft, other_hit, other_ttft) in tqdm(ROWS.items(), unit="row"):
         hit, ttft, e2e = measure(agent, evictor, range(n))
         rows.append(

@@ -1,6 +1,6 @@
 """Steps per second through gym.make, beside CartPole-v1; resets included.
 
-    python -m benchmarks.step_rate [--scenario gsp-stable] [--rounds 7] [--out FILE]
+python -m benchmarks.step_rate [--scenario gsp-stable] [--rounds 7] [--out FILE]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import gymnasium as gym
 
-from benchmarks.timing import ratios, rates, report
+from benchmarks.timing import rates, ratios, report
 
 
 def player(env: gym.Env, steps: int) -> Callable[[], int]:

@@ -47,8 +47,8 @@ def _cache_folder() -> Path:
     folder = Path(base) / "kvgym" / digest.hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = tempfile.TemporaryFile(dir=folder)
-        probe.close()
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # it can be written
     except OSError:
         folder = Path(tempfile.gettempdir()) / f"kvgym-{os.getuid()}" / digest.hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Runs the notebooks and saves them with their outputs.
 
-    python -m notebooks.run [NAME ...]
+python -m notebooks.run [NAME ...]
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 Tables = dict[str, NDArray[Any]]
 
 WAIT_REASONS = ("", "places", "budget", "pages", "retry", "preemption", "prefill")
-"""Why the head of the queue was not admitted: no place in the batch, no token budget left, refused for want of pages, refused
-before and nothing has ended since, the iteration preempted somebody, the unfinished prefill waits for pages."""
+"""Why the head of the queue was not admitted: no place in the batch, no token budget left, refused for want of pages,
+refused before and nothing has ended since, the iteration preempted somebody, the unfinished prefill waits for pages."""
 
 RECORD = np.dtype(
     [

@@ -77,6 +77,7 @@ class Simulator:
         log_iterations: bool = False,
         log_draws: bool = False,
     ) -> None:
+        """Checks the arguments and loads the kernels."""
         if not isinstance(cluster, ClusterSpec):
             raise ValueError(f"cluster must be a ClusterSpec, got {cluster!r}")
         if not isinstance(engine, EngineSpec):

@@ -207,8 +207,7 @@ def _workers(cluster: ClusterSpec, kinds: list[Any], random_words: NDArray[np.ui
 def _seed_words(seed: int | np.random.SeedSequence, m: int) -> NDArray[np.uint64]:
     """(m + 1, 4) words of generator state: a stream per worker and one for the router."""
     sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    words: NDArray[np.uint64] = sequence.generate_state(4 * (m + 1), np.uint64).reshape(m + 1, 4)
-    return words
+    return np.asarray(sequence.generate_state(4 * (m + 1), np.uint64), np.uint64).reshape(m + 1, 4)
 
 
 def make_handle(tables: Tables) -> NDArray[np.int64]:

@@ -231,9 +231,7 @@ ITERATION = np.dtype(
     ],
     align=True,
 )
-DRAW = np.dtype(
-    [("worker", "i4"), ("candidates", "i4"), ("index", "i4"), ("node", "i4"), ("page", "i4")], align=True
-)
+DRAW = np.dtype([("worker", "i4"), ("candidates", "i4"), ("index", "i4"), ("node", "i4"), ("page", "i4")], align=True)
 
 TABLES: tuple[tuple[str, np.dtype], ...] = (
     ("config", CONFIG),

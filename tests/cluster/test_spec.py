@@ -59,9 +59,8 @@ def test_a_uniform_cluster_needs_workers(n):
         ("max_running", 0, "max_running must be an integer >= 1, got 0"),
         ("max_running", 8193, r"max_running must be at most chunk_tokens \(8192\), .* got 8193"),
         ("evict_full_request", 1, "evict_full_request must be True or False, got 1"),
-
-        ("reserve_output", -0.1, "reserve_output must be a finite number from 0 to 1, got -0.1"),
-        ("reserve_output", math.nan, "reserve_output must be a finite number from 0 to 1, got nan"),
+        ("reserve_output", -0.1, "reserve_output must be a finite number >= 0, got -0.1"),
+        ("reserve_output", math.nan, "reserve_output must be a finite number >= 0, got nan"),
     ],
 )
 def test_a_bad_engine_setting_is_named(field, value, message):

@@ -17,7 +17,6 @@ from tests.sim import invariants
 from tests.sim.cases import Case, random_case
 from tests.sim.compare import iterations, play, records
 
-
 cases = st.builds(
     random_case,
     st.integers(0, 2**32),

@@ -64,11 +64,13 @@ use_next = _table("use_next")
 
 @njit(nogil=True)
 def config(s):
+    """The settings of the run."""
     return config_table(s)[0]
 
 
 @njit(nogil=True)
 def clock(s):
+    """The time, and what is counted for the whole cluster."""
     return clock_table(s)[0]
 
 

@@ -22,6 +22,7 @@ def _swap(heap, i, j):
 
 @njit(nogil=True)
 def push_pending(s, time_ps, q):
+    """Request `q` will arrive at `time_ps`."""
     ck = clock(s)
     heap = pending(s)
     i = ck.n_pending
@@ -35,6 +36,7 @@ def push_pending(s, time_ps, q):
 
 @njit(nogil=True)
 def pop_pending(s):
+    """Takes out the request that arrives first."""
     ck = clock(s)
     heap = pending(s)
     q = heap[0].request
@@ -90,8 +92,10 @@ def pop_arrival(s):
     is_open = q < config(s).n_requests
     if ck.n_pending > 0:
         first = pending(s)[0]
-        if not is_open or first.time_ps < requests(s)[q].arrival_ps or (
-            first.time_ps == requests(s)[q].arrival_ps and first.request < q
+        if (
+            not is_open
+            or first.time_ps < requests(s)[q].arrival_ps
+            or (first.time_ps == requests(s)[q].arrival_ps and first.request < q)
         ):
             return pop_pending(s)
     ck.next_open += 1

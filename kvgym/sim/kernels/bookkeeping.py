@@ -1,4 +1,4 @@
-"""What is counted when a request arrives, is routed, emits its first token and finishes: the router's own counts, costs."""
+"""What is counted when a request arrives, is routed, emits its first token, finishes: router counts and costs."""
 
 from numba import njit
 
@@ -24,6 +24,7 @@ EWMA_GAIN = 1 / 16
 
 @njit(nogil=True)
 def see_arrival(s, q):
+    """Request `q` arrives now."""
     ck = clock(s)
     run = progress(s)[q]
     run.arrived_ps = ck.now_ps
@@ -126,6 +127,7 @@ def _untouch_prompt(s, w, q):
 
 @njit(nogil=True)
 def see_first_token(s, w, q):
+    """Worker `w` emits the first token of request `q`."""
     ck = clock(s)
     wk = workers(s)[w]
     run = progress(s)[q]
@@ -139,6 +141,7 @@ def see_first_token(s, w, q):
 
 @njit(nogil=True)
 def see_finish(s, w, q):
+    """Worker `w` emits the last token of request `q`."""
     ck = clock(s)
     wk = workers(s)[w]
     run = progress(s)[q]

@@ -1,8 +1,8 @@
 """Where a worker has seen paths part or end.
 
-`shown` of a row says how the paths seen so far went on after the node's last page: NOTHING yet; child node c as c; ENDED; or
-BOUNDARY once two of these differ. Only what has happened counts: a request shows its next page as soon as that is known, and
-its end when it finishes.
+`shown` of a row says how the paths seen so far went on after the node's last page: NOTHING yet; child node c as c;
+ENDED; or BOUNDARY once two of these differ. Only what has happened counts: a request shows its next page as soon as
+that is known, and its end when it finishes.
 """
 
 from numba import njit

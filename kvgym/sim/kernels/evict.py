@@ -1,6 +1,5 @@
-"""Evictors: each frees `n` pages of worker `w` (docs/semantics.md, C6). The caller has made sure that `n` pages are evictable."""
+"""Evictors: each frees `n` pages of worker `w` (docs/semantics.md, C6); the caller made sure that so many can go."""
 
-import numpy as np
 from numba import njit
 
 from kvgym.sim.kernels.access import (

@@ -1,8 +1,21 @@
-"""The end of an iteration, or of a run of them (docs/semantics.md, C4, E3): pages enter the tree, tokens come out, requests finish."""
+"""The end of an iteration, or of a run of them: pages enter the tree, tokens come out, requests finish.
+
+Rules C4 and E3 of docs/semantics.md.
+"""
 
 from numba import njit
 
-from kvgym.sim.kernels.access import clock, config, finished, known_tokens, pages_for, progress, requests, running, workers
+from kvgym.sim.kernels.access import (
+    clock,
+    config,
+    finished,
+    known_tokens,
+    pages_for,
+    progress,
+    requests,
+    running,
+    workers,
+)
 from kvgym.sim.kernels.arrivals import queue_successors
 from kvgym.sim.kernels.bookkeeping import see_finish, see_first_token
 from kvgym.sim.kernels.boundaries import show_end

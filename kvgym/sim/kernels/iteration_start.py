@@ -1,7 +1,7 @@
-"""The start of an iteration (docs/semantics.md, E1, E2): which requests decode, which chunks are prefilled, who is admitted.
+"""The start of an iteration (docs/semantics.md, E1, E2): who decodes, which chunks are prefilled, who is admitted.
 
-A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, then the launch. Everything that it has
-planned so far is in the tables, so it can stop between two allocations and go on later.
+A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, then the launch. Everything that it
+has planned so far is in the tables, so it can stop between two allocations and go on later.
 """
 
 import math
@@ -101,6 +101,7 @@ def plan_prefill(s, w):
 
 @njit(nogil=True)
 def add_chunk(s, w, q, tokens):
+    """The next iteration prefills `tokens` tokens of request `q`."""
     wk = workers(s)[w]
     run = progress(s)[q]
     run.chunk = tokens
@@ -141,7 +142,7 @@ def reserve_pages(s, q):
     request = requests(s)[q]
     if not cf.prefill_first:
         return 0
-    return pages_for(s, request.prompt_tokens + int(math.ceil(cf.reserve_output * request.output_tokens)))
+    return pages_for(s, request.prompt_tokens + math.ceil(cf.reserve_output * request.output_tokens))
 
 
 @njit(nogil=True)

@@ -18,6 +18,7 @@ def locked_pages(s, row):
 
 @njit(nogil=True)
 def unlocked_pages(s, row):
+    """Resident pages of `row` that may be evicted, once nothing is resident below."""
     if row.locks > 0:
         return 0
     return row.cached - min(row.cached, row.part_pages)
@@ -42,6 +43,7 @@ def _at(s, w, position):
 
 @njit(nogil=True)
 def add_leaf(s, w, r):
+    """Row `r` becomes an unlocked leaf, if it is none yet."""
     wk = workers(s)[w]
     row = rows(s)[r]
     if row.leaf >= 0 or config(s).leaf_capacity == 0:
@@ -58,6 +60,7 @@ def add_leaf(s, w, r):
 
 @njit(nogil=True)
 def remove_leaf(s, w, r):
+    """Row `r` is no unlocked leaf any more, if it was one."""
     wk = workers(s)[w]
     row = rows(s)[r]
     hole = row.leaf
@@ -97,5 +100,6 @@ def refresh_leaf(s, w, r):
 
 @njit(nogil=True)
 def clear_leaf_marks(s, w):
+    """All leaves of worker `w` count as unmarked."""
     wk = workers(s)[w]
     wk.n_unmarked = wk.n_leaves

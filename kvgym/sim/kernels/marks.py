@@ -1,6 +1,7 @@
-"""Marks of the RLT evictors. Marked pages of a node are [0, mark_to) and [mark_from, cached); a new phase only counts up.
+"""Marks of the RLT evictors: marked pages of a node are [0, mark_to) and [mark_from, cached).
 
-Pages are marked from the root down (a touch) or at the end (a page enters), so two numbers per row are exact.
+Pages are marked from the root down (a touch) or at the end (a page enters), so two numbers per row are exact. A new
+phase only counts up: marks of an earlier one don't count.
 """
 
 from numba import njit
@@ -22,6 +23,7 @@ def open_marks(wk, row):
 
 @njit(nogil=True)
 def count_marked(row):
+    """Marked pages of a row whose marks are of the current phase."""
     return row.mark_to + max(0, row.cached - max(row.mark_from, row.mark_to))
 
 
@@ -80,7 +82,7 @@ def new_phase(s, w):
 
 @njit(nogil=True)
 def mark_as_code(s, w, q):
-    """`rlt_code` at the end of a chunk or a request: marks its tree pages; a full count starts a phase that keeps them."""
+    """`rlt_code`, end of a chunk or request: marks its tree pages; a full count starts a phase that keeps them."""
     pages = progress(s)[q].tree_pages
     mark_path(s, w, q, pages)
     wk = workers(s)[w]

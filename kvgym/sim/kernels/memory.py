@@ -42,7 +42,7 @@ def owed_pages(run):
 
 @njit(nogil=True)
 def forget_running(s, w, q):
-    """Request `q` leaves the batch (finished or preempted): its pages are unlocked and waiting requests may try again."""
+    """Request `q` leaves the batch (finished or preempted): its pages are unlocked, waiting requests may try again."""
     wk = workers(s)[w]
     run = progress(s)[q]
     wk.owed -= owed_pages(run)

@@ -7,6 +7,7 @@ from kvgym.sim.kernels.access import progress, workers
 
 @njit(nogil=True)
 def push_back(s, w, q):
+    """Request `q` joins the end of the queue."""
     wk = workers(s)[w]
     progress(s)[q].next_waiting = -1
     if wk.n_queued == 0:
@@ -19,6 +20,7 @@ def push_back(s, w, q):
 
 @njit(nogil=True)
 def push_front(s, w, q):
+    """Request `q`, preempted, returns to the head of the queue."""
     wk = workers(s)[w]
     progress(s)[q].next_waiting = wk.queue_head if wk.n_queued > 0 else -1
     if wk.n_queued == 0:
@@ -29,6 +31,7 @@ def push_front(s, w, q):
 
 @njit(nogil=True)
 def pop_front(s, w):
+    """Takes the head out of the queue, which is not empty."""
     wk = workers(s)[w]
     q = wk.queue_head
     wk.queue_head = progress(s)[q].next_waiting

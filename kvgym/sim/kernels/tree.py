@@ -12,14 +12,16 @@ from kvgym.sim.kernels.rules import LRU_NODE, RLT, RLT_CODE
 
 @njit(nogil=True)
 def tracks_boundaries(s):
+    """Whether the evictor asks where paths parted."""
     evictor = config(s).evictor
-    return evictor == LRU_NODE or evictor == RLT_CODE
+    return evictor in (LRU_NODE, RLT_CODE)
 
 
 @njit(nogil=True)
 def tracks_marks(s):
+    """Whether the evictor marks pages."""
     evictor = config(s).evictor
-    return evictor == RLT or evictor == RLT_CODE
+    return evictor in (RLT, RLT_CODE)
 
 
 @njit(nogil=True)
@@ -168,7 +170,7 @@ def _deepest_resident(s, w, q):
 
 @njit(nogil=True)
 def release(s, w, q):
-    """Unlocks the pages of request `q` (it finished or is preempted), stamps its path, frees what is not in the tree."""
+    """Unlocks the pages of request `q` (finished or preempted), stamps its path, frees what is not in the tree."""
     request = requests(s)[q]
     run = progress(s)[q]
     wk = workers(s)[w]

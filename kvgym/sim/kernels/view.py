@@ -2,7 +2,17 @@
 
 from numba import njit
 
-from kvgym.sim.kernels.access import clock, config, index_rows, nodes, paths, progress, requests, row_of, running, rows, workers
+from kvgym.sim.kernels.access import (
+    clock,
+    config,
+    index_rows,
+    nodes,
+    paths,
+    requests,
+    row_of,
+    rows,
+    workers,
+)
 from kvgym.sim.kernels.duration import boundaries_until, pages_taken
 from kvgym.sim.tables import INFINITE
 
