@@ -12,7 +12,7 @@ def test_engine_and_recipe_args_are_merged():
     assert scenario.engine.max_running == 8
     assert scenario.engine.schedule == SCENARIOS["gsp-stable"].engine.schedule
     assert scenario.recipe_args == {"rate": 9.0, "prompts_per_group": 37, "groups": 4}
-    assert SCENARIOS["gsp-stable"].recipe_args == {"rate": 9.0, "prompts_per_group": 36}
+    assert SCENARIOS["gsp-stable"].recipe_args == {"rate": 9.0, "prompts_per_group": 37}
 
 
 def test_another_recipe_starts_without_arguments():
