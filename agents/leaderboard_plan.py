@@ -139,6 +139,9 @@ def make_plan(options: argparse.Namespace) -> Plan:
     for name, args in wanted:
         oracle = _oracle(name, args)
         entries += [Entry(name, args, evictor, oracle) for evictor in _evictors(name, options)]
+    if not (options.quick or options.agent or options.evictor):
+        # What evictions could still give. One row: where a page is a token, looking ahead costs seconds an episode.
+        entries.append(Entry(REFERENCE[0], evictor=ORACLE_EVICTORS[0]))
     named: dict[str, str] = {}
     for entry in entries:
         if named.setdefault(entry.label, entry.agent) != entry.agent:
@@ -173,10 +176,7 @@ def _oracle(name: str, args: str) -> bool:
 def _evictors(name: str, options: argparse.Namespace) -> Iterable[str]:
     if options.evictor:
         return list(options.evictor)
-    evictors = [OWN]
-    if name in _LBGR:
-        evictors += ["rlt_code"] if options.quick or options.agent else ["rlt_code", *ORACLE_EVICTORS]
-    return evictors
+    return [OWN, "rlt_code"] if name in _LBGR else [OWN]
 
 
 def _cases(options: argparse.Namespace) -> tuple[Case, ...]:

@@ -27,8 +27,9 @@ def next_word(row):
 def below(row, n):
     """Uniform integer in [0, n), n < 2**32, without bias."""
     bound = np.uint64(n)
-    threshold = (np.uint64(1 << 32) - bound) % bound
     while True:
         product = (next_word(row) >> np.uint64(32)) * bound
-        if (product & np.uint64(0xFFFFFFFF)) >= threshold:
+        rest = product & np.uint64(0xFFFFFFFF)
+        # The division is slow, and only a rest below the bound can be below its remainder.
+        if rest >= bound or rest >= (np.uint64(1 << 32) - bound) % bound:
             return np.int64(product >> np.uint64(32))
