@@ -1,4 +1,4 @@
-"""The cache of one worker: resident pages, locks, stamps, marks and seen boundaries (DESIGN 3.2)."""
+"""The cache of one worker: resident pages, locks, stamps, marks and seen boundaries (docs/semantics.md)."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Cache:
             slot.marked = False
 
     def check(self, held: Sequence[tuple[Sequence[Page], int]]) -> None:
-        """Assert DESIGN 3.2.1.
+        """Assert rule C1 of docs/semantics.md.
 
         Args:
             held: For each running request its locked tree pages and the number of its own pages.

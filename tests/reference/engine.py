@@ -1,4 +1,4 @@
-"""One worker: its queue, its running requests, and an iteration's start and end (DESIGN 3.2 and 3.3)."""
+"""One worker: its queue, its running requests, and an iteration's start and end (docs/semantics.md)."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ class Worker:
     # ---- check ------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Assert DESIGN 3.2.1 and that running requests hold the pages of what they computed."""
+        """Assert rule C1 of docs/semantics.md and that running requests hold the pages of what they computed."""
         self.cache.check([(live.locked_pages(), live.own_pages) for live in self.running])
         for live in self.running:
             assert live.tree_pages >= live.computed // self.engine.page_size

@@ -1,4 +1,4 @@
-"""Who goes when a worker needs pages (DESIGN 3.2.6)."""
+"""Who goes when a worker needs pages (rule C6 of docs/semantics.md)."""
 
 from __future__ import annotations
 

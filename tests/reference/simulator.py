@@ -1,4 +1,4 @@
-"""The clock: iteration ends, arrivals with their routing, iteration starts (DESIGN 3.0.3)."""
+"""The clock: iteration ends, arrivals with their routing, iteration starts (rule K3 of docs/semantics.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a router sees, and the built-in routing rules (DESIGN 3.5.2 and 4)."""
+"""What a router sees, and the built-in routing rules (rule D2 of docs/semantics.md)."""
 
 from __future__ import annotations
 

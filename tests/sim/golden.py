@@ -1,6 +1,6 @@
 """Golden runs: hashes of integer records, one per evictor and schedule. Costs are whole numbers, so no libm is in them.
 
-    python -m tests.sim.golden      writes them anew, after a change that is meant to alter results
+python -m tests.sim.golden      writes them anew, after a change that is meant to alter results
 """
 
 from __future__ import annotations
