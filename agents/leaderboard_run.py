@@ -49,23 +49,22 @@ class Outcome:
     error: str | None = None
 
 
-def run(plan: Plan, store: Store, workers: int, show_progress: bool = True) -> dict[str, str]:
+def run(plan: Plan, store: Store, workers: int) -> dict[str, str]:
     """Plays what the store does not hold yet, and adds it to the store as it comes.
+
+    A progress bar is shown where standard error is a terminal.
 
     Args:
         plan: What to play.
         store: Finished episodes.
         workers: Processes; 1 plays in this one.
-        show_progress: Show a progress bar on standard error.
 
     Returns:
         What went wrong, by key of the identity.
     """
     tasks = open_tasks(plan, store)
     errors: dict[str, str] = {}
-    with tqdm(
-        total=sum(len(task.seeds) for task in tasks), unit="episode", leave=False, disable=not show_progress
-    ) as bar:
+    with tqdm(total=sum(len(task.seeds) for task in tasks), unit="episode", leave=False, disable=None) as bar:
         for task, outcome in _outcomes(tasks, workers):
             if outcome.episodes:
                 store.add(task.identity, outcome.episodes)

@@ -64,7 +64,7 @@ class Recount:
             assert progress["emitted"] < request["output_tokens"]
 
     def check_pages(self, row_of_node: dict[int, tuple[int, Any]]) -> None:
-        """DESIGN 3.2.1: prefix-closed, locked as running requests say, nothing lost."""
+        """Rule C1 of docs/semantics.md: prefix-closed, locked as running requests say, nothing lost."""
         nodes = self.tables["nodes"]
         unlocked = cached = marked = 0
         children: dict[int, int] = defaultdict(int)

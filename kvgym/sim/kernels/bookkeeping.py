@@ -71,7 +71,7 @@ def see_route(s, q, w, visible_hit):
     session.arrived_ps = ck.now_ps
     session.worker = w
     ck.previous_route_ps = ck.now_ps
-    _touch_prompt(s, w, q)
+    _count_in_flight(s, w, q, 1)
     if config(s).history_view:
         remember_prompt(s, w, q)
 
@@ -90,26 +90,8 @@ def shared_prompt_nodes(s, q):
 
 
 @njit(nogil=True)
-def _touch_prompt(s, w, q):
-    """Notes when the prompt's nodes were last sent to `w`, and the distinct tokens in flight there."""
-    request = requests(s)[q]
-    wk = workers(s)[w]
-    size = config(s).page_size
-    own = request.prompt_tokens
-    for i in range(shared_prompt_nodes(s, q)):
-        v = paths(s)[request.path_start + i]
-        entry = index_rows(s)[row_of(s, w, v)]
-        entry.sent_ps = clock(s).now_ps
-        tokens = nodes(s)[v].n_pages * size
-        own -= tokens
-        if entry.active == 0:
-            wk.active_tokens += tokens
-        entry.active += 1
-    wk.active_tokens += own
-
-
-@njit(nogil=True)
-def _untouch_prompt(s, w, q):
+def _count_in_flight(s, w, q, change):
+    """The prompt of request `q` joins (+1) or leaves (-1) the distinct tokens in flight on worker `w`."""
     request = requests(s)[q]
     wk = workers(s)[w]
     size = config(s).page_size
@@ -119,10 +101,13 @@ def _untouch_prompt(s, w, q):
         entry = index_rows(s)[row_of(s, w, v)]
         tokens = nodes(s)[v].n_pages * size
         own -= tokens
-        entry.active -= 1
-        if entry.active == 0:
-            wk.active_tokens -= tokens
-    wk.active_tokens -= own
+        before = entry.active
+        entry.active += change
+        if before == 0 or entry.active == 0:
+            wk.active_tokens += change * tokens
+        if change > 0:
+            entry.sent_ps = clock(s).now_ps
+    wk.active_tokens += change * own
 
 
 @njit(nogil=True)
@@ -150,6 +135,6 @@ def see_finish(s, w, q):
     if tokens > 0:
         tpot_s = (ck.now_ps - run.first_token_ps) * 1e-12 / tokens
         wk.tpot_ewma_s += EWMA_GAIN * (tpot_s - wk.tpot_ewma_s)
-    _untouch_prompt(s, w, q)
+    _count_in_flight(s, w, q, -1)
     if was_scored(s, q):
         ck.scored -= 1

@@ -1,0 +1,35 @@
+"""Short ways to write small cases for the reference simulator."""
+
+from __future__ import annotations
+
+import itertools
+
+from . import RefCost, RefEngine, RefRequest, simulate
+
+SIMPLE = RefCost(g=[100 + 10 * tokens for tokens in range(200)], a_s=0.0, c_n=0.0, c_b=0.0, q=0)  # D = 100 + 10 T
+
+fresh = itertools.count(10_000)
+
+
+def private(count):
+    """Output tokens that nobody else uses."""
+    return tuple(next(fresh) for _ in range(count))
+
+
+def request(prompt, output=1, at=0, **kwargs):
+    """A request with a private output of the given length."""
+    return RefRequest(tuple(prompt), private(output), at, **kwargs)
+
+
+def engine(page_size=1, schedule="mixed", chunk_tokens=16, max_running=8, **kwargs):
+    return RefEngine(page_size, schedule, chunk_tokens, max_running, **kwargs)
+
+
+def run(requests, pages, settings=None, evictor="lru", cost=SIMPLE, **kwargs):
+    """Simulate on one worker."""
+    return simulate(requests, [(pages, cost)], settings or engine(), evictor, [0] * len(requests), **kwargs)
+
+
+def one_by_one(*prompts):
+    """Requests with one output token each, far enough apart that each finds the worker idle."""
+    return [request(prompt, at=10_000 * index) for index, prompt in enumerate(prompts)]

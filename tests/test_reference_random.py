@@ -1,0 +1,77 @@
+"""The reference simulator keeps its own invariants on random workloads."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.reference import RefCost, RefRequest, least_loaded, prefix_affinity, round_robin, simulate
+from tests.reference.hand import engine, private
+
+EVICTORS = ("lru", "lru_node", "random", "rlt", "rlt_code", "belady")
+
+
+def random_case(seed):
+    """Requests, workers and engine settings under pressure: shared prompts, sessions, public outputs, few pages."""
+    rng = random.Random(seed)
+    page_size = rng.choice([1, 2, 3, 4])
+    requests = []
+    for index in range(rng.randint(30, 80)):
+        previous = rng.randrange(index) if index and rng.random() < 0.4 else -1
+        suffix = tuple(rng.randrange(3) for _ in range(rng.randint(1, 10)))
+        if previous >= 0 and len(requests[previous].prompt) < 20:
+            prompt = requests[previous].prompt + requests[previous].output + suffix
+        else:
+            prompt = suffix
+        count = rng.randint(1, 8)
+        output = tuple(rng.randrange(3) for _ in range(count)) if rng.random() < 0.3 else private(count)
+        if previous >= 0 and rng.random() < 0.7:
+            requests.append(RefRequest(prompt, output, None, previous, rng.choice([0, 0, 150, 2000])))
+        else:
+            requests.append(RefRequest(prompt, output, rng.randrange(60) * 100))
+    need = max(-(-r.computed_tokens() // page_size) for r in requests)
+    cost = RefCost(
+        [rng.randint(50, 60) + 5 * tokens for tokens in range(100)],
+        rng.random(),
+        rng.random(),
+        rng.random(),
+        rng.randint(0, 2),
+    )
+    workers = [(need + rng.randint(0, need), cost) for _ in range(rng.randint(1, 3))]
+    chunk_tokens = rng.randint(2, 24)
+    options = dict(evict_full_request=rng.random() < 0.3, reserve_output=rng.choice([0.0, 0.5, 1.0, 1.5]))
+    return requests, workers, page_size, chunk_tokens, rng.randint(1, min(8, chunk_tokens)), options
+
+
+@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
+@pytest.mark.parametrize("evictor", EVICTORS)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_random_workloads(evictor, schedule, seed):
+    requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
+    settings_ = engine(page_size, schedule, chunk_tokens, max_running, **options)
+    rule = [round_robin, least_loaded, prefix_affinity][seed % 3]
+    result = simulate(requests, workers, settings_, evictor, rule, history_pages=[None, 10][seed % 2], check=True)
+
+    for record, spec in zip(result.records, requests, strict=True):
+        assert 0 <= record.arrival_ps <= record.admitted_ps < record.first_token_ps <= record.finish_ps
+        assert 0 <= record.hit_tokens < len(spec.prompt) and record.hit_tokens % page_size == 0
+    assert sorted(row[0] for row in result.visible) == list(range(len(requests)))
+    for w, (totals, rows) in enumerate(zip(result.totals, result.iterations, strict=True)):
+        mine = [spec for spec, record in zip(requests, result.records, strict=True) if record.worker == w]
+        assert totals.loaded - totals.evicted == len(result.resident[w]) <= workers[w][0]
+        assert totals.iterations == len(rows) and totals.busy_ps == sum(row[1] - row[0] for row in rows)
+        assert all(row[2] + row[4] <= chunk_tokens for row in rows)
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(rows))
+        if not any(record.preemptions for record in result.records):
+            hits = sum(record.hit_tokens for record in result.records if record.worker == w)
+            assert totals.hit * page_size == hits
+            assert sum(row[2] for row in rows) + hits == sum(len(spec.prompt) for spec in mine)
+            assert sum(row[4] for row in rows) == sum(len(spec.output) - 1 for spec in mine)
+    routed = [record.worker for record in result.records]
+    if evictor in ("lru", "lru_node", "belady"):
+        assert simulate(requests, workers, settings_, evictor, routed, check=False).records == result.records
