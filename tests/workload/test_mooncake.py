@@ -84,7 +84,7 @@ def test_max_requests_and_window(path, rows):
     assert len(read_mooncake(path, 16, window_s=(30.0, 60.0), max_requests=3)) == 3
 
 
-def test_jitterpreads_steps_and_sorts(path):
+def test_jitter_spreads_steps_and_sorts(path):
     plain, spread = read_mooncake(path, 16), read_mooncake(path, 16, jitter=3.0, seed=1)
     times = spread.requests["arrival_ps"]
     assert len(np.unique(times)) == len(times)
@@ -174,7 +174,7 @@ def test_a_damaged_gzip_file(tmp_path, rows):
         read_mooncake(path, 16)
 
 
-@pytest.mark.parametrize("data", [b"", b"\n \n", gzip.compress(b"")])
+@pytest.mark.parametrize("data", [b"", b"\n \n", gzip.compress(b"", mtime=0)], ids=["nothing", "blank lines", "gzip"])
 def test_an_empty_file(data):
     with pytest.raises(TraceError, match="the file: expected at least one record, got an empty file"):
         read_mooncake(io.BytesIO(data), 16)
