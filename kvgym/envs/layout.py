@@ -24,7 +24,7 @@ IDENTITY, LOGARITHMIC, LINEAR = range(3)
 _TOKENS = 2.0**18
 _MANY_TOKENS = 2.0**24
 _REQUESTS = 2.0**16
-_DAY_S = 86400.0
+DAY_S = 86400.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ REQUEST_FEATURES = (
     _log("output_hint", "tokens", 64, 2.0**15, "hint of the output length, 0 = none"),
     _log("turn", "turns", 1, 1024, "turn of the session, from 0"),
     Feature("has_prev", "", "1 if an earlier turn of the session has been routed"),
-    _log("session_gap", "s", 1, _DAY_S, "since the session's last turn was routed; a day if there was none"),
+    _log("session_gap", "s", 1, DAY_S, "since the session's last turn was routed; a day if there was none"),
     Feature("prefix_u", "", "hash of the first 256 tokens"),
     Feature("session_u", "", "hash of the session"),
     Feature("class", "", "service class", IDENTITY, 1, 15),
@@ -79,7 +79,7 @@ WORKER_FEATURES = (
         "match_age",
         "s",
         1,
-        _DAY_S,
+        DAY_S,
         "since a prompt with the deepest matched page that prompts sent here had was sent; a day if none",
     ),
     Feature("is_prev", "", "1 if it served the session's last turn"),

@@ -17,7 +17,7 @@ from kvgym.envs.metrics import episode_metrics
 from kvgym.envs.rendering import render_text
 from kvgym.scenarios import SPLITS, get_scenario
 from kvgym.sim import EVICTORS
-from kvgym.sim.simulator import ROUTE, TRUNCATED
+from kvgym.sim.kernels.rules import ROUTE, TRUNCATED
 from kvgym.workload import Workload
 
 HORIZONS = ("drain", "truncate")

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Tables = dict[str, NDArray[Any]]
+from kvgym.sim.kernels.rules import WAIT_REASONS
 
-WAIT_REASONS = ("", "places", "budget", "pages", "retry", "preemption", "prefill")
-"""Why the head of the queue was not admitted: no place in the batch, no token budget left, refused for want of pages,
-refused before and nothing has ended since, the iteration preempted somebody, the unfinished prefill waits for pages."""
+Tables = dict[str, NDArray[Any]]
 
 RECORD = np.dtype(
     [

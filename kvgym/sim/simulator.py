@@ -13,10 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec, EngineSpec
 from kvgym.sim import results, state
-from kvgym.sim.kernels.rules import EVICTORS, ROUTERS
+from kvgym.sim.kernels.rules import EVICTORS, FAULT, LOG_FULL, ROUTE, ROUTERS
 from kvgym.workload import Workload
 
-ROUTE, DONE, TRUNCATED, LOG_FULL, FAULT = range(5)
 KINDS = ("ROUTE", "DONE", "TRUNCATED")
 VIEWS = ("exact", "history")
 FAULTS = ("", "pages do not add up", "evictable pages", "a page without its parent", "locks", "leaves", "rows")
@@ -291,7 +290,7 @@ class Simulator:
 
         Returns:
             Structured array in order of start: worker, start, duration (seconds), prefill_tokens, chunks, decodes,
-            kv_tokens, queued, preempted, wait_reason (a name of `results.WAIT_REASONS`).
+            kv_tokens, queued, preempted, wait_reason (a name of `rules.WAIT_REASONS`).
 
         Raises:
             RuntimeError: If the simulator was made without `log_iterations`.

@@ -51,8 +51,7 @@ def check_fit(workload: Workload, cluster: ClusterSpec, engine: EngineSpec) -> N
         raise ValueError(f"workload has pages of {workload.page_size} tokens, the engine of {engine.page_size}")
     smallest = min(worker.kv_pages for worker in cluster.workers)
     if not workload.fits(smallest):
-        tokens = workload.requests["prompt_tokens"].astype(np.int64) + workload.requests["output_tokens"] - 1
-        pages = -(-tokens // engine.page_size)
+        pages = workload.peak_pages()
         q = int(np.argmax(pages > smallest))
         raise ValueError(
             f"request {q} needs {pages[q]} pages, the smallest worker has {smallest}: "

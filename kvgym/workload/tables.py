@@ -184,7 +184,7 @@ class Workload:
 
     def fits(self, kv_pages: int) -> bool:
         """Whether every request fits a worker of `kv_pages` pages when it runs alone."""
-        return not (self._peak_pages() > whole("kv_pages", kv_pages, 1)).any()
+        return not (self.peak_pages() > whole("kv_pages", kv_pages, 1)).any()
 
     def drop_oversized(self, kv_pages: int) -> Workload:
         """Without the requests that need more than `kv_pages` pages, and without their transitive successors.
@@ -194,13 +194,14 @@ class Workload:
         """
         from kvgym.workload.subset import subset, with_successors
 
-        dropped = with_successors(self.requests, self._peak_pages() > whole("kv_pages", kv_pages, 1))
+        dropped = with_successors(self.requests, self.peak_pages() > whole("kv_pages", kv_pages, 1))
         if dropped.all():
             raise ValueError(f"kv_pages must be large enough for at least one request of {self.name!r}, got {kv_pages}")
         n_dropped = self.n_dropped + int(dropped.sum())
         return replace(subset(self, ~dropped), n_dropped=n_dropped) if dropped.any() else self
 
-    def _peak_pages(self) -> NDArray[np.int64]:
+    def peak_pages(self) -> NDArray[np.int64]:
+        """(n,) pages that each request holds just before it finishes: what a worker must have to serve it alone."""
         tokens: NDArray[np.int64] = self.requests["prompt_tokens"].astype(np.int64) + self.requests["output_tokens"] - 1
         return -(-tokens // self.page_size)
 

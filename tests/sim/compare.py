@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym.sim import Simulator
-from kvgym.sim.results import WAIT_REASONS
+from kvgym.sim.kernels.rules import WAIT_REASONS
 from tests.reference import RefResult, least_loaded, prefix_affinity, round_robin, simulate
 from tests.sim.cases import Case
 

@@ -3,13 +3,14 @@
 import numpy as np
 from numba import njit
 
-from kvgym.envs.layout import IDENTITY, LOGARITHMIC, N_REQUEST, N_WORKER, REQUEST_FEATURES, WORKER_FEATURES
+from kvgym.envs.layout import DAY_S, IDENTITY, LOGARITHMIC, N_REQUEST, N_WORKER, REQUEST_FEATURES, WORKER_FEATURES
 from kvgym.sim.kernels.access import (
     arrived,
     clock,
     config,
     costs,
     hints,
+    hit_tokens,
     index_rows,
     nodes,
     paths,
@@ -25,7 +26,6 @@ from kvgym.sim.kernels.duration import boundaries_until, boundary
 from kvgym.sim.kernels.view import gen_tps, kv_use
 from kvgym.sim.tables import INFINITE
 
-DAY_S = 86400.0
 WINDOW_10_PS = 10 * 10**12
 WINDOW_60_PS = 60 * 10**12
 
@@ -46,14 +46,14 @@ def observe(s, scaled, out):
     """Writes the observation of the decision that is due (or of the end) into `out`, float32 (layout.size,)."""
     q = clock(s).request
     observe_request(s, q, out)
-    fastest_kv = 0
+    largest_kv = 0
     for w in range(config(s).n_workers):
-        fastest_kv = max(fastest_kv, workers(s)[w].kv_pages)
+        largest_kv = max(largest_kv, workers(s)[w].kv_pages)
     for w in range(config(s).n_workers):
         block = out[N_REQUEST + w * N_WORKER : N_REQUEST + (w + 1) * N_WORKER]
         block[0] = 1.0
         block[1] = costs(s)[workers(s)[w].cost].speed
-        block[2] = workers(s)[w].kv_pages / fastest_kv
+        block[2] = workers(s)[w].kv_pages / largest_kv
         observe_cache(s, w, q, block)
         observe_router(s, w, block)
         observe_engine(s, w, block)
@@ -137,7 +137,7 @@ def observe_cache(s, w, q, block):
             active += node.n_pages
         elif not matching:
             break  # below a node that nobody here uses, nobody uses anything
-    hit = min(matched * cf.page_size, request.prompt_tokens - 1) // cf.page_size * cf.page_size
+    hit = hit_tokens(s, matched, request.prompt_tokens)
     block[3] = hit
     block[4] = request.prompt_tokens - hit
     block[5] = _seconds_since(s, sent_ps)

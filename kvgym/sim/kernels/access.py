@@ -95,6 +95,13 @@ def known_tokens(s, q):
 
 
 @njit(nogil=True)
+def hit_tokens(s, resident, tokens):
+    """Tokens of `tokens` that hit where `resident` pages of them are there: the last one is always computed."""
+    size = config(s).page_size
+    return min(resident * size, tokens - 1) // size * size
+
+
+@njit(nogil=True)
 def pages_for(s, tokens):
     """Pages that hold `tokens` tokens, the last one perhaps not full."""
     size = config(s).page_size

@@ -5,6 +5,7 @@ from numba import njit
 from kvgym.sim.kernels import events, view
 from kvgym.sim.kernels.access import config, index_rows, nodes, page_ids, row_of, rows, sessions
 from kvgym.sim.kernels.arrivals import skip_to_open
+from kvgym.sim.kernels.boundaries import NOTHING
 from kvgym.sim.kernels.marks import NO_MARKS
 from kvgym.sim.kernels.recency import NONE, NOT_LISTED
 
@@ -42,7 +43,7 @@ def prepare(s):
             row.newer = NONE
             row.leaf = -1
             row.mark_from = NO_MARKS
-            row.shown = -1
+            row.shown = NOTHING
             entry = index_rows(s)[r]
             entry.sent_ps = -1
             entry.older = NOT_LISTED

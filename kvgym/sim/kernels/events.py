@@ -12,12 +12,9 @@ from kvgym.sim.kernels.iteration_start import start_iteration
 from kvgym.sim.kernels.logs import logs_full
 from kvgym.sim.kernels.queues import push_back
 from kvgym.sim.kernels.routers import choose_worker
-from kvgym.sim.kernels.rules import AGENT
+from kvgym.sim.kernels.rules import AGENT, DONE, FAULT, LOG_FULL, ROUTE, TRUNCATED
 from kvgym.sim.kernels.view import take_snapshot, visible_hit
 from kvgym.sim.tables import INFINITE
-
-ROUTE, DONE, TRUNCATED, LOG_FULL, FAULT = range(5)
-"""Why `advance` came back."""
 
 
 @njit(nogil=True)

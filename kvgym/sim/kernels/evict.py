@@ -14,7 +14,7 @@ from kvgym.sim.kernels.access import (
     workers,
 )
 from kvgym.sim.kernels.belady import evict_belady
-from kvgym.sim.kernels.boundaries import BOUNDARY
+from kvgym.sim.kernels.boundaries import BOUNDARY, NOTHING
 from kvgym.sim.kernels.leaves import refresh_leaf, tail_marked, unlocked_pages
 from kvgym.sim.kernels.marks import mark_path, new_phase
 from kvgym.sim.kernels.random import below
@@ -127,7 +127,7 @@ def _draw(s, w, n, candidates):
             _log_draw(s, w, candidates, index, row)
         if row.cached - 1 > _floor(s, w, row):
             row.cached -= 1  # drop_pages without its bookkeeping: this is the hot loop
-            row.shown = -1
+            row.shown = NOTHING
             continue
         wk.evictable -= done
         wk.free += done

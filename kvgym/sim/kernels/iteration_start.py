@@ -8,16 +8,32 @@ import math
 
 from numba import njit
 
-from kvgym.sim.kernels.access import clock, config, known_tokens, pages_for, progress, requests, running, workers
+from kvgym.sim.kernels.access import (
+    clock,
+    config,
+    hit_tokens,
+    known_tokens,
+    pages_for,
+    progress,
+    requests,
+    running,
+    workers,
+)
 from kvgym.sim.kernels.duration import launch
 from kvgym.sim.kernels.memory import allocate, owed_pages, preempt_last
 from kvgym.sim.kernels.queues import pop_front
+from kvgym.sim.kernels.rules import (
+    NO_WAIT,
+    WAIT_BUDGET,
+    WAIT_PAGES,
+    WAIT_PLACES,
+    WAIT_PREEMPTION,
+    WAIT_PREFILL,
+    WAIT_RETRY,
+)
 from kvgym.sim.kernels.tree import lock_prefix, resident_prefix
 
 IDLE, DECODES, PREFILL, ADMISSIONS = range(4)
-
-# Why the head of the queue was not admitted at the last start: the event log's `wait_reason`.
-NO_WAIT, WAIT_PLACES, WAIT_BUDGET, WAIT_PAGES, WAIT_RETRY, WAIT_PREEMPTION, WAIT_PREFILL = range(7)
 
 
 @njit(nogil=True)
@@ -153,7 +169,7 @@ def admit_head(s, w):
     q = wk.queue_head
     known = known_tokens(s, q)
     resident, unlocked = resident_prefix(s, w, q, known // cf.page_size)
-    hit = min(resident * cf.page_size, known - 1) // cf.page_size * cf.page_size
+    hit = hit_tokens(s, resident, known)
     tokens = min(wk.budget, known - hit)
     pages = max(0, pages_for(s, hit + tokens) - resident)
     available = wk.free + wk.evictable - unlocked

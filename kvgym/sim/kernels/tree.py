@@ -3,7 +3,7 @@
 from numba import njit
 
 from kvgym.sim.kernels.access import config, known_tokens, nodes, paths, progress, requests, row_of, rows, workers
-from kvgym.sim.kernels.boundaries import show, show_next
+from kvgym.sim.kernels.boundaries import NOTHING, show, show_next
 from kvgym.sim.kernels.leaves import add_leaf, locked_pages, remove_leaf, replace_leaf, unlocked_pages
 from kvgym.sim.kernels.marks import mark_as_code, mark_entered, mark_path
 from kvgym.sim.kernels.recency import list_newest, unlist
@@ -201,7 +201,7 @@ def drop_pages(s, w, r, n):
     row = rows(s)[r]
     wk = workers(s)[w]
     row.cached -= n
-    row.shown = -1
+    row.shown = NOTHING
     wk.evictable -= n
     wk.free += n
     wk.evicted += n

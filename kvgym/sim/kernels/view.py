@@ -5,6 +5,7 @@ from numba import njit
 from kvgym.sim.kernels.access import (
     clock,
     config,
+    hit_tokens,
     index_rows,
     nodes,
     paths,
@@ -39,9 +40,8 @@ def matched_pages(s, w, q):
 
 @njit(nogil=True)
 def visible_hit(s, w, q):
-    """Prompt tokens of `q` that would hit on `w`, as the view shows it: the last token is always computed."""
-    size = config(s).page_size
-    return min(matched_pages(s, w, q) * size, requests(s)[q].prompt_tokens - 1) // size * size
+    """Prompt tokens of `q` that would hit on `w`, as the view shows it."""
+    return hit_tokens(s, matched_pages(s, w, q), requests(s)[q].prompt_tokens)
 
 
 @njit(nogil=True)
