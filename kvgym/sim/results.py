@@ -26,6 +26,24 @@ RECORD = np.dtype(
     ],
     align=True,
 )
+CANDIDATE = np.dtype(
+    [
+        ("valid", "?"),  # there is a leaf in the slot
+        ("drawn", "?"),  # second half: drawn from the unmarked leaves
+        ("marked", "?"),
+        ("tail_pages", "i4"),  # the pages that go if all of them are wanted
+        ("depth", "i4"),  # tokens up to the end of the leaf
+        ("recompute_s", "f8"),  # of the tail
+        ("idle_s", "f8"),
+        ("age_s", "f8"),
+        ("hits", "i4"),
+        ("reuse_gap_s", "f8"),  # mean idle time before a hit, 0 = no hit yet
+        ("sessions", "i4"),
+        ("siblings", "i4"),
+        ("session_idle_s", "f8"),
+        ("session_turns", "i4"),
+    ]
+)
 TOTAL = np.dtype(
     [
         ("loaded", "i8"),
@@ -110,3 +128,11 @@ def prompt_pages(tables: Tables, request: int) -> NDArray[np.int64]:
     counts = np.clip(row["prompt_pages"] - nodes["start_page"], 0, nodes["n_pages"])
     starts = np.repeat(tables["page_ids"][path] - (np.cumsum(counts) - counts), counts)
     return starts + np.arange(len(starts))
+
+
+def candidates(features: NDArray[np.float64]) -> NDArray[Any]:
+    """Structured rows from the features that the kernel writes, (slots, fields of CANDIDATE)."""
+    out = np.zeros(len(features), CANDIDATE)
+    for column, name in enumerate(CANDIDATE.names or ()):
+        out[name] = features[:, column]
+    return out

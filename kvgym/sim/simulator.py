@@ -13,14 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec, EngineSpec
 from kvgym.sim import results, state
-from kvgym.sim.kernels.rules import EVICTORS, FAULT, LOG_FULL, ROUTE, ROUTERS
+from kvgym.sim.kernels.candidates import N_FEATURES
+from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, FAULT, LOG_FULL, ROUTE, ROUTERS, RULES
 from kvgym.workload import Workload
 
-KINDS = ("ROUTE", "DONE", "TRUNCATED")
+KINDS = ("ROUTE", "EVICT", "DONE", "TRUNCATED")
+QUANTA = ("leaf", 1)
 VIEWS = ("exact", "history")
 FAULTS = ("", "pages do not add up", "evictable pages", "a page without its parent", "locks", "leaves", "rows")
 
 Router = str | Callable[["Simulator", "Decision"], int]
+Evictor = str | Callable[["Simulator", "Decision"], int | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,8 @@ class Decision:
     """A point where the simulator stops and asks.
 
     Attributes:
-        kind: "ROUTE", "DONE" (everything has finished) or "TRUNCATED" (stopped at the arrival after the last counted).
-        request: Index of the request to route, -1 when there is none.
+        kind: "ROUTE", "EVICT", "DONE" (everything has finished) or "TRUNCATED" (stopped at the arrival after the last counted).
+        request: Index of the request to route, or of the one that needs pages; -1 when there is none.
         worker: The worker that asks (EVICT decisions only), -1 when there is none.
         time: Seconds since the start.
     """
@@ -48,10 +51,15 @@ class Simulator:
     Args:
         cluster: The workers.
         engine: Settings of the engine on each worker.
-        evictor: Which pages go when memory is short; one of `EVICTORS`. "belady" is an oracle: it reads the future.
+        evictor: Which pages go when memory is short; one of `EVICTORS` ("belady" is an oracle: it reads the future),
+            "agent" (advance() stops at each EVICT decision), or a callable that gets the simulator and the decision and
+            returns what `evict()` takes.
         router: A rule of `ROUTERS`, "agent" (advance() stops at each arrival), or a callable that gets the simulator
             and the decision and returns a worker; `run()` and `advance()` call it.
         view: What a router sees of the caches: "exact" (what is resident), or "history" (the prompts it routed).
+        candidates: Slots of an EVICT decision, an even number; 0: the decision names a rule instead. Only for the
+            evictor "agent" or a callable.
+        quantum: What one EVICT decision may free: "leaf" (all that the leaf has above it, up to a branch), or 1 page.
         history_pages: Pages per worker that the history view remembers; default: `kv_pages` of the largest worker.
         metrics_period_s: Engine metrics are snapshots at multiples of this; 0 = always current.
         debug: Check the tables after every event (slow).
@@ -66,10 +74,12 @@ class Simulator:
         self,
         cluster: ClusterSpec,
         engine: EngineSpec,
-        evictor: str = "lru",
+        evictor: Evictor = "lru",
         router: Router = "agent",
         view: str = "exact",
         *,
+        candidates: int = 16,
+        quantum: str | int = "leaf",
         history_pages: int | None = None,
         metrics_period_s: float = 0.0,
         debug: bool = False,
@@ -86,8 +96,18 @@ class Simulator:
         self.cluster = cluster
         self.engine = engine
         self.router: Router = router if callable(router) else _check.choice("router", router, ROUTERS)
+        self.evictor: Evictor = (
+            evictor if callable(evictor) else _check.choice("evictor", evictor, ("agent", *EVICTORS))
+        )
+        asks = callable(evictor) or evictor == "agent"
+        if _check.whole("candidates", candidates, 0) % 2:
+            raise ValueError(f"candidates must be an even number, got {candidates}")
+        if quantum not in QUANTA or isinstance(quantum, bool):
+            raise ValueError(f'quantum must be "leaf" or 1, got {quantum!r}')
         self.settings = state.Settings(
-            evictor=EVICTORS.index(_check.choice("evictor", evictor, EVICTORS)),
+            evictor=ASK if asks else EVICTORS.index(str(evictor)),
+            candidates=candidates if asks else 0,
+            quantum=1 if quantum == 1 else 2**31 - 1,
             router=ROUTERS.index("agent" if callable(router) else router),
             history_view=_check.choice("view", view, VIEWS) == "history",
             history_pages=_check.whole("history_pages", history_pages, 1),
@@ -107,6 +127,7 @@ class Simulator:
         *,
         warmup: int = 0,
         warmup_router: str = "round_robin",
+        warmup_evictor: str | None = None,
         limit: int | None = None,
         truncate: bool = False,
         hints: ArrayLike | None = None,
@@ -120,6 +141,8 @@ class Simulator:
             seed: Seed of the random choices of evictors and of the router "random".
             warmup: The first `warmup` arrivals are routed by `warmup_router` and do not count in the cost.
             warmup_router: One of `ROUTERS` but "agent".
+            warmup_evictor: One of `RULES` that does the evictions of warm-up requests where the agent is the evictor;
+                default: the agent does them.
             limit: Arrivals that are played; default: all.
             truncate: Stop at the arrival after the last played one instead of draining the cluster.
             hints: (n,) integers, output-length hints shown in observations; default: none.
@@ -137,6 +160,7 @@ class Simulator:
         episode = state.Episode(
             warmup=_check.whole("warmup", warmup, 0),
             warmup_router=ROUTERS.index(_check.choice("warmup_router", warmup_router, rules)),
+            warmup_evictor=self._rule("warmup_evictor", warmup_evictor),
             limit=min(limit, n),
             truncate=_check.flag("truncate", truncate),
             hints=None if hints is None else state.check_hints(hints, n),
@@ -153,10 +177,23 @@ class Simulator:
         self._handle = state.make_handle(self.tables)
         self._address = self._handle.ctypes.data
 
-    @property
-    def _due(self) -> bool:
-        """Whether a ROUTE decision is due, whoever let time pass up to it: an environment calls the kernels itself."""
-        return int(self._clock["request"]) >= 0
+    def _rule(self, name: str, rule: str | None) -> int:
+        """Number of the evictor that is named for some evictions; None = the agent is asked."""
+        if rule is None:
+            return ASK
+        if self.settings.evictor != ASK or self.settings.candidates > 0:
+            raise ValueError(f'{name} needs a simulator with evictor="agent" and candidates=0, got {rule!r}')
+        return EVICTORS.index(_check.choice(name, rule, RULES))
+
+    def _due(self) -> Decision | None:
+        """The decision that is due, whoever let time pass up to it: an environment calls the kernels itself."""
+        clock = self._clock
+        if clock["request"] >= 0:
+            return Decision("ROUTE", int(clock["request"]), -1, self.now)
+        if clock["asking"] >= 0:
+            worker = int(clock["asking"])
+            return Decision("EVICT", int(self.tables["workers"]["asker"][worker]), worker, self.now)
+        return None
 
     @property
     def address(self) -> int:
@@ -182,14 +219,17 @@ class Simulator:
             RuntimeError: Before `reset()`, or in debug mode if the tables contradict each other.
         """
         while True:
-            if not self._due:
+            decision = self._due()
+            if decision is None:
                 code = self._run_kernel()
-                if code != ROUTE:
+                if code not in (ROUTE, EVICT):
                     return Decision(KINDS[code], -1, -1, self.now)
-            decision = Decision("ROUTE", int(self._clock["request"]), -1, self.now)
-            if not callable(self.router):
+            elif decision.kind == "ROUTE" and callable(self.router):
+                self.route(self.router(self, decision))
+            elif decision.kind == "EVICT" and callable(self.evictor):
+                self.evict(self.evictor(self, decision))
+            else:
                 return decision
-            self.route(self.router(self, decision))
 
     def _run_kernel(self) -> int:
         """Runs the kernel to the next decision, giving the logs more room when they ask for it."""
@@ -204,36 +244,78 @@ class Simulator:
             state.grow_logs(self.tables)
             self._open()
 
-    def route(self, worker: int) -> None:
+    def route(self, worker: int, evictor: str | None = None) -> None:
         """Takes the ROUTE decision that is due; no time passes.
+
+        Args:
+            worker: Index of the worker that serves the request.
+            evictor: One of `RULES` that does all evictions that the request forces; default: as the simulator was made.
+                Needs a simulator with evictor="agent" and candidates=0.
 
         Raises:
             RuntimeError: If no ROUTE decision is due.
-            ValueError: If `worker` is not the index of a worker.
+            ValueError: If `worker` is not the index of a worker, or the evictor can't be named.
         """
-        if not self._due:
+        if self._clock["request"] < 0:
             raise RuntimeError("no ROUTE decision is due: call advance() first")
-        self._kernels.route(self._address, self._worker(worker))
+        self._kernels.route(self._address, self._worker(worker), self._rule("evictor", evictor))
+
+    def evict(self, choice: int | str) -> None:
+        """Takes the EVICT decision that is due; no time passes.
+
+        Args:
+            choice: A slot of `candidates()` with a leaf in it; or, with candidates=0, one of `RULES`.
+
+        Raises:
+            RuntimeError: If no EVICT decision is due.
+            ValueError: If `choice` is none of these.
+        """
+        if self._clock["asking"] < 0:
+            raise RuntimeError("no EVICT decision is due: call advance() first")
+        if self.settings.candidates == 0:
+            self._kernels.evict_by_rule(self._address, EVICTORS.index(_check.choice("choice", choice, RULES)))
+            return
+        slot = self._index("choice", choice, self.settings.candidates)
+        if self.tables["candidates"][slot] < 0:
+            raise ValueError(f"choice must be a slot with a leaf in it, slot {slot} is empty: see candidates()")
+        self._kernels.evict_candidate(self._address, slot)
+
+    def candidates(self) -> NDArray[Any]:
+        """The leaves that the EVICT decision that is due may choose from.
+
+        Returns:
+            Structured array, a row per slot with the fields of `kvgym.sim.results.CANDIDATE` (docs/semantics.md, 27).
+
+        Raises:
+            RuntimeError: If no EVICT decision is due.
+        """
+        if self._clock["asking"] < 0:
+            raise RuntimeError("no EVICT decision is due: call advance() first")
+        features = np.empty((self.settings.candidates, N_FEATURES))
+        self._kernels.describe(self._address, features)
+        return results.candidates(features)
 
     def run(self) -> None:
         """Runs to the end.
 
         Raises:
-            RuntimeError: If the router is "agent": somebody has to decide.
+            RuntimeError: If the router or the evictor is "agent": somebody has to decide.
         """
-        if self.router == "agent":
-            raise RuntimeError('router is "agent": decide with advance() and route(), or name a rule')
-        while self.advance().kind == "ROUTE":
-            pass
+        for name, answer in (("router", "route"), ("evictor", "evict")):
+            if getattr(self, name) == "agent":
+                raise RuntimeError(f'{name} is "agent": decide with advance() and {answer}(), or name a rule')
+        self.advance()
 
     def _worker(self, worker: int) -> int:
-        n = len(self.cluster)
+        return self._index("worker", worker, len(self.cluster))
+
+    def _index(self, name: str, value: Any, n: int) -> int:
         try:
-            index = operator.index(worker)
+            index = operator.index(value)
         except TypeError:
             index = -1
         if not 0 <= index < n:
-            raise ValueError(f"worker must be an integer from 0 to {n - 1}, got {worker!r}")
+            raise ValueError(f"{name} must be an integer from 0 to {n - 1}, got {value!r}")
         return index
 
     def visible_hit(self, worker: int, request: int) -> int:

@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kvgym.cluster import ClusterSpec, EngineSpec
-from kvgym.sim.kernels.rules import BELADY, LRU, LRU_NODE
+from kvgym.sim.kernels.lists import N_LISTS
+from kvgym.sim.kernels.rules import BELADY
+from kvgym.sim.kernels.spans import N_CATEGORIES
 from kvgym.sim.tables import INFINITE, READ_ONLY, TABLES
+from kvgym.sim.tracking import tracked
 from kvgym.workload import Workload
 
 Tables = dict[str, NDArray[Any]]
@@ -23,6 +26,8 @@ class Settings:
     """What stays the same from episode to episode, as the kernels want it."""
 
     evictor: int
+    candidates: int
+    quantum: int
     router: int
     history_view: bool
     history_pages: int
@@ -38,6 +43,7 @@ class Episode:
 
     warmup: int
     warmup_router: int
+    warmup_evictor: int
     limit: int
     truncate: bool
     hints: NDArray[np.int32] | None
@@ -78,11 +84,20 @@ def make_tables(
     """All tables of a run at time 0."""
     n, m, n_nodes = len(workload), len(cluster), len(workload.nodes)
     n_rows = n_nodes + (m - 1) * workload.n_shared
-    recency_only = settings.evictor in (LRU, LRU_NODE)
-    leaf_capacity = 0 if recency_only else min(n_nodes, max(worker.kv_pages for worker in cluster.workers))
+    flags = tracked(settings.evictor, settings.candidates)
+    all_pages = sum(worker.kv_pages for worker in cluster.workers)
+    leaf_capacity = 0
+    if flags.pop("tracks_leaves"):
+        leaf_capacity = min(n_nodes, max(worker.kv_pages for worker in cluster.workers))
     sizes = {
         "progress": n,
         "rows": n_rows,
+        "ends": N_LISTS * m,
+        "memories": n_rows if flags["tracks_spans"] else 0,
+        "spans": all_pages if flags["tracks_spans"] else 0,
+        "ghosts": 0,
+        "categories": N_CATEGORIES * m if flags["tracks_spans"] else 0,
+        "candidates": settings.candidates,
         "index": n_rows,
         "running": m * engine.max_running,
         "leaves": m * leaf_capacity,
@@ -92,7 +107,7 @@ def make_tables(
         "sessions": int(workload.requests["session"].max()) + 1,
         "page_ids": n_nodes,
         "iterations": _FIRST_LOG_ROWS + m if settings.log_iterations else 0,
-        "draws": _FIRST_LOG_ROWS + sum(w.kv_pages for w in cluster.workers) if settings.log_draws else 0,
+        "draws": _FIRST_LOG_ROWS + all_pages if settings.log_draws else 0,
     }
     tables: Tables = {name: np.zeros(sizes[name], dtype) for name, dtype in TABLES if name in sizes}
     tables["requests"] = workload.requests
@@ -102,12 +117,20 @@ def make_tables(
     tables["progress"]["worker"] = -1
     for time in ("arrived_ps", "admitted_ps", "first_token_ps", "finish_ps"):
         tables["progress"][time] = -1
+    tables["ends"]["oldest"] = tables["ends"]["newest"] = -1
+    if flags["tracks_ghosts"]:
+        _add_ghosts(tables, workload, m)
     _add_uses(tables, workload, settings)
     _add_costs(tables, cluster, engine)
-    tables["config"] = _config(workload, cluster, engine, settings, episode, leaf_capacity)
+    tables["config"] = _config(workload, cluster, engine, settings, episode)
+    tables["config"]["leaf_capacity"] = leaf_capacity
+    for name, flag in flags.items():
+        tables["config"][name] = flag
     random_words = _seed_words(seed, m)
     tables["clock"] = _clock(random_words[m])
     tables["workers"] = _workers(cluster, _kinds(cluster), random_words)
+    if flags["tracks_spans"]:
+        _link_free_spans(tables)
     return tables
 
 
@@ -139,13 +162,32 @@ def _add_uses(tables: Tables, workload: Workload, settings: Settings) -> None:
     tables["use_next"] = starts[:-1].astype(np.int32)
 
 
+def _add_ghosts(tables: Tables, workload: Workload, m: int) -> None:
+    """A number for each page of each row: when it was evicted, counted in evictions of its worker."""
+    nodes, n_shared = workload.nodes, workload.n_shared
+    shared, slot = nodes["slot"] < n_shared, nodes["slot"]
+    pages = np.zeros(len(tables["rows"]), np.int64)
+    for w in range(m):
+        pages[w * n_shared + slot[shared]] = nodes["n_pages"][shared]
+    pages[(m - 1) * n_shared + slot[~shared]] = nodes["n_pages"][~shared]
+    tables["memories"]["ghosts"] = np.cumsum(pages) - pages
+    tables["ghosts"] = np.zeros(pages.sum(), np.int64)
+
+
+def _link_free_spans(tables: Tables) -> None:
+    """All spans of each worker are free: a list that begins at `free_span`."""
+    ends = np.cumsum(tables["workers"]["kv_pages"])
+    tables["workers"]["free_span"] = ends - tables["workers"]["kv_pages"]
+    tables["spans"]["above"] = np.arange(1, len(tables["spans"]) + 1)
+    tables["spans"]["above"][ends - 1] = -1
+
+
 def _config(
     workload: Workload,
     cluster: ClusterSpec,
     engine: EngineSpec,
     settings: Settings,
     episode: Episode,
-    leaf_capacity: int,
 ) -> NDArray[Any]:
     config = np.zeros(1, dict(TABLES)["config"])
     values = {
@@ -159,9 +201,11 @@ def _config(
         "prefill_first": engine.schedule == "prefill_first",
         "evict_full_request": engine.evict_full_request,
         "reserve_output": engine.reserve_output,
-        "leaf_capacity": leaf_capacity,
         "debug": settings.debug,
         "evictor": settings.evictor,
+        "n_candidates": settings.candidates,
+        "quantum": settings.quantum,
+        "warmup_evictor": episode.warmup_evictor,
         "router": settings.router,
         "history_view": settings.history_view,
         "history_pages": settings.history_pages,
@@ -182,7 +226,7 @@ def _config(
 
 def _clock(random_words: NDArray[np.uint64]) -> NDArray[Any]:
     clock = np.zeros(1, dict(TABLES)["clock"])
-    clock["request"] = -1
+    clock["request"] = clock["asking"] = -1
     clock["previous_route_ps"] = -1
     for i in range(4):
         clock[f"s{i}"] = random_words[i]
@@ -193,8 +237,6 @@ def _workers(cluster: ClusterSpec, kinds: list[Any], random_words: NDArray[np.ui
     workers = np.zeros(len(cluster), dict(TABLES)["workers"])
     workers["event_ps"] = INFINITE
     workers["prefill"] = -1
-    for name in ("oldest", "newest", "index_oldest", "index_newest"):
-        workers[name] = -1
     workers["kv_pages"] = [worker.kv_pages for worker in cluster.workers]
     workers["free"] = workers["kv_pages"]
     workers["cost"] = [kinds.index(worker.cost) for worker in cluster.workers]

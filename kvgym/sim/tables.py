@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kvgym.sim.cache_tables import CATEGORY, ENDS, MEMORY, ROW, SPAN
 from kvgym.workload.tables import NODE, REQUEST
 
 INFINITE = np.iinfo(np.int64).max
@@ -35,6 +36,16 @@ CONFIG = np.dtype(
         ("limit", "i4"),
         ("truncate", "i4"),
         ("leaf_capacity", "i4"),
+        ("n_candidates", "i4"),  # slots of an EVICT decision; 0 = rules are named instead
+        ("quantum", "i4"),  # pages that one EVICT decision may free
+        ("warmup_evictor", "i4"),
+        # what evictors need to be kept, see kvgym/sim/tracking.py
+        ("tracks_boundaries", "i4"),
+        ("tracks_marks", "i4"),
+        ("marks_as_code", "i4"),
+        ("tracks_spans", "i4"),
+        ("tracks_births", "i4"),
+        ("tracks_ghosts", "i4"),
         ("log_iterations", "i4"),
         ("log_draws", "i4"),
         ("debug", "i4"),
@@ -52,6 +63,7 @@ CLOCK = np.dtype(
     [
         ("now_ps", "i8"),
         ("request", "i4"),  # the request of the ROUTE decision that is due, -1 = none
+        ("asking", "i4"),  # the worker whose EVICT decision is due, -1 = none
         ("next_open", "i4"),  # the first open-loop request that has not arrived
         ("n_pending", "i4"),  # closed-loop arrivals waiting for their time
         ("n_arrived", "i4"),
@@ -100,6 +112,7 @@ PROGRESS = np.dtype(
         ("preemptions", "i4"),
         ("next_waiting", "i4"),
         ("miss_estimate", "i4"),  # the router's, made when it routed
+        ("evictor", "i4"),  # rule that does the evictions that this request forces, if the evictor is the agent
     ],
     align=True,
 )
@@ -124,6 +137,12 @@ WORKER = np.dtype(
         ("budget", "i4"),
         ("preempted", "i4"),
         ("wait_reason", "i4"),
+        ("admit_tokens", "i4"),  # first chunk of the request that is being admitted
+        ("admit_pages", "i4"),
+        # an allocation that waits for EVICT decisions
+        ("evicting", "i4"),
+        ("asker", "i4"),  # the request that it is for
+        ("wanted", "i4"),  # pages still to be evicted
         # queue and running requests
         ("queue_head", "i4"),
         ("queue_tail", "i4"),
@@ -139,12 +158,14 @@ WORKER = np.dtype(
         ("evictable", "i4"),
         ("owed", "i8"),  # pages that prefill_first has promised to running requests
         # evictor
-        ("oldest", "i4"),
-        ("newest", "i4"),
         ("n_leaves", "i4"),
         ("n_unmarked", "i4"),
         ("phase", "i4"),
         ("marked", "i4"),
+        ("counter", "i4"),  # recency: admissions and unlocks so far
+        ("free_span", "i4"),
+        ("accesses", "i8"),  # pages of the prompts admitted so far
+        ("inflation", "f8"),  # of gdsf
         ("s0", "u8"),
         ("s1", "u8"),
         ("s2", "u8"),
@@ -167,8 +188,6 @@ WORKER = np.dtype(
         ("ttft_ewma_s", "f8"),
         ("tpot_ewma_s", "f8"),
         ("index_pages", "i8"),
-        ("index_oldest", "i4"),
-        ("index_newest", "i4"),
         # the last metrics snapshot
         ("seen_queued", "i4"),
         ("seen_running", "i4"),
@@ -178,26 +197,6 @@ WORKER = np.dtype(
     ],
     align=True,
 )
-
-ROW = np.dtype(
-    [
-        ("node", "i4"),
-        ("cached", "i4"),  # resident pages: a prefix of the node's
-        ("locks", "i4"),  # running requests that cover the whole node
-        ("part_locks", "i4"),  # running requests that cover only its first pages
-        ("part_pages", "i4"),  # and how many
-        ("children", "i4"),  # child nodes with a resident page
-        ("older", "i4"),  # list of evictable nodes by recency; NOT_LISTED outside it
-        ("newer", "i4"),
-        ("leaf", "i4"),  # position in `leaves`, -1 = no unlocked leaf
-        ("phase", "i4"),  # the marks below are of this phase
-        ("mark_to", "i4"),  # pages [0, mark_to) and [mark_from, cached) are marked
-        ("mark_from", "i4"),
-        ("shown", "i4"),  # continuation seen after the last page, see kernels/boundaries.py
-    ],
-    align=True,
-)
-"""The cache: one row per (worker, shared node) and one per private node, see ``kernels/access.py``."""
 
 INDEX = np.dtype(
     [
@@ -213,7 +212,16 @@ INDEX = np.dtype(
 
 COST = np.dtype([("a_s", "f8"), ("c_n", "f8"), ("c_b", "f8"), ("q", "i8"), ("speed", "f8")], align=True)
 PENDING = np.dtype([("time_ps", "i8"), ("request", "i4")], align=True)
-SESSION = np.dtype([("arrived_ps", "i8"), ("worker", "i4")], align=True)
+SESSION = np.dtype(
+    [
+        ("arrived_ps", "i8"),  # of the last turn that was routed
+        ("worker", "i4"),
+        ("request", "i4"),
+        ("turns", "i4"),  # routed so far
+        ("tokens", "i4"),  # prompt of the last turn, and its output once it has finished
+    ],
+    align=True,
+)
 ITERATION = np.dtype(
     [
         ("worker", "i4"),
@@ -242,6 +250,12 @@ TABLES: tuple[tuple[str, np.dtype], ...] = (
     ("progress", PROGRESS),
     ("workers", WORKER),
     ("rows", ROW),
+    ("ends", ENDS),
+    ("memories", MEMORY),
+    ("spans", SPAN),
+    ("ghosts", np.dtype("i8")),
+    ("categories", CATEGORY),
+    ("candidates", np.dtype("i4")),
     ("index", INDEX),
     ("running", np.dtype("i4")),
     ("leaves", np.dtype("i4")),

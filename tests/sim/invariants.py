@@ -95,7 +95,7 @@ class Recount:
             r: any(self.locks[v, page] == 0 for page in range(row["cached"])) for v, (r, row) in row_of_node.items()
         }
         listed = []
-        r = int(self.row["oldest"])
+        r = int(self.tables["ends"]["oldest"][self.worker])
         while r >= 0:
             listed.append(r)
             r = int(self.tables["rows"]["newer"][r])

@@ -34,5 +34,5 @@ def step(s, worker, scaled, out):
     ck.cost_e2e_ps = 0.0
     ck.cost_ttft_ps = 0.0
     ck.n_reported = ck.n_finished
-    events.route(s, worker)
+    events.route(s, worker, -1)
     return _arrive_at_decision(s, scaled, out)

@@ -70,6 +70,9 @@ def see_route(s, q, w, visible_hit):
     session = sessions(s)[request.session]
     session.arrived_ps = ck.now_ps
     session.worker = w
+    session.request = q
+    session.turns += 1
+    session.tokens = request.prompt_tokens
     ck.previous_route_ps = ck.now_ps
     _count_in_flight(s, w, q, 1)
     if config(s).history_view:
@@ -131,7 +134,11 @@ def see_finish(s, w, q):
     wk = workers(s)[w]
     run = progress(s)[q]
     wk.inflight -= 1
-    tokens = requests(s)[q].output_tokens - 1
+    request = requests(s)[q]
+    session = sessions(s)[request.session]
+    if session.request == q:
+        session.tokens += request.output_tokens
+    tokens = request.output_tokens - 1
     if tokens > 0:
         tpot_s = (ck.now_ps - run.first_token_ps) * 1e-12 / tokens
         wk.tpot_ewma_s += EWMA_GAIN * (tpot_s - wk.tpot_ewma_s)

@@ -2,12 +2,12 @@
 
 from numba import njit
 
-from kvgym.sim.kernels import events, view
-from kvgym.sim.kernels.access import config, index_rows, nodes, page_ids, row_of, rows, sessions
+from kvgym.sim.kernels import candidates, events, view
+from kvgym.sim.kernels.access import clock, config, index_rows, memories, nodes, page_ids, row_of, rows, sessions
 from kvgym.sim.kernels.arrivals import skip_to_open
 from kvgym.sim.kernels.boundaries import NOTHING
 from kvgym.sim.kernels.marks import NO_MARKS
-from kvgym.sim.kernels.recency import NONE, NOT_LISTED
+from kvgym.sim.kernels.lists import NONE, NOT_LISTED
 
 
 @njit("int64(int64)", cache=True, nogil=True)
@@ -16,10 +16,29 @@ def advance(s):
     return events.advance(s)
 
 
+@njit("void(int64, int64, int64)", cache=True, nogil=True)
+def route(s, w, evictor):
+    """Routes the request that is due to worker `w`; `evictor` is ASK, or the rule that does its evictions."""
+    events.route(s, w, evictor)
+
+
 @njit("void(int64, int64)", cache=True, nogil=True)
-def route(s, w):
-    """Routes the request that is due to worker `w`."""
-    events.route(s, w)
+def evict_candidate(s, slot):
+    """Takes the EVICT decision that is due: the leaf in `slot`."""
+    candidates.evict_candidate(s, slot)
+
+
+@njit("void(int64, int64)", cache=True, nogil=True)
+def evict_by_rule(s, rule):
+    """Takes the EVICT decision that is due: the evictor `rule`."""
+    candidates.evict_by_rule(s, rule)
+
+
+@njit("void(int64, float64[:, ::1])", cache=True, nogil=True)
+def describe(s, out):
+    """Writes the features of all slots of the EVICT decision that is due, a row each."""
+    for slot in range(len(out)):
+        candidates.describe(s, clock(s).asking, slot, out[slot])
 
 
 @njit("int64(int64, int64, int64)", cache=True, nogil=True)
@@ -44,6 +63,10 @@ def prepare(s):
             row.leaf = -1
             row.mark_from = NO_MARKS
             row.shown = NOTHING
+            if cf.tracks_spans:
+                memories(s)[r].span = NONE
+                memories(s)[r].older = NOT_LISTED
+                memories(s)[r].newer = NONE
             entry = index_rows(s)[r]
             entry.sent_ps = -1
             entry.older = NOT_LISTED
@@ -51,4 +74,5 @@ def prepare(s):
     for i in range(len(sessions(s))):
         sessions(s)[i].arrived_ps = -1
         sessions(s)[i].worker = -1
+        sessions(s)[i].request = -1
     skip_to_open(s)

@@ -2,9 +2,10 @@
 
 from numba import njit
 
-from kvgym.sim.kernels.access import clock, config, requests, workers
+from kvgym.sim.kernels.access import clock, config, progress, requests, workers
 from kvgym.sim.kernels.arrivals import next_arrival_ps, pop_arrival
 from kvgym.sim.kernels.bookkeeping import see_arrival, see_route
+from kvgym.sim.kernels.candidates import offer
 from kvgym.sim.kernels.check import check_workers
 from kvgym.sim.kernels.duration import cut_run
 from kvgym.sim.kernels.iteration_end import end_run
@@ -12,7 +13,7 @@ from kvgym.sim.kernels.iteration_start import start_iteration
 from kvgym.sim.kernels.logs import logs_full
 from kvgym.sim.kernels.queues import push_back
 from kvgym.sim.kernels.routers import choose_worker
-from kvgym.sim.kernels.rules import AGENT, DONE, FAULT, LOG_FULL, ROUTE, TRUNCATED
+from kvgym.sim.kernels.rules import AGENT, DONE, EVICT, FAULT, LOG_FULL, ROUTE, TRUNCATED
 from kvgym.sim.kernels.view import take_snapshot, visible_hit
 from kvgym.sim.tables import INFINITE
 
@@ -35,9 +36,12 @@ def advance(s):
             if cf.truncate:
                 return TRUNCATED
         _end_runs(s)  # those that an arrival of this instant has cut: all ends come before all starts
-        _start_idle(s)
+        asking = _start_idle(s)
         if cf.debug and check_workers(s):
             return FAULT
+        if asking >= 0:
+            offer(s, asking)
+            return EVICT
         if all_arrived and not cf.truncate:
             due = INFINITE
         time_ps = min(due, _next_event_ps(s))
@@ -60,17 +64,18 @@ def _arrive(s):
     rule = cf.warmup_router if ck.n_arrived <= cf.warmup else cf.router
     if rule == AGENT:
         return True
-    route(s, choose_worker(s, q, rule))
+    route(s, choose_worker(s, q, rule), cf.warmup_evictor)
     return False
 
 
 @njit(nogil=True)
-def route(s, w):
-    """Sends the request whose decision is due to worker `w`."""
+def route(s, w, evictor):
+    """Sends the request whose decision is due to worker `w`; `evictor` does its evictions where the agent would."""
     ck = clock(s)
     q = ck.request
     ck.request = -1
     wk = workers(s)[w]
+    progress(s)[q].evictor = evictor
     see_route(s, q, w, visible_hit(s, w, q))
     if wk.event_ps < INFINITE and wk.n_queued == 0 and wk.n_running < config(s).max_running:
         cut_run(s, w, ck.now_ps)
@@ -88,10 +93,13 @@ def _end_runs(s):
 
 @njit(nogil=True)
 def _start_idle(s):
+    """Starts iterations on idle workers; returns a worker that waits for an EVICT decision, or -1."""
     for w in range(config(s).n_workers):
         wk = workers(s)[w]
         if wk.event_ps == INFINITE and wk.n_queued + wk.n_running > 0:
-            start_iteration(s, w)
+            if start_iteration(s, w):
+                return w
+    return -1
 
 
 @njit(nogil=True)

@@ -6,7 +6,6 @@ from kvgym.sim.kernels.access import (
     clock,
     config,
     draws,
-    known_tokens,
     leaves,
     nodes,
     row_of,
@@ -15,37 +14,43 @@ from kvgym.sim.kernels.access import (
 )
 from kvgym.sim.kernels.belady import evict_belady
 from kvgym.sim.kernels.boundaries import BOUNDARY, NOTHING
-from kvgym.sim.kernels.leaves import refresh_leaf, tail_marked, unlocked_pages
-from kvgym.sim.kernels.marks import mark_path, new_phase
+from kvgym.sim.kernels.births import first_born
+from kvgym.sim.kernels.keyed import evict_keyed
+from kvgym.sim.kernels.leaves import kept_pages, tail_marked, unlocked_pages
+from kvgym.sim.kernels.lists import recency_ends
+from kvgym.sim.kernels.marks import new_phase, open_phase
 from kvgym.sim.kernels.random import below
-from kvgym.sim.kernels.rules import BELADY, LRU, LRU_NODE, RANDOM, RLT
+from kvgym.sim.kernels.rules import BELADY, FIFO, LRU, LRU_NODE, RANDOM, RLT, RLT_CODE
+from kvgym.sim.kernels.spans import tail_span
 from kvgym.sim.kernels.tree import drop_pages
 
 
 @njit(nogil=True)
-def evict(s, w, q, n):
-    """Frees `n` pages (`lru_node` perhaps more) of worker `w` for request `q`."""
-    evictor = config(s).evictor
-    if evictor == LRU:
+def evict(s, w, q, rule, n):
+    """Frees `n` pages (`lru_node` perhaps more) of worker `w` for request `q` by one of ``rules.EVICTORS``."""
+    if rule == LRU:
         evict_lru(s, w, n)
-    elif evictor == LRU_NODE:
+    elif rule == LRU_NODE:
         evict_lru_node(s, w, n)
-    elif evictor == RANDOM:
+    elif rule == RANDOM:
         evict_random(s, w, n)
-    elif evictor == RLT:
+    elif rule == RLT:
         evict_rlt(s, w, q, n)
-    elif evictor == BELADY:
-        evict_belady(s, w, n)
-    else:
+    elif rule == RLT_CODE:
         evict_rlt_code(s, w, n)
+    elif rule == BELADY:
+        evict_belady(s, w, n)
+    elif rule == FIFO:
+        evict_fifo(s, w, n)
+    else:
+        evict_keyed(s, w, rule, n)
 
 
 @njit(nogil=True)
 def evict_lru(s, w, n):
     """Tail page of the least recently used leaf, n times: its tail stays the oldest leaf until the node is gone."""
-    wk = workers(s)[w]
     while n > 0:
-        r = wk.oldest
+        r = recency_ends(s, w).oldest
         k = min(n, unlocked_pages(s, rows(s)[r]))
         drop_pages(s, w, r, k)
         n -= k
@@ -56,7 +61,7 @@ def evict_lru_node(s, w, n):
     """The whole run of the least recently used leaf, up to the nearest boundary that the worker has seen."""
     wk = workers(s)[w]
     while n > 0 and wk.evictable > 0:
-        r = wk.oldest
+        r = recency_ends(s, w).oldest
         while True:
             row = rows(s)[r]
             k = unlocked_pages(s, row)
@@ -72,6 +77,17 @@ def evict_lru_node(s, w, n):
 
 
 @njit(nogil=True)
+def evict_fifo(s, w, n):
+    """The leaf page that entered first, n times."""
+    while n > 0:
+        r = first_born(s, w)
+        row = rows(s)[r]
+        k = min(n, unlocked_pages(s, row), row.cached - tail_span(s, r).first)
+        drop_pages(s, w, r, k)
+        n -= k
+
+
+@njit(nogil=True)
 def evict_random(s, w, n):
     """Tail page of a uniform unlocked leaf, n times."""
     wk = workers(s)[w]
@@ -84,11 +100,7 @@ def evict_rlt(s, w, q, n):
     """RLT, token form: tail page of a uniform unlocked unmarked leaf; a new phase when there is none."""
     wk = workers(s)[w]
     while n > 0:
-        if wk.n_unmarked == 0:
-            new_phase(s, w)
-            mark_path(s, w, q, known_tokens(s, q) // config(s).page_size)
-            if wk.n_unmarked == 0:
-                new_phase(s, w)
+        open_phase(s, w, q)
         n -= _draw(s, w, n, wk.n_unmarked)
 
 
@@ -103,15 +115,6 @@ def evict_rlt_code(s, w, n):
 
 
 @njit(nogil=True)
-def _floor(s, w, row):
-    """Pages of a drawable leaf that must stay: locked ones, and those that carry a mark."""
-    floor = min(row.cached, row.part_pages)
-    if row.phase == workers(s)[w].phase:
-        floor = max(floor, min(row.mark_to, row.cached))
-    return floor
-
-
-@njit(nogil=True)
 def _draw(s, w, n, candidates):
     """Up to `n` draws of tail pages from the first `candidates` leaves, until that set changes. Returns the number."""
     wk = workers(s)[w]
@@ -119,13 +122,14 @@ def _draw(s, w, n, candidates):
     table = leaves(s)
     row_table = rows(s)
     log = config(s).log_draws
+    plain = not config(s).tracks_spans
     for done in range(n):
         index = below(wk, candidates)
         r = table[first + index]
         row = row_table[r]
         if log:
-            _log_draw(s, w, candidates, index, row)
-        if row.cached - 1 > _floor(s, w, row):
+            log_draw(s, w, candidates, index, row)
+        if plain and row.cached - 1 > kept_pages(s, w, row):
             row.cached -= 1  # drop_pages without its bookkeeping: this is the hot loop
             row.shown = NOTHING
             continue
@@ -133,7 +137,6 @@ def _draw(s, w, n, candidates):
         wk.free += done
         wk.evicted += done
         drop_pages(s, w, r, 1)
-        refresh_leaf(s, w, r)
         return done + 1
     wk.evictable -= n
     wk.free += n
@@ -142,7 +145,8 @@ def _draw(s, w, n, candidates):
 
 
 @njit(nogil=True)
-def _log_draw(s, w, candidates, index, row):
+def log_draw(s, w, candidates, index, row):
+    """Writes a draw into the log: the tail page of `row` was drawn."""
     ck = clock(s)
     entry = draws(s)[ck.n_draws]
     entry.worker = w
@@ -162,7 +166,7 @@ def _unmarked_run_pages(s, w, enough):
     for position in range(wk.n_unmarked):
         row = rows(s)[leaves(s)[first + position]]
         while True:
-            floor = _floor(s, w, row)
+            floor = kept_pages(s, w, row)
             total += row.cached - floor
             parent = nodes(s)[row.node].parent
             if floor > 0 or parent < 0:

@@ -1,45 +1,12 @@
 """The router's own tree of what it sent where (the `history` view): it never hears of evictions.
 
-The list of a worker's nodes by recency works as in ``recency.py``: deepest first, so the oldest is always a leaf.
+Its nodes are listed by recency, deepest first, so the oldest is always a leaf.
 """
 
 from numba import njit
 
 from kvgym.sim.kernels.access import config, index_rows, nodes, paths, requests, row_of, workers
-from kvgym.sim.kernels.recency import NONE, NOT_LISTED
-
-
-@njit(nogil=True)
-def _unlist(s, w, r):
-    table = index_rows(s)
-    entry = table[r]
-    if entry.older == NOT_LISTED:
-        return
-    wk = workers(s)[w]
-    if entry.older == NONE:
-        wk.index_oldest = entry.newer
-    else:
-        table[entry.older].newer = entry.newer
-    if entry.newer == NONE:
-        wk.index_newest = entry.older
-    else:
-        table[entry.newer].older = entry.older
-    entry.older = NOT_LISTED
-
-
-@njit(nogil=True)
-def _list_newest(s, w, r):
-    _unlist(s, w, r)
-    table = index_rows(s)
-    wk = workers(s)[w]
-    entry = table[r]
-    entry.older = wk.index_newest
-    entry.newer = NONE
-    if wk.index_newest == NONE:
-        wk.index_oldest = r
-    else:
-        table[wk.index_newest].newer = r
-    wk.index_newest = r
+from kvgym.sim.kernels.lists import NONE, index_ends, list_index_before, unlist_index
 
 
 @njit(nogil=True)
@@ -56,12 +23,12 @@ def remember_prompt(s, w, q):
             entry = index_rows(s)[r]
             wk.index_pages += max(0, pages - entry.pages)
             entry.pages = max(entry.pages, pages)
-            _list_newest(s, w, r)
+            list_index_before(s, w, r, NONE)
     while wk.index_pages > config(s).history_pages:
-        r = wk.index_oldest
+        r = index_ends(s, w).oldest
         entry = index_rows(s)[r]
         pages = min(entry.pages, wk.index_pages - config(s).history_pages)
         entry.pages -= pages
         wk.index_pages -= pages
         if entry.pages == 0:
-            _unlist(s, w, r)
+            unlist_index(s, w, r)

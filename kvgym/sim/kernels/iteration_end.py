@@ -19,10 +19,10 @@ from kvgym.sim.kernels.access import (
 from kvgym.sim.kernels.arrivals import queue_successors
 from kvgym.sim.kernels.bookkeeping import see_finish, see_first_token
 from kvgym.sim.kernels.boundaries import show_end
+from kvgym.sim.kernels.duration import boundary
 from kvgym.sim.kernels.marks import mark_as_code
 from kvgym.sim.kernels.memory import forget_running, hold
-from kvgym.sim.kernels.rules import RLT_CODE
-from kvgym.sim.kernels.tree import enter_pages, tracks_boundaries
+from kvgym.sim.kernels.tree import enter_pages
 from kvgym.sim.tables import INFINITE
 
 
@@ -65,7 +65,7 @@ def _end_chunk(s, w, q):
     run.computed += run.chunk
     run.chunk = 0
     wk.recomputed += max(0, min(run.computed // size, run.tree_pages) - before)
-    enter_pages(s, w, q, run.computed // size)
+    enter_pages(s, w, q, run.computed // size, clock(s).now_ps)
     if run.computed < known_tokens(s, q):
         wk.prefill = q
         return
@@ -79,9 +79,15 @@ def _end_chunk(s, w, q):
 def _end_decodes(s, w, q, n):
     """`n` decode iterations of `q` are over."""
     run = progress(s)[q]
+    size = config(s).page_size
+    before = run.computed
     run.computed += n
     hold(s, w, q, pages_for(s, run.computed) - run.held_pages)
-    enter_pages(s, w, q, run.computed // config(s).page_size)
+    pages = run.computed // size
+    if config(s).tracks_spans:
+        for full in range(run.tree_pages + 1, pages):  # each at the end of the iteration that filled it
+            enter_pages(s, w, q, full, boundary(workers(s)[w], full * size - before))
+    enter_pages(s, w, q, pages, boundary(workers(s)[w], pages * size - before))
     _emit(s, w, q, n)
 
 
@@ -98,9 +104,9 @@ def _emit(s, w, q, n):
 def _finish(s, w, q):
     ck = clock(s)
     progress(s)[q].finish_ps = ck.now_ps
-    if tracks_boundaries(s):
+    if config(s).tracks_boundaries:
         show_end(s, w, q)
-    if config(s).evictor == RLT_CODE:
+    if config(s).marks_as_code:
         mark_as_code(s, w, q)
     forget_running(s, w, q)
     finished(s)[ck.n_finished] = q

@@ -1,7 +1,8 @@
 """The start of an iteration (docs/semantics.md, E1, E2): who decodes, which chunks are prefilled, who is admitted.
 
-A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, then the launch. Everything that it
-has planned so far is in the tables, so it can stop between two allocations and go on later.
+A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, LAST_DECODES, then the launch. All that
+it has planned so far is in the tables, so it can stop in an allocation that waits for an EVICT decision, and go on later
+by the same calls.
 """
 
 import math
@@ -23,7 +24,10 @@ from kvgym.sim.kernels.duration import launch
 from kvgym.sim.kernels.memory import allocate, owed_pages, preempt_last
 from kvgym.sim.kernels.queues import pop_front
 from kvgym.sim.kernels.rules import (
+    ASKED,
+    GRANTED,
     NO_WAIT,
+    REFUSED,
     WAIT_BUDGET,
     WAIT_PAGES,
     WAIT_PLACES,
@@ -33,30 +37,38 @@ from kvgym.sim.kernels.rules import (
 )
 from kvgym.sim.kernels.tree import lock_prefix, resident_prefix
 
-IDLE, DECODES, PREFILL, ADMISSIONS = range(4)
+IDLE, DECODES, PREFILL, ADMISSIONS, LAST_DECODES = range(5)
 
 
 @njit(nogil=True)
 def start_iteration(s, w):
-    """Plans the next iteration of idle worker `w` and launches it, if there is anything to compute."""
+    """Plans the next iteration of idle worker `w` and launches it, if there is anything to compute.
+
+    Returns True if an EVICT decision is due first.
+    """
     wk = workers(s)[w]
     prefill_first = config(s).prefill_first
     if wk.stage == IDLE:
         _open(s, w)
         wk.stage = PREFILL if prefill_first else DECODES
     if wk.stage == DECODES:
-        plan_decodes(s, w)
+        if plan_decodes(s, w):
+            return True
         wk.stage = PREFILL
     if wk.stage == PREFILL:
-        plan_prefill(s, w)
+        if plan_prefill(s, w):
+            return True
         wk.stage = ADMISSIONS
     if wk.stage == ADMISSIONS:
-        plan_admissions(s, w)
-    if prefill_first and wk.prefill_tokens == 0:
-        plan_decodes(s, w)
+        if plan_admissions(s, w):
+            return True
+        wk.stage = LAST_DECODES
+    if prefill_first and wk.prefill_tokens == 0 and plan_decodes(s, w):
+        return True
     wk.stage = IDLE
     if wk.prefill_tokens + wk.decodes > 0:
         launch(s, w)
+    return False
 
 
 @njit(nogil=True)
@@ -80,24 +92,28 @@ def plan_decodes(s, w):
     first = w * config(s).max_running
     while wk.cursor < wk.n_running:
         q = running(s)[first + wk.cursor]
-        run = progress(s)[q]
-        if run.decoding and _take_decode_page(s, w, q):
-            wk.decodes += 1
-            wk.kv_tokens += known_tokens(s, q)
+        if progress(s)[q].decoding:
+            outcome = _take_decode_page(s, w, q)
+            if outcome == ASKED:
+                return True
+            if outcome == GRANTED:
+                wk.decodes += 1
+                wk.kv_tokens += known_tokens(s, q)
         wk.cursor += 1
     wk.budget -= wk.decodes
+    return False
 
 
 @njit(nogil=True)
 def _take_decode_page(s, w, q):
-    """A page for the token that `q` is about to compute, if it opens a new one. False if `q` itself was preempted."""
+    """A page for the token that `q` is about to compute, if it opens a new one. REFUSED if `q` itself was preempted."""
     need = pages_for(s, known_tokens(s, q)) - progress(s)[q].held_pages
     if need <= 0:
-        return True
-    while not allocate(s, w, q, need):
-        if preempt_last(s, w) == q:
-            return False
-    return True
+        return GRANTED
+    while True:
+        outcome = allocate(s, w, q, need)
+        if outcome != REFUSED or preempt_last(s, w) == q:
+            return outcome
 
 
 @njit(nogil=True)
@@ -106,13 +122,15 @@ def plan_prefill(s, w):
     wk = workers(s)[w]
     q = wk.prefill
     if q < 0 or wk.prefill_waits:
-        return
+        return False
     run = progress(s)[q]
     tokens = min(wk.budget, known_tokens(s, q) - run.computed)
-    if allocate(s, w, q, max(0, pages_for(s, run.computed + tokens) - run.held_pages)):
+    outcome = allocate(s, w, q, max(0, pages_for(s, run.computed + tokens) - run.held_pages))
+    if outcome == GRANTED:
         add_chunk(s, w, q, tokens)
-    else:
+    elif outcome == REFUSED:
         wk.prefill_waits = 1
+    return outcome == ASKED
 
 
 @njit(nogil=True)
@@ -132,6 +150,8 @@ def plan_admissions(s, w):
     """Admits from the head of the queue while budget and places are left, one request at a time."""
     wk = workers(s)[w]
     cf = config(s)
+    if wk.admit_tokens > 0 and not _give_first_chunk(s, w):
+        return True
     while wk.n_queued > 0:
         if wk.preempted > 0 and not cf.prefill_first:
             wk.wait_reason = WAIT_PREEMPTION
@@ -146,9 +166,12 @@ def plan_admissions(s, w):
         elif not admit_head(s, w):
             wk.wait_reason = WAIT_PAGES
             wk.head_refused = 1
+        elif not _give_first_chunk(s, w):
+            return True
         else:
             continue
-        return
+        return False
+    return False
 
 
 @njit(nogil=True)
@@ -163,7 +186,7 @@ def reserve_pages(s, q):
 
 @njit(nogil=True)
 def admit_head(s, w):
-    """Lookup, lock, test, first chunk, for the head of the queue. False, and nothing changed, if it is refused."""
+    """Lookup, test, lock, for the head of the queue. False, and nothing changed, if it is refused."""
     wk = workers(s)[w]
     cf = config(s)
     q = wk.queue_head
@@ -179,8 +202,20 @@ def admit_head(s, w):
     if available < max(pages, promised):
         return False
     _admit(s, w, q, resident, hit, reserve)
-    allocate(s, w, q, pages)
-    add_chunk(s, w, q, tokens)
+    wk.admit_tokens = tokens
+    wk.admit_pages = pages
+    return True
+
+
+@njit(nogil=True)
+def _give_first_chunk(s, w):
+    """Pages for the first chunk of the request that has just been admitted. False if an EVICT decision is due first."""
+    wk = workers(s)[w]
+    q = running(s)[w * config(s).max_running + wk.n_running - 1]
+    if allocate(s, w, q, wk.admit_pages) == ASKED:
+        return False
+    add_chunk(s, w, q, wk.admit_tokens)
+    wk.admit_tokens = 0
     return True
 
 

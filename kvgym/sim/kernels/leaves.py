@@ -25,6 +25,15 @@ def unlocked_pages(s, row):
 
 
 @njit(nogil=True)
+def kept_pages(s, w, row):
+    """Pages at the beginning of a row that eviction leaves alone: locked ones, and those that carry a mark."""
+    kept = min(row.cached, row.part_pages)
+    if row.phase == workers(s)[w].phase:
+        kept = max(kept, min(row.mark_to, row.cached))
+    return kept
+
+
+@njit(nogil=True)
 def tail_marked(wk, row):
     """Whether the last resident page carries a mark of the current phase."""
     return row.phase == wk.phase and (row.mark_to >= row.cached or row.mark_from < row.cached)
@@ -39,6 +48,14 @@ def _place(s, w, position, r):
 @njit(nogil=True)
 def _at(s, w, position):
     return leaves(s)[w * config(s).leaf_capacity + position]
+
+
+@njit(nogil=True)
+def swap_leaves(s, w, i, j):
+    """Two leaves with the same kind of mark change places."""
+    at_i, at_j = _at(s, w, i), _at(s, w, j)
+    _place(s, w, i, at_j)
+    _place(s, w, j, at_i)
 
 
 @njit(nogil=True)

@@ -6,7 +6,7 @@ phase only counts up: marks of an earlier one don't count.
 
 from numba import njit
 
-from kvgym.sim.kernels.access import nodes, paths, progress, requests, row_of, rows, workers
+from kvgym.sim.kernels.access import config, known_tokens, nodes, paths, progress, requests, row_of, rows, workers
 from kvgym.sim.kernels.leaves import clear_leaf_marks, refresh_leaf
 
 NO_MARKS = 2**30
@@ -38,6 +38,20 @@ def mark_entered(s, w, r, old):
     elif row.mark_from > old:
         row.mark_from = old
     wk.marked += row.cached - old
+
+
+@njit(nogil=True)
+def drop_marks(s, w, r, n):
+    """The last `n` pages of row `r` have just gone, and with them their marks."""
+    wk = workers(s)[w]
+    row = rows(s)[r]
+    if row.phase != wk.phase:
+        return
+    before = row.mark_to + max(0, row.cached + n - max(row.mark_from, row.mark_to))
+    row.mark_to = min(row.mark_to, row.cached)
+    if row.mark_from >= row.cached:
+        row.mark_from = NO_MARKS
+    wk.marked += count_marked(row) - before
 
 
 @njit(nogil=True)
@@ -78,6 +92,18 @@ def new_phase(s, w):
     wk.phase += 1
     wk.marked = 0
     clear_leaf_marks(s, w)
+
+
+@njit(nogil=True)
+def open_phase(s, w, q):
+    """`rlt`, before a draw: without an unmarked leaf a phase begins, in which only request `q`'s path is marked."""
+    wk = workers(s)[w]
+    if wk.n_unmarked > 0:
+        return
+    new_phase(s, w)
+    mark_path(s, w, q, known_tokens(s, q) // config(s).page_size)
+    if wk.n_unmarked == 0:
+        new_phase(s, w)
 
 
 @njit(nogil=True)

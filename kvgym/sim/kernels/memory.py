@@ -5,22 +5,46 @@ from numba import njit
 from kvgym.sim.kernels.access import config, known_tokens, progress, running, workers
 from kvgym.sim.kernels.evict import evict
 from kvgym.sim.kernels.queues import push_front
+from kvgym.sim.kernels.rules import ASK, ASKED, GRANTED, REFUSED
 from kvgym.sim.kernels.tree import release
 
 
 @njit(nogil=True)
 def allocate(s, w, q, n):
-    """Gives `n` pages to request `q`, evicting what it takes; False, and nothing changed, if they can't be had."""
+    """Gives `n` pages to request `q`, evicting what it takes.
+
+    Returns REFUSED, and nothing changed, if they can't be had; ASKED if an EVICT decision is due first: the same call is
+    made again once it has been taken.
+    """
     wk = workers(s)[w]
-    if wk.free + wk.evictable < n:
-        return False
-    if wk.free < n:
-        wanted = n - wk.free
-        if config(s).evict_full_request:
-            wanted = min(n, wk.evictable)
-        evict(s, w, q, wanted)
+    if not wk.evicting:
+        if wk.free + wk.evictable < n:
+            return REFUSED
+        if wk.free < n:
+            _make_room(s, w, q, n)
+    if wk.wanted > 0:
+        return ASKED
+    wk.evicting = 0
     hold(s, w, q, n)
-    return True
+    return GRANTED
+
+
+@njit(nogil=True)
+def _make_room(s, w, q, n):
+    """Evicts for an allocation of `n` pages, or notes what the agent has to evict."""
+    wk = workers(s)[w]
+    wanted = n - wk.free
+    if config(s).evict_full_request:
+        wanted = min(n, wk.evictable)
+    rule = config(s).evictor
+    if rule == ASK:
+        rule = progress(s)[q].evictor
+    if rule == ASK:
+        wk.evicting = 1
+        wk.asker = q
+        wk.wanted = wanted
+    else:
+        evict(s, w, q, rule, wanted)
 
 
 @njit(nogil=True)

@@ -1,13 +1,54 @@
 """Numbers that kernels and Python share: named rules, why `advance` came back, why a request waits."""
 
-EVICTORS = ("lru", "lru_node", "random", "rlt", "rlt_code", "belady")
-LRU, LRU_NODE, RANDOM, RLT, RLT_CODE, BELADY = range(len(EVICTORS))
+EVICTORS = (
+    "lru",
+    "lru_node",
+    "random",
+    "rlt",
+    "rlt_code",
+    "belady",
+    "fifo",
+    "lfu",
+    "mru",
+    "slru",
+    "ghost_slru",
+    "wlfu",
+    "tail_lru",
+    "gdsf",
+    "workload_aware",
+)
+"""Who evicts; docs/evictors.md has formula and source of each."""
+(
+    LRU,
+    LRU_NODE,
+    RANDOM,
+    RLT,
+    RLT_CODE,
+    BELADY,
+    FIFO,
+    LFU,
+    MRU,
+    SLRU,
+    GHOST_SLRU,
+    WLFU,
+    TAIL_LRU,
+    GDSF,
+    WORKLOAD_AWARE,
+) = range(len(EVICTORS))
+ASK = -1
+"""Evictor: the agent, in EVICT decisions."""
+
+RULES = tuple(name for name in EVICTORS if name not in ("rlt_code", "belady"))
+"""Evictors that can take turns on one cache: not the oracle, nor the one whose marks differ from those of `rlt`."""
 
 ROUTERS = ("agent", "random", "round_robin", "least_loaded", "prefix_affinity")
 AGENT, RANDOM_ROUTER, ROUND_ROBIN, LEAST_LOADED, PREFIX_AFFINITY = range(len(ROUTERS))
 
-ROUTE, DONE, TRUNCATED, LOG_FULL, FAULT = range(5)
+ROUTE, EVICT, DONE, TRUNCATED, LOG_FULL, FAULT = range(6)
 """Why `events.advance` came back."""
+
+REFUSED, GRANTED, ASKED = range(3)
+"""What came of an allocation; ASKED: it waits for an EVICT decision."""
 
 WAIT_REASONS = ("", "places", "budget", "pages", "retry", "preemption", "prefill")
 """Why the head of the queue was not admitted: no place in the batch, no token budget left, refused for want of pages,

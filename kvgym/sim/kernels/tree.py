@@ -3,25 +3,25 @@
 from numba import njit
 
 from kvgym.sim.kernels.access import config, known_tokens, nodes, paths, progress, requests, row_of, rows, workers
+from kvgym.sim.kernels.births import see_birth, see_death
 from kvgym.sim.kernels.boundaries import NOTHING, show, show_next
-from kvgym.sim.kernels.leaves import add_leaf, locked_pages, remove_leaf, replace_leaf, unlocked_pages
-from kvgym.sim.kernels.marks import mark_as_code, mark_entered, mark_path
-from kvgym.sim.kernels.recency import list_newest, unlist
-from kvgym.sim.kernels.rules import LRU_NODE, RLT, RLT_CODE
-
-
-@njit(nogil=True)
-def tracks_boundaries(s):
-    """Whether the evictor asks where paths parted."""
-    evictor = config(s).evictor
-    return evictor in (LRU_NODE, RLT_CODE)
-
-
-@njit(nogil=True)
-def tracks_marks(s):
-    """Whether the evictor marks pages."""
-    evictor = config(s).evictor
-    return evictor in (RLT, RLT_CODE)
+from kvgym.sim.kernels.leaves import (
+    add_leaf,
+    locked_pages,
+    refresh_leaf,
+    remove_leaf,
+    replace_leaf,
+    unlocked_pages,
+)
+from kvgym.sim.kernels.lists import list_newest, unlist
+from kvgym.sim.kernels.marks import drop_marks, mark_as_code, mark_entered, mark_path
+from kvgym.sim.kernels.spans import (
+    forget_pages,
+    halve_categories,
+    remember_entry,
+    stamp_span_pages,
+    touch_span_pages,
+)
 
 
 @njit(nogil=True)
@@ -80,11 +80,31 @@ def lock_prefix(s, w, q, pages):
             row.part_locks += 1
             row.part_pages = max(row.part_pages, n)
         settle(s, w, r, unlocked)
-    if tracks_boundaries(s):
+    cf = config(s)
+    if cf.tracks_boundaries:
         for i in range(run.full_nodes):
             show_next(s, w, q, i)
-    if config(s).evictor == RLT:
+    if cf.tracks_marks and not cf.marks_as_code:
         mark_path(s, w, q, pages)
+    if cf.tracks_spans:
+        _touch_prefix(s, w, q, pages)
+
+
+@njit(nogil=True)
+def _touch_prefix(s, w, q, pages):
+    """The admission of request `q` is remembered on the first `pages` pages of its path."""
+    request = requests(s)[q]
+    wk = workers(s)[w]
+    wk.counter += 1
+    wk.accesses += known_tokens(s, q) // config(s).page_size
+    for i in range(request.path_start, request.path_start + request.path_nodes):
+        v = paths(s)[i]
+        node = nodes(s)[v]
+        n = min(pages - node.start_page, node.n_pages)
+        if n <= 0:
+            break
+        touch_span_pages(s, w, q, row_of(s, w, v), n)
+    halve_categories(s, w)
 
 
 @njit(nogil=True)
@@ -95,8 +115,9 @@ def _drop_part_lock(row):
 
 
 @njit(nogil=True)
-def _enter_node(s, w, q, i, first, last):
+def _enter_node(s, w, q, i, first, last, time_ps):
     """Pages [first, last) of the i-th node of the path of `q` have been computed: into the tree, or found there."""
+    cf = config(s)
     request = requests(s)[q]
     wk = workers(s)[w]
     v = paths(s)[request.path_start + i]
@@ -110,8 +131,11 @@ def _enter_node(s, w, q, i, first, last):
         row.cached = last
         if old == 0 and node.parent >= 0:
             rows(s)[row_of(s, w, node.parent)].children += 1
-        if tracks_marks(s):
+        if cf.tracks_marks:
             mark_entered(s, w, r, old)
+        if cf.tracks_spans:
+            remember_entry(s, w, q, r, old, time_ps)
+            see_birth(s, w, r)
     if first > 0:
         _drop_part_lock(row)
     if last == node.n_pages:
@@ -123,7 +147,7 @@ def _enter_node(s, w, q, i, first, last):
     wk.recomputed += found
     wk.loaded += last - first - found
     settle(s, w, r, unlocked)
-    if tracks_boundaries(s):
+    if cf.tracks_boundaries:
         if first == 0 and node.parent >= 0:
             show(rows(s)[row_of(s, w, node.parent)], v)
         if last == node.n_pages:
@@ -131,8 +155,8 @@ def _enter_node(s, w, q, i, first, last):
 
 
 @njit(nogil=True)
-def enter_pages(s, w, q, pages):
-    """The first `pages` pages of request `q` are computed and full: those not yet its tree pages enter, root first."""
+def enter_pages(s, w, q, pages, time_ps):
+    """The first `pages` pages of request `q` are full at `time_ps`: those not yet its tree pages enter, root first."""
     request = requests(s)[q]
     run = progress(s)[q]
     if run.tree_pages >= pages:
@@ -142,11 +166,11 @@ def enter_pages(s, w, q, pages):
         node = nodes(s)[paths(s)[request.path_start + i]]
         first = run.tree_pages - node.start_page
         last = min(node.n_pages, pages - node.start_page)
-        _enter_node(s, w, q, i, first, last)
+        _enter_node(s, w, q, i, first, last, time_ps)
         run.tree_pages += last - first
         if last == node.n_pages:
             run.full_nodes += 1
-    if config(s).evictor == RLT_CODE:
+    if config(s).marks_as_code:
         mark_as_code(s, w, q)
 
 
@@ -174,6 +198,9 @@ def release(s, w, q):
     request = requests(s)[q]
     run = progress(s)[q]
     wk = workers(s)[w]
+    known_pages = known_tokens(s, q) // config(s).page_size
+    tracks_spans = config(s).tracks_spans
+    wk.counter += 1
     for i in range(_deepest_resident(s, w, q), -1, -1):
         v = paths(s)[request.path_start + i]
         r = row_of(s, w, v)
@@ -183,6 +210,8 @@ def release(s, w, q):
             row.locks -= 1
         elif i == run.full_nodes and run.tree_pages > nodes(s)[v].start_page:
             _drop_part_lock(row)
+        if tracks_spans:
+            stamp_span_pages(s, w, r, min(row.cached, known_pages - nodes(s)[v].start_page))
         now = unlocked_pages(s, row)
         wk.evictable += now - unlocked
         if now > 0:
@@ -200,19 +229,25 @@ def drop_pages(s, w, r, n):
     """Evicts the last `n` pages of row `r`, all unlocked; its parent may become a leaf."""
     row = rows(s)[r]
     wk = workers(s)[w]
+    parent = nodes(s)[row.node].parent
     row.cached -= n
     row.shown = NOTHING
+    if row.cached == 0 and parent >= 0:
+        rows(s)[row_of(s, w, parent)].children -= 1
+    if config(s).tracks_marks:
+        drop_marks(s, w, r, n)
+    if config(s).tracks_spans and forget_pages(s, w, r, row.cached + n):
+        see_death(s, w, r)
     wk.evictable -= n
     wk.free += n
     wk.evicted += n
     if unlocked_pages(s, row) > 0:
+        refresh_leaf(s, w, r)
         return
     unlist(s, w, r)
-    parent = nodes(s)[row.node].parent
     if row.cached == 0 and parent >= 0:
         above = row_of(s, w, parent)
         parent_row = rows(s)[above]
-        parent_row.children -= 1
         if parent_row.children == 0 and unlocked_pages(s, parent_row) > 0:
             replace_leaf(s, w, r, above)
             return
