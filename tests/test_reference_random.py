@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.reference import RefCost, RefRequest, least_loaded, prefix_affinity, round_robin, simulate
+from tests.reference import RULES, RefCost, RefRequest, least_loaded, prefix_affinity, round_robin, simulate
 from tests.reference.hand import engine, private
 
-EVICTORS = ("lru", "lru_node", "random", "rlt", "rlt_code", "belady")
+EVICTORS = (*RULES, "rlt_code", "belady", "agent", "agent_rules", "mixed")
 
 
 def random_case(seed):
@@ -29,10 +29,12 @@ def random_case(seed):
             prompt = suffix
         count = rng.randint(1, 8)
         output = tuple(rng.randrange(3) for _ in range(count)) if rng.random() < 0.3 else private(count)
+        user = dict(session=rng.choice([None, 0, 1, 2]), turn=rng.randrange(6))
         if previous >= 0 and rng.random() < 0.7:
-            requests.append(RefRequest(prompt, output, None, previous, rng.choice([0, 0, 150, 2000])))
+            think_ps = rng.choice([0, 0, 150, 2000, 3_000_000])
+            requests.append(RefRequest(prompt, output, None, previous, think_ps, **user))
         else:
-            requests.append(RefRequest(prompt, output, rng.randrange(60) * 100))
+            requests.append(RefRequest(prompt, output, rng.randrange(60) * 100, **user))
     need = max(-(-r.computed_tokens() // page_size) for r in requests)
     cost = RefCost(
         [rng.randint(50, 60) + 5 * tokens for tokens in range(100)],
@@ -47,6 +49,22 @@ def random_case(seed):
     return requests, workers, page_size, chunk_tokens, rng.randint(1, min(8, chunk_tokens)), options
 
 
+def options_of(evictor, seed, count):
+    """The evictor's name and options: somebody who answers at random, with slots or rules; or requests with rules."""
+    rng = random.Random(seed)
+
+    def any_slot(question):
+        return rng.choice([i for i, slot in enumerate(question.slots) if slot is not None])
+
+    if evictor == "agent":
+        return "agent", dict(evict=any_slot, candidates=rng.choice([2, 4, 16]), quantum=rng.choice(["leaf", 1]))
+    if evictor == "agent_rules":
+        return "agent", dict(evict=lambda question: rng.choice(list(RULES)), candidates=0)
+    if evictor == "mixed":
+        return "rlt", dict(rules=[rng.choice([None, *RULES]) for _ in range(count)])
+    return evictor, {}
+
+
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 @pytest.mark.parametrize("evictor", EVICTORS)
 @settings(max_examples=8, deadline=None)
@@ -55,7 +73,8 @@ def test_random_workloads(evictor, schedule, seed):
     requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
     settings_ = engine(page_size, schedule, chunk_tokens, max_running, **options)
     rule = [round_robin, least_loaded, prefix_affinity][seed % 3]
-    result = simulate(requests, workers, settings_, evictor, rule, history_pages=[None, 10][seed % 2], check=True)
+    name, asked = options_of(evictor, seed, len(requests))
+    result = simulate(requests, workers, settings_, name, rule, history_pages=[None, 10][seed % 2], **asked)
 
     for record, spec in zip(result.records, requests, strict=True):
         assert 0 <= record.arrival_ps <= record.admitted_ps < record.first_token_ps <= record.finish_ps
@@ -73,5 +92,22 @@ def test_random_workloads(evictor, schedule, seed):
             assert sum(row[2] for row in rows) + hits == sum(len(spec.prompt) for spec in mine)
             assert sum(row[4] for row in rows) == sum(len(spec.output) - 1 for spec in mine)
     routed = [record.worker for record in result.records]
-    if evictor in ("lru", "lru_node", "belady"):
-        assert simulate(requests, workers, settings_, evictor, routed, check=False).records == result.records
+    again = options_of(evictor, seed, len(requests))[1]
+    assert simulate(requests, workers, settings_, name, routed, check=False, **again).records == result.records
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32), name=st.sampled_from(list(RULES)))
+def test_the_same_evictor_in_other_words(seed, name):
+    requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
+    settings_ = engine(page_size, "mixed", chunk_tokens, max_running, **options)
+
+    def evictions(evictor, **how):
+        return simulate(requests, workers, settings_, evictor, round_robin, **how).evictions
+
+    # The first slot is lru, the first draw is rlt (of a single one, so that both draw as often).
+    assert evictions("agent", evict=lambda question: 0, quantum=1) == evictions("lru")
+    assert evictions("agent", evict=lambda question: 1, candidates=2, quantum=1) == evictions("rlt")
+    expected = evictions(name)
+    assert evictions("agent", evict=lambda question: name, candidates=0) == expected
+    assert evictions("mru", rules=lambda request: name) == expected

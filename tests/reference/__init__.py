@@ -3,11 +3,16 @@
 It was written from the semantics alone, steps every iteration and looks at every page. Slow and obvious on purpose.
 """
 
+from .asked import Candidate, Question
+from .roster import RULES
 from .simulator import simulate
 from .types import RefCost, RefEngine, RefRecord, RefRequest, RefResult, RefTotals
 from .views import View, least_loaded, prefix_affinity, round_robin
 
 __all__ = [
+    "RULES",
+    "Candidate",
+    "Question",
     "RefCost",
     "RefEngine",
     "RefRecord",

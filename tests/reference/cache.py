@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .pages import Page
+from .uses import Ledger, Use, User
 
 
 @dataclass
@@ -14,6 +15,7 @@ class Slot:
     """State of one resident page.
 
     Attributes:
+        use: What is remembered about its uses.
         locks: Running requests that hold the page.
         stamp: Recency counter when it was last written here (0: not yet, the page was locked ever since it entered).
         marked: Mark of the random marking evictors.
@@ -21,6 +23,7 @@ class Slot:
         continuations: How paths were shown to go on after this page: next pages, None for "ended here".
     """
 
+    use: Use
     locks: int = 0
     stamp: int = 0
     marked: bool = False
@@ -34,13 +37,26 @@ class Slot:
 
 
 class Cache:
-    """Pages of one worker; `free` counts pages neither in the tree nor a request's own."""
+    """Pages of one worker.
+
+    Attributes:
+        kv_pages: Pages of the worker.
+        free: Pages neither in the tree nor a request's own.
+        resident: The pages in the tree.
+        clock: The recency counter.
+        now: The time in picoseconds; the worker sets it when something starts or ends.
+        ledger: What is counted over all pages.
+        loaded: Pages that ever entered the tree.
+        evicted: Pages that were evicted, in order.
+    """
 
     def __init__(self, kv_pages: int) -> None:
         self.kv_pages = kv_pages
         self.free = kv_pages
         self.resident: dict[Page, Slot] = {}
         self.clock = 0
+        self.now = 0
+        self.ledger = Ledger()
         self.loaded = 0
         self.evicted: list[Page] = []
 
@@ -75,12 +91,24 @@ class Cache:
         self.clock += 1
         for page in self.resident_prefix(known_pages):
             self.resident[page].stamp = self.clock
+            self.ledger.stamped(self.resident[page].use, self.now)
 
-    def enter(self, page: Page) -> None:
+    def admit(self, known_pages: Sequence[Page], user: User) -> None:
+        """A request is admitted: its resident pages are hit, then stamped."""
+        touched = [self.resident[page].use for page in self.resident_prefix(known_pages)]
+        self.ledger.admitted(user, self.now, len(known_pages), touched, self.kv_pages)
+        self.touch(known_pages)
+
+    def is_ghost(self, page: Page) -> bool:
+        """Whether the page is among the last `kv_pages` that were evicted."""
+        return page in self.evicted[-self.kv_pages :]
+
+    def enter(self, page: Page, user: User) -> None:
         """A request's own page becomes a locked page of the tree."""
         assert page not in self.resident
         assert page.parent is None or page.parent in self.resident
-        self.resident[page] = Slot(locks=1)
+        use = self.ledger.entered(user, self.clock, self.now, self.is_ghost(page))
+        self.resident[page] = Slot(use, locks=1)
         if page.parent is not None:
             self.resident[page.parent].children += 1
         self.loaded += 1
@@ -100,15 +128,22 @@ class Cache:
 
     def run_of(self, leaf: Page) -> list[Page]:
         """The leaf and the pages above it, up to the first that is a seen boundary, locked or has another child."""
-        run = [leaf]
+        return self._up_from(leaf, stop_at_marks=False)
+
+    def tail_of(self, leaf: Page) -> list[Page]:
+        """The same, but up to the first marked page too: what one EVICT decision can free (rule D6)."""
+        return self._up_from(leaf, stop_at_marks=True)
+
+    def _up_from(self, leaf: Page, stop_at_marks: bool) -> list[Page]:
+        pages = [leaf]
         page = leaf.parent
         while page is not None:
             slot = self.resident[page]
-            if slot.boundary or slot.locks > 0 or slot.children > 1:
+            if slot.boundary or slot.locks > 0 or slot.children > 1 or (stop_at_marks and slot.marked):
                 break
-            run.append(page)
+            pages.append(page)
             page = page.parent
-        return run
+        return pages
 
     def marked(self) -> int:
         """Number of marked pages."""
@@ -125,7 +160,7 @@ class Cache:
             slot.marked = False
 
     def check(self, held: Sequence[tuple[Sequence[Page], int]]) -> None:
-        """Assert rule C1 of docs/semantics.md.
+        """Assert rule C1 of docs/semantics.md, and that stamps and uses are in order.
 
         Args:
             held: For each running request its locked tree pages and the number of its own pages.
@@ -147,3 +182,20 @@ class Cache:
         assert locked + self.evictable() + self.free == self.kv_pages, "pages are lost"
         assert len(stamps) == len(set(stamps)), "two leaves share a stamp"
         assert self.loaded - len(self.evicted) == len(self.resident)
+        self._check_uses()
+
+    def _check_uses(self) -> None:
+        self.ledger.check()
+        for page, slot in self.resident.items():
+            slot.use.check(self.now, self.ledger.accesses)
+            assert (slot.stamp > 0) == (slot.use.stamped_ps is not None), f"{page} has half a stamp"
+            assert slot.stamp == 0 or slot.use.entered_at < slot.stamp <= self.clock
+            assert slot.use.entered_at <= self.clock
+            assert not slot.use.ghost or page in self.evicted, f"{page} is a ghost that never went"
+            if page.parent is None:
+                continue
+            # Whatever enters, hits or stamps a page did so to the page above it, before it or at the same moment.
+            above = self.resident[page.parent]
+            assert above.use.entered_at <= slot.use.entered_at and above.use.entered_ps <= slot.use.entered_ps
+            assert above.use.hits >= slot.use.hits, f"{page} was hit more often than the page above it"
+            assert above.stamp >= slot.stamp, f"{page} was stamped after the page above it"

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 
 from .cache import Cache
-from .evictors import Evictor
+from .evictors import Context, Evictor, Need
 from .live import Chunk, Iteration, Live
-from .types import RefCost, RefEngine, RefTotals
+from .types import RefTotals
 
 
 class Worker:
     """A model replica with its engine and its cache."""
 
-    def __init__(self, cache: Cache, cost: RefCost, engine: RefEngine, evictor: Evictor, admitted: set[int]) -> None:
+    def __init__(self, cache: Cache, context: Context, evictor: Evictor, rules: Mapping[str, Evictor]) -> None:
+        """A worker that has nothing to do.
+
+        Args:
+            cache: Its empty cache.
+            context: Its cost and engine, and what it shares with other workers.
+            evictor: Who evicts for a request that names nobody.
+            rules: The evictors that a request can name.
+        """
         self.cache = cache
-        self.cost = cost
-        self.engine = engine
+        self.cost = context.cost
+        self.engine = context.engine
         self.evictor = evictor
-        self.admitted = admitted
+        self.rules = rules
+        self.admitted = context.admitted
+        self.sessions = context.sessions
         self.queue: deque[Live] = deque()
         self.running: list[Live] = []  # in admission order
         self.iteration: Iteration | None = None
@@ -46,7 +57,8 @@ class Worker:
             return False
         if count > cache.free:
             wanted = min(count, cache.evictable()) if self.engine.evict_full_request else count - cache.free
-            self.evictor.make_room(cache, wanted, live.known_pages(self.engine.page_size))
+            evictor = self.evictor if live.rule is None else self.rules[live.rule]
+            evictor.make_room(cache, Need(wanted, live.index, live.known_pages(self.engine.page_size)))
         cache.free -= count
         live.own_pages += count
         return True
@@ -70,6 +82,7 @@ class Worker:
 
     def start(self, now: int) -> None:
         """Start an iteration."""
+        self.cache.now = now
         if self.engine.schedule == "mixed":
             decodes, preempted = self.decode_step()
             chunks = decodes + self.prefill_step(now, self.engine.chunk_tokens - len(decodes), may_admit=not preempted)
@@ -152,7 +165,7 @@ class Worker:
             live.tree_pages = 0
             return 0
 
-        cache.touch(known_pages)
+        cache.admit(known_pages, live.user)
         self.evictor.on_admission(cache, prefix)
         for number in range(len(prefix)):
             self.show_next(live, number)
@@ -192,6 +205,7 @@ class Worker:
         """End the iteration in progress; returns the requests that finished."""
         chunks = {chunk.live: chunk for chunk in self.iteration.chunks}
         self.iteration = None
+        self.cache.now = now
         finished = []
         for live in list(self.running):
             if live in chunks and self.finish_chunk(live, chunks[live].tokens, now):
@@ -211,6 +225,7 @@ class Worker:
         if live.emitted < live.output_tokens:
             return False
         live.record.finish_ps = now
+        self.sessions.finish(live.index)
         self.evictor.on_insert(self.cache, live.locked_pages())
         if live.path:
             self.cache.show(live.path[-1], None)
@@ -232,7 +247,7 @@ class Worker:
                 cache.free += 1
                 self.totals.found += 1
             else:
-                cache.enter(page)
+                cache.enter(page, live.user)
                 self.evictor.on_enter(cache, page)
             live.own_pages -= 1
             live.tree_pages += 1

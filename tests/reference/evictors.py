@@ -1,13 +1,16 @@
-"""Who goes when a worker needs pages (rule C6 of docs/semantics.md)."""
+"""Who goes when a worker needs pages: what evictors share, and those of rule C6 of docs/semantics.md."""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from .cache import Cache
 from .pages import Page
+from .sessions import Sessions
+from .types import RefCost, RefEngine
 
 Draw = tuple[int, tuple[int, int]]
 
@@ -40,59 +43,91 @@ class Chooser:
         assert self.log is None or next(self.log, None) is None, "the log holds more draws than the reference made"
 
 
+@dataclass(frozen=True)
+class Context:
+    """What the evictors of one worker may look at besides its cache.
+
+    Attributes:
+        worker: Index of the worker.
+        cost: Its iteration cost.
+        engine: Its engine's settings.
+        sessions: Facts about sessions.
+        chooser: Source of the random choices.
+        admitted: Requests that some worker has admitted at least once; the simulator keeps it up to date.
+    """
+
+    worker: int
+    cost: RefCost
+    engine: RefEngine
+    sessions: Sessions
+    chooser: Chooser
+    admitted: set[int]
+
+
+@dataclass(frozen=True)
+class Need:
+    """Why pages must go.
+
+    Attributes:
+        pages: Pages to evict, at most the evictable ones.
+        request: Index of the request that the pages are for.
+        path: Its known pages, resident or not.
+    """
+
+    pages: int
+    request: int
+    path: Sequence[Page]
+
+
 class Evictor:
-    """Base of the evictors: hooks for marks, and `make_room`."""
+    """Base of the evictors: hooks that keep marks as `rlt` does, whatever evicts, and `make_room`."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
 
     def on_admission(self, cache: Cache, resident_prefix: Sequence[Page]) -> None:
         """An admission touched these pages."""
+        cache.mark(resident_prefix)
 
     def on_enter(self, cache: Cache, page: Page) -> None:
         """A page entered the tree."""
+        cache.mark([page])
 
     def on_insert(self, cache: Cache, locked_pages: Sequence[Page]) -> None:
         """A request's locked tree pages (all of them, root first) grew at an iteration's end, or it finished."""
 
-    def make_room(self, cache: Cache, wanted: int, requester_pages: Sequence[Page]) -> None:
-        """Evict `wanted` pages (at most the evictable ones).
+    def make_room(self, cache: Cache, need: Need) -> None:
+        """Evict the pages that are needed."""
+        for _ in range(need.pages):
+            cache.evict(self.victim(cache, need))
 
-        Args:
-            cache: The worker's cache.
-            wanted: Pages to evict.
-            requester_pages: The known pages of the request that needs them, resident or not.
-        """
-        for _ in range(wanted):
-            cache.evict(self.victim(cache, requester_pages))
-
-    def victim(self, cache: Cache, requester_pages: Sequence[Page]) -> Page:
-        """The next page to go."""
+    def victim(self, cache: Cache, need: Need) -> Page:
+        """The next page to go, which goes at once."""
         raise NotImplementedError
 
 
 class Lru(Evictor):
     """Tail page of the leaf with the oldest stamp."""
 
-    def victim(self, cache: Cache, requester_pages: Sequence[Page]) -> Page:
+    def victim(self, cache: Cache, need: Need) -> Page:
         return min(cache.leaves(), key=lambda leaf: cache.resident[leaf].stamp)
 
 
 class LruNode(Lru):
     """The whole run of that leaf; the last one may overshoot."""
 
-    def make_room(self, cache: Cache, wanted: int, requester_pages: Sequence[Page]) -> None:
-        target = len(cache.evicted) + wanted
+    def make_room(self, cache: Cache, need: Need) -> None:
+        target = len(cache.evicted) + need.pages
         while len(cache.evicted) < target and cache.leaves():
-            for page in cache.run_of(self.victim(cache, requester_pages)):
+            for page in cache.run_of(self.victim(cache, need)):
                 cache.evict(page)
 
 
 class Random(Evictor):
     """Tail page of a uniform unlocked leaf."""
 
-    def __init__(self, chooser: Chooser) -> None:
-        self.chooser = chooser
-
-    def victim(self, cache: Cache, requester_pages: Sequence[Page]) -> Page:
-        return self.chooser.choose(cache.leaves())
+    def victim(self, cache: Cache, need: Need) -> Page:
+        return self.context.chooser.choose(cache.leaves())
 
 
 def unmarked_leaves(cache: Cache) -> list[Page]:
@@ -100,33 +135,32 @@ def unmarked_leaves(cache: Cache) -> list[Page]:
     return [leaf for leaf in cache.leaves() if not cache.resident[leaf].marked]
 
 
+def open_phase(cache: Cache, path: Sequence[Page]) -> None:
+    """The phase rule of `rlt`: if no unlocked leaf is unmarked, only the marks of the requester's known path stay."""
+    if not unmarked_leaves(cache):
+        cache.clear_marks()
+        cache.mark(cache.resident_prefix(path))
+    if not unmarked_leaves(cache):
+        # Every unlocked leaf lies on the requester's own path.
+        cache.clear_marks()
+
+
 class Rlt(Evictor):
     """Randomized leaf token, at page granularity: marks at admission and when a page enters."""
 
-    def __init__(self, chooser: Chooser) -> None:
-        self.chooser = chooser
-
-    def on_admission(self, cache: Cache, resident_prefix: Sequence[Page]) -> None:
-        cache.mark(resident_prefix)
-
-    def on_enter(self, cache: Cache, page: Page) -> None:
-        cache.mark([page])
-
-    def victim(self, cache: Cache, requester_pages: Sequence[Page]) -> Page:
-        if not unmarked_leaves(cache):
-            cache.clear_marks()
-            cache.mark(cache.resident_prefix(requester_pages))
-        if not unmarked_leaves(cache):
-            # Every unlocked leaf lies on the requester's own path.
-            cache.clear_marks()
-        return self.chooser.choose(unmarked_leaves(cache))
+    def victim(self, cache: Cache, need: Need) -> Page:
+        open_phase(cache, need.path)
+        return self.context.chooser.choose(unmarked_leaves(cache))
 
 
 class RltCode(Evictor):
     """The published code's form: marks when pages enter and at the end, and its phase rules (i) to (iii)."""
 
-    def __init__(self, chooser: Chooser) -> None:
-        self.chooser = chooser
+    def on_admission(self, cache: Cache, resident_prefix: Sequence[Page]) -> None:
+        """No mark."""
+
+    def on_enter(self, cache: Cache, page: Page) -> None:
+        """No mark."""
 
     def on_insert(self, cache: Cache, locked_pages: Sequence[Page]) -> None:
         cache.mark(locked_pages)
@@ -134,48 +168,26 @@ class RltCode(Evictor):
             cache.clear_marks()
             cache.mark(locked_pages)
 
-    def make_room(self, cache: Cache, wanted: int, requester_pages: Sequence[Page]) -> None:
-        if wanted + cache.marked() >= cache.kv_pages:  # (ii)
+    def make_room(self, cache: Cache, need: Need) -> None:
+        if need.pages + cache.marked() >= cache.kv_pages:  # (ii)
             cache.clear_marks()
         in_reach = sum(
             not cache.resident[page].marked for leaf in unmarked_leaves(cache) for page in cache.run_of(leaf)
         )
-        if in_reach < wanted:  # (iii)
+        if in_reach < need.pages:  # (iii)
             cache.clear_marks()
-        super().make_room(cache, wanted, requester_pages)
+        super().make_room(cache, need)
 
-    def victim(self, cache: Cache, requester_pages: Sequence[Page]) -> Page:
-        return self.chooser.choose(unmarked_leaves(cache))
+    def victim(self, cache: Cache, need: Need) -> Page:
+        return self.context.chooser.choose(unmarked_leaves(cache))
 
 
 class Belady(Evictor):
     """Tail page of the leaf used again farthest, then deeper, then brought in by the later request; an oracle."""
 
-    def __init__(self, admitted: set[int]) -> None:
-        self.admitted = admitted
-
-    def victim(self, cache: Cache, requester_pages: Sequence[Page]) -> Page:
+    def victim(self, cache: Cache, need: Need) -> Page:
         return max(cache.leaves(), key=lambda leaf: (self.next_use(leaf), leaf.number, leaf.first_request))
 
     def next_use(self, page: Page) -> float:
         """Smallest index of a request that no worker has admitted yet and whose prompt's full pages hold the page."""
-        return min((request for request in page.prompt_users if request not in self.admitted), default=math.inf)
-
-
-def make_evictor(name: str, chooser: Chooser, admitted: set[int]) -> Evictor:
-    """The evictor of one worker.
-
-    Args:
-        name: One of lru, lru_node, random, rlt, rlt_code, belady.
-        chooser: Source of the random choices.
-        admitted: Requests that some worker has admitted at least once; the simulator keeps it up to date.
-    """
-    makers = {
-        "lru": Lru,
-        "lru_node": LruNode,
-        "random": lambda: Random(chooser),
-        "rlt": lambda: Rlt(chooser),
-        "rlt_code": lambda: RltCode(chooser),
-        "belady": lambda: Belady(admitted),
-    }
-    return makers[name]()
+        return min((request for request in page.prompt_users if request not in self.context.admitted), default=math.inf)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from .pages import Page
 from .types import RefRecord, RefRequest
+from .uses import User
 
 
 class Live:
@@ -15,6 +16,8 @@ class Live:
     Attributes:
         index: Index of the request.
         path: Its pages.
+        user: Its session and category.
+        rule: Name of the evictor that does all evictions it forces; None leaves them to the worker's.
         emitted: Output tokens emitted so far; they survive a preemption.
         computed: Tokens whose KV exists here.
         target: Known tokens at admission, which the prefill has to reach.
@@ -23,12 +26,22 @@ class Live:
         own_pages: Pages that it holds outside the tree.
     """
 
-    def __init__(self, index: int, request: RefRequest, path: Sequence[Page], record: RefRecord) -> None:
+    def __init__(
+        self,
+        index: int,
+        request: RefRequest,
+        path: Sequence[Page],
+        record: RefRecord,
+        user: User,
+        rule: str | None = None,
+    ) -> None:
         self.index = index
         self.prompt_tokens = len(request.prompt)
         self.output_tokens = len(request.output)
         self.path = path
         self.record = record
+        self.user = user
+        self.rule = rule
         self.emitted = 0
         self.computed = 0
         self.target = 0

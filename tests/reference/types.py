@@ -19,6 +19,8 @@ class RefRequest:
         arrival_ps: Arrival time, or None when a predecessor triggers the request.
         predecessor: Index of the request whose finish triggers this one, or -1.
         think_ps: Time between that finish and this arrival.
+        session: The session (>= 0) that it belongs to; None is one of its own.
+        turn: Its place in the session.
     """
 
     prompt: tuple[int, ...]
@@ -26,6 +28,8 @@ class RefRequest:
     arrival_ps: int | None
     predecessor: int = -1
     think_ps: int = 0
+    session: int | None = None
+    turn: int = 0
 
     def computed_tokens(self) -> int:
         """Tokens whose KV exists when the request finishes: the very last output token is never computed."""
@@ -55,6 +59,18 @@ class RefCost:
         # Left to right in float64; Python's round() of a float is rint (ties to even).
         rounded = round((self.a_s * attended + self.c_n * chunks) + self.c_b * decodes)
         return max(1, int(self.g[prefill + decodes]) + rounded + self.q * kv)
+
+    def share_s(self, tokens: int, after: int, chunk_tokens: int) -> float:
+        """Seconds of prefill that these tokens stand for: their share of full iterations (detail 23).
+
+        Args:
+            tokens: Tokens to compute (c).
+            after: Tokens before them (h).
+            chunk_tokens: Tokens of a full iteration (C).
+        """
+        per_token = self.g[chunk_tokens] / chunk_tokens * 1e-12
+        per_pair = self.a_s * 1e-12
+        return tokens * per_token + per_pair * tokens * (after + (tokens + 1) / 2)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,243 @@
+"""EVICT decisions (rules D6 and D7) of the reference simulator against cases computed by hand."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+
+import pytest
+
+from tests.reference import RefCost, RefRequest
+from tests.reference.cache import Cache
+from tests.reference.hand import SIMPLE, engine, one_by_one, request, run
+from tests.reference.pages import Page
+from tests.reference.uses import User
+
+
+class Script:
+    """Answers from a list; keeps the questions."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.questions = []
+
+    def __call__(self, question):
+        self.questions.append(question)
+        return self.answers.pop(0)
+
+
+def offered(question):
+    """The leaf pages of a question's slots."""
+    return [None if slot is None else slot.page for slot in question.slots]
+
+
+def ask(requests, pages, script, candidates, draws=None, **kwargs):
+    """Simulate on one worker, the script being asked."""
+    log = None if draws is None else [iter(draws)]
+    result = run(requests, pages, evictor="agent", evict=script, candidates=candidates, draws=log, **kwargs)
+    assert not script.answers
+    return result
+
+
+def test_a_question_and_its_tails():
+    # Worker of 6. [1 2 3 4] enters and ends at 140, [5 6] at 10_120, all marked. [7 8 9] wants 3 at 20_000: no unmarked
+    # leaf, the marks are cleared, nothing of the requester is there. Leaves 4 and 6, both draws find them: first 6.
+    # Slot 1 is 6, whose tail is 6 5: 2 of the 3 go. Then 4 is alone, slots 1 and 3 are empty; slot 2 frees only 1 of 4.
+    script = Script(1, 2)
+    draws = [(2, (1, 1)), (1, (0, 3)), (1, (0, 3))]
+    result = ask(one_by_one([1, 2, 3, 4], [5, 6], [7, 8, 9]), 6, script, 4, draws)
+    assert result.evictions == [[(1, 1), (1, 0), (0, 3)]]
+    first, second = script.questions
+    assert (first.time_ps, first.request, first.worker) == (20_000, 2, 0)
+    assert (first.wanted, first.free, first.locked, first.unmarked) == (3, 0, 0, 6)
+    assert offered(first) == [(0, 3), (1, 1), (1, 1), (0, 3)]
+    # Page 4: its tail are 4 tokens after 0, 4 x 260 / 16 = 65 ps; 20_000 - 140 since its stamp and entry.
+    assert astuple(first.slots[0]) == (
+        *((0, 3), False, False, 4, 4, pytest.approx(65e-12), 19_860, 19_860),
+        *(0, 0, 0, 1, 0, 20_000, 1),
+    )
+    assert astuple(first.slots[2]) == (
+        *((1, 1), True, False, 2, 2, pytest.approx(32.5e-12), 9_880, 9_880),
+        *(0, 0, 0, 1, 0, 10_000, 1),
+    )
+    assert (second.wanted, second.free, second.locked, second.unmarked) == (1, 2, 0, 4)
+    assert offered(second) == [(0, 3), None, (0, 3), None]
+
+
+def test_quantum_one_asks_for_each_page():
+    # The same with quantum 1: 6 by slot 1, then 5, then 4 by slot 0.
+    script = Script(1, 1, 0)
+    result = ask(one_by_one([1, 2, 3, 4], [5, 6], [7, 8, 9]), 6, script, 4, quantum=1)
+    assert result.evictions == [[(1, 1), (1, 0), (0, 3)]]
+    assert [question.wanted for question in script.questions] == [3, 2, 1]
+
+
+def test_features_of_a_shared_branch():
+    # a_s = 2. Request 0, session 7: [1 2 3] ends at 100 + 30 + 2 x 3 x 2 = 142. Request 1, session 8: [1 2 4] hits 1 2,
+    # one token after 2: 110 + 2 x 3, ends at 10_116. Request 2, session 8 again: [1 2 3] until 20_116 touches 3.
+    # Request 3 wants 1 of 6 pages at 30_000: leaves 4, 3; all was marked: a new phase. 4: tail 1 since 2 has another
+    # child, one sibling; 1 token after 2 costs 16.25 + 2 x 3 ps; session 8 was routed last at 20_000, twice. 3: one hit
+    # at 20_000 after the stamp of 142, by another session than its entry. Slot 1, 3, goes. Request 4: 4 is unmarked, 12
+    # marked. 2 stays a seen boundary, so 4's tail is 1; no sibling is left.
+    cost = RefCost(SIMPLE.g, 2.0, 0.0, 0.0, 0)
+    prompts = [([1, 2, 3], 7), ([1, 2, 4], 8), ([1, 2, 3], 8), ([10, 11, 12], 9), ([20], 9)]
+    requests = [request(prompt, at=10_000 * i, session=session) for i, (prompt, session) in enumerate(prompts)]
+    script = Script(1, 0)
+    result = ask(requests, 6, script, 2, [(2, (0, 2)), (1, (1, 2))], cost=cost)
+    assert result.evictions == [[(0, 2), (1, 2)]]
+    first, second = script.questions
+    four, three = first.slots
+    assert astuple(four) == (
+        *((1, 2), False, False, 1, 3, pytest.approx(22.25e-12), 19_884, 19_884),
+        *(0, 0, 0, 1, 1, 10_000, 2),
+    )
+    assert astuple(three) == (
+        *((0, 2), True, False, 1, 3, pytest.approx(22.25e-12), 9_884, 29_858),
+        *(1, 19_858, 0, 2, 1, 10_000, 2),
+    )
+    assert three.mean_gap_s == pytest.approx(19_858e-12) and four.mean_gap_s == 0.0
+    assert (first.free, first.locked, first.unmarked, second.unmarked) == (2, 0, 4, 3)
+    assert offered(second) == [(1, 2), (1, 2)]
+    assert (second.slots[0].tail_pages, second.slots[0].siblings) == (1, 0)
+
+
+def test_a_marked_leaf_can_be_chosen_but_is_not_drawn():
+    # Worker of 3: [1], [2], [3] enter marked. [4]: phase, draw; 2 goes. 4 enters marked. [5]: the oldest is 1,
+    # unmarked, 4 is the youngest: 6 slots hold 1 3 4, and the draws 1, 3. Slot 2 is the marked 4.
+    script = Script(1, 2)
+    draws = [(3, (0, 0)), (2, (2, 0)), (1, (1, 0)), (2, (0, 0)), (1, (2, 0))]
+    result = ask(one_by_one([1], [2], [3], [4], [5]), 3, script, 6, draws)
+    assert result.evictions == [[(1, 0), (3, 0)]]
+    second = script.questions[1]
+    assert offered(second) == [(0, 0), (2, 0), (3, 0), (0, 0), (2, 0), None]
+    assert [slot.marked for slot in second.slots if slot] == [False, False, True, False, False]
+    assert second.unmarked == 2
+
+
+def test_the_phase_keeps_the_requesters_path():
+    # Worker of 3 with [1 2], [3]. [1 4] locks 1 and wants 1: the marks of 2 and 3 go, that of 1 stays. Page 2's tail
+    # ends below the locked 1, which has no other child by now.
+    script = Script(0)
+    result = ask(one_by_one([1, 2], [3], [1, 4]), 3, script, 2)
+    assert result.evictions == [[(0, 1)]]
+    question = script.questions[0]
+    assert (question.wanted, question.free, question.locked, question.unmarked) == (1, 0, 1, 2)
+    assert (question.slots[0].tail_pages, question.slots[0].siblings) == (1, 0)
+
+
+def test_only_the_requesters_path_to_offer():
+    # As for `rlt` (detail 7): the unlocked leaves 2 3 4 all lie on the requester's own path; nothing stays marked, the
+    # locked page 1 included. The tail of 4 is 4 3 2, 2 are wanted.
+    script = Script(1)
+    requests = [request([1, 2, 3, 4]), request([1, 2, 3, 4])]
+    result = ask(requests, 5, script, 2, [(1, (0, 3))], settings=engine(chunk_tokens=5, max_running=5))
+    assert result.evictions == [[(0, 3), (0, 2)]]
+    question = script.questions[0]
+    assert (question.request, question.wanted, question.free, question.locked, question.unmarked) == (1, 2, 1, 1, 4)
+    assert question.slots[0].tail_pages == 3
+
+
+def chain(cache, length):
+    """Unlocked pages in a row, from a root."""
+    pages = []
+    for number in range(length):
+        pages.append(Page(pages[-1] if pages else None, number, 0))
+        cache.enter(pages[-1], User(0, 0))
+        cache.touch(pages)
+        cache.unlock(pages[-1])
+    return pages
+
+
+def test_where_a_tail_ends():
+    # Of 5 pages in a row, all 5; up to a mark, a lock or a seen boundary at page 1 the last 3. A marked leaf is the
+    # first of its own tail. Runs (lru_node) don't care for marks.
+    cache = Cache(9)
+    pages = chain(cache, 5)
+    assert cache.tail_of(pages[4]) == pages[::-1]
+    cache.mark([pages[1], pages[4]])
+    assert cache.tail_of(pages[4]) == pages[:1:-1] and cache.run_of(pages[4]) == pages[::-1]
+    cache.clear_marks()
+    cache.lock(pages[1])
+    assert cache.tail_of(pages[4]) == pages[:1:-1]
+    cache.unlock(pages[1])
+    cache.show(pages[1], pages[2])
+    cache.show(pages[1], None)
+    assert cache.tail_of(pages[4]) == pages[:1:-1]
+
+
+def test_nothing_is_asked_if_the_pages_are_not_there():
+    # Worker of 5: request 0 has 3 + 3 tokens (5 pages in all), request 1 has 3. Request 1 comes while 0 runs: 2 free
+    # pages, nothing evictable, refused without a question. After the end of 0 it wants 3 with 0 free: the tail is its
+    # 5.
+    script = Script(0)
+    result = ask([RefRequest((1, 2, 3), (4, 5, 6), 0), request([7, 8, 9], at=50)], 5, script, 2)
+    assert result.evictions == [[(0, 4), (0, 3), (0, 2)]]
+    assert [question.time_ps for question in script.questions] == [result.records[0].finish_ps]
+
+
+def test_evict_full_request_is_what_is_wanted():
+    # 2 of 8 pages are free, 4 are needed: all 4 are asked for.
+    script = Script(0)
+    result = ask(one_by_one(range(6), range(10, 14)), 8, script, 2, settings=engine(evict_full_request=True))
+    assert result.evictions == [[(0, 5), (0, 4), (0, 3), (0, 2)]]
+    assert script.questions[0].wanted == 4
+
+
+def test_rule_form():
+    # Worker of 10, [1 2 3 4] and [1 2 5 6] leave 4 free pages after 6; 7 more need 3. One question; lru_node
+    # overshoots.
+    requests = one_by_one([1, 2, 3, 4], [1, 2, 5, 6], range(10, 17))
+    script = Script("lru_node")
+    assert ask(requests, 10, script, 0, []).evictions == [[(0, 3), (0, 2), (1, 3), (1, 2)]]
+    question = script.questions[0]
+    # Nothing is drawn and no phase begins before a rule is named.
+    assert (question.slots, question.wanted, question.free, question.unmarked) == ((), 3, 4, 0)
+    assert ask(requests, 10, Script("mru"), 0, []).evictions == [[(1, 3), (1, 2), (0, 3)]]
+
+
+def test_rules_share_their_books():
+    # Worker of 3. 1 is hit once, 2 and 3 are not. [4] by lfu: 2 goes. [5] by rlt: 1, 3, 4 are marked, a new phase: a
+    # draw among 3 leaves, 1. 5 enters marked. [6] by random: among 3, 4, 5: 5. [7] by rlt: 3 and 4 are unmarked still,
+    # 6 is not: a draw among 2: 4. [8] by slru: 3, 6, 7 have no hit: 3, the oldest.
+    requests = one_by_one([1], [1], [2], [3], [4], [5], [6], [7], [8])
+    names = ["lfu", "rlt", "random", "rlt", "slru"]
+    draws = [(3, (0, 0)), (3, (5, 0)), (2, (4, 0))]
+    expected = [[(2, 0), (0, 0), (5, 0), (4, 0), (3, 0)]]
+    assert ask(requests, 3, Script(*names), 0, draws).evictions == expected
+    rules = [None] * 4 + names
+    assert run(requests, 3, evictor="fifo", rules=rules, draws=[iter(draws)]).evictions == expected
+    assert run(requests, 3, rules=rules.__getitem__, draws=[iter(draws)]).evictions == expected
+
+
+def test_a_named_rule_is_not_asked():
+    # Worker of 2 with [1], [2]. [3] evicts by its own rule mru: 2. [4] asks: slot 0 is 1.
+    script = Script(0)
+    rules = [None, None, "mru", None]
+    assert ask(one_by_one([1], [2], [3], [4]), 2, script, 2, rules=rules).evictions == [[(1, 0), (0, 0)]]
+    assert [question.request for question in script.questions] == [3]
+
+
+def test_a_request_evicts_by_its_rule_when_it_decodes():
+    # Worker of 4 with [1], [2]. Request 2 has 1 + 3 tokens: page 3 and its first decode page fill the worker, the
+    # second evicts 2 by its rule mru. Without a rule lru takes 1.
+    requests = [*one_by_one([1], [2]), RefRequest((3,), (4, 5, 6), 20_000)]
+    assert run(requests, 4, rules=[None, None, "mru"]).evictions == [[(1, 0)]]
+    assert run(requests, 4).evictions == [[(0, 0)]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(evictor="clock"), "unknown evictor"),
+        (dict(evictor="agent"), "somebody to ask"),
+        (dict(evictor="lru", evict=Script()), "somebody to ask"),
+        (dict(evictor="agent", evict=Script(), candidates=3), "even"),
+        (dict(evictor="agent", evict=Script(), quantum=2), "quantum"),
+        (dict(evictor="agent", evict=Script(1), candidates=4), "slot 1 is empty"),
+        (dict(evictor="agent", evict=Script(4), candidates=4), "slot 4 is empty"),
+        (dict(evictor="lru", rules=[None, "belady"]), "unknown rule"),
+        (dict(evictor="rlt_code", rules=[None, "lru"]), "rlt_code"),
+    ],
+)
+def test_what_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        run(one_by_one([1], [2]), 1, **options)
