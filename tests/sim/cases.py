@@ -32,6 +32,9 @@ class Case:
         routes: Worker of each request.
         history_pages: None for the exact view.
         seed: Seed of the simulator.
+        candidates: Slots of an EVICT decision, 0 for the rule form; for the evictor "agent".
+        quantum: Of an EVICT decision.
+        rules: Per request the evictor that is named for it when it is routed, None = asked; for the rule form.
     """
 
     requests: list[RefRequest]
@@ -42,6 +45,9 @@ class Case:
     routes: list[int] = field(default_factory=list)
     history_pages: int | None = None
     seed: int = 0
+    candidates: int = 16
+    quantum: str | int = "leaf"
+    rules: list[str | None] = field(default_factory=list)
 
     def workload(self) -> Workload:
         """The workload as the simulator wants it."""
@@ -50,7 +56,8 @@ class Case:
     def simulator(self, **options: Any) -> Simulator:
         """A simulator of this case that checks itself and logs everything, at its start."""
         view = {} if self.history_pages is None else {"view": "history", "history_pages": self.history_pages}
-        options = {"debug": True, "log_iterations": True, "log_draws": True, **view, **options}
+        asks = {"candidates": self.candidates, "quantum": self.quantum} if self.evictor == "agent" else {}
+        options = {"debug": True, "log_iterations": True, "log_draws": True, **view, **asks, **options}
         simulator = Simulator(ClusterSpec(tuple(self.workers)), self.engine, self.evictor, self.router, **options)
         simulator.reset(self.workload(), self.seed)
         return simulator
@@ -81,6 +88,8 @@ def workload_of(requests: list[RefRequest], page_size: int) -> Workload:
         page_size,
         predecessors=[request.predecessor for request in requests],
         think_times=[request.think_ps * SECONDS_PER_PS for request in requests],
+        sessions=[i if request.session is None else request.session for i, request in enumerate(requests)],
+        turns=[request.turn for request in requests],
     )
     times = [request.think_ps if request.arrival_ps is None else request.arrival_ps for request in requests]
     table = workload.requests
@@ -126,6 +135,8 @@ class Generator:
             tuple(self.rng.randrange(alphabet) for _ in range(self.rng.randint(1, longest))) for _ in range(3)
         ]
         self.fresh = itertools.count(1)
+        self.sessions = random.Random(seed)  # their own stream: cases without sessions stay what they were
+        self.session_of: list[tuple[int, int]] = []
 
     def tokens(self, blocks: int) -> tuple[int, ...]:
         return tuple(itertools.chain.from_iterable(self.rng.choice(self.blocks) for _ in range(blocks)))
@@ -160,12 +171,21 @@ class Generator:
             output = self.output(rng.random() < share_identified)
             if previous is not None and rng.random() < share_closed:
                 think = rng.choice([0, 0, self.step * rng.randint(1, 30)])
-                requests.append(RefRequest(prompt, output, None, before, think))
+                requests.append(RefRequest(prompt, output, None, before, think, *self.session(index, before)))
             else:
                 if rng.random() < 0.6:  # else at the same time as the one before
                     clock += self.step * rng.randint(0, spread)
-                requests.append(RefRequest(prompt, output, clock))
+                requests.append(RefRequest(prompt, output, clock, -1, 0, *self.session(index, before)))
         return requests
+
+    def session(self, index: int, before: int) -> tuple[int, int]:
+        """Session and turn of request `index`: its own, or the next turn of the one `before` it."""
+        session, turn = index, 0
+        if before >= 0 and self.sessions.random() < 0.5:
+            session, turn = self.session_of[before]
+            turn += 1
+        self.session_of.append((session, turn))
+        return session, turn
 
     def output_as_prompt(self, previous: RefRequest) -> tuple[int, ...]:
         """What a later prompt can hold of an earlier output: nothing, if that is private."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvgym.sim import Simulator
+from kvgym.sim import RULES, Decision, Simulator
 from kvgym.sim.kernels.rules import WAIT_REASONS
-from tests.reference import RefResult, least_loaded, prefix_affinity, round_robin, simulate
+from tests.reference import Question, RefResult, least_loaded, prefix_affinity, round_robin, simulate
 from tests.sim.cases import Case
 
-RULES = {"round_robin": round_robin, "least_loaded": least_loaded, "prefix_affinity": prefix_affinity}
+ROUTERS = {"round_robin": round_robin, "least_loaded": least_loaded, "prefix_affinity": prefix_affinity}
 RECORD_FIELDS = {
     "worker": "worker",
     "arrived_ps": "arrival_ps",
@@ -30,18 +31,88 @@ Decisions = list[tuple[int, int, tuple[int, ...], tuple[int, ...], tuple[int, ..
 Draws = list[list[tuple[int, tuple[int, int]]]]
 
 
-def play(simulator: Simulator, routes: list[int]) -> Decisions:
+class Evicting:
+    """An agent that takes EVICT decisions by chance, and writes down what it was shown; made twice, it does the same.
+
+    Half of the choices fall on the first of a half, so that both rules that are there, `lru` and `rlt`, are followed.
+    """
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.random = random.Random(case.seed)
+        self.seen: list[tuple[Any, ...]] = []
+
+    def choose(self, filled: list[int]) -> int | str:
+        """A slot that is not empty, or the name of a rule."""
+        if self.case.candidates == 0:
+            return self.random.choice(RULES)
+        firsts = [slot for slot in (0, self.case.candidates // 2) if slot in filled]
+        return self.random.choice(firsts if self.random.random() < 0.5 else filled)
+
+    def decide(self, simulator: Simulator, decision: Decision) -> int | str:
+        """For the simulator."""
+        tables = simulator.tables
+        worker = tables["workers"][decision.worker]
+        slots: list[tuple[Any, ...] | None] = []
+        if self.case.candidates > 0:
+            rows = tables["rows"][tables["candidates"]]
+            pages = tables["nodes"]["start_page"][rows["node"]] + rows["cached"] - 1
+            names = zip(tables["nodes"]["first_request"][rows["node"]].tolist(), pages.tolist(), strict=True)
+            table = zip(names, simulator.candidates().tolist(), strict=True)
+            slots = [(name, *row[1:]) if row[0] else None for name, row in table]
+        loaded, evicted, free, evictable, marked, pages = (
+            int(worker[name]) for name in ("loaded", "evicted", "free", "evictable", "marked", "kv_pages")
+        )
+        # Pages of a run of iterations in progress enter when it ends, but no EVICT decision falls into one.
+        amounts = (int(worker["wanted"]), free, pages - free - evictable, loaded - evicted - marked)
+        now = int(tables["clock"]["now_ps"][0])
+        self.seen.append((now, decision.request, decision.worker, *amounts, slots))
+        return self.choose([i for i, slot in enumerate(slots) if slot is not None])
+
+    def answer(self, question: Question) -> int | str:
+        """For the reference."""
+        amounts = (question.wanted, question.free, question.locked, question.unmarked)
+        slots = [
+            None
+            if slot is None
+            else (
+                slot.page,
+                slot.drawn,
+                slot.marked,
+                slot.tail_pages,
+                slot.depth,
+                slot.recompute_s,
+                slot.idle_ps * 1e-12,
+                slot.age_ps * 1e-12,
+                slot.hits,
+                slot.gaps_us * 1e-6 / slot.hits if slot.hits else 0.0,
+                slot.sessions,
+                slot.siblings,
+                slot.session_idle_ps * 1e-12,
+                slot.session_turns,
+            )
+            for slot in question.slots
+        ]
+        self.seen.append((question.time_ps, question.request, question.worker, *amounts, slots))
+        return self.choose([i for i, slot in enumerate(slots) if slot is not None])
+
+
+def play(simulator: Simulator, case: Case, agent: Evicting | None = None) -> Decisions:
     """Runs to the end; what the router could see at each decision if it was asked."""
     decisions: Decisions = []
     workers = range(len(simulator.cluster))
-    while (decision := simulator.advance()).kind == "ROUTE":
+    rules = case.rules or [None] * len(case.requests)
+    agent = agent or Evicting(case)
+    while (decision := simulator.advance()).kind != "DONE":
         q = decision.request
+        if decision.kind == "EVICT":
+            simulator.evict(agent.decide(simulator, decision))
+            continue
         loads = [simulator.load(w) for w in workers]
         hits = tuple(simulator.visible_hit(w, q) for w in workers)
         now = int(simulator.tables["clock"]["now_ps"][0])
         decisions.append((q, now, hits, tuple(queued for queued, _ in loads), tuple(running for _, running in loads)))
-        simulator.route(routes[q])
-    assert decision.kind == "DONE"
+        simulator.route(case.routes[q], rules[q])
     return decisions
 
 
@@ -99,9 +170,18 @@ def resident(simulator: Simulator) -> list[set[tuple[int, int]]]:
     return out
 
 
-def reference(case: Case, replay: Draws | None, check: bool = True) -> RefResult:
+def reference(case: Case, replay: Draws | None, check: bool = True, agent: Evicting | None = None) -> RefResult:
     """What the reference says."""
-    random_evictor = replay is not None and case.evictor in ("random", "rlt", "rlt_code")
+    random_evictor = replay is not None and case.evictor in ("random", "rlt", "rlt_code", "agent")
+    asked = {}
+    if case.evictor == "agent":
+        evicting = agent or Evicting(case)
+        asked = {
+            "evict": evicting.answer,
+            "candidates": case.candidates,
+            "quantum": case.quantum,
+            "rules": case.rules or None,
+        }
     logs: list[Iterator[tuple[int, tuple[int, int]]]] | None = (
         [iter(rows) for rows in replay] if random_evictor else None
     )
@@ -110,19 +190,24 @@ def reference(case: Case, replay: Draws | None, check: bool = True) -> RefResult
         case.reference_workers(),
         case.reference_engine(),
         case.evictor,
-        RULES.get(case.router, case.routes),
+        ROUTERS.get(case.router, case.routes),
         draws=logs,
         history_pages=case.history_pages,
         check=check,
+        **asked,
     )
 
 
 def assert_agree(case: Case, check: bool = True) -> Counter[str]:
     """Both simulators give the same; returns how often the interesting things happened."""
     simulator = case.simulator()
-    decisions = play(simulator, case.routes)
+    mine, others = Evicting(case), Evicting(case)
+    decisions = play(simulator, case, mine)
     replay = draws(simulator)
-    expected = reference(case, replay, check)
+    expected = reference(case, replay, check, others)
+    for shown, offered in zip(mine.seen, others.seen, strict=False):
+        assert shown == offered
+    assert len(mine.seen) == len(others.seen)
     if case.router == "agent":
         assert decisions == expected.visible
     names = RECORD_FIELDS.values()
@@ -130,7 +215,7 @@ def assert_agree(case: Case, check: bool = True) -> Counter[str]:
     assert iterations(simulator) == expected.iterations
     assert totals(simulator) == [tuple(getattr(row, name) for name in TOTAL_FIELDS) for row in expected.totals]
     assert resident(simulator) == expected.resident
-    return count(simulator, expected, replay)
+    return count(simulator, expected, replay) + Counter(decisions=len(mine.seen))
 
 
 def count(simulator: Simulator, result: RefResult, replay: Draws) -> Counter[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import random
 from collections import Counter
 from dataclasses import dataclass
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from kvgym.cluster import EngineSpec, IterationCost, WorkerSpec
-from kvgym.sim import EVICTORS
+from kvgym.sim import EVICTORS, RULES
 from kvgym.workload import Workload, gsp, multi_turn
 from tests.reference import RefRequest
 from tests.sim.cases import Case, random_case
@@ -41,23 +43,69 @@ AT_LEAST = {
 }
 
 
+def agree(seed, evictor, schedule, sizes=PAGE_SIZES, **changes):
+    """Plays a random case on both; what happened."""
+    case = dataclasses.replace(random_case(seed, evictor, schedule, sizes[seed % len(sizes)]), **changes)
+    try:
+        return assert_agree(case), case
+    except Exception as error:
+        error.add_note(f"random_case({seed}, {evictor!r}, {schedule!r}, {case.engine.page_size}), {changes}")
+        raise
+
+
+def too_few(found, schedule, cases):
+    which = SCHEDULES.index(schedule)
+    return {name: found[name] for name, least in AT_LEAST.items() if found[name] < least[which] * cases // CASES}
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("evictor", EVICTORS)
+@pytest.mark.parametrize("evictor", EVICTORS[:6])
 def test_random_cases(evictor, schedule):
     found: Counter[str] = Counter()
     routers: Counter[tuple[str, bool]] = Counter()
     for seed in range(CASES):
-        case = random_case(seed, evictor, schedule, PAGE_SIZES[seed % len(PAGE_SIZES)])
+        counts, case = agree(seed, evictor, schedule)
+        found += counts
         routers[case.router, case.history_pages is None] += 1
-        try:
-            found += assert_agree(case)
-        except Exception as error:
-            error.add_note(f"random_case({seed}, {evictor!r}, {schedule!r}, {case.engine.page_size})")
-            raise
-    which = SCHEDULES.index(schedule)
-    assert {name: found[name] for name, least in AT_LEAST.items() if found[name] < least[which]} == {}
+    assert too_few(found, schedule, CASES) == {}
     assert (found["draws"] > 5000) == (evictor in ("random", "rlt", "rlt_code"))
     assert len(routers) == 8
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("evictor", EVICTORS[6:])
+def test_keyed_evictors(evictor, schedule):
+    # Only sessions of more than 3596 tokens have a tail that tail_lru lets go.
+    sizes = (256, 512) if evictor == "tail_lru" else PAGE_SIZES
+    cases = CASES // 10 if evictor == "tail_lru" else CASES * 3 // 10
+    found: Counter[str] = Counter()
+    for seed in range(cases):
+        found += agree(seed, evictor, schedule, sizes)[0]
+    assert evictor == "tail_lru" or too_few(found, schedule, cases * 3 // 4) == {}
+    assert found["evicted"] > 10 * cases
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("quantum", ["leaf", 1])
+def test_agent_that_chooses_leaves(quantum, schedule):
+    found: Counter[str] = Counter()
+    for seed in range(CASES // 2):
+        found += agree(seed, "agent", schedule, candidates=(2, 4, 16)[seed // 3 % 3], quantum=quantum)[0]
+    assert too_few(found, schedule, CASES // 3) == {}
+    assert found["decisions"] > 2500 and found["draws"] > 5000
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("named", ["when asked", "when routed"])
+def test_agent_that_names_rules(named, schedule):
+    found: Counter[str] = Counter()
+    for seed in range(CASES // 2):
+        rng = random.Random(seed)
+        names = RULES if named == "when routed" else (None, None, "rlt", "gdsf")
+        rules = [rng.choice(names) for _ in range(45)]
+        found += agree(seed, "agent", schedule, candidates=0, rules=rules, router="agent")[0]
+    assert too_few(found, schedule, CASES // 3) == {}
+    assert (found["decisions"] > 1000) == (named == "when asked")
 
 
 def reference_requests(workload: Workload) -> list[RefRequest]:
@@ -74,7 +122,8 @@ def reference_requests(workload: Workload) -> list[RefRequest]:
             tokens.append(-next(private))
         prompt, output = tuple(tokens[: row["prompt_tokens"]]), tuple(tokens[row["prompt_tokens"] :])
         start = int(row["arrival_ps"]) if row["predecessor"] < 0 else None
-        requests.append(RefRequest(prompt, output, start, int(row["predecessor"]), int(row["think_ps"])))
+        closed = (int(row["predecessor"]), int(row["think_ps"]), int(row["session"]), int(row["turn"]))
+        requests.append(RefRequest(prompt, output, start, *closed))
     return requests
 
 

@@ -48,9 +48,9 @@ def test_workers_that_start_together_start_in_order():
     case = Case(requests, [WorkerSpec(7, TICK)] * 2, engine, "belady", routes=[0, 0, 0, 1, 0, 0])
     assert_agree(case)
     simulator = case.simulator()
-    play(simulator, case.routes)
+    play(simulator, case)
     assert [record[5] for record in records(simulator)] == [0, 0, 0, 0, 0, 0]
     case.requests[3] = RefRequest((3,), (-12,), 300)  # without the use of page 1, that one goes
     simulator = case.simulator()
-    play(simulator, case.routes)
+    play(simulator, case)
     assert [record[5] for record in records(simulator)] == [0, 0, 0, 0, 0, 1]

@@ -69,7 +69,7 @@ def test_nothing_depends_on_the_future(evictor, seed, page_size, share, futures)
     schedule = "mixed" if seed % 2 else "prefill_first"
     case = random_case(seed, evictor, schedule, page_size, "agent")
     base = case.simulator()
-    play(base, case.routes)
+    play(base, case)
     progress = base.tables["progress"]
     at_ps = int(progress["arrived_ps"].max() + share * (progress["finish_ps"].max() - progress["arrived_ps"].max())) + 1
     n = len(case.requests)

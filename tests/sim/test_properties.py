@@ -71,11 +71,11 @@ def test_invariants(evictor, schedule, seed, page_size):
 @given(case=cases)
 def test_same_seed_same_bits(case):
     first, second = case.simulator(), case.simulator()
-    assert play(first, case.routes) == play(second, case.routes)
+    assert play(first, case) == play(second, case)
     assert columns(first) == columns(second)
     # A simulator that has been used starts anew.
     first.reset(case.workload(), case.seed)
-    play(first, case.routes)
+    play(first, case)
     assert columns(first) == columns(second)
 
 
@@ -83,17 +83,17 @@ def test_same_seed_same_bits(case):
 @given(case=cases, share=st.floats(0, 1))
 def test_clone_and_pickle_go_on_identically(case, share):
     plain = case.simulator()
-    expected = play(plain, case.routes)
+    expected = play(plain, case)
     original = case.simulator()
     stop = int(share * len(expected))
     advance_to(original, case, stop)
     before = columns(original)
     copies = [original.clone(), pickle.loads(pickle.dumps(original))]
     for copy in copies:
-        assert play(copy, case.routes) == expected[stop:]
+        assert play(copy, case) == expected[stop:]
         assert columns(copy) == columns(plain)
         assert columns(original) == before
-    assert play(original, case.routes) == expected[stop:]
+    assert play(original, case) == expected[stop:]
     assert columns(original) == columns(plain)
 
 
@@ -107,7 +107,7 @@ def test_stops_change_no_time(case, seed, extra):
     # Open loop only: the others have no arrival time to be sorted by.
     case.requests = [request for request in case.requests if request.predecessor < 0]
     alone = case.simulator()
-    play(alone, case.routes)
+    play(alone, case)
     ends = [end for worker in iterations(alone) for _, end, *_ in worker]
     times = [rng.choice([rng.randint(0, max(ends)), rng.choice(ends)]) for _ in range(extra)]
     guests = [(RefRequest((5,), (6,), time), len(case.workers)) for time in times]
@@ -119,7 +119,7 @@ def test_stops_change_no_time(case, seed, extra):
         routes=[worker for _, worker in both],
     )
     simulator = busier.simulator()
-    play(simulator, busier.routes)
+    play(simulator, busier)
     residents = [record for record in records(simulator) if record[0] < len(case.workers)]
     assert residents == records(alone)
     assert iterations(simulator)[:-1] == iterations(alone)

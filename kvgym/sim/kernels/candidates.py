@@ -1,4 +1,7 @@
-"""EVICT decisions (docs/semantics.md, D6): which leaves are offered, what is said of them, what the chosen one frees."""
+"""EVICT decisions (docs/semantics.md, D6): which leaves are offered, what is said of them, what the chosen one frees.
+
+The features are those of 27 there, in the order of ``results.CANDIDATE``.
+"""
 
 from numba import njit
 
@@ -126,7 +129,7 @@ N_FEATURES = 14
 
 @njit(nogil=True)
 def describe(s, w, slot, out):
-    """Writes the features of a slot in the order of ``results.CANDIDATE`` (docs/semantics.md, 27); 0 if empty."""
+    """Writes the features of a slot; 0 if it is empty."""
     r = candidates(s)[slot]
     if r == NONE:
         out[:] = 0.0

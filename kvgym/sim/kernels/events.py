@@ -96,9 +96,8 @@ def _start_idle(s):
     """Starts iterations on idle workers; returns a worker that waits for an EVICT decision, or -1."""
     for w in range(config(s).n_workers):
         wk = workers(s)[w]
-        if wk.event_ps == INFINITE and wk.n_queued + wk.n_running > 0:
-            if start_iteration(s, w):
-                return w
+        if wk.event_ps == INFINITE and wk.n_queued + wk.n_running > 0 and start_iteration(s, w):
+            return w
     return -1
 
 

@@ -38,13 +38,19 @@ def end_run(s, w):
     decodes = wk.decodes > 0
     kept = 0
     count = wk.n_running
+    done = 0
+    if wk.run > 1 and config(s).tracks_spans:
+        done = wk.run - 1  # pages of earlier iterations are older than whoever finishes in the last one
+        for i in range(count):
+            if progress(s)[batch[first + i]].decoding:
+                _end_decodes(s, w, batch[first + i], 0, done)
     for i in range(count):
         q = batch[first + i]
         run = progress(s)[q]
         if run.chunk > 0:
             _end_chunk(s, w, q)
         elif run.decoding and decodes:
-            _end_decodes(s, w, q, wk.run)
+            _end_decodes(s, w, q, done, wk.run)
         if run.emitted == requests(s)[q].output_tokens:
             _finish(s, w, q)
         else:
@@ -76,19 +82,19 @@ def _end_chunk(s, w, q):
 
 
 @njit(nogil=True)
-def _end_decodes(s, w, q, n):
-    """`n` decode iterations of `q` are over."""
+def _end_decodes(s, w, q, done, n):
+    """The decode iterations of `q` after the first `done` ones and up to the n-th of the run are over."""
     run = progress(s)[q]
     size = config(s).page_size
-    before = run.computed
-    run.computed += n
+    before = run.computed - done  # at the start of the run
+    run.computed = before + n
     hold(s, w, q, pages_for(s, run.computed) - run.held_pages)
     pages = run.computed // size
     if config(s).tracks_spans:
         for full in range(run.tree_pages + 1, pages):  # each at the end of the iteration that filled it
             enter_pages(s, w, q, full, boundary(workers(s)[w], full * size - before))
     enter_pages(s, w, q, pages, boundary(workers(s)[w], pages * size - before))
-    _emit(s, w, q, n)
+    _emit(s, w, q, n - done)
 
 
 @njit(nogil=True)

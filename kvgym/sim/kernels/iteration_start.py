@@ -1,8 +1,8 @@
 """The start of an iteration (docs/semantics.md, E1, E2): who decodes, which chunks are prefilled, who is admitted.
 
-A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, LAST_DECODES, then the launch. All that
-it has planned so far is in the tables, so it can stop in an allocation that waits for an EVICT decision, and go on later
-by the same calls.
+A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, LAST_DECODES, then the launch. All
+that it has planned so far is in the tables, so it can stop in an allocation that waits for an EVICT decision, and go on
+later by the same calls.
 """
 
 import math

@@ -98,7 +98,7 @@ def prefill_s(s, w, tokens, known):
     """Seconds to compute `tokens` tokens after `known` ones: their share of full prefill iterations."""
     chunk = config(s).chunk_tokens
     cost = costs(s)[workers(s)[w].cost]
-    g = g_table(s)[workers(s)[w].cost * (chunk + 1) + chunk] * 1e-12 / chunk
+    g = g_table(s)[workers(s)[w].cost * (chunk + 1) + chunk] / chunk * 1e-12
     return tokens * g + cost.a_s * 1e-12 * tokens * (known + (tokens + 1) / 2)
 
 
@@ -121,5 +121,8 @@ def reuse_probability(s, w, span):
     p = min(1.0, count.reuses / count.uses)
     rate = count.reuses / (max(1, count.gap_us) * 1e-6)
     idle_s = (clock(s).now_ps - span.used_ps) * 1e-12
-    alive = math.exp(-min(rate * idle_s, 700.0))
-    return p * (alive - math.exp(-rate * (idle_s + HORIZON_S))) / (1.0 - p + p * alive)
+    alive = math.exp(-rate * idle_s)
+    denominator = 1.0 - p + p * alive
+    if denominator == 0.0:
+        return 0.0
+    return p * (alive - math.exp(-rate * (idle_s + HORIZON_S))) / denominator

@@ -13,8 +13,8 @@ from kvgym.sim.kernels.tree import release
 def allocate(s, w, q, n):
     """Gives `n` pages to request `q`, evicting what it takes.
 
-    Returns REFUSED, and nothing changed, if they can't be had; ASKED if an EVICT decision is due first: the same call is
-    made again once it has been taken.
+    Returns REFUSED, and nothing changed, if they can't be had; ASKED if an EVICT decision is due first: the same call
+    is made again once it has been taken.
     """
     wk = workers(s)[w]
     if not wk.evicting:
