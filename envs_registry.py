@@ -6,6 +6,8 @@ import gymnasium
 
 ENVIRONMENTS: dict[str, str] = {
     "KVGym/Route-v0": "kvgym.envs.route:RouteEnv",
+    "KVGym/Evict-v0": "kvgym.envs.evict:EvictEnv",
+    "KVGym/Joint-v0": "kvgym.envs.joint:JointEnv",
 }
 """Id -> entry point. Docs write the id as "kvgym:KVGym/Route-v0", which imports kvgym and so registers it, anywhere."""
 

@@ -26,7 +26,7 @@ def kernel_sources() -> list[Path]:
         path
         for path in sorted(_PACKAGE.rglob("*.py"))
         if path.parent.name == "kernels"
-        or path.name in ("tables.py", "cache_tables.py", "layout.py")
+        or path.name in ("tables.py", "cache_tables.py", "features.py")
         or "njit" in path.read_text(encoding="utf-8")
     ]
 

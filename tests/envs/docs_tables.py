@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kvgym.envs.layout import LINEAR, LOGARITHMIC, N_REQUEST, N_WORKER, REQUEST_FEATURES, WORKER_FEATURES, Feature
+from kvgym.envs.features import LINEAR, LOGARITHMIC, N_REQUEST, N_WORKER, REQUEST_FEATURES, WORKER_FEATURES, Feature
 from kvgym.scenarios import SCENARIOS
 
 PAGE = Path(__file__).parents[2] / "docs" / "environments.md"

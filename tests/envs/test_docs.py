@@ -6,7 +6,8 @@ import re
 import pytest
 
 from envs_registry import ENVIRONMENTS
-from kvgym.envs.route import FINISHED_COLUMNS, RouteEnv
+from kvgym.envs.base import FINISHED_COLUMNS
+from kvgym.envs.route import RouteEnv
 from tests.envs.docs_tables import PAGE, rendered
 from tests.envs.helpers import make, play
 

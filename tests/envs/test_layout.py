@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from kvgym.envs.layout import FORMS, IDENTITY, LINEAR, LOGARITHMIC, REQUEST_FEATURES, WORKER_FEATURES, Layout
+from kvgym.envs.features import IDENTITY, LINEAR, LOGARITHMIC, REQUEST_FEATURES, WORKER_FEATURES
+from kvgym.envs.layout import FORMS, Layout
 from tests.envs.helpers import SMALL, make, play, random_policy
 
 LAYOUT = Layout(3)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kvgym.envs.layout import REQUEST_FEATURES, WORKER_FEATURES
+from kvgym.envs.features import REQUEST_FEATURES, WORKER_FEATURES
 from tests.envs.oracle import Oracle
 from tests.envs.token_scenarios import drawn_out, make_env
 from tests.sim.cases import random_case

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kvgym.envs.route import FINISHED_COLUMNS, RouteEnv
+from kvgym.envs.base import FINISHED_COLUMNS
+from kvgym.envs.route import RouteEnv
 from tests.envs.helpers import SMALL, make, play, random_policy, small
 from tests.envs.test_observation_cases import small_case
 from tests.envs.token_scenarios import make_env

@@ -2,37 +2,66 @@
 
 from numba import njit
 
-from kvgym.envs.kernels.observe import observe
+from kvgym.envs.kernels.observe import due_request, observe
 from kvgym.sim.kernels import events
-from kvgym.sim.kernels.access import clock, requests
+from kvgym.sim.kernels.access import candidates, clock, config, requests
+from kvgym.sim.kernels.candidates import evict_by_rule, evict_candidate
+from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
 
-# code of `events`, cost e2e, cost ttft, time (all in seconds), session
+LOOK, PASS, SEND, EVICT_LEAF, EVICT_BY = range(5)
+"""What `act` does first: nothing at all, nothing but counting as a decision, ROUTE to worker `choice` naming the
+evictor `rule`, EVICT the leaf in slot `choice`, EVICT by rule `choice`."""
+
+# code of `rules`, cost e2e, cost ttft, time (all in seconds), session
 _RESULT = "Tuple((int64, float64, float64, float64, int64))"
 
 
 @njit(nogil=True)
-def _arrive_at_decision(s, scaled, out):
-    code = events.advance(s)
-    observe(s, scaled, out)
+def _go_on(s, form, out):
+    """Runs to the next decision, if none is due, and observes it."""
     ck = clock(s)
-    session = -1
     if ck.request >= 0:
-        session = requests(s)[ck.request].session
+        code = ROUTE
+    elif ck.asking >= 0:
+        code = EVICT
+    else:
+        code = events.advance(s)
+    observe(s, form, out)
+    q = due_request(s)
+    session = requests(s)[q].session if q >= 0 else -1
     return code, ck.cost_e2e_ps * 1e-12, ck.cost_ttft_ps * 1e-12, ck.now_ps * 1e-12, session
 
 
-@njit(_RESULT + "(int64, boolean, float32[::1])", cache=True, nogil=True)
-def start(s, scaled, out):
-    """Runs to the first decision. Returns (code, cost e2e, cost ttft, time, session), costs and times in seconds."""
-    return _arrive_at_decision(s, scaled, out)
+@njit(_RESULT + "(int64, int64, int64, float32[::1])", cache=True, nogil=True)
+def step(s, worker, form, out):
+    """Routes, then runs to the next decision.
 
-
-@njit(_RESULT + "(int64, int64, boolean, float32[::1])", cache=True, nogil=True)
-def step(s, worker, scaled, out):
-    """Routes, then runs to the next decision. Returns what `start` returns; the costs are those of this step."""
+    Returns (code, cost e2e, cost ttft, time, session): times and costs in seconds, costs of this step.
+    """
     ck = clock(s)
+    ck.n_reported = ck.n_finished
     ck.cost_e2e_ps = 0.0
     ck.cost_ttft_ps = 0.0
-    ck.n_reported = ck.n_finished
-    events.route(s, worker, -1)
-    return _arrive_at_decision(s, scaled, out)
+    events.route(s, worker, ASK)
+    return _go_on(s, form, out)
+
+
+@njit(_RESULT + "(int64, int64, int64, int64, int64, float32[::1], int8[::1])", cache=True, nogil=True)
+def act(s, kind, choice, rule, form, out, filled):
+    """Does what `kind` says, then runs to the next decision and says which candidate slots are `filled`.
+
+    Returns what `step` returns, but with the costs since the start.
+    """
+    ck = clock(s)
+    if kind != LOOK:
+        ck.n_reported = ck.n_finished
+    if kind == SEND:
+        events.route(s, choice, rule)
+    elif kind == EVICT_LEAF:
+        evict_candidate(s, choice)
+    elif kind == EVICT_BY:
+        evict_by_rule(s, choice)
+    result = _go_on(s, form, out)
+    for slot in range(config(s).n_candidates):
+        filled[slot] = ck.asking >= 0 and candidates(s)[slot] >= 0
+    return result

@@ -1,9 +1,23 @@
-"""Writes an observation from the simulator's tables, in the order of ``layout.py``."""
+"""Writes an observation from the simulator's tables: features of ``features.py``, in the order of ``layout.py``."""
 
 import numpy as np
 from numba import njit
 
-from kvgym.envs.layout import DAY_S, IDENTITY, LOGARITHMIC, N_REQUEST, N_WORKER, REQUEST_FEATURES, WORKER_FEATURES
+from kvgym.envs.features import (
+    CANDIDATE_FEATURES,
+    DAY_S,
+    DECISION_FEATURES,
+    EVICT_FEATURES,
+    IDENTITY,
+    LOGARITHMIC,
+    N_CANDIDATE,
+    N_DECISION,
+    N_EVICT,
+    N_REQUEST,
+    N_WORKER,
+    REQUEST_FEATURES,
+    WORKER_FEATURES,
+)
 from kvgym.sim.kernels.access import (
     arrived,
     clock,
@@ -22,6 +36,7 @@ from kvgym.sim.kernels.access import (
     sessions,
     workers,
 )
+from kvgym.sim.kernels.candidates import describe
 from kvgym.sim.kernels.duration import boundaries_until, boundary
 from kvgym.sim.kernels.view import gen_tps, kv_use
 from kvgym.sim.tables import INFINITE
@@ -29,7 +44,14 @@ from kvgym.sim.tables import INFINITE
 WINDOW_10_PS = 10 * 10**12
 WINDOW_60_PS = 60 * 10**12
 
-_FEATURES = REQUEST_FEATURES + WORKER_FEATURES
+# What an observation consists of: bits of `form`.
+SCALED, ROUTES, EVICTS = 1, 2, 4
+
+_FEATURES = DECISION_FEATURES + REQUEST_FEATURES + WORKER_FEATURES + EVICT_FEATURES + CANDIDATE_FEATURES
+_FIRST_REQUEST = N_DECISION
+_FIRST_WORKER = _FIRST_REQUEST + N_REQUEST
+_FIRST_EVICT = _FIRST_WORKER + N_WORKER
+_FIRST_CANDIDATE = _FIRST_EVICT + N_EVICT
 _TRANSFORM = np.array([feature.transform for feature in _FEATURES])
 # log(1 + x in_scale) out_scale, or x out_scale
 _IN_SCALE = np.array([1 / feature.scale for feature in _FEATURES])
@@ -42,23 +64,65 @@ _OUT_SCALE = np.array(
 
 
 @njit(nogil=True)
-def observe(s, scaled, out):
+def due_request(s):
+    """The request that the decision that is due is about, -1 = none is due."""
+    asking = clock(s).asking
+    return workers(s)[asking].asker if asking >= 0 else clock(s).request
+
+
+@njit(nogil=True)
+def observe(s, form, out):
     """Writes the observation of the decision that is due (or of the end) into `out`, float32 (layout.size,)."""
-    q = clock(s).request
-    observe_request(s, q, out)
+    scaled = form & SCALED
+    q = due_request(s)
+    at = 0
+    if form & ROUTES and form & EVICTS:
+        out[0] = clock(s).request >= 0
+        out[1] = clock(s).asking >= 0
+        at = N_DECISION
+    block = out[at : at + N_REQUEST]
+    observe_request(s, q, block)
+    if scaled:
+        scale(block, _FIRST_REQUEST)
+    at += N_REQUEST
     largest_kv = 0
     for w in range(config(s).n_workers):
         largest_kv = max(largest_kv, workers(s)[w].kv_pages)
     for w in range(config(s).n_workers):
-        block = out[N_REQUEST + w * N_WORKER : N_REQUEST + (w + 1) * N_WORKER]
+        block = out[at : at + N_WORKER]
         block[0] = 1.0
         block[1] = costs(s)[workers(s)[w].cost].speed
         block[2] = workers(s)[w].kv_pages / largest_kv
         observe_cache(s, w, q, block)
         observe_router(s, w, block)
         observe_engine(s, w, block)
+        if scaled:
+            scale(block, _FIRST_WORKER)
+        at += N_WORKER
+    if form & EVICTS:
+        observe_evict(s, scaled, out[at:])
+
+
+@njit(nogil=True)
+def observe_evict(s, scaled, out):
+    """The block that says what is wanted, and a block per candidate; zeros where no EVICT decision is due."""
+    w = clock(s).asking
+    if w < 0:
+        out[:] = 0.0
+        return
+    wk = workers(s)[w]
+    out[0] = w
+    out[1] = wk.wanted
+    out[2] = wk.free / wk.kv_pages
+    out[3] = (wk.kv_pages - wk.free - wk.evictable) / wk.kv_pages
+    out[4] = (wk.loaded - wk.evicted - wk.marked) / wk.kv_pages
     if scaled:
-        scale(out)
+        scale(out[:N_EVICT], _FIRST_EVICT)
+    for slot in range(config(s).n_candidates):
+        block = out[N_EVICT + slot * N_CANDIDATE : N_EVICT + (slot + 1) * N_CANDIDATE]
+        describe(s, w, slot, block)
+        if scaled:
+            scale(block, _FIRST_CANDIDATE)
 
 
 @njit(nogil=True)
@@ -67,7 +131,7 @@ def observe_request(s, q, out):
     ck = clock(s)
     cf = config(s)
     if q < 0:
-        out[:N_REQUEST] = 0.0
+        out[:] = 0.0
         return
     request = requests(s)[q]
     last_turn = sessions(s)[request.session].arrived_ps
@@ -85,7 +149,8 @@ def observe_request(s, q, out):
     out[10] = _seconds_since(s, ck.previous_route_ps) if ck.previous_route_ps >= 0 else 0.0
     out[11] = (ck.n_arrived - ck.window_10) / 10.0
     out[12] = (ck.n_arrived - ck.window_60) / 60.0
-    out[13] = (cf.limit - ck.n_arrived + 1) / max(1, cf.limit - cf.warmup)
+    counted = max(1, cf.limit - cf.warmup)
+    out[13] = min(1.0, (cf.limit - ck.n_arrived + (ck.request >= 0)) / counted)
 
 
 @njit(nogil=True)
@@ -142,7 +207,8 @@ def observe_cache(s, w, q, block):
     block[4] = request.prompt_tokens - hit
     block[5] = _seconds_since(s, sent_ps)
     block[6] = sessions(s)[request.session].worker == w
-    block[12] = wk.active_tokens + request.prompt_tokens - active * cf.page_size
+    joining = 0 if progress(s)[q].worker == w else request.prompt_tokens - active * cf.page_size
+    block[12] = wk.active_tokens + joining
 
 
 @njit(nogil=True)
@@ -206,14 +272,14 @@ def ends_now(s, w):
 
 
 @njit(nogil=True)
-def scale(out):
-    """Physical to scaled values, in place."""
-    for i in range(len(out)):
-        k = i if i < N_REQUEST else N_REQUEST + (i - N_REQUEST) % N_WORKER
+def scale(block, first):
+    """Physical to scaled values, in place, of a block whose first feature is number `first`."""
+    for i in range(len(block)):
+        k = first + i
         transform = _TRANSFORM[k]
-        if transform == IDENTITY:
+        x = np.float64(block[i])
+        if transform == IDENTITY or x == 0.0:
             continue
-        x = np.float64(out[i])
         if transform == LOGARITHMIC:
             x = np.log(1.0 + x * _IN_SCALE[k])  # four times as fast as log1p, and exact to float32
-        out[i] = min(1.0, x * _OUT_SCALE[k])
+        block[i] = min(1.0, x * _OUT_SCALE[k])

@@ -6,8 +6,8 @@ from kvgym.sim.kernels import candidates, events, view
 from kvgym.sim.kernels.access import clock, config, index_rows, memories, nodes, page_ids, row_of, rows, sessions
 from kvgym.sim.kernels.arrivals import skip_to_open
 from kvgym.sim.kernels.boundaries import NOTHING
-from kvgym.sim.kernels.marks import NO_MARKS
 from kvgym.sim.kernels.lists import NONE, NOT_LISTED
+from kvgym.sim.kernels.marks import NO_MARKS
 
 
 @njit("int64(int64)", cache=True, nogil=True)

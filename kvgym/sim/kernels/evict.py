@@ -13,8 +13,8 @@ from kvgym.sim.kernels.access import (
     workers,
 )
 from kvgym.sim.kernels.belady import evict_belady
-from kvgym.sim.kernels.boundaries import BOUNDARY, NOTHING
 from kvgym.sim.kernels.births import first_born
+from kvgym.sim.kernels.boundaries import BOUNDARY, NOTHING
 from kvgym.sim.kernels.keyed import evict_keyed
 from kvgym.sim.kernels.leaves import kept_pages, tail_marked, unlocked_pages
 from kvgym.sim.kernels.lists import recency_ends

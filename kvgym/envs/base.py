@@ -1,0 +1,233 @@
+"""What all environments have in common: arguments, episodes, seeds, and what is pulled when wanted."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from kvgym import _check, _compile
+from kvgym.envs.kernels.observe import EVICTS, ROUTES, SCALED
+from kvgym.envs.layout import FORMS, Layout
+from kvgym.envs.metrics import episode_metrics
+from kvgym.envs.rendering import render_text
+from kvgym.scenarios import SPLITS, Scenario, get_scenario
+from kvgym.sim import Simulator
+from kvgym.sim.kernels.rules import EVICT, ROUTE, RULES, TRUNCATED
+from kvgym.workload import Workload
+
+HORIZONS = ("drain", "truncate")
+REWARDS = ("e2e", "ttft")
+SEED_OPTIONS = ("workload_seed", "policy_seed")
+FINISHED_COLUMNS = (
+    "decision",
+    "worker",
+    "arrival",
+    "first_token",
+    "finish",
+    "prompt_tokens",
+    "output_tokens",
+    "hit_tokens",
+)
+
+Observation = NDArray[np.float32]
+Result = tuple[int, float, float, float, int]
+"""What kernels return: code of `rules`, cost e2e, cost ttft, time (all in seconds), session."""
+
+
+class ClusterEnv(gym.Env[Observation, Any]):
+    """Base of the environments: a scenario, its simulator, and episodes of it.
+
+    Attributes:
+        scenario: What is played.
+        simulator: Where it is played.
+        layout: Where features stand in an observation.
+        workload: What arrives in the episode in progress.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012  Env declares it so
+    _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_act_kernel", "_address")
+    workload: Workload
+
+    def __init__(
+        self,
+        scenario: str,
+        *,
+        scenario_overrides: Mapping[str, Any] | None,
+        observation: str,
+        reward: str | None,
+        horizon: str,
+        split: str,
+        render_mode: str | None,
+    ) -> None:
+        """Checks what all environments take; the rest follows with `_open`."""
+        self.scenario: Scenario = get_scenario(scenario, scenario_overrides)
+        self.split = _check.choice("split", split, SPLITS)
+        if render_mode is not None:
+            _check.choice("render_mode", render_mode, self.metadata["render_modes"])
+        self.render_mode = render_mode
+        self._scaled = _check.choice("observation", observation, FORMS) == "scaled"
+        self._pays_ttft = (
+            _check.choice("reward", self.scenario.objective if reward is None else reward, REWARDS) == "ttft"
+        )
+        self._truncates = _check.choice("horizon", horizon, HORIZONS) == "truncate"
+        self._per_cost = -1.0 / self.scenario.reward_scale_s
+        self._n = len(self.scenario.cluster)
+
+    def _open(self, layout: Layout, simulator: Simulator) -> None:
+        """The rest of the set-up, once a kind of environment knows its layout and its simulator."""
+        self.layout = layout
+        self.simulator = simulator
+        self.observation_space = layout.space("scaled" if self._scaled else "physical")  # type: ignore[assignment]
+        self._size = layout.size
+        self._form = form_bits(layout, self._scaled)
+        self._load_kernels()
+        self._episode = -1
+        self._running = False
+        self._time = 0.0
+
+    def _load_kernels(self) -> None:
+        kernels = _compile.load("kvgym.envs.kernels.entry")
+        self._step_kernel, self._act_kernel = kernels.step, kernels.act
+
+    def _begin(self, seed: int | None, options: dict[str, Any] | None, warmup_evictor: str | None = None) -> Any:
+        """Puts the simulator at the start of the next episode; returns the seeds of the rules' random choices."""
+        given = self._given_seeds(options or {})
+        super().reset(seed=seed)
+        self._episode = 0 if seed is not None else self._episode + 1
+        workload_seed, policy_seed = self._seeds(given)
+        scenario = self.scenario
+        self.workload = scenario.workload(workload_seed, self.split)
+        self.simulator.reset(
+            self.workload,
+            policy_seed,
+            warmup=scenario.warmup_requests,
+            warmup_router=scenario.warmup_router,
+            warmup_evictor=warmup_evictor,
+            limit=scenario.warmup_requests + scenario.episode_requests,
+            truncate=self._truncates,
+            hints=scenario.hints(self.workload, workload_seed),
+            slo_ttft_s=scenario.slo_ttft_s,
+            slo_tpot_s=scenario.slo_tpot_s,
+        )
+        self._address = self.simulator.address
+        return policy_seed
+
+    def _given_seeds(self, options: dict[str, Any]) -> dict[str, int]:
+        for key in options:
+            _check.choice("options key", key, SEED_OPTIONS)
+        return {key: _check.whole(key, seed, 0) for key, seed in options.items()}
+
+    def _seeds(self, given: dict[str, int]) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
+        base = self.np_random_seed
+        workload, policy = (
+            self.scenario.seeds(given.get(key, base), self.split, self._episode) for key in SEED_OPTIONS
+        )
+        return workload[0], policy[1]
+
+    def _check_action(self, action: Any, n: int, what: str) -> int:
+        """The action as an int; raises as `step` says."""
+        if not self._running:
+            raise RuntimeError("call reset() before step(): no episode is in progress")
+        try:
+            index = operator.index(action)
+        except TypeError:
+            index = -1
+        if not 0 <= index < n:
+            raise ValueError(f"action must be {what} from 0 to {n - 1}, got {action!r}")
+        return index
+
+    def _outcome(
+        self, observation: Observation, result: Result, mask: NDArray[np.int8]
+    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """What `step` returns, from what a kernel did; costs are those of the step."""
+        code, e2e, ttft, time, session = result
+        info = {"action_mask": mask, "dt": time - self._time, "time": time, "session": session}
+        self._time = time
+        reward = (ttft if self._pays_ttft else e2e) * self._per_cost
+        if code in (ROUTE, EVICT):
+            return observation, reward, False, False, info
+        self._running = False
+        info["episode_metrics"] = self.episode_metrics()
+        return observation, reward, code != TRUNCATED, code == TRUNCATED, info
+
+    def finished(self) -> NDArray[np.float64]:
+        """Requests that finished since the last decision, in order of their finish.
+
+        Returns:
+            float64 (n, 8) with `FINISHED_COLUMNS`: decision (number of the request among those that arrived, 0 = the
+            first that counts; negative: in the warm-up), worker, arrival, first_token, finish (s), prompt_tokens,
+            output_tokens, hit_tokens.
+
+        Raises:
+            RuntimeError: Before `reset()`.
+        """
+        if not self.simulator.tables:
+            raise RuntimeError("call reset() before finished(): no episode has begun")
+        return finished_since(
+            self.simulator, int(self.simulator.tables["clock"]["n_reported"][0]), self.scenario.warmup_requests
+        )
+
+    def prompt_pages(self) -> NDArray[np.int64]:
+        """Ids of the full pages of the prompt that is being routed, numbered by first appearance: int64 (n,)."""
+        return self.simulator.prompt_pages()
+
+    def episode_metrics(self) -> dict[str, float]:
+        """Metrics of the requests that count and have finished, see `kvgym.envs.metrics.episode_metrics`."""
+        return episode_metrics(self.simulator, self.scenario, self.scenario.warmup_requests)
+
+    def render(self) -> str | None:
+        """The cluster as text for render_mode "ansi", else nothing."""
+        if self.render_mode is None:
+            gym.logger.warn('render() without a render mode: make the environment with render_mode="ansi"')
+            return None
+        return render_text(self.simulator)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but compiled code and addresses: a pickled environment goes on where it was."""
+        return {k: v for k, v in self.__dict__.items() if k not in self._COMPILED}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        """Loads the kernels again and points them at the tables."""
+        self.__dict__.update(saved)
+        self._load_kernels()
+        if self.simulator.tables:
+            self._address = self.simulator.address
+
+
+def check_rules(rules: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of evictors to choose from, default: all of `RULES`.
+
+    Raises:
+        ValueError: If they are not two or more different ones of `RULES`.
+    """
+    if rules is None:
+        return RULES
+    if isinstance(rules, str) or len(set(rules)) != len(rules) or len(rules) < 2:
+        raise ValueError(f"rules must be a list of two or more different evictors, got {rules!r}")
+    return tuple(_check.choice("rules", rule, RULES) for rule in rules)
+
+
+def form_bits(layout: Layout, scaled: bool) -> int:
+    """What an observation consists of, as the kernels want it."""
+    return SCALED * scaled + ROUTES * layout.routes + EVICTS * layout.evicts
+
+
+def finished_since(simulator: Simulator, first: int, warmup: int) -> NDArray[np.float64]:
+    """Rows of `ClusterEnv.finished` for all requests that finished after the first `first`."""
+    tables = simulator.tables
+    done = tables["finished"][first : int(tables["clock"]["n_finished"][0])]
+    run, request = tables["progress"][done], tables["requests"][done]
+    out = np.empty((len(done), len(FINISHED_COLUMNS)))
+    out[:, 0] = run["order"] - warmup
+    out[:, 1] = run["worker"]
+    for column, name in enumerate(("arrived_ps", "first_token_ps", "finish_ps"), 2):
+        out[:, column] = run[name] * 1e-12
+    out[:, 5] = request["prompt_tokens"]
+    out[:, 6] = request["output_tokens"]
+    out[:, 7] = run["hit_tokens"]
+    return out

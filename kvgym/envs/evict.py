@@ -1,0 +1,179 @@
+"""KVGym/Evict-v0: which cached pages go when memory is short?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from kvgym import _check
+from kvgym.envs.base import ClusterEnv, Observation, Result, check_rules
+from kvgym.envs.kernels.entry import EVICT_BY, EVICT_LEAF, LOOK, PASS, SEND
+from kvgym.envs.layout import Layout
+from kvgym.envs.seat import RouterSeat, check_router
+from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, ROUTE
+
+FORMS = ("leaf", "rule")
+
+
+class EvictEnv(ClusterEnv):
+    """Evicts cached KV pages on the workers of a simulated LLM serving cluster.
+
+    ## Description
+    A worker keeps the KV pages of earlier prompts in a prefix cache, a tree. When a request needs more pages than are
+    free, some of the cached ones have to go; only leaves of the tree can (a page is of use only with all pages before
+    it), and none that a running request uses. Whoever evicts a prefix that is asked for again pays with its
+    computation. Requests are routed by a rule, or by a routing agent.
+
+    ## Action Space
+    `action="leaf"` (default): `Discrete(K)`, K = `candidates`. Slots 0 .. K/2-1 offer the least recently used leaves,
+    the oldest first; slots K/2 .. K-1 leaves drawn uniformly from those without a mark of RLT (arXiv 2601.18999). So
+    slot 0 is LRU, and slot K/2 with `quantum=1` is RLT. The chosen leaf gives up min(pages wanted, quantum, its tail)
+    pages, the tail being what lies above it up to a branch, a locked or a marked page; decisions follow until enough
+    are free.
+    `action="rule"`: `Discrete(P)`: an evictor of `rules`, which frees all that is wanted.
+
+    `info["action_mask"]` (int8) and `action_masks()` (bool) say which slots hold a leaf. An action outside the space
+    raises; an empty slot stands for legal[a mod number of legal ones], and is counted in `n_invalid`.
+
+    ## Observation Space
+    `Box(float32)`: the request that needs the pages (14 features), 22 per worker, 5 on what is wanted, 14 per
+    candidate; see `kvgym.envs.features`. `observation="scaled"` (default) is for networks, `"physical"` has the same
+    features in their units.
+
+    ## Rewards
+    As in KVGym/Route-v0: minus the time integral of the counted requests in the system (or without a first token), over
+    `reward_scale_s`. No time passes between the evictions of one start of an iteration: their rewards are 0.
+
+    ## Starting State
+    Empty caches. The agent evicts from the first request on; the first `warmup_requests` ones, routed by the scenario's
+    `warmup_router`, don't count in the rewards.
+
+    ## Episode End
+    As in KVGym/Route-v0. An episode in which nothing has to be evicted has one step, with one legal action.
+
+    ## Arguments
+    Those of KVGym/Route-v0 but `evictor`, and
+    | argument | default | meaning |
+    |---|---|---|
+    | `router` | "least_loaded" | a rule of `kvgym.sim.ROUTERS`, or "module:name" of an agent: "agents:lbgr_code" |
+    | `action` | "leaf" | "leaf" or "rule" |
+    | `candidates` | 16 | K, an even number >= 2 (leaf form) |
+    | `quantum` | "leaf" | "leaf" = no limit, or 1: pages that a decision may free (leaf form) |
+    | `rules` | all of `kvgym.sim.RULES` | names of the evictors to choose from (rule form) |
+
+    ## Info
+    As in KVGym/Route-v0.
+
+    ## Version History
+    * v0: first version.
+    """
+
+    def __init__(
+        self,
+        scenario: str = "gsp-stable",
+        *,
+        scenario_overrides: Mapping[str, Any] | None = None,
+        router: str = "least_loaded",
+        action: str = "leaf",
+        candidates: int = 16,
+        quantum: str | int = "leaf",
+        rules: Sequence[str] | None = None,
+        observation: str = "scaled",
+        reward: str | None = None,
+        horizon: str = "drain",
+        split: str = "train",
+        render_mode: str | None = None,
+    ) -> None:
+        """Makes the environment; see the class for the arguments.
+
+        Raises:
+            ValueError: If an argument is not allowed.
+        """
+        super().__init__(
+            scenario,
+            scenario_overrides=scenario_overrides,
+            observation=observation,
+            reward=reward,
+            horizon=horizon,
+            split=split,
+            render_mode=render_mode,
+        )
+        kernel_router, agent = check_router(router)
+        self.rules = check_rules(rules)
+        self._rule_numbers = [EVICTORS.index(rule) for rule in self.rules]
+        self._leaf = _check.choice("action", action, FORMS) == "leaf"
+        slots = _check.whole("candidates", candidates, 2) if self._leaf else 0
+        self._n_actions = slots if self._leaf else len(self.rules)
+        self.action_space = spaces.Discrete(self._n_actions)
+        simulator = self.scenario.simulator("agent", kernel_router, candidates=slots, quantum=quantum)
+        self._open(Layout(self._n, routes=False, evicts=True, n_candidates=slots), simulator)
+        self._seat = None if agent is None else RouterSeat(self, agent)
+        self._mask = np.ones(self._n_actions, np.int8)
+        self.n_invalid = 0
+        """Actions of this episode that named an empty slot."""
+
+    def call_kernel(
+        self, kind: int, choice: int, rule: int, form: int, out: Observation, filled: NDArray[np.int8]
+    ) -> Result:
+        """One call of the kernel `act`."""
+        result: Result = self._act_kernel(self._address, kind, choice, rule, form, out, filled)
+        return result
+
+    def _advance(self, kind: int, choice: int) -> tuple[Observation, Result]:
+        """Acts and runs to the next decision of the agent, with its mask."""
+        observation = np.empty(self._size, np.float32)
+        mask = self._mask = np.ones(self._n_actions, np.int8)
+        result = self.call_kernel(kind, choice, ASK, self._form, observation, mask)
+        while result[0] == ROUTE and self._seat is not None:
+            worker = self._seat.choose(mask)
+            result = self.call_kernel(SEND, worker, ASK, self._form, observation, mask)
+        if result[0] != EVICT:
+            mask[:] = 1
+        return observation, result
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Starts the next episode and runs to its first decision; see `RouteEnv.reset`."""
+        policy_seed = self._begin(seed, options)
+        self.n_invalid = 0
+        self._paid = (0.0, 0.0)
+        if self._seat is not None:
+            self._seat.reset(int(policy_seed.generate_state(1)[0]))
+        observation, (code, _, _, self._time, session) = self._advance(LOOK, 0)
+        self._running = True
+        self._over = code != EVICT  # nothing to decide: one step that changes nothing
+        if self._over:
+            self._mask[1:] = 0
+        return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": self._time, "session": session}
+
+    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Evicts, and lets time pass until pages are wanted again.
+
+        Raises:
+            RuntimeError: Before `reset()` or after the end of the episode.
+            ValueError: If `action` is not in the action space.
+        """
+        choice = self._check_action(action, self._n_actions, "a slot" if self._leaf else "the number of a rule")
+        if not self._mask[choice]:
+            self.n_invalid += 1
+            legal = np.flatnonzero(self._mask)
+            choice = int(legal[choice % len(legal)])
+        if self._over:
+            kind = PASS
+        elif self._leaf:
+            kind = EVICT_LEAF
+        else:
+            kind, choice = EVICT_BY, self._rule_numbers[choice]
+        observation, (code, e2e, ttft, time, session) = self._advance(kind, choice)
+        before = self._paid
+        self._paid = (e2e, ttft)
+        return self._outcome(observation, (code, e2e - before[0], ttft - before[1], time, session), self._mask.copy())
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which actions are legal now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
+        return self._mask.astype(bool)

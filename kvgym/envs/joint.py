@@ -1,0 +1,163 @@
+"""KVGym/Joint-v0: routing and eviction by one agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from kvgym import _check
+from kvgym.envs.base import ClusterEnv, Observation, check_rules
+from kvgym.envs.kernels.entry import EVICT_LEAF, LOOK, SEND
+from kvgym.envs.layout import Layout
+from kvgym.sim import RULES
+from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, ROUTE
+
+FORMS = ("rule", "leaf")
+
+
+class JointEnv(ClusterEnv):
+    """Routes requests and evicts cached KV pages in a simulated LLM serving cluster.
+
+    ## Description
+    KVGym/Route-v0 and KVGym/Evict-v0 in one: which worker serves a request, and what has to go for it there.
+
+    ## Action Space
+    `action="rule"` (default): `MultiDiscrete([M, P])` at each arrival: the worker, and the evictor of `rules` that does
+    all evictions which this request will force. `action="leaf"`: `Discrete(M + K)`: at an arrival 0 .. M-1 is the
+    worker; where pages are wanted, M .. M+K-1 is the candidate's slot, as in KVGym/Evict-v0.
+
+    `info["action_mask"]` (int8; the masks of worker and rule one after the other in rule form) and `action_masks()`
+    (bool) say what may be chosen; what is not asked may not. An action outside the space raises; one inside that is
+    not legal stands for legal[a mod number of legal ones], and is counted in `n_invalid`.
+
+    ## Observation Space
+    `Box(float32)`. Rule form: that of KVGym/Route-v0. Leaf form: 2 features that say which decision is due, the request
+    (14), 22 per worker, 5 on what is wanted, 14 per candidate (zeros at an arrival); see `kvgym.envs.features`.
+
+    ## Rewards
+    As in KVGym/Route-v0.
+
+    ## Starting State
+    Empty caches, then `warmup_requests` arrivals played by the scenario's `warmup_router`. In rule form the scenario's
+    evictor does their evictions, in leaf form the agent does.
+
+    ## Episode End
+    As in KVGym/Route-v0.
+
+    ## Arguments
+    Those of KVGym/Route-v0 but `evictor`, and `action` ("rule" or "leaf"), `candidates`, `quantum`, `rules` as in
+    KVGym/Evict-v0.
+
+    ## Info
+    As in KVGym/Route-v0.
+
+    ## Version History
+    * v0: first version.
+    """
+
+    def __init__(
+        self,
+        scenario: str = "gsp-stable",
+        *,
+        scenario_overrides: Mapping[str, Any] | None = None,
+        action: str = "rule",
+        candidates: int = 16,
+        quantum: str | int = "leaf",
+        rules: Sequence[str] | None = None,
+        observation: str = "scaled",
+        reward: str | None = None,
+        horizon: str = "drain",
+        split: str = "train",
+        render_mode: str | None = None,
+    ) -> None:
+        """Makes the environment; see the class for the arguments.
+
+        Raises:
+            ValueError: If an argument is not allowed.
+        """
+        super().__init__(
+            scenario,
+            scenario_overrides=scenario_overrides,
+            observation=observation,
+            reward=reward,
+            horizon=horizon,
+            split=split,
+            render_mode=render_mode,
+        )
+        self.rules = check_rules(rules)
+        self._rule_numbers = [EVICTORS.index(rule) for rule in self.rules]
+        self._leaf = _check.choice("action", action, FORMS) == "leaf"
+        slots = _check.whole("candidates", candidates, 2) if self._leaf else 0
+        if self._leaf:
+            self.action_space = spaces.Discrete(self._n + slots)
+        else:
+            self.action_space = spaces.MultiDiscrete([self._n, len(self.rules)])
+            _check.choice("the evictor of the scenario, which plays the warm-up", self.scenario.evictor, RULES)
+        self._n_mask = self._n + (slots if self._leaf else len(self.rules))
+        simulator = self.scenario.simulator("agent", "agent", candidates=slots, quantum=quantum)
+        self._open(Layout(self._n, evicts=self._leaf, n_candidates=slots), simulator)
+        self._mask = np.ones(self._n_mask, np.int8)
+        self.n_invalid = 0
+        """Actions of this episode that were not legal."""
+
+    def _advance(self, kind: int, choice: int, rule: int) -> tuple[Observation, tuple[int, float, float, float, int]]:
+        """Acts and runs to the next decision, with its mask."""
+        observation = np.empty(self._size, np.float32)
+        mask = self._mask = np.ones(self._n_mask, np.int8)
+        result = self._act_kernel(self._address, kind, choice, rule, self._form, observation, mask[self._n :])
+        if result[0] == EVICT:
+            mask[: self._n] = 0
+        elif result[0] != ROUTE or not self._leaf:
+            mask[:] = 1
+        return observation, result
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Starts the next episode and runs to its first decision; see `RouteEnv.reset`."""
+        self._begin(seed, options, None if self._leaf else self.scenario.evictor)
+        self.n_invalid = 0
+        self._paid = (0.0, 0.0)
+        observation, (code, _, _, self._time, session) = self._advance(LOOK, 0, ASK)
+        self._running = code in (ROUTE, EVICT)
+        return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": self._time, "session": session}
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Routes or evicts, and lets time pass until the next decision.
+
+        Raises:
+            RuntimeError: Before `reset()` or after the end of the episode.
+            ValueError: If `action` is not in the action space.
+        """
+        kind, choice, rule = self._leaf_action(action) if self._leaf else self._rule_action(action)
+        observation, (code, e2e, ttft, time, session) = self._advance(kind, choice, rule)
+        before = self._paid
+        self._paid = (e2e, ttft)
+        return self._outcome(observation, (code, e2e - before[0], ttft - before[1], time, session), self._mask.copy())
+
+    def _leaf_action(self, action: Any) -> tuple[int, int, int]:
+        """What the kernel does for an action of the leaf form."""
+        choice = self._check_action(action, self._n_mask, "a worker or slot")
+        if not self._mask[choice]:
+            self.n_invalid += 1
+            legal = np.flatnonzero(self._mask)
+            choice = int(legal[choice % len(legal)])
+        return (SEND, choice, ASK) if choice < self._n else (EVICT_LEAF, choice - self._n, ASK)
+
+    def _rule_action(self, action: Any) -> tuple[int, int, int]:
+        """What the kernel does for an action of the rule form."""
+        try:
+            worker, rule = action
+        except (TypeError, ValueError):
+            raise ValueError(f"action must be a pair (worker, number of a rule), got {action!r}") from None
+        worker = self._check_action(worker, self._n, "a worker")
+        rule = self._check_action(rule, len(self.rules), "a worker and the number of a rule")
+        return SEND, worker, self._rule_numbers[rule]
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which actions are legal now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
+        return self._mask.astype(bool)

@@ -1,0 +1,104 @@
+"""A routing agent at work inside an environment in which another agent evicts."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from kvgym import _check
+from kvgym.envs.base import finished_since, form_bits
+from kvgym.envs.kernels.entry import LOOK
+from kvgym.envs.layout import FORMS, Layout
+from kvgym.sim.kernels.rules import ROUTERS
+
+
+def check_router(router: str) -> tuple[str, str | None]:
+    """Takes the argument `router` of an environment apart.
+
+    Args:
+        router: A rule of `kvgym.sim.ROUTERS` but "agent", or "module:name" for the agent that `module.make_agent(name)`
+            makes, such as "agents:lbgr_code".
+
+    Returns:
+        Router of the simulator, and the agent's "module:name" if there is one.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if ":" in str(router):
+        return "agent", router
+    return _check.choice("router", router, ROUTERS[1:]), None
+
+
+class RouterSeat:
+    """What a routing agent takes for its environment: the observation, info and pulled methods of KVGym/Route-v0.
+
+    Args:
+        env: The environment that it is in.
+        name: "module:name".
+
+    Raises:
+        ValueError: If there is no such module or agent, or the agent wants an unknown form of observation.
+    """
+
+    def __init__(self, env: Any, name: str) -> None:
+        """Makes the agent."""
+        module, _, agent = name.partition(":")
+        try:
+            self.agent = import_module(module).make_agent(agent)
+        except (ImportError, AttributeError) as error:
+            raise ValueError(
+                f"router must be module:agent with a make_agent in the module, got {name!r}: {error}"
+            ) from error
+        self.env = env
+        self.unwrapped = self
+        self.scenario = env.scenario
+        self.layout = Layout(env.layout.n_workers)
+        self.action_space = spaces.Discrete(self.layout.n_workers)
+        form = _check.choice("observation", self.agent.observation, FORMS)
+        self.observation_space = self.layout.space(form)
+        self._form = form_bits(self.layout, form == "scaled")
+        self._time = 0.0
+        self._reported = 0
+
+    def reset(self, seed: int) -> None:
+        """Starts an episode."""
+        self._time = 0.0
+        self._reported = 0
+        self.agent.reset(self, seed)
+
+    def choose(self, filled: NDArray[np.int8]) -> int:
+        """The agent's answer to the ROUTE decision that is due."""
+        observation = np.empty(self.layout.size, np.float32)
+        _, _, _, time, session = self.env.call_kernel(LOOK, 0, 0, self._form, observation, filled)
+        info = {
+            "action_mask": self.action_masks().view(np.int8),
+            "dt": time - self._time,
+            "time": time,
+            "session": session,
+        }
+        worker = int(self.agent.act(observation, info))
+        if not 0 <= worker < self.layout.n_workers:
+            raise ValueError(
+                f"the router must choose a worker from 0 to {self.layout.n_workers - 1}, it chose {worker}"
+            )
+        self._time = time
+        self._reported = int(self.env.simulator.tables["clock"]["n_finished"][0])
+        return worker
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which workers may be chosen: bool (M,)."""
+        return np.ones(self.layout.n_workers, bool)
+
+    def finished(self) -> NDArray[np.float64]:
+        """Requests that finished since the last ROUTE decision, see `ClusterEnv.finished`."""
+        return finished_since(self.env.simulator, self._reported, self.scenario.warmup_requests)
+
+    def prompt_pages(self) -> NDArray[np.int64]:
+        """See `ClusterEnv.prompt_pages`."""
+        pages: NDArray[np.int64] = self.env.prompt_pages()
+        return pages

@@ -1,0 +1,170 @@
+"""Small workloads in which each evictor lets another page go than `lru` would: a rule that silently did nothing fails.
+
+A capital letter is a prompt of two pages of one token that it shares with nobody. It hits if its first page is still
+there (the last token is always computed), and the requests come one by one.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost
+from kvgym.sim import EVICTORS, Simulator
+from kvgym.workload import Workload
+
+QUICK = IterationCost(k=1e-3)  # 1 us per token: a request has long finished when the next one comes
+QUADRATIC = IterationCost(k=1e-3, a_s=1e-3)  # later tokens of a prompt cost more
+
+
+def letters(text):
+    """A prompt of two tokens per letter."""
+    return [[ord(letter), 1000 + ord(letter)] for letter in text]
+
+
+def hits(evictor, prompts, kv_pages, *, page_size=1, times=None, turns=None, cost=QUICK):
+    """Hit tokens of each request on one worker; by default a request a second, all first turns."""
+    arrivals = range(len(prompts)) if times is None else times
+    workload = Workload.from_tokens(prompts, [1] * len(prompts), arrivals, page_size, turns=turns)
+    cluster = ClusterSpec.uniform(1, kv_pages, cost)
+    engine = EngineSpec(page_size, chunk_tokens=8192, max_running=1)
+    simulator = Simulator(cluster, engine, evictor, "round_robin", debug=True)
+    simulator.reset(workload)
+    simulator.run()
+    return simulator.records()["hit_tokens"].tolist()
+
+
+def test_fifo():
+    # Room for two. C takes the place of B, which is used longest ago, or of A, which came first.
+    assert hits("lru", letters("ABACA"), 4) == [0, 0, 1, 0, 1]
+    assert hits("fifo", letters("ABACA"), 4) == [0, 0, 1, 0, 0]
+
+
+def test_lfu():
+    # A has two hits and B one, so C takes the place of B; A is used longest ago. (slru, which counts to one, agrees
+    # with lru here.)
+    assert hits("lru", letters("AAABBCA"), 4) == [0, 1, 1, 0, 1, 0, 0]
+    assert hits("slru", letters("AAABBCA"), 4) == [0, 1, 1, 0, 1, 0, 0]
+    assert hits("lfu", letters("AAABBCA"), 4) == [0, 1, 1, 0, 1, 0, 1]
+
+
+def test_mru():
+    # C takes the place of B, which is used last.
+    assert hits("lru", letters("ABCA"), 4) == [0, 0, 0, 0]
+    assert hits("mru", letters("ABCA"), 4) == [0, 0, 0, 1]
+
+
+def test_slru():
+    # A was hit and is protected: C takes the place of B.
+    assert hits("lru", letters("AABCA"), 4) == [0, 1, 0, 0, 0]
+    assert hits("slru", letters("AABCA"), 4) == [0, 1, 0, 0, 1]
+
+
+def test_ghost_slru():
+    # Nothing is hit before the end, so slru is lru. C takes the place of A. When A comes back for B it is among the last
+    # four pages that went, and protected from then on: D takes the place of C, and E that of D although A is older.
+    for evictor in ("lru", "slru"):
+        assert hits(evictor, letters("ABCADEA"), 4) == [0] * 7
+    assert hits("ghost_slru", letters("ABCADEA"), 4) == [0, 0, 0, 0, 0, 0, 1]
+
+
+def test_ghosts_are_forgotten():
+    # As above, but with four more pages, B and C, that went before A entered again.
+    assert hits("ghost_slru", letters("ABCDAEFA"), 4) == [0] * 8
+
+
+def once_each(n):
+    """Prompts like those of letters, of which none comes back."""
+    return [[10_000 + i, 20_000 + i] for i in range(n)]
+
+
+def test_wlfu():
+    # A hit is worth 3000 ln 2 = 2079.4 page accesses. After four of them A has key 2083.4. New prompt number n has key
+    # 4 + 2 n, and the next one takes its place, until n = 1040: then it is the turn of A.
+    for n, kept in ((1040, 1), (1041, 0)):
+        prompts = letters("AA") + once_each(n) + letters("A")
+        assert hits("wlfu", prompts, 4)[-1] == kept
+        assert hits("lru", prompts, 4)[-1] == 0
+        assert hits("lfu", prompts, 4)[-1] == 1  # for ever
+
+
+def test_tail_lru():
+    # Pages of 1024 tokens, room for six. A session has 5121 tokens and one to come; with the 500 of the next prompt
+    # and without the 4096 that may be computed again, 1526 tokens have to stay: page 1. The next prompt, of five pages,
+    # takes the place of pages 5 to 2 and of b, whose 1025 tokens may all be computed again. lru lets all five go.
+    a, b, c = ([first] * n for first, n in ((1, 5121), (2, 1025), (3, 5120)))
+    assert hits("lru", [a, b, c, a], 6, page_size=1024) == [0, 0, 0, 0]
+    assert hits("tail_lru", [a, b, c, a], 6, page_size=1024) == [0, 0, 0, 1024]
+
+
+def test_gdsf_counts_uses():
+    # All pages cost the same, c. C takes the place of B, of key c, and the inflation rises to c. So A with two uses and
+    # C with one have both 2 c when D comes, and A is older: unlike under lfu, old uses fade.
+    assert hits("lru", letters("AABCA"), 4) == [0, 1, 0, 0, 0]
+    assert hits("gdsf", letters("AABCA"), 4) == [0, 1, 0, 0, 1]
+    assert hits("gdsf", letters("AABCDA"), 4) == [0, 1, 0, 0, 0, 0]
+    assert hits("lfu", letters("AABCDA"), 4) == [0, 1, 0, 0, 0, 1]
+
+
+def test_gdsf_weighs_by_cost():
+    # The tail of the long prompt is dearer to compute again than the two pages of B: C takes the place of those.
+    prompts = [[1, 2, 3, 4, 5, 6], *letters("BC"), [1, 2, 3, 4, 5, 6]]
+    assert hits("lru", prompts, 8, cost=QUADRATIC) == [0, 0, 0, 4]
+    assert hits("gdsf", prompts, 8, cost=QUADRATIC) == [0, 0, 0, 5]
+
+
+def test_workload_aware_learns_which_turns_come_back():
+    # First turns have come back (A), second ones (B) never: C takes the place of B, though that was used last.
+    turns = [0, 0, 0, 1, 2, 0, 0]
+    assert hits("lru", letters("AAXBCXA"), 6, turns=turns) == [0, 1, 0, 0, 0, 1, 0]
+    assert hits("slru", letters("AAXBCXA"), 6, turns=turns) == [0, 1, 0, 0, 0, 0, 1]  # X was never hit
+    assert hits("workload_aware", letters("AAXBCXA"), 6, turns=turns) == [0, 1, 0, 0, 0, 1, 1]
+
+
+def test_workload_aware_learns_when_turns_come_back():
+    # First turns come back after 1 s (A), second ones after 100 s (B). After 20 s without a use the first turn F is not
+    # expected any more, B is: C takes the place of A, D that of F. lru lets A and B go.
+    times, turns = [0, 1, 2, 102, 103, 123, 124, 125], [0, 0, 1, 1, 0, 1, 1, 1]
+    assert hits("lru", letters("AABBFCDB"), 6, times=times, turns=turns) == [0, 1, 0, 1, 0, 0, 0, 0]
+    assert hits("workload_aware", letters("AABBFCDB"), 6, times=times, turns=turns) == [0, 1, 0, 1, 0, 0, 0, 1]
+
+
+def growing_sessions(seed, n):
+    """Sessions whose prompts grow, asked again after pauses of all lengths; more popular ones more often."""
+    rng = np.random.default_rng(seed)
+    lengths, turns, rows = {}, {}, []
+    for _ in range(n):
+        session = int(rng.pareto(0.5)) % n
+        lengths[session] = lengths.get(session, 0) + int(rng.integers(1, 3000))
+        turns[session] = turns.get(session, -1) + 1
+        rows.append((session, lengths[session], turns[session]))
+        if lengths[session] > 12_000:
+            del lengths[session]
+    session, length, turn = np.array(rows).T
+    arrivals = np.cumsum(rng.exponential(20.0, n))
+    zeros, ones = np.zeros(n, int), np.ones(n, int)
+    return Workload.from_segments(
+        np.arange(n + 1), session, zeros, length, ones, arrivals, 512, sessions=session, turns=turn
+    )
+
+
+def test_no_two_evictors_do_the_same():
+    # Prompts long enough for tail_lru to have tails that it lets go, accesses enough for the bonus of wlfu to fade.
+    workload = growing_sessions(0, 3000)
+    cluster = ClusterSpec.uniform(1, 60, QUADRATIC)
+    found = {}
+    for evictor in EVICTORS:
+        simulator = Simulator(cluster, EngineSpec(512), evictor, "round_robin")
+        simulator.reset(workload)
+        simulator.run()
+        found[evictor] = simulator.records()["hit_tokens"]
+        assert simulator.totals()["evicted"][0] > 200
+    alike = [(a, b) for a, b in itertools.combinations(EVICTORS, 2) if np.array_equal(found[a], found[b])]
+    assert alike == []
+
+
+@pytest.mark.parametrize("evictor", EVICTORS)
+def test_nothing_goes_while_there_is_room(evictor):
+    assert hits(evictor, letters("ABCDABCD"), 8) == [0, 0, 0, 0, 1, 1, 1, 1]
