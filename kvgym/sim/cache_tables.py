@@ -26,6 +26,9 @@ ROW = np.dtype(
 
 ENDS = np.dtype([("oldest", "i4"), ("newest", "i4")], align=True)
 """Ends of a linked list of rows, see ``kernels/lists.py``."""
+RECENCY, INDEX, BIRTHS = range(3)
+"""The lists."""
+N_LISTS = 3
 
 MEMORY = np.dtype(
     [
@@ -64,3 +67,4 @@ Histories are kept page by page, and not node by node, because where a node ends
 
 CATEGORY = np.dtype([("uses", "i8"), ("reuses", "i8"), ("gap_us", "i8")], align=True)
 """What workload_aware counts per worker and category, in pages."""
+N_CATEGORIES = 4

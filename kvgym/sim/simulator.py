@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec, EngineSpec
-from kvgym.sim import results, state
-from kvgym.sim.kernels.candidates import N_FEATURES
+from kvgym.sim import state
+from kvgym.sim.inspection import Inspection
 from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, FAULT, LOG_FULL, ROUTE, ROUTERS, RULES
 from kvgym.workload import Workload
 
@@ -44,7 +43,7 @@ class Decision:
     time: float
 
 
-class Simulator:
+class Simulator(Inspection):
     """Simulates a cluster of LLM workers that serve a workload.
 
     Deterministic: the same workload, seed and decisions give the same bits.
@@ -196,23 +195,6 @@ class Simulator:
             return Decision("EVICT", int(self.tables["workers"]["asker"][worker]), worker, self.now)
         return None
 
-    @property
-    def address(self) -> int:
-        """Address of the handle that kernels take; it changes at every reset."""
-        self._clock  # noqa: B018  raises before reset()
-        return int(self._address)
-
-    @property
-    def now(self) -> float:
-        """Seconds since the start."""
-        return float(self._clock["now_ps"]) * 1e-12
-
-    @property
-    def _clock(self) -> Any:
-        if not self.tables:
-            raise RuntimeError("call reset() with a workload first")
-        return self.tables["clock"][0]
-
     def advance(self) -> Decision:
         """Lets time pass until the next decision; returns the one that is due if it has not been taken yet.
 
@@ -281,21 +263,6 @@ class Simulator:
             raise ValueError(f"choice must be a slot with a leaf in it, slot {slot} is empty: see candidates()")
         self._kernels.evict_candidate(self._address, slot)
 
-    def candidates(self) -> NDArray[Any]:
-        """The leaves that the EVICT decision that is due may choose from.
-
-        Returns:
-            Structured array, a row per slot with the fields of `kvgym.sim.results.CANDIDATE` (docs/semantics.md, 27).
-
-        Raises:
-            RuntimeError: If no EVICT decision is due.
-        """
-        if self._clock["asking"] < 0:
-            raise RuntimeError("no EVICT decision is due: call advance() first")
-        features = np.empty((self.settings.candidates, N_FEATURES))
-        self._kernels.describe(self._address, features)
-        return results.candidates(features)
-
     def run(self) -> None:
         """Runs to the end.
 
@@ -306,32 +273,6 @@ class Simulator:
             if getattr(self, name) == "agent":
                 raise RuntimeError(f'{name} is "agent": decide with advance() and {answer}(), or name a rule')
         self.advance()
-
-    def _worker(self, worker: int) -> int:
-        return self._index("worker", worker, len(self.cluster))
-
-    def _index(self, name: str, value: Any, n: int) -> int:
-        try:
-            index = operator.index(value)
-        except TypeError:
-            index = -1
-        if not 0 <= index < n:
-            raise ValueError(f"{name} must be an integer from 0 to {n - 1}, got {value!r}")
-        return index
-
-    def visible_hit(self, worker: int, request: int) -> int:
-        """Prompt tokens of a request that would hit on a worker, as the view shows its cache."""
-        self._clock  # noqa: B018  raises before reset()
-        q = _check.whole("request", request, 0)
-        if q >= len(self.tables["requests"]):
-            raise ValueError(f"request must be below {len(self.tables['requests'])}, got {request!r}")
-        return int(self._kernels.visible_hit(self._address, self._worker(worker), q))
-
-    def load(self, worker: int) -> tuple[int, int]:
-        """Queued and running requests of a worker, now."""
-        self._clock  # noqa: B018  raises before reset()
-        row = self.tables["workers"][self._worker(worker)]
-        return int(row["n_queued"]), int(row["n_running"])
 
     def clone(self) -> Self:
         """An independent copy that goes on from here. It knows the future: an agent that uses it is an oracle."""
@@ -351,47 +292,3 @@ class Simulator:
         self._kernels = _compile.load("kvgym.sim.kernels.entry")
         if self.tables:
             self._open()
-
-    def records(self) -> NDArray[Any]:
-        """What became of each request that has arrived.
-
-        Returns:
-            Structured array, a row per request in index order: request, worker (-1 = not routed), arrival, admitted,
-            first_token, finish (seconds; NaN = not yet), prompt_tokens, output_tokens, hit_tokens (of the first
-            admission), preemptions.
-        """
-        self._clock  # noqa: B018  raises before reset()
-        return results.records(self.tables)
-
-    def totals(self) -> NDArray[Any]:
-        """Per worker: pages loaded, hit, evicted, recomputed (docs/semantics.md, 10), iterations, busy seconds."""
-        self._clock  # noqa: B018  raises before reset()
-        return results.totals(self.tables)
-
-    def iterations(self) -> NDArray[Any]:
-        """The event log, a row per iteration: why did a request wait?
-
-        Returns:
-            Structured array in order of start: worker, start, duration (seconds), prefill_tokens, chunks, decodes,
-            kv_tokens, queued, preempted, wait_reason (a name of `rules.WAIT_REASONS`).
-
-        Raises:
-            RuntimeError: If the simulator was made without `log_iterations`.
-        """
-        if not self.settings.log_iterations:
-            raise RuntimeError("make the simulator with log_iterations=True to keep the event log")
-        return results.iterations(self.tables)
-
-    def draws(self) -> NDArray[Any]:
-        """Random draws of the evictor: worker, candidates, index, node, page (depth in the path).
-
-        Raises:
-            RuntimeError: If the simulator was made without `log_draws`.
-        """
-        if not self.settings.log_draws:
-            raise RuntimeError("make the simulator with log_draws=True to keep the draws")
-        return self.tables["draws"][: int(self._clock["n_draws"])].copy()
-
-    def prompt_pages(self) -> NDArray[np.int64]:
-        """Ids of the full pages of the prompt that is being routed, numbered by first appearance."""
-        return results.prompt_pages(self.tables, int(self._clock["request"]))

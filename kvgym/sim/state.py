@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kvgym.cluster import ClusterSpec, EngineSpec
-from kvgym.sim.kernels.lists import N_LISTS
+from kvgym.sim.cache_tables import N_CATEGORIES, N_LISTS
 from kvgym.sim.kernels.rules import BELADY
-from kvgym.sim.kernels.spans import N_CATEGORIES
 from kvgym.sim.tables import INFINITE, READ_ONLY, TABLES
 from kvgym.sim.tracking import tracked
 from kvgym.workload import Workload

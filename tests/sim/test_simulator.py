@@ -129,7 +129,7 @@ def test_clairvoyant_eviction_hits_most():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"evictor": "fifo2"}, "evictor must be one of lru, lru_node"),
+        ({"evictor": "fifo2"}, "evictor must be one of agent, lru, lru_node"),
         ({"router": "best"}, "router must be one of agent, random"),
         ({"view": "psychic"}, "view must be one of exact, history"),
         ({"history_pages": 0}, "history_pages must be an integer >= 1"),

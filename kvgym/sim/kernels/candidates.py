@@ -124,9 +124,6 @@ def evict_by_rule(s, rule):
     wk.wanted = 0
 
 
-N_FEATURES = 14
-
-
 @njit(nogil=True)
 def describe(s, w, slot, out):
     """Writes the features of a slot; 0 if it is empty."""

@@ -7,13 +7,11 @@ order is stamp order. INDEX: the same for the router's own tree. BIRTHS: leaves 
 
 from numba import njit
 
+from kvgym.sim.cache_tables import BIRTHS, INDEX, RECENCY
 from kvgym.sim.kernels.access import config, ends, index_rows, memories, rows
 
 NONE = -1
 NOT_LISTED = -2
-
-RECENCY, INDEX, BIRTHS = range(3)
-N_LISTS = 3
 
 
 def _linked_list(which, table):

@@ -6,9 +6,9 @@ page at least, so `kv_pages` spans per worker are enough.
 
 from numba import njit
 
+from kvgym.sim.cache_tables import N_CATEGORIES
 from kvgym.sim.kernels.access import categories, clock, config, ghosts, memories, requests, rows, spans, workers
 
-N_CATEGORIES = 4
 PS_PER_US = 1_000_000
 
 
