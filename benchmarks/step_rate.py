@@ -1,53 +1,67 @@
 """Steps per second through gym.make, beside CartPole-v1; resets included.
 
 python -m benchmarks.step_rate [--scenario gsp-stable] [--rounds 7] [--out FILE]
+
+Evict-v0 runs on one worker, so that it evicts without end. Actions go through the space in turn (Route-v0, rules) or
+through the slots that hold a leaf.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from benchmarks.timing import rates, ratios, report
 
+STEPS = 20_000
+ONE_WORKER = {"scenario_overrides": {"n_workers": 1}}
+FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Route-v0": ("Route", {}),
+    "Route-v0 physical": ("Route", {"observation": "physical"}),
+    "Evict-v0 leaf": ("Evict", ONE_WORKER),
+    "Evict-v0 leaf, quantum 1": ("Evict", {"quantum": 1, **ONE_WORKER}),
+    "Evict-v0 leaf physical": ("Evict", {"observation": "physical", **ONE_WORKER}),
+    "Evict-v0 rule": ("Evict", {"action": "rule", **ONE_WORKER}),
+    "Joint-v0 rule": ("Joint", {}),
+    "Joint-v0 leaf": ("Joint", {"action": "leaf"}),
+}
 
-def player(env: gym.Env, steps: int) -> Callable[[], int]:
-    """Work for `rates`: `steps` steps with actions in turn, resetting whenever an episode ends."""
-    n = int(env.action_space.n)
+
+def player(env: gym.Env[Any, Any]) -> Callable[[], int]:
+    """Work for `rates`: steps with actions in turn, resetting whenever an episode ends."""
+    space = env.action_space
+    pairs = isinstance(space, gym.spaces.MultiDiscrete)
+    actions = list(np.ndindex(*space.nvec)) if pairs else list(range(int(space.n)))  # type: ignore[attr-defined]
     env.reset(seed=0)
 
     def play() -> int:
         step = env.step
-        for i in range(steps):
-            _, _, terminated, truncated, _ = step(i % n)
+        for action in itertools.islice(itertools.cycle(actions), STEPS):
+            _, _, terminated, truncated, _ = step(action)
             if terminated or truncated:
                 env.reset()
-        return steps
+        return STEPS
 
     return play
 
 
 def main(argv: list[str] | None = None) -> None:
+    """Measures and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", default="gsp-stable")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="write the table here as JSON")
     args = parser.parse_args(argv)
-    # A whole episode and its reset in each round, whatever the scenario's length.
-    env = gym.make("kvgym:KVGym/Route-v0", scenario=args.scenario)
-    steps = env.unwrapped.scenario.episode_requests
-    rivals = {
-        "CartPole-v1": player(gym.make("CartPole-v1"), 20_000),
-        "Route-v0": player(env, steps * max(1, round(20_000 / steps))),
-        "Route-v0 physical": player(
-            gym.make("kvgym:KVGym/Route-v0", scenario=args.scenario, observation="physical"),
-            steps * max(1, round(20_000 / steps)),
-        ),
-    }
+    rivals = {"CartPole-v1": player(gym.make("CartPole-v1"))}
+    for name, (kind, settings) in FORMS.items():
+        rivals[name] = player(gym.make(f"kvgym:KVGym/{kind}-v0", scenario=args.scenario, **settings))
     measured = rates(rivals, args.rounds)
     ratio = ratios(measured, "CartPole-v1")
     rows = [
