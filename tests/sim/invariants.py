@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from typing import Any
 
 from kvgym.sim import EVICTORS, Simulator
+from kvgym.sim.kernels.lists import BIRTHS
 
 Page = tuple[int, int]
 """A node of the workload, and a page of it."""
@@ -57,6 +59,10 @@ class Recount:
         row_of_node = {int(row["node"]): (r, row) for r, row in self.cache_rows()}
         self.check_pages(row_of_node)
         self.check_sets(row_of_node)
+        if self.config["tracks_spans"]:
+            self.check_spans(list(row_of_node.values()))
+        if self.config["tracks_births"]:
+            self.check_births(list(row_of_node.values()))
         for q in self.running:
             progress, request = self.tables["progress"][q], self.tables["requests"][q]
             size = int(self.config["page_size"])
@@ -116,6 +122,43 @@ class Recount:
         assert [rows["leaf"][r] for r in leaves] == list(range(len(leaves)))
         marked = [self.is_marked(rows[r], rows["cached"][r] - 1) for r in leaves]
         assert marked == [position >= self.row["n_unmarked"] for position in range(len(leaves))]
+
+    def spans_of(self, r: int) -> list[int]:
+        """Spans of a row, the deepest first."""
+        return self.chain(int(self.tables["memories"]["span"][r]), self.tables["spans"]["above"])
+
+    def chain(self, first: int, following: Any) -> list[int]:
+        """What a linked list holds."""
+        found = []
+        while first >= 0:
+            found.append(first)
+            assert len(found) <= len(following), "a list goes round"
+            first = int(following[first])
+        return found
+
+    def check_spans(self, cache_rows: list[tuple[int, Any]]) -> None:
+        """The spans of a row partition its resident pages; those that no row uses are free, and none is lost."""
+        spans = self.tables["spans"]
+        used = []
+        for r, row in cache_rows:
+            chain = self.spans_of(r)
+            first = spans["first"][chain].tolist()
+            assert first[-1] == 0 and first[0] < row["cached"]
+            assert all(above < below for below, above in itertools.pairwise(first))
+            used += chain
+        kv_pages = self.tables["workers"]["kv_pages"]
+        begin = int(kv_pages[: self.worker].sum())
+        free = self.chain(int(self.row["free_span"]), spans["above"])
+        assert sorted(used + free) == list(range(begin, begin + int(kv_pages[self.worker])))
+
+    def check_births(self, cache_rows: list[tuple[int, Any]]) -> None:
+        """All leaves, locked ones too, in the order in which their last pages entered."""
+        n_workers = int(self.config["n_workers"])
+        oldest = int(self.tables["ends"]["oldest"][BIRTHS * n_workers + self.worker])
+        listed = self.chain(oldest, self.tables["memories"]["newer"])
+        assert sorted(listed) == sorted(r for r, row in cache_rows if row["children"] == 0)
+        born = [int(self.tables["spans"]["born"][self.spans_of(r)[0]]) for r in listed]
+        assert born == sorted(born)
 
 
 def check(simulator: Simulator) -> None:

@@ -7,6 +7,8 @@ there (the last token is always computed), and the requests come one by one.
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,8 +65,8 @@ def test_slru():
 
 
 def test_ghost_slru():
-    # Nothing is hit before the end, so slru is lru. C takes the place of A. When A comes back for B it is among the last
-    # four pages that went, and protected from then on: D takes the place of C, and E that of D although A is older.
+    # Nothing is hit before the end, so slru is lru. C takes the place of A. When A comes back for B it is among the
+    # last four pages that went, and protected from then on: D takes the place of C, and E that of D, as A is protected.
     for evictor in ("lru", "slru"):
         assert hits(evictor, letters("ABCADEA"), 4) == [0] * 7
     assert hits("ghost_slru", letters("ABCADEA"), 4) == [0, 0, 0, 0, 0, 0, 1]
@@ -153,7 +155,7 @@ def growing_sessions(seed, n):
 def test_no_two_evictors_do_the_same():
     # Prompts long enough for tail_lru to have tails that it lets go, accesses enough for the bonus of wlfu to fade.
     workload = growing_sessions(0, 3000)
-    cluster = ClusterSpec.uniform(1, 60, QUADRATIC)
+    cluster = ClusterSpec.uniform(1, 200, QUADRATIC)
     found = {}
     for evictor in EVICTORS:
         simulator = Simulator(cluster, EngineSpec(512), evictor, "round_robin")
@@ -168,3 +170,9 @@ def test_no_two_evictors_do_the_same():
 @pytest.mark.parametrize("evictor", EVICTORS)
 def test_nothing_goes_while_there_is_room(evictor):
     assert hits(evictor, letters("ABCDABCD"), 8) == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_the_docs_have_them_all():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "evictors.md").read_text(encoding="utf-8")
+    tables = [re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE) for part in re.split("^## ", text, flags=re.MULTILINE)]
+    assert tables == [[*EVICTORS]] * 3

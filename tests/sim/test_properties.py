@@ -7,11 +7,12 @@ import pickle
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvgym.sim import EVICTORS, Simulator
+from kvgym.sim import EVICTORS, RULES, Simulator
 from tests.reference import RefRequest
 from tests.sim import invariants
 from tests.sim.cases import Case, random_case
@@ -39,21 +40,12 @@ def advance_to(simulator: Simulator, case: Case, decisions: int) -> None:
         decisions -= 1
 
 
-@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
-@pytest.mark.parametrize("evictor", EVICTORS)
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 2**32), page_size=st.sampled_from([1, 2, 16]))
-def test_invariants(evictor, schedule, seed, page_size):
-    case = random_case(seed, evictor, schedule, page_size, "agent")
-    simulator = case.simulator()
-    while (decision := simulator.advance()).kind == "ROUTE":
-        invariants.check(simulator)
-        simulator.route(case.routes[decision.request])
-    invariants.check(simulator)
+def check_end(simulator: Simulator, case: Case) -> None:
+    """Everything has finished, once, and nothing is left but caches."""
     workers = simulator.tables["workers"]
     assert (workers["free"] + workers["evictable"] == workers["kv_pages"]).all()
     assert not workers["n_running"].any() and not workers["n_queued"].any()
-    for name in ("inflight", "waiting", "prefill_estimate", "active_tokens", "queued_tokens", "owed"):
+    for name in ("inflight", "waiting", "prefill_estimate", "active_tokens", "queued_tokens", "owed", "wanted"):
         assert not workers[name].any(), name
     # Every request finished exactly once, in the order of its times.
     assert sorted(simulator.tables["finished"].tolist()) == list(range(len(case.requests)))
@@ -65,6 +57,44 @@ def test_invariants(evictor, schedule, seed, page_size):
     for q, request in enumerate(case.requests):
         if request.predecessor >= 0:
             assert progress["arrived_ps"][q] == progress["finish_ps"][request.predecessor] + request.think_ps
+
+
+@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
+@pytest.mark.parametrize("evictor", EVICTORS)
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32), page_size=st.sampled_from([1, 2, 16]))
+def test_invariants(evictor, schedule, seed, page_size):
+    case = random_case(seed, evictor, schedule, page_size, "agent")
+    simulator = case.simulator()
+    while (decision := simulator.advance()).kind == "ROUTE":
+        invariants.check(simulator)
+        simulator.route(case.routes[decision.request])
+    invariants.check(simulator)
+    check_end(simulator, case)
+
+
+@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
+@pytest.mark.parametrize("slots", [0, 2, 16])
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    page_size=st.sampled_from([1, 2, 16]),
+    quantum=st.sampled_from(["leaf", 1]),
+    chance=st.randoms(use_true_random=False),
+)
+def test_invariants_where_an_agent_evicts(slots, schedule, seed, page_size, quantum, chance):
+    case = random_case(seed, "agent", schedule, page_size, "agent")
+    simulator = dataclasses.replace(case, candidates=slots, quantum=quantum).simulator()
+    while (decision := simulator.advance()).kind != "DONE":
+        invariants.check(simulator)
+        if decision.kind == "ROUTE":
+            simulator.route(case.routes[decision.request])
+        elif slots == 0:
+            simulator.evict(chance.choice(RULES))
+        else:
+            simulator.evict(chance.choice(np.flatnonzero(simulator.candidates()["valid"]).tolist()))
+    invariants.check(simulator)
+    check_end(simulator, case)
 
 
 @settings(max_examples=30, deadline=None)

@@ -9,7 +9,7 @@ import pytest
 @pytest.fixture
 def trace():
     """Path of a real trace by its place in the folder of traces; the test is skipped where there is none."""
-    checkout = Path(__file__).resolve().parents[2]
+    checkout = Path(__file__).resolve().parents[1]
     folder = Path(os.environ.get("KVGYM_TRACES") or checkout.parent / "shared" / "traces")
 
     def find(name):
