@@ -53,17 +53,18 @@ def test_mru():
 
 
 def test_slru():
-    # Worker of 2. [1] twice, then 2 and 3: the first victim is 2, 3 the next, since 1 was hit. lru: 1, then 2.
-    requests = one_by_one([1], [1], [2], [3], [4])
-    assert first_pages(run(requests, 2, evictor="slru").evictions) == [2, 3]
-    assert first_pages(run(requests, 2).evictions) == [0, 2]
+    # Worker of 2. [1] three times, then 2 and 3: the first victim is 2, 3 the next, since 1 was hit twice. lru: 1, then
+    # 2.
+    requests = one_by_one([1], [1], [1], [2], [3], [4])
+    assert first_pages(run(requests, 2, evictor="slru").evictions) == [3, 4]
+    assert first_pages(run(requests, 2).evictions) == [0, 3]
 
 
 def test_slru_does_not_count_hits():
-    # Worker of 2: 1 was hit twice, 2 once and later. [3]: for slru both were hit, 1 is older; lfu takes 2.
-    requests = one_by_one([1], [1], [1], [2], [2], [3])
+    # Worker of 2: 1 was hit three times, 2 twice and later. [3]: for slru both are protected, 1 is older; lfu takes 2.
+    requests = one_by_one([1], [1], [1], [1], [2], [2], [2], [3])
     assert first_pages(run(requests, 2, evictor="slru").evictions) == [0]
-    assert first_pages(run(requests, 2, evictor="lfu").evictions) == [3]
+    assert first_pages(run(requests, 2, evictor="lfu").evictions) == [4]
 
 
 def test_ghost_slru():

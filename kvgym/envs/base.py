@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym import _check, _compile
-from kvgym.envs.kernels.observe import EVICTS, ROUTES, SCALED
+from kvgym.envs.kernels.codes import EVICTS, ROUTES, SCALED
 from kvgym.envs.layout import FORMS, Layout
 from kvgym.envs.metrics import episode_metrics
 from kvgym.envs.rendering import render_text
@@ -207,9 +207,24 @@ def check_rules(rules: Sequence[str] | None) -> tuple[str, ...]:
     """
     if rules is None:
         return RULES
-    if isinstance(rules, str) or len(set(rules)) != len(rules) or len(rules) < 2:
+    if not isinstance(rules, (list, tuple)) or len(rules) < 2:
         raise ValueError(f"rules must be a list of two or more different evictors, got {rules!r}")
-    return tuple(_check.choice("rules", rule, RULES) for rule in rules)
+    names = tuple(_check.choice("rules", rule, RULES) for rule in rules)
+    if len(set(names)) != len(names):
+        raise ValueError(f"rules must be a list of two or more different evictors, got {rules!r}")
+    return names
+
+
+def check_candidates(candidates: int) -> int:
+    """Slots of an EVICT decision.
+
+    Raises:
+        ValueError: If it is no even number >= 2.
+    """
+    slots = _check.whole("candidates", candidates, 2)
+    if slots % 2:
+        raise ValueError(f"candidates must be an even number >= 2, got {candidates!r}")
+    return slots
 
 
 def form_bits(layout: Layout, scaled: bool) -> int:

@@ -10,8 +10,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from kvgym import _check
-from kvgym.envs.base import ClusterEnv, Observation, Result, check_rules
-from kvgym.envs.kernels.entry import EVICT_BY, EVICT_LEAF, LOOK, PASS, SEND
+from kvgym.envs.base import ClusterEnv, Observation, Result, check_candidates, check_rules
+from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, PASS, SEND
 from kvgym.envs.layout import Layout
 from kvgym.envs.seat import RouterSeat, check_router
 from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, ROUTE
@@ -106,7 +106,7 @@ class EvictEnv(ClusterEnv):
         self.rules = check_rules(rules)
         self._rule_numbers = [EVICTORS.index(rule) for rule in self.rules]
         self._leaf = _check.choice("action", action, FORMS) == "leaf"
-        slots = _check.whole("candidates", candidates, 2) if self._leaf else 0
+        slots = check_candidates(candidates) if self._leaf else 0
         self._n_actions = slots if self._leaf else len(self.rules)
         self.action_space = spaces.Discrete(self._n_actions)
         simulator = self.scenario.simulator("agent", kernel_router, candidates=slots, quantum=quantum)
@@ -128,9 +128,12 @@ class EvictEnv(ClusterEnv):
         observation = np.empty(self._size, np.float32)
         mask = self._mask = np.ones(self._n_actions, np.int8)
         result = self.call_kernel(kind, choice, ASK, self._form, observation, mask)
+        n_reported = self.simulator.tables["clock"]["n_reported"]
         while result[0] == ROUTE and self._seat is not None:
             worker = self._seat.choose(mask)
+            reported = int(n_reported[0])
             result = self.call_kernel(SEND, worker, ASK, self._form, observation, mask)
+            n_reported[0] = reported  # finished() starts at a decision of the agent, not at one of the router
         if result[0] != EVICT:
             mask[:] = 1
         return observation, result

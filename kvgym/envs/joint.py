@@ -10,8 +10,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from kvgym import _check
-from kvgym.envs.base import ClusterEnv, Observation, check_rules
-from kvgym.envs.kernels.entry import EVICT_LEAF, LOOK, SEND
+from kvgym.envs.base import ClusterEnv, Observation, check_candidates, check_rules
+from kvgym.envs.kernels.codes import EVICT_LEAF, LOOK, SEND
 from kvgym.envs.layout import Layout
 from kvgym.sim import RULES
 from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, ROUTE
@@ -91,7 +91,7 @@ class JointEnv(ClusterEnv):
         self.rules = check_rules(rules)
         self._rule_numbers = [EVICTORS.index(rule) for rule in self.rules]
         self._leaf = _check.choice("action", action, FORMS) == "leaf"
-        slots = _check.whole("candidates", candidates, 2) if self._leaf else 0
+        slots = check_candidates(candidates) if self._leaf else 0
         if self._leaf:
             self.action_space = spaces.Discrete(self._n + slots)
         else:

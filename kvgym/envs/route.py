@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kvgym import _check
 from kvgym.envs.base import ClusterEnv, Observation
-from kvgym.envs.kernels.entry import LOOK
+from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
 from kvgym.sim import EVICTORS
 from kvgym.sim.kernels.rules import ROUTE

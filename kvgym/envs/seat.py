@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from kvgym import _check
 from kvgym.envs.base import finished_since, form_bits
-from kvgym.envs.kernels.entry import LOOK
+from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import FORMS, Layout
 from kvgym.sim.kernels.rules import ROUTERS
 
 
-def check_router(router: str) -> tuple[str, str | None]:
+def check_router(router: object) -> tuple[str, str | None]:
     """Takes the argument `router` of an environment apart.
 
     Args:
@@ -29,9 +29,12 @@ def check_router(router: str) -> tuple[str, str | None]:
     Raises:
         ValueError: If it is neither.
     """
-    if ":" in str(router):
+    if isinstance(router, str) and ":" in router:
         return "agent", router
-    return _check.choice("router", router, ROUTERS[1:]), None
+    try:
+        return _check.choice("router", router, ROUTERS[1:]), None
+    except ValueError as error:
+        raise ValueError(f'{error}; or "module:name" of an agent, as "agents:lbgr_code"') from None
 
 
 class RouterSeat:
@@ -49,11 +52,12 @@ class RouterSeat:
         """Makes the agent."""
         module, _, agent = name.partition(":")
         try:
-            self.agent = import_module(module).make_agent(agent)
-        except (ImportError, AttributeError) as error:
+            make_agent = import_module(module).make_agent
+        except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: no name of a module
             raise ValueError(
-                f"router must be module:agent with a make_agent in the module, got {name!r}: {error}"
+                f'router must be "module:name" with a make_agent in the module, got {name!r}: {error}'
             ) from error
+        self.agent = make_agent(agent)
         self.env = env
         self.unwrapped = self
         self.scenario = env.scenario
@@ -62,12 +66,12 @@ class RouterSeat:
         form = _check.choice("observation", self.agent.observation, FORMS)
         self.observation_space = self.layout.space(form)
         self._form = form_bits(self.layout, form == "scaled")
-        self._time = 0.0
+        self._time: float | None = None
         self._reported = 0
 
     def reset(self, seed: int) -> None:
         """Starts an episode."""
-        self._time = 0.0
+        self._time = None
         self._reported = 0
         self.agent.reset(self, seed)
 
@@ -77,7 +81,7 @@ class RouterSeat:
         _, _, _, time, session = self.env.call_kernel(LOOK, 0, 0, self._form, observation, filled)
         info = {
             "action_mask": self.action_masks().view(np.int8),
-            "dt": time - self._time,
+            "dt": 0.0 if self._time is None else time - self._time,  # 0 at the first decision, as after reset()
             "time": time,
             "session": session,
         }

@@ -24,7 +24,7 @@ ROW = np.dtype(
 )
 """The cache: one row per (worker, shared node) and one per private node, see ``kernels/access.py``."""
 
-ENDS = np.dtype([("oldest", "i4"), ("newest", "i4")], align=True)
+ENDS = np.dtype([("oldest", "i8"), ("newest", "i8")], align=True)
 """Ends of a linked list of rows, see ``kernels/lists.py``."""
 RECENCY, INDEX, BIRTHS = range(3)
 """The lists."""

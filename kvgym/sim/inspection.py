@@ -77,7 +77,7 @@ class Inspection:
         """
         if self._clock["asking"] < 0:
             raise RuntimeError("no EVICT decision is due: call advance() first")
-        features = np.empty((self.settings.candidates, len(results.CANDIDATE)))
+        features = np.empty((self.settings.candidates, len(results.CANDIDATE.names or ())))
         self._kernels.describe(self._address, features)
         return results.candidates(features)
 

@@ -4,7 +4,8 @@ Everything that changes while time passes is in these tables, so copying a simul
 reach the tables through one integer, the address of a *handle*: a list of (data pointer, length) pairs in the order
 of :data:`TABLES` (see ``kernels/access.py``).
 
-Times are int64 picoseconds (``_ps``); -1 stands for "not yet" or "none".
+Times are int64 picoseconds (``_ps``); -1 stands for "not yet" or "none". Tables that grow with the workload have
+narrow fields; all others are wide, so that kernels are compiled for one type of integer and not for two.
 """
 
 from __future__ import annotations
@@ -19,36 +20,36 @@ INFINITE = np.iinfo(np.int64).max
 
 CONFIG = np.dtype(
     [
-        ("n_workers", "i4"),
-        ("n_requests", "i4"),
-        ("n_nodes", "i4"),
-        ("n_shared", "i4"),
-        ("page_size", "i4"),
-        ("chunk_tokens", "i4"),
-        ("max_running", "i4"),
-        ("prefill_first", "i4"),
-        ("evict_full_request", "i4"),
-        ("evictor", "i4"),
-        ("router", "i4"),
-        ("warmup_router", "i4"),
-        ("history_view", "i4"),
-        ("warmup", "i4"),
-        ("limit", "i4"),
-        ("truncate", "i4"),
-        ("leaf_capacity", "i4"),
-        ("n_candidates", "i4"),  # slots of an EVICT decision; 0 = rules are named instead
-        ("quantum", "i4"),  # pages that one EVICT decision may free
-        ("warmup_evictor", "i4"),
+        ("n_workers", "i8"),
+        ("n_requests", "i8"),
+        ("n_nodes", "i8"),
+        ("n_shared", "i8"),
+        ("page_size", "i8"),
+        ("chunk_tokens", "i8"),
+        ("max_running", "i8"),
+        ("prefill_first", "i8"),
+        ("evict_full_request", "i8"),
+        ("evictor", "i8"),
+        ("router", "i8"),
+        ("warmup_router", "i8"),
+        ("history_view", "i8"),
+        ("warmup", "i8"),
+        ("limit", "i8"),
+        ("truncate", "i8"),
+        ("leaf_capacity", "i8"),
+        ("n_candidates", "i8"),  # slots of an EVICT decision; 0 = rules are named instead
+        ("quantum", "i8"),  # pages that one EVICT decision may free
+        ("warmup_evictor", "i8"),
         # what evictors need to be kept, see kvgym/sim/tracking.py
-        ("tracks_boundaries", "i4"),
-        ("tracks_marks", "i4"),
-        ("marks_as_code", "i4"),
-        ("tracks_spans", "i4"),
-        ("tracks_births", "i4"),
-        ("tracks_ghosts", "i4"),
-        ("log_iterations", "i4"),
-        ("log_draws", "i4"),
-        ("debug", "i4"),
+        ("tracks_boundaries", "i8"),
+        ("tracks_marks", "i8"),
+        ("marks_as_code", "i8"),
+        ("tracks_spans", "i8"),
+        ("tracks_births", "i8"),
+        ("tracks_ghosts", "i8"),
+        ("log_iterations", "i8"),
+        ("log_draws", "i8"),
+        ("debug", "i8"),
         ("reserve_output", "f8"),
         ("slo_ttft_s", "f8"),
         ("slo_tpot_s", "f8"),
@@ -62,27 +63,27 @@ CONFIG = np.dtype(
 CLOCK = np.dtype(
     [
         ("now_ps", "i8"),
-        ("request", "i4"),  # the request of the ROUTE decision that is due, -1 = none
-        ("asking", "i4"),  # the worker whose EVICT decision is due, -1 = none
-        ("next_open", "i4"),  # the first open-loop request that has not arrived
-        ("n_pending", "i4"),  # closed-loop arrivals waiting for their time
-        ("n_arrived", "i4"),
-        ("n_finished", "i4"),
-        ("n_reported", "i4"),  # finished requests that agents could pull before the last decision
-        ("n_admitted", "i4"),
-        ("n_log", "i4"),
-        ("n_draws", "i4"),
-        ("error", "i4"),
-        ("error_worker", "i4"),
-        ("turn", "i4"),  # next worker of round robin
+        ("request", "i8"),  # the request of the ROUTE decision that is due, -1 = none
+        ("asking", "i8"),  # the worker whose EVICT decision is due, -1 = none
+        ("next_open", "i8"),  # the first open-loop request that has not arrived
+        ("n_pending", "i8"),  # closed-loop arrivals waiting for their time
+        ("n_arrived", "i8"),
+        ("n_finished", "i8"),
+        ("n_reported", "i8"),  # finished requests that agents could pull before the last decision
+        ("n_admitted", "i8"),
+        ("n_log", "i8"),
+        ("n_draws", "i8"),
+        ("error", "i8"),
+        ("error_worker", "i8"),
+        ("turn", "i8"),  # next worker of round robin
         ("snapshot_ps", "i8"),
         ("scored", "i8"),  # scored requests in the system
         ("scored_waiting", "i8"),  # those without a first token
         ("cost_e2e_ps", "f8"),  # integral of `scored` over time since the last decision
         ("cost_ttft_ps", "f8"),
         ("previous_route_ps", "i8"),
-        ("window_10", "i4"),  # first arrival inside the last 10 s, an index into `arrived`
-        ("window_60", "i4"),
+        ("window_10", "i8"),  # first arrival inside the last 10 s, an index into `arrived`
+        ("window_60", "i8"),
         ("next_page_id", "i8"),
         ("s0", "u8"),  # generator of the kernel's own router
         ("s1", "u8"),
@@ -125,52 +126,52 @@ WORKER = np.dtype(
         ("start_ps", "i8"),
         ("first_ps", "i8"),
         ("slope_ps", "i8"),
-        ("run", "i4"),  # iterations in the run
-        ("prefill_tokens", "i4"),
-        ("chunks", "i4"),
-        ("decodes", "i4"),
+        ("run", "i8"),  # iterations in the run
+        ("prefill_tokens", "i8"),
+        ("chunks", "i8"),
+        ("decodes", "i8"),
         ("kv_tokens", "i8"),
         ("pairs", "i8"),  # S of the cost formula
         # start of an iteration, a small state machine
-        ("stage", "i4"),
-        ("cursor", "i4"),
-        ("budget", "i4"),
-        ("preempted", "i4"),
-        ("wait_reason", "i4"),
-        ("admit_tokens", "i4"),  # first chunk of the request that is being admitted
-        ("admit_pages", "i4"),
+        ("stage", "i8"),
+        ("cursor", "i8"),
+        ("budget", "i8"),
+        ("preempted", "i8"),
+        ("wait_reason", "i8"),
+        ("admit_tokens", "i8"),  # first chunk of the request that is being admitted
+        ("admit_pages", "i8"),
         # an allocation that waits for EVICT decisions
-        ("evicting", "i4"),
-        ("asker", "i4"),  # the request that it is for
-        ("wanted", "i4"),  # pages still to be evicted
+        ("evicting", "i8"),
+        ("asker", "i8"),  # the request that it is for
+        ("wanted", "i8"),  # pages still to be evicted
         # queue and running requests
-        ("queue_head", "i4"),
-        ("queue_tail", "i4"),
-        ("n_queued", "i4"),
-        ("n_running", "i4"),
-        ("prefill", "i4"),  # the unfinished prefill, -1 = none
-        ("head_refused", "i4"),
-        ("prefill_waits", "i4"),
+        ("queue_head", "i8"),
+        ("queue_tail", "i8"),
+        ("n_queued", "i8"),
+        ("n_running", "i8"),
+        ("prefill", "i8"),  # the unfinished prefill, -1 = none
+        ("head_refused", "i8"),
+        ("prefill_waits", "i8"),
         ("queued_tokens", "i8"),
         # memory, in pages
-        ("kv_pages", "i4"),
-        ("free", "i4"),
-        ("evictable", "i4"),
+        ("kv_pages", "i8"),
+        ("free", "i8"),
+        ("evictable", "i8"),
         ("owed", "i8"),  # pages that prefill_first has promised to running requests
         # evictor
-        ("n_leaves", "i4"),
-        ("n_unmarked", "i4"),
-        ("phase", "i4"),
-        ("marked", "i4"),
-        ("counter", "i4"),  # recency: admissions and unlocks so far
-        ("free_span", "i4"),
+        ("n_leaves", "i8"),
+        ("n_unmarked", "i8"),
+        ("phase", "i8"),
+        ("marked", "i8"),
+        ("counter", "i8"),  # recency: admissions and unlocks so far
+        ("free_span", "i8"),
         ("accesses", "i8"),  # pages of the prompts admitted so far
         ("inflation", "f8"),  # of gdsf
         ("s0", "u8"),
         ("s1", "u8"),
         ("s2", "u8"),
         ("s3", "u8"),
-        ("cost", "i4"),  # row of `costs`
+        ("cost", "i8"),  # row of `costs`
         # totals
         ("loaded", "i8"),
         ("hit", "i8"),
@@ -179,9 +180,9 @@ WORKER = np.dtype(
         ("iterations", "i8"),
         ("busy_ps", "i8"),
         # what the router counts itself
-        ("inflight", "i4"),
-        ("waiting", "i4"),
-        ("n_sent", "i4"),
+        ("inflight", "i8"),
+        ("waiting", "i8"),
+        ("n_sent", "i8"),
         ("prefill_estimate", "i8"),
         ("sent_since_snapshot", "i8"),
         ("active_tokens", "i8"),
@@ -189,8 +190,8 @@ WORKER = np.dtype(
         ("tpot_ewma_s", "f8"),
         ("index_pages", "i8"),
         # the last metrics snapshot
-        ("seen_queued", "i4"),
-        ("seen_running", "i4"),
+        ("seen_queued", "i8"),
+        ("seen_running", "i8"),
         ("seen_queued_tokens", "i8"),
         ("seen_kv_use", "f8"),
         ("seen_gen_tps", "f8"),
@@ -211,7 +212,7 @@ INDEX = np.dtype(
 """What the router knows, numbered like ROW."""
 
 COST = np.dtype([("a_s", "f8"), ("c_n", "f8"), ("c_b", "f8"), ("q", "i8"), ("speed", "f8")], align=True)
-PENDING = np.dtype([("time_ps", "i8"), ("request", "i4")], align=True)
+PENDING = np.dtype([("time_ps", "i8"), ("request", "i8")], align=True)
 SESSION = np.dtype(
     [
         ("arrived_ps", "i8"),  # of the last turn that was routed
@@ -255,14 +256,14 @@ TABLES: tuple[tuple[str, np.dtype], ...] = (
     ("spans", SPAN),
     ("ghosts", np.dtype("i8")),
     ("categories", CATEGORY),
-    ("candidates", np.dtype("i4")),
+    ("candidates", np.dtype("i8")),
     ("index", INDEX),
-    ("running", np.dtype("i4")),
-    ("leaves", np.dtype("i4")),
+    ("running", np.dtype("i8")),
+    ("leaves", np.dtype("i8")),
     ("costs", COST),
     ("g", np.dtype("i8")),
     ("pending", PENDING),
-    ("finished", np.dtype("i4")),
+    ("finished", np.dtype("i8")),
     ("arrived", np.dtype("i8")),
     ("sessions", SESSION),
     ("page_ids", np.dtype("i8")),

@@ -5,7 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kvgym.envs.features import LINEAR, LOGARITHMIC, N_REQUEST, N_WORKER, REQUEST_FEATURES, WORKER_FEATURES, Feature
+from kvgym.envs.features import (
+    CANDIDATE_FEATURES,
+    DECISION_FEATURES,
+    EVICT_FEATURES,
+    LINEAR,
+    LOGARITHMIC,
+    N_CANDIDATE,
+    N_DECISION,
+    N_EVICT,
+    N_REQUEST,
+    N_WORKER,
+    REQUEST_FEATURES,
+    WORKER_FEATURES,
+    Feature,
+)
 from kvgym.scenarios import SCENARIOS
 
 PAGE = Path(__file__).parents[2] / "docs" / "environments.md"
@@ -29,6 +43,42 @@ def observation_table() -> str:
     return "\n".join(lines)
 
 
+def candidate_table() -> str:
+    """A row per feature that only those who evict see; indices within the block."""
+    lines = ["| block | i | name | unit | scaled | meaning |", "|---|---|---|---|---|---|"]
+    for block, features in (
+        ("decision", DECISION_FEATURES),
+        ("wanted", EVICT_FEATURES),
+        ("candidate", CANDIDATE_FEATURES),
+    ):
+        for k, feature in enumerate(features):
+            text = f"{feature.unit} | {transform(feature)} | {feature.text}"
+            lines.append(f"| {block} | {k} | `{feature.name}` | {text} |")
+    return "\n".join(lines)
+
+
+def block_table() -> str:
+    """Where blocks begin, by form of observation."""
+    lines = ["| block | Route, Joint rule form | Evict leaf | Evict rule | Joint leaf |", "|---|---|---|---|---|"]
+    workers, both = N_REQUEST, N_REQUEST + N_DECISION
+    asked, candidate = f"{N_WORKER} M", f"{N_WORKER} M + {N_CANDIDATE} c + i"
+    slots = f"{N_WORKER} M + {N_CANDIDATE} K"
+    rows = {
+        "decision": ("", "", "", "i"),
+        "request": ("i", "i", "i", f"{N_DECISION} + i"),
+        "worker w": (*[f"{workers} + {N_WORKER} w + i"] * 3, f"{both} + {N_WORKER} w + i"),
+        "wanted": ("", *[f"{workers} + {asked} + i"] * 2, f"{both} + {asked} + i"),
+        "candidate c": ("", f"{workers + N_EVICT} + {candidate}", "", f"{both + N_EVICT} + {candidate}"),
+        "length": (
+            f"{workers} + {asked}",
+            f"{workers + N_EVICT} + {slots}",
+            f"{workers + N_EVICT} + {asked}",
+            f"{both + N_EVICT} + {slots}",
+        ),
+    }
+    return "\n".join([*lines, *(f"| {name} | {' | '.join(row)} |" for name, row in rows.items())])
+
+
 def scenario_table() -> str:
     """A row per scenario."""
     lines = ["| scenario | workers | requests | objective | view | evictor | what |", "|---|---|---|---|---|---|---|"]
@@ -42,7 +92,13 @@ def scenario_table() -> str:
 
 def rendered(page: str) -> str:
     """The page with its tables as the code has them."""
-    for name, table in (("observation", observation_table()), ("scenarios", scenario_table())):
+    tables = {
+        "blocks": block_table(),
+        "observation": observation_table(),
+        "candidates": candidate_table(),
+        "scenarios": scenario_table(),
+    }
+    for name, table in tables.items():
         pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end -->)"
         page, found = re.subn(
             pattern, lambda match, table=table: match[1] + table + "\n" + match[2], page, flags=re.DOTALL

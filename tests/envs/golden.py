@@ -14,15 +14,15 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from envs_registry import ENVIRONMENTS
-from tests.envs.helpers import go_on, random_policy, small
+from tests.envs.helpers import SHORT, go_on, random_actions, small
 
 FILE = Path(__file__).with_name("golden.json")
 
 EXACT_COST = {"c0": 8.0, "w": 4.0, "k": 0.03125, "p": 1.0, "a_kv": 2.0**-14, "c_b": 0.125}
 WORKERS = [{"kv_tokens": 8192, "cost": EXACT_COST, "count": 2}, {"kv_tokens": 6144, "cost": {**EXACT_COST, "c0": 16.0}}]
 SETTINGS = {"episode_requests": 30, "warmup_requests": 3, "metrics_period_s": 0.25, "output_hint_sigma": 0.0}
-PLAYED: dict[str, dict[str, Any]] = {
+MESSAGES = {"multi-turn": {"message_tokens": 256}}
+EVICTOR: dict[str, dict[str, Any]] = {
     "gsp": {"evictor": "rlt_code"},
     "gsp-stable": {},
     "gsp-worst": {"evictor": "lru_node"},
@@ -30,18 +30,26 @@ PLAYED: dict[str, dict[str, Any]] = {
     "long-doc": {"evictor": "random"},
     "sanity": {},
 }
+# Without those whose keys are made of logarithms and exponentials.
+RULES = ["lru", "lru_node", "random", "rlt", "fifo", "lfu", "mru", "slru", "gdsf"]
+PLAYED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "KVGym/Route-v0": ("KVGym/Route-v0", {}, tuple(EVICTOR)),
+    "KVGym/Evict-v0": ("KVGym/Evict-v0", {"candidates": 8}, ("gsp", "gsp-stable", "multi-turn", "long-doc", "sanity")),
+    "KVGym/Evict-v0/one": ("KVGym/Evict-v0", {"candidates": 4, "quantum": 1}, ("gsp-stable", "multi-turn", "long-doc")),
+    "KVGym/Evict-v0/rule": ("KVGym/Evict-v0", {"action": "rule", "rules": RULES}, ("gsp", "gsp-stable", "long-doc")),
+    "KVGym/Evict-v0/agent": ("KVGym/Evict-v0", {"router": "tests.envs.spy:scaled"}, ("gsp-stable", "long-doc")),
+    "KVGym/Joint-v0": ("KVGym/Joint-v0", {"rules": RULES}, ("gsp", "gsp-stable", "multi-turn", "long-doc", "sanity")),
+    "KVGym/Joint-v0/leaf": ("KVGym/Joint-v0", {"action": "leaf"}, ("gsp", "gsp-stable", "multi-turn", "long-doc")),
+}
+"""What is played: id, arguments, scenarios."""
 
 
-def trajectory(name: str, scenario: str, horizon: str) -> str:
+def trajectory(what: str, scenario: str, horizon: str) -> str:
     """SHA-256 over the observations in both forms, rewards, flags, times and the metrics of one episode."""
+    name, arguments, _ = PLAYED[what]
     sha = hashlib.sha256()
     more = {"workers": WORKERS} if scenario != "sanity" else {}
-    if scenario in ("gsp", "gsp-stable", "gsp-worst"):
-        more["recipe_args"] = {"lengths": [512, 1024, 2048]}
-    if scenario == "long-doc":
-        more["recipe_args"] = {"lengths": [1024, 2048, 4096]}
-    if scenario == "multi-turn":
-        more["recipe_args"] = {"message_tokens": 256}
+    more["recipe_args"] = {**SHORT[scenario].get("recipe_args", {}), **MESSAGES.get(scenario, {})}
     for form in ("physical", "scaled"):
         env = gym.make(
             name,
@@ -49,11 +57,10 @@ def trajectory(name: str, scenario: str, horizon: str) -> str:
             scenario_overrides=small(scenario, **more, **SETTINGS),
             observation=form,
             horizon=horizon,
-            **PLAYED[scenario],
+            **(EVICTOR[scenario] if name == "KVGym/Route-v0" else arguments),
         )
         observation, info = env.reset(seed=20)
-        n = int(env.action_space.n)
-        episode = [(observation, 0.0, False, False, info), *go_on(env, random_policy(n, seed=20), 0)]
+        episode = [(observation, 0.0, False, False, info), *go_on(env, random_actions(env, seed=20), 0)]
         for observation, reward, terminated, truncated, info in episode:
             shown = observation if form == "physical" else np.rint(observation * 1e4).astype(np.int32)
             sha.update(shown.astype(shown.dtype.newbyteorder("<")).tobytes())
@@ -64,13 +71,18 @@ def trajectory(name: str, scenario: str, horizon: str) -> str:
 
 
 def trajectories() -> dict[str, str]:
-    """All of them, by id, scenario and horizon."""
-    return {
-        f"{name} {scenario} {horizon}": trajectory(name, scenario, horizon)
-        for name in ENVIRONMENTS
-        for scenario in PLAYED
+    """All of them, by what is played, scenario and horizon."""
+    return {where: trajectory(*where.split()) for where in places()}
+
+
+def places() -> list[str]:
+    """Names of all trajectories."""
+    return [
+        f"{what} {scenario} {horizon}"
+        for what, (_, _, scenarios) in PLAYED.items()
+        for scenario in scenarios
         for horizon in ("drain", "truncate")
-    }
+    ]
 
 
 if __name__ == "__main__":

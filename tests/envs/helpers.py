@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
+from envs_registry import ENVIRONMENTS
 from kvgym.envs.route import RouteEnv
 from kvgym.scenarios import SCENARIOS
 
@@ -30,6 +32,48 @@ def make(scenario: str = "gsp-stable", more: dict[str, Any] | None = None, **kwa
     return RouteEnv(scenario, scenario_overrides=small(scenario, **(more or {})), **kwargs)
 
 
+FORMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "route": ("KVGym/Route-v0", {}),
+    "evict": ("KVGym/Evict-v0", {}),
+    "evict-one": ("KVGym/Evict-v0", {"candidates": 4, "quantum": 1}),
+    "evict-rule": ("KVGym/Evict-v0", {"action": "rule"}),
+    "evict-agent": ("KVGym/Evict-v0", {"router": "agents:least_loaded"}),
+    "evict-lbgr": ("KVGym/Evict-v0", {"router": "agents:lbgr_code"}),
+    "joint": ("KVGym/Joint-v0", {}),
+    "joint-leaf": ("KVGym/Joint-v0", {"action": "leaf"}),
+}
+"""Every id in every form: id and arguments."""
+ASKED = tuple(form for form in FORMS if form not in ("route", "joint"))
+"""Those that take EVICT decisions."""
+assert {name for name, _ in FORMS.values()} == set(ENVIRONMENTS)
+
+SHORT: dict[str, dict[str, Any]] = {
+    "gsp": {"recipe_args": {"lengths": [512, 1024, 2048]}},
+    "gsp-stable": {"recipe_args": {"lengths": [512, 1024, 2048]}},
+    "gsp-worst": {"recipe_args": {"lengths": [512, 1024, 2048]}},
+    "multi-turn": {"recipe_args": {"message_tokens": 700}},
+    "long-doc": {"recipe_args": {"lengths": [1024, 2048, 4096]}},
+    "sanity": {},
+}
+
+
+def pressed(scenario: str, **more: Any) -> dict[str, Any]:
+    """Overrides of a small scenario whose prompts hardly fit into memory: three workers of 6144 tokens.
+
+    In the scenario "sanity" nothing has to be evicted all the same.
+    """
+    workers = {"workers": [{"kv_tokens": 6144, "cost": {"c0": 20.0, "k": 0.1}, "count": 3}]}
+    args = {**SHORT[scenario].get("recipe_args", {}), **more.get("recipe_args", {})}
+    return small(scenario, **(workers if scenario != "sanity" else {}), **{**more, "recipe_args": args})
+
+
+def make_form(form: str, scenario: str = "gsp-stable", more: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+    """An id in a form of `FORMS`, in a scenario with little memory; `more` are further overrides."""
+    name, arguments = FORMS[form]
+    settings = {"scenario": scenario, "scenario_overrides": pressed(scenario, **(more or {})), **arguments, **kwargs}
+    return gym.make(name, **settings).unwrapped
+
+
 def small(scenario: str, **more: Any) -> dict[str, Any]:
     """Overrides of a small scenario, and others, with `recipe_args` merged."""
     args = {**SMALL[scenario].get("recipe_args", {}), **more.get("recipe_args", {})}
@@ -37,7 +81,7 @@ def small(scenario: str, **more: Any) -> dict[str, Any]:
 
 
 Step = tuple[Any, float, bool, bool, dict[str, Any]]
-Policy = Callable[[int], int]
+Policy = Callable[[int], Any]
 
 
 def random_policy(n: int, seed: int = 0) -> Policy:
@@ -46,9 +90,17 @@ def random_policy(n: int, seed: int = 0) -> Policy:
     return lambda t: int(choices[t])
 
 
+def random_actions(env: Any, seed: int = 0) -> Policy:
+    """Actions of any space at random; those that are not legal stand for ones that are."""
+    if hasattr(env.action_space, "n"):
+        return random_policy(int(env.action_space.n), seed)
+    choices = np.random.default_rng(seed).integers(env.action_space.nvec, size=(10_000, 2))
+    return lambda t: choices[t]
+
+
 def play(env: Any, policy: Policy | None = None, **reset: Any) -> list[Step]:
     """One episode: what `reset` and each `step` gave, `reset` with reward 0 and no flags."""
-    return list(steps(env, policy or random_policy(env.action_space.n), **reset))
+    return list(steps(env, policy or random_actions(env), **reset))
 
 
 def steps(env: Any, policy: Policy, **reset: Any) -> Iterator[Step]:

@@ -89,6 +89,7 @@ class Oracle:
         self.hints = hints or [0] * len(case.requests)
         self.view: Any = None
         self.sent: list[tuple[int, int, int, int]] = []  # request, worker, time, estimated miss
+        self.pages: dict[int, Any] = {}  # of the prompts, as the view wants them
         self.rows: list[Row] = []
         self.times: list[int] = []
         monkeypatch.setattr(reference_simulator, "Worker", Watched)
@@ -99,19 +100,31 @@ class Oracle:
             case.evictor,
             self.route,
             history_pages=case.history_pages,
+            **self.asks(),
         )
         self.records = result.records
         self.rows.append(self.observe(None, max(record.finish_ps for record in result.records)))
 
+    def asks(self) -> dict[str, Any]:
+        """Further arguments of the simulation: who is asked when pages are wanted."""
+        return {}
+
+    def asked_to_route(self, q: int, now: int) -> None:
+        """A ROUTE decision is due that the environment's player takes."""
+        self.rows.append(self.observe(q, now))
+        self.times.append(now)
+
     def route(self, view: View, q: int) -> int:
-        """Observes, then decides as the environment's player does."""
+        """Observes, then decides as the environment's player does, or the case's rule."""
         self.view = view
+        self.pages[q] = view._prompt_pages
         now = self.arrival(q)
-        counted = len(self.sent) >= self.warmup
-        if counted:
-            self.rows.append(self.observe(q, now))
-            self.times.append(now)
-        target = self.case.routes[q] if counted else self.warmup_router(view, q)
+        rule = RULES.get(self.case.router)
+        if len(self.sent) < self.warmup:
+            rule = self.warmup_router
+        elif rule is None:
+            self.asked_to_route(q, now)
+        target = self.case.routes[q] if rule is None else rule(view, q)
         prompt = self.prompt(q)
         self.view._workers[target].will_get(now, len(prompt))
         self.sent.append((q, target, now, len(prompt) - view.visible_hit(target)))
@@ -135,18 +148,18 @@ class Oracle:
         prompt = self.prompt(q)
         return [prompt[:end] for end in range(self.size, len(prompt) + 1, self.size)]
 
-    def root(self, q: int) -> int:
-        """The first request of the session."""
-        before = self.case.requests[q].predecessor
-        return q if before < 0 else self.root(before)
+    def session(self, q: int) -> int:
+        """A request without one is a session of its own."""
+        session = self.case.requests[q].session
+        return q if session is None else session
 
-    def turn(self, q: int) -> int:
-        before = self.case.requests[q].predecessor
-        return 0 if before < 0 else self.turn(before) + 1
+    def worker_of(self) -> dict[int, int]:
+        """Where each request was sent."""
+        return {q: w for q, w, _, _ in self.sent}
 
     def last_turn(self, q: int) -> tuple[int, int] | None:
         """Worker and time of the last request of the same session that was routed."""
-        turns = [(w, time) for other, w, time, _ in self.sent if self.root(other) == self.root(q)]
+        turns = [(w, time) for other, w, time, _ in self.sent if self.session(other) == self.session(q)]
         return turns[-1] if turns else None
 
     def observe(self, q: int | None, now: int) -> Row:
@@ -157,13 +170,15 @@ class Oracle:
         return row
 
     def request_row(self, q: int, now: int) -> Row:
-        arrivals = [time for *_, time, _ in self.sent] + [now]
+        arrivals = [time for *_, time, _ in self.sent]
+        if q not in self.worker_of():  # a routed one is due when it needs pages
+            arrivals.append(now)
         last = self.last_turn(q)
         counted = len(self.case.requests) - self.warmup
         return {
             "prompt": len(self.prompt(q)),
             "output_hint": self.hints[q],
-            "turn": self.turn(q),
+            "turn": self.case.requests[q].turn,
             "has_prev": last is not None,
             "session_gap": (now - last[1]) * 1e-12 if last else DAY_S,
             "prefix_u": self.hashes["prefix_u"][q],
@@ -174,7 +189,7 @@ class Oracle:
             "route_gap": (now - self.sent[-1][2]) * 1e-12 if self.sent else 0.0,
             "rate_10s": sum(now - 10 * 10**12 < time for time in arrivals) / 10,
             "rate_60s": sum(now - 60 * 10**12 < time for time in arrivals) / 60,
-            "remaining": (len(self.case.requests) - len(self.sent)) / counted,
+            "remaining": min(1.0, (len(self.case.requests) - len(self.sent)) / counted),
         }
 
     def fixed_row(self, w: int) -> Row:
@@ -226,7 +241,7 @@ class Oracle:
             "waiting": len(waiting),
             "n_sent": len(here),
             "prefill": sum(here[other] for other in waiting),
-            "active_with": self.distinct_tokens(active if q is None else [*active, q]),
+            "active_with": self.distinct_tokens(active if q is None else [*active, *({q} - set(active))]),
             "sent_since_snapshot": sum(since) if self.period_ps else 0,
             "ttft_ewma": ttft,
             "tpot_ewma": tpot,

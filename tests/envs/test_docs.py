@@ -2,14 +2,19 @@
 
 import inspect
 import re
+from importlib import import_module
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 from envs_registry import ENVIRONMENTS
 from kvgym.envs.base import FINISHED_COLUMNS
+from kvgym.envs.evict import EvictEnv
+from kvgym.envs.joint import JointEnv
 from kvgym.envs.route import RouteEnv
 from tests.envs.docs_tables import PAGE, rendered
-from tests.envs.helpers import make, play
+from tests.envs.helpers import FORMS, make, make_form, play
 
 TEXT = PAGE.read_text(encoding="utf-8")
 SECTIONS = dict(
@@ -44,27 +49,59 @@ def cells(section, column=0):
     return [row.split(" | ")[column].strip("`") for row in rows]
 
 
-def part(name):
-    return SECTIONS["KVGym/Route-v0"].split(f"### {name}\n")[1].split("###")[0]
+def part(name, of="KVGym/Route-v0"):
+    return SECTIONS[of].split(f"### {name}\n")[1].split("###")[0]
 
 
-def test_arguments_and_defaults():
-    table = part("Arguments").split("<!--")[0]
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_arguments_and_defaults(name):
+    table = part("Arguments", name).split("<!--")[0]
     documented = dict(zip(cells(table)[1:], cells(table, 1)[1:], strict=True))
-    parameters = list(inspect.signature(RouteEnv.__init__).parameters.values())[1:]
+    module, made = gym.spec(name).entry_point.split(":")
+    parameters = list(inspect.signature(getattr(import_module(module), made).__init__).parameters.values())[1:]
     assert documented == {p.name: repr(p.default).replace("'", '"') for p in parameters}
-    for name in documented:
-        assert f"| `{name}` |" in RouteEnv.__doc__
 
 
-def test_info_keys_and_columns():
-    info = play(make(), seed=0)[-1][4]
-    assert cells(part("Info"))[1:] == list(info)
+@pytest.mark.parametrize("env", [RouteEnv, EvictEnv, JointEnv])
+def test_docstrings_name_the_arguments(env):
+    for name in inspect.signature(env.__init__).parameters:
+        if name != "self":
+            assert f"`{name}`" in env.__doc__ or f"`{name}`" in RouteEnv.__doc__
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_info_keys_and_columns(form):
+    name, _ = FORMS[form]
+    info = play(make_form(form), seed=0)[-1][4]
+    assert cells(part("Info", name))[1:] == list(info)
     text = " ".join(part("Info").split())
     assert ", ".join(FINISHED_COLUMNS[1:]) in text
-    metrics = inspect.getdoc(__import__("kvgym.envs.metrics", fromlist=["m"]).episode_metrics)
-    for name in info["episode_metrics"]:
-        assert name.rsplit("_p", 1)[0] in metrics or name.replace("_p50", "_mean") in metrics
+    metrics = inspect.getdoc(import_module("kvgym.envs.metrics").episode_metrics)
+    for key in info["episode_metrics"]:
+        assert key.rsplit("_p", 1)[0] in metrics or key.replace("_p50", "_mean") in metrics
+
+
+def formula(text, **values):
+    """Value of "14 + 22 w + i"."""
+    return sum(int(np.prod([int(values.get(x, x)) for x in term.split()])) for term in text.split(" + "))
+
+
+@pytest.mark.parametrize(("column", "form"), [(1, "joint"), (2, "evict"), (3, "evict-rule"), (4, "joint-leaf")])
+def test_the_formulae_of_the_blocks(column, form):
+    rows = re.findall(r"^\| (.+) \|$", TEXT.split("<!-- blocks")[1].split("<!-- end")[0], re.MULTILINE)[1:]
+    places = {row.split(" | ")[0]: row.split(" | ")[column].strip() for row in rows}
+    layout = make_form(form).layout
+    known = {"M": layout.n_workers, "K": layout.n_candidates}
+    assert formula(places["length"], **known) == layout.size
+    assert formula(places["request"], i=3) == layout.request("has_prev")
+    assert formula(places["worker w"], w=2, i=4) == layout.workers("miss").start + 2 * layout.workers("miss").step
+    assert bool(places["decision"]) == (form == "joint-leaf")
+    assert bool(places["wanted"]) == layout.evicts and bool(places["candidate c"]) == (layout.n_candidates > 0)
+    if layout.evicts:
+        assert formula(places["wanted"], i=1, **known) == layout.evict("need_pages")
+    if layout.n_candidates:
+        where = layout.candidates("depth")
+        assert formula(places["candidate c"], c=3, i=4, **known) == where.start + 3 * where.step
 
 
 def test_the_length_of_the_observation():
@@ -72,3 +109,13 @@ def test_the_length_of_the_observation():
     assert f"length {14} + {22} M" in TEXT
     assert env.observation_space.shape == (14 + 22 * env.action_space.n,)
     assert "length 14 + 22 M" in RouteEnv.__doc__
+
+
+@pytest.mark.parametrize("example", re.findall(r"```python\n(.+?)```", TEXT, re.DOTALL))
+def test_examples_run(example):
+    exec(example, {})
+
+
+def test_whose_the_warmup_is():
+    for name in ("KVGym/Evict-v0", "KVGym/Joint-v0"):
+        assert "warm-up evictions are the agent's" in " ".join(part("Start", name).split()).replace("W", "w")

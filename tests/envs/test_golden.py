@@ -5,7 +5,7 @@ import json
 import pytest
 
 from envs_registry import ENVIRONMENTS
-from tests.envs.golden import FILE, PLAYED, trajectory
+from tests.envs.golden import EVICTOR, FILE, PLAYED, places, trajectory
 from tests.envs.helpers import SMALL
 
 STORED = json.loads(FILE.read_text(encoding="utf-8"))
@@ -13,13 +13,13 @@ STORED = json.loads(FILE.read_text(encoding="utf-8"))
 
 @pytest.mark.parametrize("where", STORED)
 def test_trajectories_are_those_of_before(where):
-    name, scenario, horizon = where.split()
-    assert trajectory(name, scenario, horizon) == STORED[where], (
+    assert trajectory(*where.split()) == STORED[where], (
         "results changed: see 'Golden values' in CONTRIBUTING.md; python -m tests.envs.golden writes the new ones"
     )
 
 
 def test_every_id_and_scenario_has_one():
-    assert set(STORED) == {f"{name} {s} {h}" for name in ENVIRONMENTS for s in SMALL for h in ("drain", "truncate")}
-    assert set(PLAYED) == set(SMALL)
+    assert list(STORED) == places()
+    assert {name for name, *_ in PLAYED.values()} == set(ENVIRONMENTS) <= set(PLAYED)
+    assert set(EVICTOR) == set(SMALL)
     assert len(set(STORED.values())) == len(STORED)  # nothing is played twice, and "truncate" does truncate

@@ -29,6 +29,16 @@ def test_whatever_a_kernel_takes_names_from_counts():
     assert not missing
 
 
+def test_nothing_is_compiled_by_an_import():
+    """Kernels that are imported as other modules are would come from a cache that does not know of their parts."""
+    code = (
+        "import sys, kvgym.envs.evict, kvgym.envs.joint, kvgym.envs.route;"
+        "assert 'numba' not in sys.modules, [name for name in sys.modules if 'kernels' in name]"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
 def test_threads_that_start_together():
     """Four threads make their first environment of the process at once."""
     code = """

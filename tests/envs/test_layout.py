@@ -5,9 +5,20 @@ import itertools
 import numpy as np
 import pytest
 
-from kvgym.envs.features import IDENTITY, LINEAR, LOGARITHMIC, REQUEST_FEATURES, WORKER_FEATURES
+from kvgym.envs.features import (
+    CANDIDATE_FEATURES,
+    DECISION_FEATURES,
+    EVICT_FEATURES,
+    IDENTITY,
+    LINEAR,
+    LOGARITHMIC,
+    REQUEST_FEATURES,
+    WORKER_FEATURES,
+)
 from kvgym.envs.layout import FORMS, Layout
-from tests.envs.helpers import SMALL, make, play, random_policy
+from kvgym.sim.results import CANDIDATE
+from tests.envs import helpers
+from tests.envs.helpers import SMALL, make, make_form, play, random_policy
 
 LAYOUT = Layout(3)
 
@@ -20,6 +31,39 @@ def test_positions():
     for feature in WORKER_FEATURES:
         assert LAYOUT.names[LAYOUT.workers(feature.name)] == tuple(f"w{w}.{feature.name}" for w in range(3))
         assert set(LAYOUT.features[LAYOUT.workers(feature.name)]) == {feature}
+
+
+@pytest.mark.parametrize("layout", [Layout(3, False, True, 4), Layout(3, True, True, 4), Layout(3, False, True)])
+def test_positions_of_those_who_evict(layout):
+    """Evict leaf, Joint leaf, Evict rule."""
+    both, k = 2 * layout.routes, layout.n_candidates
+    assert layout.size == len(layout.names) == len(layout.features) == both + 14 + 3 * 22 + 5 + 14 * k
+    assert len(set(layout.names)) == layout.size
+    assert (
+        [layout.names[layout.request(f.name)] for f in DECISION_FEATURES] == ["is_route", "is_evict"] if both else True
+    )
+    assert layout.request("prompt") == both
+    assert layout.names[layout.workers("miss")] == ("w0.miss", "w1.miss", "w2.miss")
+    for feature in EVICT_FEATURES:
+        assert layout.features[layout.evict(feature.name)] is feature
+        assert layout.names[layout.evict(feature.name)] == feature.name
+    for feature in CANDIDATE_FEATURES if k else ():
+        assert layout.names[layout.candidates(feature.name)] == tuple(f"c{c}.{feature.name}" for c in range(4))
+        assert set(layout.features[layout.candidates(feature.name)]) == {feature}
+    if not k:
+        with pytest.raises(ValueError, match="'depth'"):
+            layout.candidates("depth")
+    with pytest.raises(ValueError, match=r"need_pages.*'depth'"):
+        layout.evict("depth")
+
+
+def test_candidate_features_are_those_of_the_simulator():
+    assert len(CANDIDATE_FEATURES) == len(CANDIDATE.names)
+    env = make_form("evict", observation="physical")
+    observation, _ = env.reset(seed=0)
+    table = env.simulator.candidates()
+    for feature, name in zip(CANDIDATE_FEATURES, CANDIDATE.names, strict=True):
+        assert observation[env.layout.candidates(feature.name)].tolist() == table[name].astype(np.float32).tolist()
 
 
 def test_unknown_names_are_answered_with_those_that_exist():
@@ -62,6 +106,16 @@ def test_both_forms_show_the_same(scenario):
         assert rest[:3] == other[:3]
         inside = small < 1
         np.testing.assert_allclose(scaled.layout.physical(small)[inside], raw[inside], rtol=2e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("scenario", ["gsp-stable", "multi-turn", "long-doc", "sanity"])
+@pytest.mark.parametrize("form", helpers.FORMS)
+def test_both_forms_show_the_same_to_everybody(form, scenario):
+    physical, scaled = (make_form(form, scenario, observation=shown) for shown in ("physical", "scaled"))
+    for (raw, *rest), (small, *other) in zip(play(physical, seed=3), play(scaled, seed=3), strict=True):
+        np.testing.assert_allclose(small, scaled_by_hand(physical.layout, raw), rtol=1e-6)
+        assert physical.observation_space.contains(raw) and scaled.observation_space.contains(small)
+        assert rest[:3] == other[:3]
 
 
 def test_values_beyond_a_cap_are_clipped():

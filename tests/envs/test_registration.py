@@ -13,7 +13,8 @@ from gymnasium.envs.registration import EnvSpec
 import envs_registry
 import kvgym
 from envs_registry import ENVIRONMENTS
-from tests.envs.helpers import SMALL, digest, play, small
+from kvgym.sim import RULES
+from tests.envs.helpers import FORMS, SMALL, digest, play, pressed, small
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,23 +28,36 @@ def run_python(code):
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_an_environment_made_from_its_spec_as_json_is_the_same(name):
+FORM_ARGUMENTS = {
+    "route": {"evictor": "random"},
+    "evict": {"router": "prefix_affinity", "candidates": 6, "quantum": 1},
+    "evict-rule": {"rules": ["gdsf", "lru", "rlt"]},
+    "joint": {"rules": ["gdsf", "lru", "rlt"]},
+    "joint-leaf": {"candidates": 2, "quantum": "leaf"},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_environment_made_from_its_spec_as_json_is_the_same(form):
+    name, arguments = FORMS[form]
     settings = {
         "scenario": "long-doc",
-        "scenario_overrides": small("long-doc", n_workers=3, engine={"max_running": 4}, view="exact"),
+        "scenario_overrides": pressed("long-doc", engine={"max_running": 4}, view="exact"),
         "observation": "physical",
         "reward": "ttft",
-        "evictor": "random",
         "horizon": "truncate",
         "split": "validation",
         "render_mode": "ansi",
+        **arguments,
+        **FORM_ARGUMENTS.get(form, {}),
     }
     env = gym.make(name, **settings)
     again = gym.make(EnvSpec.from_json(env.spec.to_json()))
     assert again.spec == env.spec
     assert again.unwrapped.scenario == env.unwrapped.scenario
     assert digest(play(env, seed=5)) == digest(play(again, seed=5))
+    if form != "route":
+        assert env.unwrapped.rules == again.unwrapped.rules == tuple(settings.get("rules", RULES))
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

@@ -5,6 +5,7 @@ import pytest
 
 from kvgym.envs.base import FINISHED_COLUMNS
 from kvgym.envs.route import RouteEnv
+from kvgym.sim import EVICTORS
 from tests.envs.helpers import SMALL, make, play, random_policy, small
 from tests.envs.test_observation_cases import small_case
 from tests.envs.token_scenarios import make_env
@@ -153,7 +154,7 @@ REFUSALS = [
     ({"observation": "raw"}, "observation must be one of scaled, physical"),
     ({"reward": "tpot"}, "reward must be one of e2e, ttft"),
     ({"reward": ""}, "reward must be one of e2e, ttft"),
-    ({"evictor": "fifo"}, "evictor must be one of lru, lru_node, random, rlt, rlt_code, belady"),
+    ({"evictor": "agent"}, f"evictor must be one of {', '.join(EVICTORS)}; got 'agent'"),
     ({"horizon": "never"}, "horizon must be one of drain, truncate"),
     ({"split": "dev"}, "split must be one of train, validation, test"),
     ({"render_mode": "human"}, "render_mode must be one of ansi"),

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from kvgym.cluster import IterationCost
+from kvgym.envs.evict import EvictEnv
+from kvgym.envs.joint import JointEnv
 from kvgym.envs.route import RouteEnv
 from kvgym.scenarios import recipes
 from kvgym.workload import Workload
@@ -34,6 +36,31 @@ def make_env(
     """An environment that plays a case; `more` are further overrides."""
     use_workload(monkeypatch, case.workload())
     return RouteEnv("gsp", scenario_overrides={**overrides(case), **(more or {})}, **kwargs)
+
+
+def make_asked_env(
+    monkeypatch: pytest.MonkeyPatch, case: Case, warmup: int = 0, period_ps: int = 0, **settings: Any
+) -> Any:
+    """An environment whose agent evicts in a case: Evict-v0 where a rule routes, else Joint-v0; physical.
+
+    In its rule form the evictor of the case's first request does the warm-up's evictions.
+    """
+    use_workload(monkeypatch, case.workload())
+    scenario = {
+        **overrides(case),
+        "evictor": case.rules[0] if case.rules else "lru",
+        "warmup_requests": warmup,
+        "episode_requests": len(case.requests) - warmup,
+        "metrics_period_s": period_ps * 1e-12,
+        **settings,
+    }
+    form = {"action": "leaf", "candidates": case.candidates, "quantum": case.quantum}
+    if not case.candidates:
+        form = {"action": "rule"}
+    if case.router != "agent":
+        form |= {"router": case.router}
+    made: Any = EvictEnv if case.router != "agent" else JointEnv
+    return made("gsp", scenario_overrides=scenario, observation="physical", **form)
 
 
 def use_workload(monkeypatch: pytest.MonkeyPatch, workload: Workload) -> None:

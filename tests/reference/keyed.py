@@ -49,14 +49,14 @@ class Mru(Keyed):
 
 
 class Slru(Keyed):
-    """Pages that were never hit before the others."""
+    """Pages that were hit less than twice before the others."""
 
     def key(self, cache: Cache, page: Page) -> float:
-        return int(cache.resident[page].use.hits > 0)
+        return int(cache.resident[page].use.hits >= 2)
 
 
 class GhostSlru(Keyed):
-    """The same, but a page that entered as a ghost counts as hit."""
+    """Pages that were never hit and did not enter as ghosts before the others."""
 
     def key(self, cache: Cache, page: Page) -> float:
         use = cache.resident[page].use

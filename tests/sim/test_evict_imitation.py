@@ -82,9 +82,7 @@ def test_a_rule_that_is_always_named_is_the_evictor(rule, schedule):
     "router",
     [
         "agent",
-        pytest.param(
-            "round_robin", marks=pytest.mark.xfail(reason="the rule evicts for all requests that a rule routes")
-        ),
+        "round_robin",
     ],
 )
 def test_a_rule_evicts_for_warm_up_requests(router):

@@ -45,11 +45,11 @@ def test_fifo():
 
 
 def test_lfu():
-    # A has two hits and B one, so C takes the place of B; A is used longest ago. (slru, which counts to one, agrees
-    # with lru here.)
-    assert hits("lru", letters("AAABBCA"), 4) == [0, 1, 1, 0, 1, 0, 0]
-    assert hits("slru", letters("AAABBCA"), 4) == [0, 1, 1, 0, 1, 0, 0]
-    assert hits("lfu", letters("AAABBCA"), 4) == [0, 1, 1, 0, 1, 0, 1]
+    # A has one hit and B none, so C takes the place of B; A is used longest ago. (slru, which protects from the second
+    # hit on, agrees with lru here.)
+    assert hits("lru", letters("AABCA"), 4) == [0, 1, 0, 0, 0]
+    assert hits("slru", letters("AABCA"), 4) == [0, 1, 0, 0, 0]
+    assert hits("lfu", letters("AABCA"), 4) == [0, 1, 0, 0, 1]
 
 
 def test_mru():
@@ -59,9 +59,12 @@ def test_mru():
 
 
 def test_slru():
-    # A was hit and is protected: C takes the place of B.
-    assert hits("lru", letters("AABCA"), 4) == [0, 1, 0, 0, 0]
-    assert hits("slru", letters("AABCA"), 4) == [0, 1, 0, 0, 1]
+    # A was hit twice and is protected: C takes the place of B.
+    assert hits("lru", letters("AAABCA"), 4) == [0, 1, 1, 0, 0, 0]
+    assert hits("slru", letters("AAABCA"), 4) == [0, 1, 1, 0, 0, 1]
+    # Both are protected, though A was hit more often: C takes the place of A, used longest ago.
+    assert hits("slru", letters("AAAABBBCA"), 4) == [0, 1, 1, 1, 0, 1, 1, 0, 0]
+    assert hits("lfu", letters("AAAABBBCA"), 4) == [0, 1, 1, 1, 0, 1, 1, 0, 1]
 
 
 def test_ghost_slru():
@@ -121,7 +124,7 @@ def test_workload_aware_learns_which_turns_come_back():
     # First turns have come back (A), second ones (B) never: C takes the place of B, though that was used last.
     turns = [0, 0, 0, 1, 2, 0, 0]
     assert hits("lru", letters("AAXBCXA"), 6, turns=turns) == [0, 1, 0, 0, 0, 1, 0]
-    assert hits("slru", letters("AAXBCXA"), 6, turns=turns) == [0, 1, 0, 0, 0, 0, 1]  # X was never hit
+    assert hits("lfu", letters("AAXBCXA"), 6, turns=turns) == [0, 1, 0, 0, 0, 0, 1]  # X was never hit
     assert hits("workload_aware", letters("AAXBCXA"), 6, turns=turns) == [0, 1, 0, 0, 0, 1, 1]
 
 

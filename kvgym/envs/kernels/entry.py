@@ -2,15 +2,12 @@
 
 from numba import njit
 
+from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, SEND
 from kvgym.envs.kernels.observe import due_request, observe
 from kvgym.sim.kernels import events
 from kvgym.sim.kernels.access import candidates, clock, config, requests
 from kvgym.sim.kernels.candidates import evict_by_rule, evict_candidate
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
-
-LOOK, PASS, SEND, EVICT_LEAF, EVICT_BY = range(5)
-"""What `act` does first: nothing at all, nothing but counting as a decision, ROUTE to worker `choice` naming the
-evictor `rule`, EVICT the leaf in slot `choice`, EVICT by rule `choice`."""
 
 # code of `rules`, cost e2e, cost ttft, time (all in seconds), session
 _RESULT = "Tuple((int64, float64, float64, float64, int64))"

@@ -18,6 +18,7 @@ from kvgym.envs.features import (
     REQUEST_FEATURES,
     WORKER_FEATURES,
 )
+from kvgym.envs.kernels.codes import EVICTS, ROUTES, SCALED
 from kvgym.sim.kernels.access import (
     arrived,
     clock,
@@ -43,9 +44,6 @@ from kvgym.sim.tables import INFINITE
 
 WINDOW_10_PS = 10 * 10**12
 WINDOW_60_PS = 60 * 10**12
-
-# What an observation consists of: bits of `form`.
-SCALED, ROUTES, EVICTS = 1, 2, 4
 
 _FEATURES = DECISION_FEATURES + REQUEST_FEATURES + WORKER_FEATURES + EVICT_FEATURES + CANDIDATE_FEATURES
 _FIRST_REQUEST = N_DECISION
@@ -194,7 +192,12 @@ def observe_cache(s, w, q, block):
         entry = index_rows(s)[r]
         if matching:
             n = entry.pages if cf.history_view else rows(s)[r].cached
-            if n > 0 and entry.sent_ps >= 0:
+            if node.slot >= cf.n_shared:  # no other request has it; it is somewhere if `q` has been routed
+                if progress(s)[q].worker != w:
+                    n = 0
+                elif n > 0:
+                    sent_ps = progress(s)[q].arrived_ps
+            elif n > 0 and entry.sent_ps >= 0:
                 sent_ps = entry.sent_ps
             matched += min(n, limit)
             matching = n >= limit
@@ -250,9 +253,11 @@ def observe_engine(s, w, block):
         block[16] = wk.n_queued
         block[17] = wk.n_running
         block[18] = wk.queued_tokens
-        # An iteration that ends now has ended and the next one has not started, inside a run too.
-        block[19] = kv_use(s, w, ck.now_ps - 1)
-        block[20] = 0.0 if ends_now(s, w) else gen_tps(s, w, ck.now_ps)
+        # An iteration that ends now has ended, inside a run too. The next ones start in the order of the workers: those
+        # before the one that asks for pages have started.
+        started = w < ck.asking
+        block[19] = kv_use(s, w, ck.now_ps if started else ck.now_ps - 1)
+        block[20] = gen_tps(s, w, ck.now_ps) if started or not ends_now(s, w) else 0.0
         block[21] = 0.0
         return
     block[16] = wk.seen_queued

@@ -1,5 +1,6 @@
 """The clock: events in the order of docs/semantics.md, K3, up to the next decision."""
 
+import numpy as np
 from numba import njit
 
 from kvgym.sim.kernels.access import clock, config, progress, requests, workers
@@ -13,7 +14,7 @@ from kvgym.sim.kernels.iteration_start import start_iteration
 from kvgym.sim.kernels.logs import logs_full
 from kvgym.sim.kernels.queues import push_back
 from kvgym.sim.kernels.routers import choose_worker
-from kvgym.sim.kernels.rules import AGENT, DONE, EVICT, FAULT, LOG_FULL, ROUTE, TRUNCATED
+from kvgym.sim.kernels.rules import AGENT, ASK, DONE, EVICT, FAULT, LOG_FULL, ROUTE, TRUNCATED
 from kvgym.sim.kernels.view import take_snapshot, visible_hit
 from kvgym.sim.tables import INFINITE
 
@@ -61,10 +62,11 @@ def _arrive(s):
     q = pop_arrival(s)
     see_arrival(s, q)
     ck.request = q
-    rule = cf.warmup_router if ck.n_arrived <= cf.warmup else cf.router
+    warms_up = ck.n_arrived <= cf.warmup
+    rule = cf.warmup_router if warms_up else cf.router
     if rule == AGENT:
         return True
-    route(s, choose_worker(s, q, rule), cf.warmup_evictor)
+    route(s, choose_worker(s, q, rule), cf.warmup_evictor if warms_up else np.int64(ASK))
     return False
 
 

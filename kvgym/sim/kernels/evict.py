@@ -1,5 +1,6 @@
 """Evictors: each frees `n` pages of worker `w` (docs/semantics.md, C6); the caller made sure that so many can go."""
 
+import numpy as np
 from numba import njit
 
 from kvgym.sim.kernels.access import (
@@ -136,7 +137,7 @@ def _draw(s, w, n, candidates):
         wk.evictable -= done
         wk.free += done
         wk.evicted += done
-        drop_pages(s, w, r, 1)
+        drop_pages(s, w, r, np.int64(1))
         return done + 1
     wk.evictable -= n
     wk.free += n

@@ -3,6 +3,7 @@
 Rules C4 and E3 of docs/semantics.md.
 """
 
+import numpy as np
 from numba import njit
 
 from kvgym.sim.kernels.access import (
@@ -38,12 +39,12 @@ def end_run(s, w):
     decodes = wk.decodes > 0
     kept = 0
     count = wk.n_running
-    done = 0
+    done = np.int64(0)
     if wk.run > 1 and config(s).tracks_spans:
         done = wk.run - 1  # pages of earlier iterations are older than whoever finishes in the last one
         for i in range(count):
             if progress(s)[batch[first + i]].decoding:
-                _end_decodes(s, w, batch[first + i], 0, done)
+                _end_decodes(s, w, batch[first + i], np.int64(0), done)
     for i in range(count):
         q = batch[first + i]
         run = progress(s)[q]

@@ -6,6 +6,7 @@ every unlocked leaf.
 
 import math
 
+import numpy as np
 from numba import njit
 
 from kvgym.sim.kernels.access import clock, config, costs, g_table, leaves, nodes, rows, sessions, workers
@@ -14,6 +15,7 @@ from kvgym.sim.kernels.rules import GDSF, GHOST_SLRU, LFU, MRU, SLRU, TAIL_LRU, 
 from kvgym.sim.kernels.spans import category, tail_span
 from kvgym.sim.kernels.tree import drop_pages
 
+SLRU_HITS = 2
 WLFU_BONUS = 3000.0
 NEXT_PROMPT_TOKENS = 500
 RECOMPUTABLE_TOKENS = 4096
@@ -32,7 +34,7 @@ def evict_keyed(s, w, rule, n):
                 break
             if rule == GDSF:
                 wk.inflation = key
-            drop_pages(s, w, r, 1)
+            drop_pages(s, w, r, np.int64(1))
             n -= 1
             if unlocked_pages(s, rows(s)[r]) == 0:
                 break  # the leaf has gone, and perhaps its parent is one now
@@ -68,7 +70,7 @@ def key_of(s, w, r, rule):
     if rule == MRU:
         return -float(span.stamp)
     if rule == SLRU:
-        return 1.0 if span.hits > 0 else 0.0
+        return 1.0 if span.hits >= SLRU_HITS else 0.0
     if rule == GHOST_SLRU:
         return 1.0 if span.hits > 0 or span.ghost > 0 else 0.0
     if rule == WLFU:

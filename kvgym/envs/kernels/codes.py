@@ -1,0 +1,8 @@
+"""Numbers that the kernels of the environments and Python share; numba is not needed to read them."""
+
+LOOK, PASS, SEND, EVICT_LEAF, EVICT_BY = range(5)
+"""What `act` does first: nothing at all, nothing but counting as a decision, ROUTE to worker `choice` naming the
+evictor `rule`, EVICT the leaf in slot `choice`, EVICT by rule `choice`."""
+
+SCALED, ROUTES, EVICTS = 1, 2, 4
+"""What an observation consists of: bits of `form`."""
