@@ -62,8 +62,8 @@ def file_hashes(value: Any) -> dict[str, str]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             found |= file_hashes(item)
-    elif isinstance(value, str) and os.path.isfile(value):
-        found[os.path.basename(value)] = hashlib.sha256(Path(value).read_bytes()).hexdigest()
+    elif path := _path_in(value):
+        found[os.path.basename(path)] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     return found
 
 
@@ -73,7 +73,16 @@ def without_folders(value: Any) -> Any:
         return {key: without_folders(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [without_folders(item) for item in value]
-    return os.path.basename(value) if isinstance(value, str) and os.path.isfile(value) else value
+    return os.path.basename(value) if _path_in(value) else value
+
+
+def _path_in(value: Any) -> str | None:
+    """The existing file that `value` names, as "path" or as "path:Class"."""
+    if isinstance(value, str):
+        for path in (value, value.rpartition(":")[0]):
+            if os.path.isfile(path):
+                return path
+    return None
 
 
 def source_hash(*folders: Path) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tabulate import tabulate
 
 from kvgym.evaluation.columns import COLUMNS, Column
+from kvgym.evaluation.matrix import Axes, matrix
 from kvgym.evaluation.standings import Board, Overall, Player, Standing
 from kvgym.evaluation.statistics import Interval, method
 
@@ -22,6 +23,8 @@ _TIERS = {
 _LEGEND = """J: mean latency, what counts (lower is better). Score: 0 = random + lru, 100 = reference, logarithmic in J.
 Evictor "own": the one that the scenario names. An oracle knows the future: it is shown for comparison and not ranked.
 Latencies in seconds. TTFT: time to first token. hit %: prompt tokens found in a cache. us/act: time per decision."""
+_EVICTORS = """Evictor "agents:NAME": an agent of the suite, which chooses among leaves offered; path.py:Class: yours;
+"joint": the agent that routes evicts as well; all others are evictors of the simulator."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Report:
         boards: A table for each scenario.
         overall: Scores over the scenarios of each tier.
         notes: What a reader should know.
+        track: "route", "evict" or "joint".
+        axes: Of the matrices of scores, if there are any.
     """
 
     suite_version: str
@@ -45,6 +50,8 @@ class Report:
     boards: Sequence[Board]
     overall: dict[str, list[Overall]]
     notes: list[str] = field(default_factory=list)
+    track: str = "route"
+    axes: Axes | None = None
 
 
 def terminal(report: Report, width: int) -> str:
@@ -53,10 +60,12 @@ def terminal(report: Report, width: int) -> str:
     for board in report.boards:
         table = _fit(board, width)
         blocks.append("\n".join([*_heading(board), "", table, *_errors(board)]))
+        blocks += _matrix(report, _board_scores(board), "simple")
     for tier, rows in report.overall.items():
         table = tabulate(_overall_rows(report, rows), _OVERALL, "simple", disable_numparse=True, colalign=_ALIGN)
         blocks.append("\n".join([_tier_heading(report, tier), "", table]))
-    blocks.append(_LEGEND)
+        blocks += _matrix(report, _overall_scores(rows), "simple")
+    blocks.append(_LEGEND if report.track == "route" else f"{_LEGEND}\n{_EVICTORS}")
     return "\n\n".join(blocks) + "\n"
 
 
@@ -67,11 +76,14 @@ def markdown(report: Report) -> str:
     for tier, rows in report.overall.items():
         table = tabulate(_overall_rows(report, rows), _OVERALL, "github", disable_numparse=True, colalign=_ALIGN)
         lines += [f"## {_tier_heading(report, tier)}", "", table, ""]
+        lines += [f"{table}\n" for table in _matrix(report, _overall_scores(rows), "github")]
     for board in report.boards:
         title, *rest = _heading(board)
         lines += [f"## {title}", ""] + [f"{line}\n" for line in rest]
+        lines += [f"{table}\n" for table in _matrix(report, _board_scores(board), "github")]
         lines += [_table(board, COLUMNS, "github"), "", *(f"- {line}" for line in _errors(board)), ""]
     lines += ["## Columns", ""] + [f"- **{column.title}**: {column.text}" for column in COLUMNS]
+    lines += ["", _EVICTORS] if report.track != "route" else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -80,6 +92,10 @@ def as_dict(report: Report) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "suite_version": report.suite_version,
+        "track": report.track,
+        "matrix": None
+        if report.axes is None
+        else {"routers": list(report.axes.routers), "evictors": list(report.axes.evictors)},
         "split": report.split,
         "seeds": report.n_seeds,
         "smoke_test": report.smoke,
@@ -107,6 +123,18 @@ def as_dict(report: Report) -> dict[str, Any]:
     }
 
 
+def _matrix(report: Report, scores: Mapping[tuple[str, str], float], style: str) -> list[str]:
+    return [] if report.axes is None else [matrix(report.axes, scores, style)]
+
+
+def _board_scores(board: Board) -> dict[tuple[str, str], float]:
+    return {row.player.key: row.score.value for row in board.rows}
+
+
+def _overall_scores(rows: Sequence[Overall]) -> dict[tuple[str, str], float]:
+    return {row.player.key: row.score.mean for row in rows}
+
+
 def _who(player: Player) -> dict[str, Any]:
     return {"agent": player.agent, "evictor": player.evictor, "oracle": player.oracle}
 
@@ -129,7 +157,8 @@ def _banner(report: Report) -> str:
     seeds = (
         f"{report.n_seeds} {report.split} seed{'s' if report.n_seeds > 1 else ''} per scenario, the same for all agents"
     )
-    text = f"kvgym {report.suite_version}: {seeds}; 95 % intervals by {method(report.n_seeds)}"
+    track = "" if report.track == "route" else f", {report.track} track"
+    text = f"kvgym {report.suite_version}{track}: {seeds}; 95 % intervals by {method(report.n_seeds)}"
     return f"SMOKE TEST, not a result. {text}" if report.smoke else text
 
 

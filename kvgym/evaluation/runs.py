@@ -21,7 +21,7 @@ from kvgym.evaluation import files
 from kvgym.evaluation.episode import Episode
 from kvgym.evaluation.files import ResultError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _NUMBERS = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
 
 
@@ -35,9 +35,11 @@ class Identity:
         scenario: Its name.
         scenario_version: Its version.
         overrides: Its changed fields.
+        environment: Id of what the agent plays.
         agent: Name, or path.py:Class.
         agent_args: Keyword arguments of the agent.
-        evictor: Which pages go when memory is short.
+        evictor: Which pages go when memory is short; "" where the agent says.
+        router: Who routes where the agent only evicts, else "".
         oracle: It knows the future, and says so.
         split: "train", "validation" or "test".
         files: SHA-256 by name of the files that agent, arguments and overrides name.
@@ -48,9 +50,11 @@ class Identity:
     scenario: str
     scenario_version: int
     overrides: Mapping[str, Any]
+    environment: str
     agent: str
     agent_args: Mapping[str, Any]
     evictor: str
+    router: str
     oracle: bool
     split: str
     files: Mapping[str, str]
@@ -94,7 +98,8 @@ def write_run(folder: Path, identity: Identity, where: Mapping[str, Any], episod
         "episodes": [episodes[seed].as_dict() for seed in sorted(episodes)],
     }
     key = files.digest({"identity": payload["identity"], "machine": payload["machine"]})
-    name = "--".join(_safe(part) for part in (identity.scenario, identity.agent, identity.evictor))
+    other = identity.evictor or identity.router
+    name = "--".join(_safe(part) for part in (identity.scenario, identity.agent, other) if part)
     path = folder / f"{name}--{key[:12]}.json"
     files.write(path, files.to_text({"run_id": files.digest(payload), **payload}))
     return path

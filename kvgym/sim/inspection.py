@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvgym import _check
+from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec
 from kvgym.sim import results
 from kvgym.sim.state import Settings
@@ -20,8 +20,12 @@ class Inspection:
     cluster: ClusterSpec
     settings: Settings
     tables: dict[str, NDArray[Any]]
-    _kernels: Any
     _address: int
+
+    @property
+    def _kernels(self) -> Any:
+        """The compiled kernels, loaded at the first use: environments have their own ones."""
+        return _compile.load("kvgym.sim.kernels.entry")
 
     @property
     def address(self) -> int:

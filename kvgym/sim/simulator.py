@@ -118,7 +118,7 @@ class Simulator(Inspection):
         )
         self.workload: Workload | None = None
         self.tables: dict[str, NDArray[Any]] = {}
-        self._kernels = _compile.load("kvgym.sim.kernels.entry")
+        self._prepare = _compile.load("kvgym.sim.kernels.start").prepare
 
     def reset(
         self,
@@ -171,7 +171,7 @@ class Simulator(Inspection):
         self.workload = workload
         self.tables = state.make_tables(workload, self.cluster, self.engine, self.settings, episode, seed)
         self._open()
-        self._kernels.prepare(self._address)
+        self._prepare(self._address)
 
     def _open(self) -> None:
         self._handle = state.make_handle(self.tables)
@@ -284,11 +284,11 @@ class Simulator(Inspection):
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but addresses and compiled code."""
-        return {key: value for key, value in self.__dict__.items() if key not in ("_kernels", "_handle", "_address")}
+        return {key: value for key, value in self.__dict__.items() if key not in ("_prepare", "_handle", "_address")}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         """Loads the kernels again and points them at the unpickled tables."""
         self.__dict__.update(saved)
-        self._kernels = _compile.load("kvgym.sim.kernels.entry")
+        self._prepare = _compile.load("kvgym.sim.kernels.start").prepare
         if self.tables:
             self._open()

@@ -1,0 +1,91 @@
+"""The environment that an agent plays: what it declares, checked and made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+
+from kvgym import _check
+from kvgym.envs.layout import FORMS
+
+ROUTE, EVICT, JOINT = ENVIRONMENTS = ("KVGym/Route-v0", "KVGym/Evict-v0", "KVGym/Joint-v0")
+_ASKABLE = ("action", "candidates", "quantum", "rules")
+"""Arguments that decide what an action means. All others decide what is played, and that is not the agent's to say."""
+
+
+def environment_of(agent: Any) -> str:
+    """Id of the environment that an agent, or a class of agents, plays: its `environment`, default KVGym/Route-v0.
+
+    Raises:
+        ValueError: If there is no such environment.
+    """
+    name = getattr(agent, "environment", ROUTE)
+    if name in gym.registry:
+        return str(name)
+    return _check.choice(f"{_class_name(agent)}.environment", name, ENVIRONMENTS)
+
+
+def env_kwargs_of(agent: Any) -> dict[str, Any]:
+    """What an agent asks of its environment: its `env_kwargs`, default nothing.
+
+    Raises:
+        ValueError: If it asks for more than it may.
+    """
+    asked = getattr(agent, "env_kwargs", {})
+    what = f"{_class_name(agent)}.env_kwargs"
+    if not isinstance(asked, Mapping):
+        raise ValueError(f"{what} must be a mapping, got {asked!r}")
+    return {_check.choice(f"a name in {what}", name, _ASKABLE): value for name, value in asked.items()}
+
+
+def make_env(
+    agent: Any,
+    scenario: str,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    evictor: str | None = None,
+    router: str | None = None,
+    split: str = "test",
+) -> Any:
+    """Makes the environment that an agent plays, without Gymnasium's wrappers.
+
+    Args:
+        agent: Who plays.
+        scenario: Name of a scenario.
+        overrides: Fields of the scenario to change.
+        evictor: Where the agent routes alone: which pages go; default: the environment's.
+        router: Where the agent evicts alone: who routes, see KVGym/Evict-v0; default: the environment's.
+        split: "train", "validation" or "test".
+
+    Raises:
+        ValueError: If an argument is not allowed, or names a part that the agent plays itself.
+    """
+    name = environment_of(agent)
+    _check.choice(f"{_class_name(agent)}.observation", agent.observation, FORMS)
+    rest: dict[str, Any] = env_kwargs_of(agent)
+    if evictor is not None:
+        if name in (EVICT, JOINT):
+            raise ValueError(f"evictor must be None for an agent of {name}, which evicts itself; got {evictor!r}")
+        rest["evictor"] = evictor
+    if router is not None:
+        if name in (ROUTE, JOINT):
+            raise ValueError(f"router must be None for an agent of {name}, which routes itself; got {router!r}")
+        rest["router"] = router
+    try:
+        return gym.make(
+            name,
+            disable_env_checker=True,
+            scenario=scenario,
+            scenario_overrides=overrides,
+            observation=agent.observation,
+            split=split,
+            **rest,
+        ).unwrapped
+    except TypeError as error:
+        raise ValueError(f"{_class_name(agent)}.env_kwargs {rest}: {error}") from error
+
+
+def _class_name(agent: Any) -> str:
+    return agent.__name__ if isinstance(agent, type) else type(agent).__name__
