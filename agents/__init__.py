@@ -1,4 +1,4 @@
-"""Routing agents by name, from the rules of production routers to learned ones; `make_agent` makes them."""
+"""Agents by name, from the rules of production systems to learned ones; `make_agent` makes them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ from typing import Any
 from agents.base import Agent
 from agents.cache_aware import CacheAware
 from agents.dynamo import Dynamo
+from agents.gdsf import Gdsf
 from agents.lbgr import Lbgr
 from agents.lbgr_code import LbgrCode
 from agents.least_loaded import LeastLoaded
 from agents.llmd import LlmD
 from agents.lmetric import LMetric
 from agents.lpwl import Lpwl
+from agents.lru import Lru
+from agents.pair import Pair
 from agents.power_of_two import PowerOfTwo
 from agents.random_agent import RandomAgent
+from agents.random_leaf import RandomLeaf
+from agents.rlt import Rlt
 from agents.round_robin import RoundRobin
+from agents.rule_pair import RulePair
 from agents.session_affinity import SessionAffinity
 from kvgym.envs.layout import FORMS
+from kvgym.evaluation.stage import env_kwargs_of, environment_of
 
-__all__ = ["AGENTS", "Agent", "make_agent"]
+__all__ = ["AGENTS", "EVICTION_AGENTS", "JOINT_AGENTS", "Agent", "make_agent"]
 
 AGENTS: dict[str, type[Agent]] = {
     "random": RandomAgent,
@@ -41,7 +48,16 @@ AGENTS: dict[str, type[Agent]] = {
     "lbgr": Lbgr,
     "lbgr_code": LbgrCode,
 }
-"""Name -> class."""
+"""Routing agents, for KVGym/Route-v0: name -> class."""
+
+EVICTION_AGENTS: dict[str, type[Agent]] = {"lru": Lru, "random_leaf": RandomLeaf, "rlt": Rlt, "gdsf": Gdsf}
+"""Eviction agents, for KVGym/Evict-v0: name -> class. Where both are meant, "agents:rlt" is this one, "rlt" the evictor
+of the simulator."""
+
+JOINT_AGENTS: dict[str, type[Agent]] = {"pair": Pair, "rule_pair": RulePair}
+"""Agents that do both, for KVGym/Joint-v0: name -> class."""
+
+_ALL = AGENTS | EVICTION_AGENTS | JOINT_AGENTS
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The default threshold of 0.5 sits on the sharing ratio of the GSP load; a tuned one is the fairer rival.
@@ -55,21 +71,22 @@ def make_agent(name_or_path: str, **kwargs: Any) -> Any:
     """Makes an agent.
 
     Args:
-        name_or_path: A name in `AGENTS`, or "path/to/file.py:Class" for an agent of your own: a class with
-            `observation`, `reset(env, seed)` and `act(observation, info)`.
+        name_or_path: A name in `AGENTS`, `EVICTION_AGENTS` or `JOINT_AGENTS`, or "path/to/file.py:Class" for an agent
+            of your own: a class with `observation`, `reset(env, seed)` and `act(observation, info)`; one that does
+            not play KVGym/Route-v0 says so with `environment`, see `agents.base`.
         **kwargs: Arguments of the class; they go before those that the name stands for.
 
     Raises:
         ValueError: If the name is not known (the message lists those that are), the file or class is not there, the
             class lacks part of the interface, or an argument is not accepted.
     """
-    if name_or_path in AGENTS:
+    if name_or_path in _ALL:
         kwargs = PRESETS.get(name_or_path, {}) | kwargs
-        make: Callable[..., Any] = AGENTS[name_or_path]
+        make: Callable[..., Any] = _ALL[name_or_path]
     elif ".py:" in name_or_path:
         make = _load(name_or_path)
     else:
-        raise ValueError(f'agent must be one of {", ".join(AGENTS)}, or "path/to/file.py:Class"; got {name_or_path!r}')
+        raise ValueError(f'agent must be one of {", ".join(_ALL)}, or "path/to/file.py:Class"; got {name_or_path!r}')
     try:
         return partial(make, **kwargs)()
     except TypeError as error:
@@ -96,4 +113,8 @@ def _load(place: str) -> Callable[..., Any]:
     form = getattr(found, "observation", None)
     if form not in FORMS:
         raise ValueError(f'agent {place!r}: {class_name}.observation must be "scaled" or "physical", got {form!r}')
+    try:
+        environment_of(found), env_kwargs_of(found)
+    except ValueError as error:
+        raise ValueError(f"agent {place!r}: {error}") from error
     return found

@@ -1,10 +1,13 @@
-"""What routing agents have in common.
+"""What agents have in common.
 
-An agent answers ROUTE decisions: which worker serves this request? Three attributes make a class one:
+An agent answers ROUTE decisions (which worker serves this request?), EVICT decisions (which cached pages go?), or both.
+These attributes make a class one:
 
     observation            "physical" or "scaled": the form of the observations that it wants to see
     reset(env, seed)       called after every env.reset(); `seed` is for the agent's own random choices
-    act(observation, info) -> index of a worker
+    act(observation, info) -> an action of its environment
+    environment            id of the environment that it plays; without it: "KVGym/Route-v0"
+    env_kwargs             what it asks of that environment: `action`, `candidates`, `quantum`, `rules`; without it: {}
 
 An agent that is ranked knows only what it is shown: the observation, `info` and, pulled when it wants them,
 `env.unwrapped.finished()` (the requests finished since the last decision) and `env.unwrapped.prompt_pages()`.
@@ -15,6 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
+from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
 import gymnasium as gym
@@ -23,6 +27,7 @@ from numpy.typing import NDArray
 
 from kvgym import _check
 from kvgym.envs.layout import Layout
+from kvgym.evaluation.stage import ROUTE
 
 Observation = NDArray[np.float32]
 Info = Mapping[str, Any]
@@ -32,17 +37,21 @@ DECISION, WORKER, ARRIVAL, FIRST_TOKEN, FINISH, PROMPT_TOKENS, OUTPUT_TOKENS, HI
 
 
 class Agent(ABC):
-    """Base class of the agents here; an agent of your own may do without it.
+    """Base class of the agents here, and of routing agents as it is; an agent of your own may do without it.
 
     Attributes:
         observation: Form of the observations that `act` expects.
+        environment: Id of the environment that it plays.
+        env_kwargs: Arguments of that environment which decide what its actions mean.
         env: The unwrapped environment; this and the rest are there after `reset`.
         layout: Where features stand in an observation.
         n_workers: Number of workers.
         random: The agent's own random numbers.
     """
 
-    observation: ClassVar[str] = "physical"
+    observation: str = "physical"
+    environment: ClassVar[str] = ROUTE
+    env_kwargs: Mapping[str, Any] = MappingProxyType({})
     env: Any
     layout: Layout
     n_workers: int
@@ -61,8 +70,8 @@ class Agent(ABC):
         self.random = Random(seed)
 
     @abstractmethod
-    def act(self, observation: Observation, info: Info) -> int:
-        """Chooses a worker that `info["action_mask"]` allows.
+    def act(self, observation: Observation, info: Info) -> Any:
+        """Chooses an action that `info["action_mask"]` allows: the index of a worker in KVGym/Route-v0.
 
         Args:
             observation: What the environment shows, in the form that `observation` names.

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 
 import kvgym
-from agents.leaderboard_plan import ANCHORS, OWN, Case, Entry, Plan, anchor_plan, identity, make_plan
+from agents.leaderboard_entries import ANCHORS, OWN, TRACKS, Entry
+from agents.leaderboard_plan import Case, Plan, anchor_plan, identity, make_plan
 from agents.leaderboard_run import run
 from kvgym import _check
 from kvgym.evaluation import Episode, anchors, files, report, standings
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Board, Player
+from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import SPLITS
 from kvgym.scenarios.recipes import TRACE_FORMATS
 from kvgym.sim import EVICTORS
@@ -61,11 +63,13 @@ def make_parser() -> argparse.ArgumentParser:
         epilog="Exit code: 0, 1 if an agent failed, 2 if an option is not allowed, 130 if interrupted.",
     )
     add = parser.add_argument
+    add("--track", choices=TRACKS, help=_TRACK)
     add("--quick", action="store_true", help="a smoke test: few agents and seeds, about a minute")
-    add("--scenario", nargs="+", action="extend", metavar="NAME", help="scenarios (default: all that need no file)")
+    add("--scenario", nargs="+", action="extend", metavar="NAME", help=_SCENARIO)
     add("--agent", nargs="+", action=_Agent, metavar="NAME|path.py:Class", help="agents (default: those of the suite)")
     add("--agent-args", action=_AgentArgs, metavar="JSON", help="keyword arguments of the agent named just before")
-    add("--evictor", nargs="+", action="extend", choices=(OWN, *EVICTORS), metavar="NAME", help=_EVICTOR)
+    add("--router", nargs="+", action="extend", metavar="NAME|path.py:Class", help=_ROUTER)
+    add("--evictor", nargs="+", action="extend", metavar="NAME", help=_EVICTOR)
     add("--seeds", type=int, metavar="N", help=f"episodes per scenario (default {anchors.N_SEEDS}, 3 with --quick)")
     add("--split", choices=SPLITS, help="workloads of which split (default test)")
     add("--trace", metavar="PATH", help="play a trace file")
@@ -78,7 +82,13 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-_EVICTOR = f"evictors that each agent is played with: {OWN} (the scenario's) or {', '.join(EVICTORS)}"
+_TRACK = """route (default): agents that route; evict: agents and rules that evict, behind one router; joint: routers x
+evictors, and agents that do both"""
+_SCENARIO = "scenarios (default: all that need no file, on evict and joint those where evictors make a difference)"
+_ROUTER = "who routes: one on the track evict (default lbgr_code), the rows of the matrix on the track joint"
+_EVICTOR = f"""on the track route, what each agent is played with: {OWN} (the scenario's) or evictors of the simulator;
+on evict and joint, the evictors that are compared, on joint also agents:NAME and path.py:Class. Those of the
+simulator: {", ".join(EVICTORS)}"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _only_anchors(options)
             return freeze(workers)
         options.split = options.split or "test"
+        options.track = options.track or "route"
         plan = make_plan(options)
         store = Store(options.out / "runs" if options.out else None)
     except (ValueError, OSError) as error:
@@ -156,7 +167,9 @@ def show(plan: Plan, store: Store, errors: dict[str, str], out: Path | None) -> 
     tiers = dict.fromkeys(board.tier for board in boards if board.tier != "not counted")
     random, reference = (entry.player(entry.evictor, False) for entry in ANCHORS)
     overall = {tier: standings.overall(boards, tier, players, random, reference) for tier in sorted(tiers)}
-    result = report.Report(kvgym.__version__, plan.split, len(plan.seeds), plan.smoke, boards, overall, notes)
+    result = report.Report(
+        kvgym.__version__, plan.split, len(plan.seeds), plan.smoke, boards, overall, notes, plan.track, plan.axes
+    )
     print(report.terminal(result, shutil.get_terminal_size((120, 24)).columns))
     if out:
         files.write(out / "leaderboard.md", report.markdown(result))
@@ -187,7 +200,15 @@ def _board(
         if anchor in failed:
             return None, names, f"FAILED {case.scenario.name}: no table without its anchor {anchor}: {failed[anchor]}"
     board = standings.board(case.scenario, case.overrides, plan.split, played, failed, random, reference)
+    if plan.track == "evict" and _all_equal(
+        [board.costs[names[e]] for e in plan.entries[len(ANCHORS) :] if names[e] in played]
+    ):
+        board.notes.append("all evictors are equal here: nothing was evicted, or nothing that was asked for again")
     return board, names, ""
+
+
+def _all_equal(costs: list[Floats]) -> bool:
+    return len(costs) > 1 and all(np.array_equal(costs[0], other) for other in costs)
 
 
 def _episodes(entry: Entry, case: Case, plan: Plan, store: Store) -> list[Episode] | None:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from agents import make_agent
-from agents.leaderboard_plan import Case, Entry, Plan, identity
+from agents.leaderboard_entries import Entry
+from agents.leaderboard_plan import Case, Plan, identity, play_where
 from kvgym.evaluation import Episode, play
 from kvgym.evaluation.runs import Identity, Store
 
@@ -99,8 +100,8 @@ def play_task(task: Task) -> Outcome:
                 task.case.scenario.name,
                 seed,
                 overrides=task.case.overrides,
-                evictor=task.identity.evictor,
                 split=task.split,
+                **play_where(task.entry, task.identity.evictor),
             )
         except Exception as error:  # an agent may raise anything: its row says so, the others go on
             return Outcome(episodes, _describe(seed, error))

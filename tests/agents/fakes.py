@@ -12,10 +12,10 @@ from kvgym.envs.layout import Layout
 
 
 class FakeEnv:
-    """What an agent may ask of an environment, filled in by the test."""
+    """What an agent may ask of an environment, filled in by the test; with `slots` one in which leaves are evicted."""
 
-    def __init__(self, n_workers: int = 3, page_size: int = 1) -> None:
-        self.layout = Layout(n_workers)
+    def __init__(self, n_workers: int = 3, page_size: int = 1, slots: int = 0) -> None:
+        self.layout = Layout(n_workers, routes=not slots, evicts=bool(slots), n_candidates=slots)
         self.scenario = SimpleNamespace(engine=SimpleNamespace(page_size=page_size))
         self.done: list[list[float]] = []
         self.pages: list[int] = []
@@ -38,6 +38,14 @@ class FakeEnv:
             observation[self.layout.request(name)] = value
         for name, values in workers.items():
             observation[self.layout.workers(name)] = values
+        return observation
+
+    def offer(self, worker: int, **candidates: list[float]) -> NDArray[np.float32]:
+        """Zeros but for the worker that needs pages, and for the candidate features given as a list over slots."""
+        observation = np.zeros(self.layout.size, np.float32)
+        observation[self.layout.evict("asked_worker")] = worker
+        for name, values in candidates.items():
+            observation[self.layout.candidates(name)] = values
         return observation
 
     def info(self, time: float = 0.0, mask: list[int] | None = None) -> dict[str, Any]:

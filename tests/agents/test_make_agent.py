@@ -2,7 +2,8 @@
 
 import pytest
 
-from agents import AGENTS, make_agent
+from agents import AGENTS, EVICTION_AGENTS, JOINT_AGENTS, make_agent
+from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
 
 MINE = """
 class Mine:
@@ -26,6 +27,16 @@ class Half:
 class Odd(Mine):
     observation = "raw"
 
+class Evicts(Mine):
+    environment = "KVGym/Evict-v0"
+    env_kwargs = {"candidates": 4}
+
+class Elsewhere(Mine):
+    environment = "KVGym/Cook-v0"
+
+class Greedy(Mine):
+    env_kwargs = {"horizon": "truncate"}
+
 thing = 3
 """
 
@@ -44,6 +55,29 @@ def test_every_name_makes_an_agent_of_its_class(name):
     assert agent.observation == "physical"
 
 
+@pytest.mark.parametrize("name", EVICTION_AGENTS)
+def test_eviction_agents_are_made_by_name(name):
+    agent = make_agent(name)
+    assert type(agent) is EVICTION_AGENTS[name]
+    assert environment_of(agent) == EVICT
+
+
+def test_joint_agents_are_made_of_others(mine):
+    pair = make_agent("pair", router=f"{mine}:Mine", evictor="rlt")
+    assert (pair.router.worker, type(pair.evictor).__name__) == (0, "Rlt")
+    assert environment_of(pair) == environment_of(make_agent("rule_pair", router="lbgr", rule="lfu")) == JOINT
+
+
+def test_names_do_not_clash():
+    assert not set(AGENTS) & set(EVICTION_AGENTS)
+    assert not (set(AGENTS) | set(EVICTION_AGENTS)) & set(JOINT_AGENTS)
+
+
+def test_a_class_that_says_nothing_routes(mine):
+    assert environment_of(make_agent(f"{mine}:Mine")) == ROUTE
+    assert environment_of(make_agent(f"{mine}:Evicts")) == EVICT
+
+
 def test_presets_are_defaults_of_their_names():
     assert make_agent("cache_aware").threshold == 0.5
     assert make_agent("cache_aware_03").threshold == 0.3
@@ -57,7 +91,7 @@ def test_a_class_of_a_file(mine):
 
 
 def test_an_unknown_name_lists_those_that_exist():
-    with pytest.raises(ValueError, match=r"agent must be one of random, .*lbgr_code, or .*; got 'lbrg'"):
+    with pytest.raises(ValueError, match=r"agent must be one of random, .*lbgr_code, lru, .*, or .*; got 'lbrg'"):
         make_agent("lbrg")
 
 
@@ -66,6 +100,8 @@ def test_an_unknown_name_lists_those_that_exist():
     [
         ("Half", "class Half lacks reset"),
         ("Odd", r"Odd\.observation must be \"scaled\" or \"physical\", got 'raw'"),
+        ("Elsewhere", r"Elsewhere\.environment must be one of KVGym/Route-v0, .*got 'KVGym/Cook-v0'"),
+        ("Greedy", r"a name in Greedy\.env_kwargs must be one of action, candidates.*; got 'horizon'"),
         ("Other", "has no class 'Other'"),
         ("thing", "has no class 'thing'"),
     ],

@@ -49,3 +49,22 @@ class Says(First):
 
     def act(self, observation, info):
         return self.answer
+
+
+class Knows(Turns):
+    """Says that it knows the future."""
+
+    oracle = True
+
+
+class Oldest(First):
+    """Evicts the leaf in one slot."""
+
+    environment = "KVGym/Evict-v0"
+    env_kwargs = {"candidates": 2}  # noqa: RUF012
+
+    def __init__(self, slot=0):
+        self.slot = slot
+
+    def act(self, observation, info):
+        return self.slot

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import kvgym  # noqa: F401  registers the environment
-from kvgym.evaluation import episode as module
+from agents import make_agent
+from kvgym.envs.route import RouteEnv
 from kvgym.evaluation import play
 
 SHORT = {"warmup_requests": 20, "episode_requests": 100}
@@ -59,7 +60,7 @@ def test_only_time_inside_act_is_decision_time(players):
 
 @pytest.mark.parametrize(
     ("answer", "message"),
-    [(0.5, "act.. must return the index of a worker, got 0.5"), (None, "got None"), (2, "0 to 1"), (-1, "0 to 1")],
+    [(0.5, "act.. must return the index of an action, got 0.5"), (None, "got None"), (2, "0 to 1"), (-1, "0 to 1")],
 )
 def test_an_answer_that_is_no_worker_is_an_error(players, answer, message):
     with pytest.raises(ValueError, match=message):
@@ -71,17 +72,89 @@ def test_an_answer_may_be_a_numpy_integer(players):
 
 
 def test_masked_actions_are_counted(players, monkeypatch):
-    class Masked(module.RouteEnv):
+    class Masked(RouteEnv):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
             self._mask[0] = 0
 
-    monkeypatch.setattr(module, "RouteEnv", Masked)
-    assert play(players.First(), "sanity", 0, overrides=SHORT).n_invalid == 100
-    assert play(players.Turns(), "sanity", 0, overrides=SHORT).n_invalid == 50
+    name = "KVGymTest/Masked-v0"
+    monkeypatch.setitem(gym.registry, name, gym.envs.registration.EnvSpec(name, entry_point=Masked))
+    for kind, expected in ((players.First, 100), (players.Turns, 50)):
+        agent = kind()
+        agent.environment = name
+        assert play(agent, "sanity", 0, overrides=SHORT).n_invalid == expected
 
 
 def test_an_agent_that_clones_is_caught(players):
     peeking = play(players.Peeks(), "sanity", 0, overrides=SHORT)
     assert peeking.cloned
     assert peeking.J == play(players.First(), "sanity", 0, overrides=SHORT).J
+
+
+PAGED = {"warmup_requests": 50, "episode_requests": 600}
+
+
+def test_an_agent_that_evicts_plays_evict_v0(players):
+    record = play(make_agent("lru"), "gsp-stable", 3, overrides=PAGED, router="agents:lbgr_code")
+    env = gym.make(
+        "KVGym/Evict-v0",
+        scenario="gsp-stable",
+        scenario_overrides=PAGED,
+        router="agents:lbgr_code",
+        candidates=2,
+        observation="physical",
+        split="test",
+    )
+    env.reset(seed=3)
+    steps, over = 0, False
+    while not over:
+        _, _, over, _, info = env.step(0)
+        steps += 1
+    assert (record.n_actions, record.metrics) == (steps, info["episode_metrics"])
+    assert steps > 100
+
+
+def test_empty_slots_are_counted(players):
+    class LastSlot(players.First):
+        environment = "KVGym/Evict-v0"
+        env_kwargs = {"candidates": 512}  # noqa: RUF012
+
+        def act(self, observation, info):
+            empty.append(info["action_mask"][-1] == 0)
+            return 511
+
+    empty = []
+    record = play(LastSlot(), "multi-turn", 0)
+    assert record.n_invalid == sum(empty) > 0
+
+
+def test_an_episode_without_an_eviction_has_one_action(players):
+    record = play(make_agent("random_leaf"), "long-doc", 0, overrides=SHORT)
+    assert (record.n_actions, record.n_invalid) == (1, 0)
+    assert record.J == play(make_agent("least_loaded"), "long-doc", 0, overrides=SHORT).J
+
+
+def test_pairs_of_worker_and_rule_are_actions(players):
+    class Both(players.First):
+        environment = "KVGym/Joint-v0"
+
+        def act(self, observation, info):
+            return np.array([1, 2])
+
+    record = play(Both(), "gsp-stable", 0, overrides=SHORT)
+    assert (record.n_actions, record.n_invalid) == (100, 0)
+    assert record.actions_sha256 == hashlib.sha256(",".join(["(1, 2)"] * 100).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("answer", [3, (1,), (0.5, 1), None])
+def test_what_is_no_pair_is_an_error(players, answer):
+    agent = players.Says(answer)
+    agent.environment = "KVGym/Joint-v0"
+    with pytest.raises(ValueError, match=r"act.. must return a worker and the number of a rule, got"):
+        play(agent, "sanity", 0, overrides=SHORT)
+
+
+def test_the_hash_of_many_actions_is_that_of_all(players, monkeypatch):
+    whole = play(players.Turns(), "sanity", 0, overrides=SHORT).actions_sha256
+    monkeypatch.setattr("kvgym.evaluation.episode._PART", 7)
+    assert play(players.Turns(), "sanity", 0, overrides=SHORT).actions_sha256 == whole

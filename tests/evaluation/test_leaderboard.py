@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agents import AGENTS, leaderboard, leaderboard_run
-from agents.leaderboard_plan import DEFAULT_AGENTS, QUICK_AGENTS
+from agents.leaderboard_entries import DEFAULT_AGENTS, QUICK_AGENTS
 
 ROOT = Path(__file__).parents[2]
 PLAYERS = str(Path(__file__).with_name("players.py"))
@@ -198,7 +198,7 @@ def test_several_processes_give_what_one_gives(board, tmp_path):
         (["--agent", "llmd", "--agent-args", "{prefix}"], "--agent-args is no JSON"),
         (["--agent", "llmd", "--agent-args", "[1]"], "--agent-args must be a JSON object"),
         (["--agent-args", "{}"], "--agent-args belongs to the --agent before it"),
-        (["--evictor", "fifo"], "'lru', 'lru_node'"),
+        (["--evictor", "best"], "--evictor must be one of own, lru, lru_node"),
         (["--seeds", "0"], "--seeds must be an integer >= 1, got 0"),
         (["--seeds", "many"], "invalid int value: 'many'"),
         (["--workers", "0"], "--workers must be an integer >= 1, got 0"),

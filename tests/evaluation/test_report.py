@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kvgym.evaluation import files, report
 from kvgym.evaluation.columns import COLUMNS, number, signed
+from kvgym.evaluation.matrix import Axes, matrix
 from kvgym.evaluation.standings import Player, board, overall
 from kvgym.evaluation.statistics import Interval
 from kvgym.scenarios import get_scenario
@@ -129,6 +131,23 @@ def test_scores_that_do_not_count_stand_in_brackets(make_report):
     assert made.overall == {}
     line = next(line for line in report.terminal(made, 120).splitlines() if line.startswith("random"))
     assert "(0)" in line
+
+
+def test_a_matrix_has_a_row_for_each_router():
+    axes = Axes(("a", "b"), ("lru", "rlt"))
+    table = matrix(axes, {("a", "lru"): 12.4, ("b", "rlt"): -3.0, ("c", "lru"): 7.0}, "simple")
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[0] == ["score", "lru", "rlt"]
+    assert rows[2:] == [["a", "12", "-"], ["b", "-", "-3"]]
+
+
+def test_a_report_with_axes_shows_a_matrix_for_each_scenario_and_tier(make_report):
+    made = replace(make_report(), track="joint", axes=Axes(("lbgr_code", "good"), ("rlt_code", "lru")))
+    for text in (report.terminal(made, 120), report.markdown(made)):
+        rows = [line.replace("|", " ").split() for line in text.splitlines()]
+        assert rows.count(["lbgr_code", "100", "-"]) == rows.count(["good", "-", "50"]) == 2
+        assert "joint track" in text
+    assert report.as_dict(made)["matrix"] == {"routers": ["lbgr_code", "good"], "evictors": ["rlt_code", "lru"]}
 
 
 @pytest.mark.parametrize(
