@@ -50,8 +50,9 @@ DEFAULT_AGENTS = (
 )
 _LBGR = ("lbgr", "lbgr_code")
 
-# The other eviction agents free one page at a time, all of them (rlt) or often (gdsf): up to a minute an episode.
-QUICK_EVICTION_AGENTS = ("lru", "random_leaf")
+# The other eviction agents free one page at a time, always (rlt) or often (gdsf): up to a minute an episode where a
+# page is a token, and 32 seeds of that are hours. They play when they are asked for.
+DEFAULT_EVICTION_AGENTS = ("lru", "random_leaf")
 
 JOINT_ROUTERS = ("round_robin", "least_loaded", "cache_aware", "lmetric", "lbgr_code")
 JOINT_EVICTORS = ("lru", "lru_node", "lfu", "slru", "ghost_slru", "rlt", "rlt_code", "random")
@@ -158,7 +159,7 @@ def _evict_rows(options: argparse.Namespace) -> list[Entry]:
         raise ValueError(f"--track evict has one --router, got {', '.join(routers)}: use --track joint for several")
     agents, evictors = options.agent or [], options.evictor or []
     if not (agents or evictors):
-        agents = [(name, "{}") for name in (QUICK_EVICTION_AGENTS if options.quick else EVICTION_AGENTS)]
+        agents = [(name, "{}") for name in DEFAULT_EVICTION_AGENTS]
         evictors = CAUSAL_EVICTORS if options.quick else EVICTORS
     for evictor in evictors:
         _check.choice("--evictor", evictor, EVICTORS)

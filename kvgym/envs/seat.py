@@ -37,6 +37,9 @@ def check_router(router: object) -> tuple[str, str | None]:
         raise ValueError(f'{error}; or "module:name" of an agent, as "agents:lbgr_code"') from None
 
 
+ROUTE_ID = "KVGym/Route-v0"
+
+
 class RouterSeat:
     """What a routing agent takes for its environment: the observation, info and pulled methods of KVGym/Route-v0.
 
@@ -58,6 +61,8 @@ class RouterSeat:
                 f'router must be "module:name" with a make_agent in the module, got {name!r}: {error}'
             ) from error
         self.agent = make_agent(agent)
+        if getattr(self.agent, "environment", ROUTE_ID) != ROUTE_ID:
+            raise ValueError(f"router must be an agent of {ROUTE_ID}, {name!r} plays {self.agent.environment}")
         self.env = env
         self.unwrapped = self
         self.scenario = env.scenario

@@ -164,7 +164,7 @@ def test_the_joint_track_crosses_its_rosters():
 def test_the_rosters_exist():
     assert set(entries.JOINT_ROUTERS) | set(entries.QUICK_ROUTERS) <= set(AGENTS)
     assert set(entries.JOINT_EVICTORS) | set(entries.QUICK_EVICTORS) <= set(EVICTORS)
-    assert set(entries.QUICK_EVICTION_AGENTS) <= set(EVICTION_AGENTS)
+    assert set(entries.DEFAULT_EVICTION_AGENTS) <= set(EVICTION_AGENTS)
     assert "sanity" not in leaderboard_plan.JOINT_SCENARIOS
 
 
