@@ -142,7 +142,7 @@ def plan(*argv):
 def test_the_evict_track_has_all_evictors_and_agents():
     rows, axes = plan("--track", "evict")
     assert {row.evictor for row in rows if row.agent == "lbgr_code"} == set(EVICTORS)
-    assert {row.agent for row in rows if row.router == "lbgr_code"} == set(EVICTION_AGENTS)
+    assert {row.agent for row in rows if row.router == "lbgr_code"} == set(entries.DEFAULT_EVICTION_AGENTS)
     assert axes is None
     quick, _ = plan("--track", "evict", "--quick")
     assert set(quick) < set(rows)
