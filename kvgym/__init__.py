@@ -8,6 +8,7 @@ from envs_registry import register_envs
 
 if TYPE_CHECKING:
     from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost, WorkerSpec
+    from kvgym.envs.make import make_vec
     from kvgym.scenarios import Scenario
     from kvgym.sim import Simulator
     from kvgym.workload import Workload
@@ -22,6 +23,7 @@ __all__ = [
     "Simulator",
     "WorkerSpec",
     "Workload",
+    "make_vec",
 ]
 
 # Imported on first use: `import kvgym` only registers the environments, and stays fast.
@@ -33,6 +35,7 @@ _HOMES = {
     "Simulator": "kvgym.sim",
     "WorkerSpec": "kvgym.cluster",
     "Workload": "kvgym.workload",
+    "make_vec": "kvgym.envs.make",
 }
 
 

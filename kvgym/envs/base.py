@@ -52,6 +52,9 @@ class ClusterEnv(gym.Env[Observation, Any]):
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012  Env declares it so
     _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_act_kernel", "_address")
     workload: Workload
+    n_invalid: int = 0
+    """Actions of this episode that were not legal."""
+    _mask: NDArray[np.int8]
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self._episode = -1
         self._running = False
         self._time = 0.0
+        self._first_share = 1.0  # of an episode's requests, played in the first one after a seed: `stagger`
 
     def _load_kernels(self) -> None:
         kernels = _compile.load("kvgym.envs.kernels.entry")
@@ -101,6 +105,9 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self._episode = 0 if seed is not None else self._episode + 1
         workload_seed, policy_seed = self._seeds(given)
         scenario = self.scenario
+        requests = scenario.episode_requests
+        if self._episode == 0:
+            requests = max(1, round(self._first_share * requests))
         self.workload = scenario.workload(workload_seed, self.split)
         self.simulator.reset(
             self.workload,
@@ -108,7 +115,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
             warmup=scenario.warmup_requests,
             warmup_router=scenario.warmup_router,
             warmup_evictor=warmup_evictor,
-            limit=scenario.warmup_requests + scenario.episode_requests,
+            limit=scenario.warmup_requests + requests,
             truncate=self._truncates,
             hints=scenario.hints(self.workload, workload_seed),
             slo_ttft_s=scenario.slo_ttft_s,

@@ -113,8 +113,6 @@ class EvictEnv(ClusterEnv):
         self._open(Layout(self._n, routes=False, evicts=True, n_candidates=slots), simulator)
         self._seat = None if agent is None else RouterSeat(self, agent)
         self._mask = np.ones(self._n_actions, np.int8)
-        self.n_invalid = 0
-        """Actions of this episode that named an empty slot."""
 
     def call_kernel(
         self, kind: int, choice: int, rule: int, form: int, out: Observation, filled: NDArray[np.int8]
@@ -128,15 +126,23 @@ class EvictEnv(ClusterEnv):
         observation = np.empty(self._size, np.float32)
         mask = self._mask = np.ones(self._n_actions, np.int8)
         result = self.call_kernel(kind, choice, ASK, self._form, observation, mask)
+        if result[0] == ROUTE:
+            result = self.route_on(observation, mask)
+        if result[0] != EVICT:
+            mask[:] = 1
+        return observation, result
+
+    def route_on(self, observation: Observation, mask: NDArray[np.int8]) -> Result:
+        """Lets the routing agent decide until a decision is the agent's; writes what that one sees."""
+        assert self._seat is not None
         n_reported = self.simulator.tables["clock"]["n_reported"]
-        while result[0] == ROUTE and self._seat is not None:
+        while True:
             worker = self._seat.choose(mask)
             reported = int(n_reported[0])
             result = self.call_kernel(SEND, worker, ASK, self._form, observation, mask)
             n_reported[0] = reported  # finished() starts at a decision of the agent, not at one of the router
-        if result[0] != EVICT:
-            mask[:] = 1
-        return observation, result
+            if result[0] != ROUTE:
+                return result
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -101,8 +101,6 @@ class JointEnv(ClusterEnv):
         simulator = self.scenario.simulator("agent", "agent", candidates=slots, quantum=quantum)
         self._open(Layout(self._n, evicts=self._leaf, n_candidates=slots), simulator)
         self._mask = np.ones(self._n_mask, np.int8)
-        self.n_invalid = 0
-        """Actions of this episode that were not legal."""
 
     def _advance(self, kind: int, choice: int, rule: int) -> tuple[Observation, tuple[int, float, float, float, int]]:
         """Acts and runs to the next decision, with its mask."""

@@ -1,8 +1,9 @@
 """The kernels that the environments call, compiled ahead and cached on disk."""
 
+import numpy as np
 from numba import njit
 
-from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, SEND
+from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, SEND, SKIP
 from kvgym.envs.kernels.observe import due_request, observe
 from kvgym.sim.kernels import events
 from kvgym.sim.kernels.access import candidates, clock, config, requests
@@ -29,6 +30,13 @@ def _go_on(s, form, out):
     return code, ck.cost_e2e_ps * 1e-12, ck.cost_ttft_ps * 1e-12, ck.now_ps * 1e-12, session
 
 
+@njit(nogil=True)
+def _pay(s):
+    """The costs up to here belong to earlier steps."""
+    clock(s).cost_e2e_ps = 0.0
+    clock(s).cost_ttft_ps = 0.0
+
+
 @njit(_RESULT + "(int64, int64, int64, float32[::1])", cache=True, nogil=True)
 def step(s, worker, form, out):
     """Routes, then runs to the next decision.
@@ -37,18 +45,13 @@ def step(s, worker, form, out):
     """
     ck = clock(s)
     ck.n_reported = ck.n_finished
-    ck.cost_e2e_ps = 0.0
-    ck.cost_ttft_ps = 0.0
-    events.route(s, worker, ASK)
+    _pay(s)
+    events.route(s, worker, np.int64(ASK))
     return _go_on(s, form, out)
 
 
-@njit(_RESULT + "(int64, int64, int64, int64, int64, float32[::1], int8[::1])", cache=True, nogil=True)
-def act(s, kind, choice, rule, form, out, filled):
-    """Does what `kind` says, then runs to the next decision and says which candidate slots are `filled`.
-
-    Returns what `step` returns, but with the costs since the start.
-    """
+@njit(nogil=True)
+def _act(s, kind, choice, rule, form, out, filled):
     ck = clock(s)
     if kind != LOOK:
         ck.n_reported = ck.n_finished
@@ -62,3 +65,41 @@ def act(s, kind, choice, rule, form, out, filled):
     for slot in range(config(s).n_candidates):
         filled[slot] = ck.asking >= 0 and candidates(s)[slot] >= 0
     return result
+
+
+@njit(_RESULT + "(int64, int64, int64, int64, int64, float32[::1], int8[::1])", cache=True, nogil=True)
+def act(s, kind, choice, rule, form, out, filled):
+    """Does what `kind` says, then runs to the next decision and says which candidate slots are `filled`.
+
+    Returns what `step` returns, but with the costs since the start.
+    """
+    return _act(s, kind, choice, rule, form, out, filled)
+
+
+@njit(
+    "void(int64, int64, int64[::1], int64[:, ::1], boolean, int64, float32[:, ::1], int8[:, ::1], int64, "
+    "int64[:, ::1], float64[:, ::1])",
+    cache=True,
+    nogil=True,
+)
+def act_many(first, last, handles, plan, pays, form, out, masks, first_slot, whole, real):
+    """`act` for environments `first` .. `last` - 1, a row of each table for each.
+
+    `plan` holds kind, choice and rule; `pays`: costs are those of this step. Writes the observations into `out`, which
+    slots are filled into the columns of `masks` from `first_slot` on, code and session into `whole`, cost e2e, cost
+    ttft and time into `real`.
+    """
+    for i in range(first, last):
+        if plan[i, 0] == SKIP:
+            continue
+        s = handles[i]
+        if pays:
+            _pay(s)
+        code, e2e, ttft, time, session = _act(
+            s, plan[i, 0], plan[i, 1], plan[i, 2], form, out[i], masks[i, first_slot:]
+        )
+        whole[i, 0] = code
+        whole[i, 1] = session
+        real[i, 0] = e2e
+        real[i, 1] = ttft
+        real[i, 2] = time

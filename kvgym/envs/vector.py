@@ -1,0 +1,293 @@
+"""The native vector form: many environments, stepped by one compiled call on one thread or several.
+
+Sub-environment i of a batch, reset with seed s, is bit for bit the single environment reset with seed s + i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from kvgym import _check, _compile
+from kvgym.envs.base import ClusterEnv, Observation
+from kvgym.envs.kernels.codes import SKIP
+from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE, TRUNCATED
+
+Single = TypeVar("Single", bound=ClusterEnv)
+Seeds = int | Sequence[int | None] | None
+Steps = tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
+
+
+class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], Generic[Single]):
+    """Base of the vector environments; `env_class` is the single one.
+
+    Args:
+        num_envs: How many.
+        autoreset_mode: An `AutoresetMode` or its value: "NextStep", "SameStep", "Disabled"; semantics are Gymnasium's.
+        num_threads: Threads that step the environments; the results don't depend on it.
+        stagger: Sub-environment i plays (i + 1) / num_envs of its first episode only, so that a batch is not in phase.
+        **settings: Arguments of the single environment.
+
+    Attributes:
+        envs: The single environments. Step the batch, not them.
+
+    Raises:
+        ValueError: If an argument is not allowed.
+    """
+
+    env_class: type[Single]
+    _first_slot = 0
+    """Where candidate slots begin in a mask."""
+    _PAYS: ClassVar[bool] = False
+    """Whether the kernel counts costs from step to step, as the single environment has it."""
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        num_threads: int = 1,
+        stagger: bool = False,
+        **settings: Any,
+    ) -> None:
+        """Makes the environments."""
+        self.num_envs = _check.whole("num_envs", num_envs, 1)
+        modes = {mode.value: mode for mode in AutoresetMode}
+        value = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
+        self.autoreset_mode = modes[_check.choice("autoreset_mode", value, modes)]
+        self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
+        self.envs: list[Single] = [self.env_class(**settings) for _ in range(self.num_envs)]
+        if _check.flag("stagger", stagger):
+            for i, env in enumerate(self.envs):
+                env._first_share = (i + 1) / self.num_envs
+        single = self.envs[0]
+        self.render_mode = single.render_mode
+        self.metadata = {**single.metadata, "autoreset_mode": self.autoreset_mode}
+        self.layout = single.layout
+        self.single_observation_space = single.observation_space
+        self.single_action_space = single.action_space
+        self.observation_space = batch_space(single.observation_space, self.num_envs)
+        self.action_space = batch_space(single.action_space, self.num_envs)
+        self._act_many = _compile.load("kvgym.envs.kernels.entry").act_many
+        self._pool = ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
+        n = self.num_envs
+        self._handles = np.zeros(n, np.int64)
+        self._whole = np.zeros((n, 2), np.int64)  # code, session
+        self._real = np.zeros((n, 3))  # cost e2e, cost ttft, time
+        self._paid = np.zeros(n)
+        self._masks = np.ones((n, len(single._mask)), np.int8)
+        self._done = np.ones(n, bool)
+        self._begun = False
+        self._observation = np.zeros((n, single._size), np.float32)
+
+    # What kinds of environments differ in.
+
+    def _plan(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(num_envs, 3) kind, choice and rule for the kernel; counts actions that are not legal."""
+        raise NotImplementedError
+
+    def _empty_plan(self, kind: int) -> NDArray[np.int64]:
+        plan = np.full((self.num_envs, 3), ASK, np.int64)
+        plan[:, 0] = kind
+        return plan
+
+    def _legal(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The actions, an illegal one replaced by legal[a mod number of legal ones] and counted."""
+        allowed = self._masks[np.arange(self.num_envs), actions]
+        for i in np.flatnonzero((allowed == 0) & ~self._done).tolist():
+            self.envs[i].n_invalid += 1
+            legal = np.flatnonzero(self._masks[i])
+            actions[i] = legal[actions[i] % len(legal)]
+        return actions
+
+    def _close_masks(self, masks: NDArray[np.int8], codes: NDArray[np.int64]) -> None:
+        """Completes the masks, in which the kernel has written the candidate slots."""
+
+    def reset(self, *, seed: Seeds = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+        """Starts the next episode of all environments, or of those in `options["reset_mask"]`.
+
+        Args:
+            seed: None, an integer s (sub-environment i gets s + i), or one integer or None for each.
+            options: May hold `reset_mask`, bool (num_envs,), beside the options of the single environment.
+
+        Raises:
+            ValueError: If an argument is not as described.
+        """
+        seeds = self._seeds(seed)
+        if isinstance(seed, int):
+            super().reset(seed=seed)
+        options = dict(options or {})
+        chosen = self._reset_mask(options.pop("reset_mask", None))
+        observation = self._observation.copy()
+        dt = np.zeros(self.num_envs)
+        for i in np.flatnonzero(chosen):
+            observation[i] = self._reset_one(int(i), seeds[i], options)
+        self._begun = True
+        self._observation = observation
+        infos = self._infos(dt)
+        for key in ("_action_mask", "_dt", "_time", "_session"):
+            infos[key] = chosen.copy()
+        return observation.copy(), infos
+
+    def _seeds(self, seed: Seeds) -> list[int | None]:
+        if seed is None:
+            return [None] * self.num_envs
+        if isinstance(seed, (int, np.integer)):
+            return [int(seed) + i for i in range(self.num_envs)]
+        if len(seed) != self.num_envs:
+            raise ValueError(f"seed must be an integer or {self.num_envs} of them, got {len(seed)}")
+        return list(seed)
+
+    def _reset_mask(self, mask: Any) -> NDArray[np.bool_]:
+        if mask is None:
+            return np.ones(self.num_envs, bool)
+        if not (isinstance(mask, np.ndarray) and mask.shape == (self.num_envs,) and mask.dtype == bool and mask.any()):
+            raise ValueError(
+                f"reset_mask must be a bool array of shape ({self.num_envs},) with a True in it, got {mask!r}"
+            )
+        if not self._begun and not mask.all():
+            raise ValueError("the first reset must be of all environments: no reset_mask then, or one that is all True")
+        return mask
+
+    def _reset_one(self, i: int, seed: int | None, options: dict[str, Any] | None) -> Observation:
+        """Resets sub-environment i; returns its observation."""
+        env = self.envs[i]
+        observation, info = env.reset(seed=seed, options=options)
+        self._handles[i] = env._address
+        self._masks[i] = info["action_mask"]
+        self._real[i, 2] = info["time"]
+        self._whole[i, 1] = info["session"]
+        self._paid[i] = 0.0
+        self._done[i] = False
+        return observation
+
+    def step(self, actions: NDArray[np.int64]) -> Steps:
+        """Steps all environments; those that have ended are reset as `autoreset_mode` says.
+
+        Raises:
+            RuntimeError: Before `reset()`; in mode "Disabled" if an environment has ended and was not reset.
+            ValueError: If an action is not in the action space.
+        """
+        if not self._begun:
+            raise RuntimeError("call reset() before step(): no episode is in progress")
+        resetting = self._done.copy()
+        if self.autoreset_mode == AutoresetMode.DISABLED and resetting.any():
+            ended = np.flatnonzero(resetting).tolist()
+            raise RuntimeError(f"environments {ended} have ended: reset them with options={{'reset_mask': ..}}")
+        plan = self._plan(self._check_actions(actions))
+        plan[resetting, 0] = SKIP
+        observation = np.empty((self.num_envs, self.layout.size), np.float32)
+        before = self._real[:, 2].copy()
+        self._masks = np.ones_like(self._masks)
+        self._run(plan, observation)
+        codes = self._whole[:, 0]
+        self._close_masks(self._masks, codes)
+        single = self.envs[0]
+        costs = self._real[:, 1 if single._pays_ttft else 0]
+        rewards = (costs if self._PAYS else costs - self._paid) * single._per_cost
+        if not self._PAYS:
+            self._paid = costs.copy()
+        dt = self._real[:, 2] - before
+        ended = (codes != ROUTE) & (codes != EVICT) & ~resetting
+        truncated = ended & (codes == TRUNCATED)
+        rewards[resetting] = 0.0
+        dt[resetting] = 0.0
+        for i in np.flatnonzero(resetting):
+            observation[i] = self._reset_one(int(i), None, None)
+        extra = self._end(np.flatnonzero(ended), observation, dt)
+        self._observation = observation.copy()
+        return observation, rewards, ended & ~truncated, truncated, self._infos(dt) | extra
+
+    def _check_actions(self, actions: Any) -> NDArray[np.int64]:
+        array = np.asarray(actions)
+        if (
+            array.shape != self.action_space.shape
+            or array.dtype.kind not in "iu"
+            or not self.action_space.contains(array.astype(self.action_space.dtype))
+        ):
+            raise ValueError(f"actions must be integers in {self.action_space}, got {actions!r}")
+        return array.astype(np.int64)
+
+    def _run(self, plan: NDArray[np.int64], observation: Observation) -> None:
+        """The kernel's part of a step, on as many threads as there are."""
+        single = self.envs[0]
+        rest: tuple[Any, ...] = (
+            self._handles,
+            plan,
+            self._PAYS,
+            single._form,
+            observation,
+            self._masks,
+            self._first_slot,
+            self._whole,
+            self._real,
+        )
+        if self._pool is None:
+            self._act_many(0, self.num_envs, *rest)
+        else:
+            cuts = np.linspace(0, self.num_envs, self.num_threads + 1).astype(int).tolist()
+            jobs = [self._pool.submit(self._act_many, a, b, *rest) for a, b in pairwise(cuts)]
+            for job in jobs:
+                job.result()
+
+    def _end(self, ended: NDArray[np.int64], observation: Observation, dt: NDArray[np.float64]) -> dict[str, Any]:
+        """What there is to say of episodes that have just ended; resets them in mode "SameStep"."""
+        infos: dict[str, Any] = {}
+        for i in ended.tolist():
+            env = self.envs[i]
+            metrics = env.episode_metrics()
+            self._done[i] = True
+            if self.autoreset_mode != AutoresetMode.SAME_STEP:
+                infos = self._add_info(infos, {"episode_metrics": metrics}, i)
+                continue
+            final = {
+                "action_mask": self._masks[i].copy(),
+                "dt": float(dt[i]),
+                "time": float(self._real[i, 2]),
+                "session": int(self._whole[i, 1]),
+                "episode_metrics": metrics,
+            }
+            infos = self._add_info(infos, {"final_obs": observation[i].copy(), "final_info": final}, i)
+            observation[i] = self._reset_one(i, None, None)
+            dt[i] = 0.0
+        return infos
+
+    def _infos(self, dt: NDArray[np.float64]) -> dict[str, Any]:
+        """The four keys that every environment has at every step."""
+        values: dict[str, NDArray[Any]] = {
+            "action_mask": self._masks,
+            "dt": dt,
+            "time": self._real[:, 2],
+            "session": self._whole[:, 1],
+        }
+        infos: dict[str, Any] = {}
+        for key, array in values.items():
+            infos[key] = array.copy()
+            infos[f"_{key}"] = np.ones(self.num_envs, bool)
+        return infos
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which actions are legal now: bool (num_envs, n)."""
+        return self._masks.astype(bool)
+
+    def finished(self) -> NDArray[np.float64]:
+        """Requests that finished since the last decision: (n, 9): sub-environment, then as `ClusterEnv.finished`."""
+        parts = [env.finished() for env in self.envs]
+        numbers = np.repeat(np.arange(self.num_envs), [len(part) for part in parts])
+        return np.column_stack([numbers, np.concatenate(parts)])
+
+    def render(self) -> tuple[Any, ...]:
+        """What each environment renders."""
+        return tuple(env.render() for env in self.envs)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Ends the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
