@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
+from copy import copy
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym import _check, _compile
-from kvgym.envs.kernels.codes import EVICTS, ROUTES, SCALED
+from kvgym.envs.kernels.codes import EVICTS, LOOK, ROUTES, SCALED
 from kvgym.envs.layout import FORMS, Layout
 from kvgym.envs.metrics import episode_metrics
 from kvgym.envs.rendering import render_text
@@ -55,6 +57,9 @@ class ClusterEnv(gym.Env[Observation, Any]):
     n_invalid: int = 0
     """Actions of this episode that were not legal."""
     _mask: NDArray[np.int8]
+    _warmup_evictor: str | None = None
+    """Who evicts for warm-up requests where the agent is the evictor; None = the agent."""
+    _ahead: Future[tuple[Simulator, np.random.SeedSequence]] | None = None
 
     def __init__(
         self,
@@ -98,43 +103,63 @@ class ClusterEnv(gym.Env[Observation, Any]):
         kernels = _compile.load("kvgym.envs.kernels.entry")
         self._step_kernel, self._act_kernel = kernels.step, kernels.act
 
-    def _begin(self, seed: int | None, options: dict[str, Any] | None, warmup_evictor: str | None = None) -> Any:
+    def _begin(self, seed: int | None, options: dict[str, Any] | None) -> np.random.SeedSequence:
         """Puts the simulator at the start of the next episode; returns the seeds of the rules' random choices."""
         given = self._given_seeds(options or {})
+        ahead, self._ahead = self._ahead, None
         super().reset(seed=seed)
         self._episode = 0 if seed is not None else self._episode + 1
-        workload_seed, policy_seed = self._seeds(given)
+        if ahead is not None and seed is None and not given:
+            self.simulator, policy_seed = ahead.result()
+        else:
+            seeds = [given.get(key, self.np_random_seed) for key in SEED_OPTIONS]
+            policy_seed = self._set_up(self.simulator, self._episode, seeds)
+        assert self.simulator.workload is not None
+        self.workload = self.simulator.workload
+        self._address = self.simulator.address
+        return policy_seed
+
+    def _set_up(self, simulator: Simulator, episode: int, seeds: Sequence[int]) -> np.random.SeedSequence:
+        """Resets `simulator` to the start of an episode, and changes nothing else; `seeds` as in `SEED_OPTIONS`."""
         scenario = self.scenario
+        workload_seed = scenario.seeds(seeds[0], self.split, episode)[0]
+        policy_seed = scenario.seeds(seeds[1], self.split, episode)[1]
         requests = scenario.episode_requests
-        if self._episode == 0:
+        if episode == 0:
             requests = max(1, round(self._first_share * requests))
-        self.workload = scenario.workload(workload_seed, self.split)
-        self.simulator.reset(
-            self.workload,
+        workload = scenario.workload(workload_seed, self.split)
+        simulator.reset(
+            workload,
             policy_seed,
             warmup=scenario.warmup_requests,
             warmup_router=scenario.warmup_router,
-            warmup_evictor=warmup_evictor,
+            warmup_evictor=self._warmup_evictor,
             limit=scenario.warmup_requests + requests,
             truncate=self._truncates,
-            hints=scenario.hints(self.workload, workload_seed),
+            hints=scenario.hints(workload, workload_seed),
             slo_ttft_s=scenario.slo_ttft_s,
             slo_tpot_s=scenario.slo_tpot_s,
         )
-        self._address = self.simulator.address
         return policy_seed
+
+    def make_ahead(self, executor: Executor) -> None:
+        """Has the next episode made up to its first decision while this one is played; a seed throws it away."""
+        simulator = copy(self.simulator)  # with the same settings; its tables will be replaced
+        seed = self.np_random_seed
+        self._ahead = executor.submit(self._next_episode, simulator, self._episode + 1, (seed, seed))
+
+    def _next_episode(
+        self, simulator: Simulator, episode: int, seeds: tuple[int, int]
+    ) -> tuple[Simulator, np.random.SeedSequence]:
+        policy_seed = self._set_up(simulator, episode, seeds)
+        scratch = np.empty(self._size, np.float32), np.empty(self._mask.size, np.int8)
+        self._act_kernel(simulator.address, LOOK, 0, 0, self._form, *scratch)
+        return simulator, policy_seed
 
     def _given_seeds(self, options: dict[str, Any]) -> dict[str, int]:
         for key in options:
             _check.choice("options key", key, SEED_OPTIONS)
         return {key: _check.whole(key, seed, 0) for key, seed in options.items()}
-
-    def _seeds(self, given: dict[str, int]) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
-        base = self.np_random_seed
-        workload, policy = (
-            self.scenario.seeds(given.get(key, base), self.split, self._episode) for key in SEED_OPTIONS
-        )
-        return workload[0], policy[1]
 
     def _check_action(self, action: Any, n: int, what: str) -> int:
         """The action as an int; raises as `step` says."""
@@ -196,7 +221,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but compiled code and addresses: a pickled environment goes on where it was."""
-        return {k: v for k, v in self.__dict__.items() if k not in self._COMPILED}
+        return {k: v for k, v in self.__dict__.items() if k not in self._COMPILED and k != "_ahead"}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         """Loads the kernels again and points them at the tables."""

@@ -154,7 +154,8 @@ class EvictEnv(ClusterEnv):
         if self._seat is not None:
             # The first episode as the router would play it in KVGym/Route-v0 from the same seed.
             first = self._episode == 0
-            self._seat.reset(int(policy_seed.entropy if first else policy_seed.generate_state(1)[0]))
+            entropy: Any = policy_seed.entropy
+            self._seat.reset(int(entropy if first else policy_seed.generate_state(1)[0]))
         observation, (code, _, _, self._time, session) = self._advance(LOOK, 0)
         self._running = True
         self._over = code != EVICT  # nothing to decide: one step that changes nothing

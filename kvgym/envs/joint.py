@@ -97,6 +97,7 @@ class JointEnv(ClusterEnv):
         else:
             self.action_space = spaces.MultiDiscrete([self._n, len(self.rules)])
             _check.choice("the evictor of the scenario, which plays the warm-up", self.scenario.evictor, RULES)
+        self._warmup_evictor = None if self._leaf else self.scenario.evictor
         self._n_mask = self._n + (slots if self._leaf else len(self.rules))
         simulator = self.scenario.simulator("agent", "agent", candidates=slots, quantum=quantum)
         self._open(Layout(self._n, evicts=self._leaf, n_candidates=slots), simulator)
@@ -117,7 +118,7 @@ class JointEnv(ClusterEnv):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Starts the next episode and runs to its first decision; see `RouteEnv.reset`."""
-        self._begin(seed, options, None if self._leaf else self.scenario.evictor)
+        self._begin(seed, options)
         self.n_invalid = 0
         self._paid = (0.0, 0.0)
         observation, (code, _, _, self._time, session) = self._advance(LOOK, 0, ASK)

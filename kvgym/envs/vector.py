@@ -16,6 +16,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from kvgym import _check, _compile
+from kvgym.envs.ahead import Ahead
 from kvgym.envs.base import ClusterEnv, Observation
 from kvgym.envs.kernels.codes import SKIP
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE, TRUNCATED
@@ -76,6 +77,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.observation_space = batch_space(single.observation_space, self.num_envs)
         self.action_space = batch_space(single.action_space, self.num_envs)
         self._act_many = _compile.load("kvgym.envs.kernels.entry").act_many
+        self._ahead = None if self.autoreset_mode == AutoresetMode.DISABLED else Ahead(self.envs)
         self._pool = ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
         n = self.num_envs
         self._handles = np.zeros(n, np.int64)
@@ -166,6 +168,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._whole[i, 1] = info["session"]
         self._paid[i] = 0.0
         self._done[i] = False
+        if self._ahead is not None:
+            self._ahead.begun(i)
         return observation
 
     def step(self, actions: NDArray[np.int64]) -> Steps:
@@ -291,3 +295,5 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         """Ends the threads."""
         if self._pool is not None:
             self._pool.shutdown()
+        if self._ahead is not None:
+            self._ahead.close()
