@@ -76,16 +76,18 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.single_action_space = single.action_space
         self.observation_space = batch_space(single.observation_space, self.num_envs)
         self.action_space = batch_space(single.action_space, self.num_envs)
+        space: Any = single.action_space
+        self._n_actions = space.nvec if hasattr(space, "nvec") else space.n
         self._act_many = _compile.load("kvgym.envs.kernels.entry").act_many
         self._ahead = None if self.autoreset_mode == AutoresetMode.DISABLED else Ahead(self.envs)
         self._pool = ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
         n = self.num_envs
         self._handles = np.zeros(n, np.int64)
-        self._whole = np.zeros((n, 2), np.int64)  # code, session
-        self._real = np.zeros((n, 3))  # cost e2e, cost ttft, time
-        self._paid = np.zeros(n)
+        self._whole = np.zeros((2, n), np.int64)  # code and session
+        self._paid = np.zeros((2, n))  # cost that rewards have paid so far, and time
         self._masks = np.ones((n, len(single._mask)), np.int8)
         self._done = np.ones(n, bool)
+        self._yes = np.ones(n, bool)
         self._begun = False
         self._observation = np.zeros((n, single._size), np.float32)
 
@@ -164,9 +166,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         observation, info = env.reset(seed=seed, options=options)
         self._handles[i] = env._address
         self._masks[i] = info["action_mask"]
-        self._real[i, 2] = info["time"]
-        self._whole[i, 1] = info["session"]
-        self._paid[i] = 0.0
+        self._whole[1, i] = info["session"]
+        self._paid[:, i] = 0.0, info["time"]
         self._done[i] = False
         if self._ahead is not None:
             self._ahead.begun(i)
@@ -181,65 +182,50 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         """
         if not self._begun:
             raise RuntimeError("call reset() before step(): no episode is in progress")
-        resetting = self._done.copy()
-        if self.autoreset_mode == AutoresetMode.DISABLED and resetting.any():
-            ended = np.flatnonzero(resetting).tolist()
-            raise RuntimeError(f"environments {ended} have ended: reset them with options={{'reset_mask': ..}}")
+        resetting = np.flatnonzero(self._done)
+        if len(resetting) and self.autoreset_mode == AutoresetMode.DISABLED:
+            raise RuntimeError(
+                f"environments {resetting.tolist()} have ended: reset them with options={{'reset_mask': ..}}"
+            )
         plan = self._plan(self._check_actions(actions))
         plan[resetting, 0] = SKIP
-        observation = np.empty((self.num_envs, self.layout.size), np.float32)
-        before = self._real[:, 2].copy()
+        n = self.num_envs
+        observation = np.empty((n, self.layout.size), np.float32)
         self._masks = np.ones_like(self._masks)
-        self._run(plan, observation)
-        codes = self._whole[:, 0]
+        real = np.zeros((2, n))  # reward and dt
+        n_ended = self._run(plan, observation, real)
+        codes = self._whole[0]
         self._close_masks(self._masks, codes)
-        single = self.envs[0]
-        costs = self._real[:, 1 if single._pays_ttft else 0]
-        rewards = (costs if self._PAYS else costs - self._paid) * single._per_cost
-        if not self._PAYS:
-            self._paid = costs.copy()
-        dt = self._real[:, 2] - before
-        ended = (codes != ROUTE) & (codes != EVICT) & ~resetting
-        truncated = ended & (codes == TRUNCATED)
-        rewards[resetting] = 0.0
-        dt[resetting] = 0.0
-        for i in np.flatnonzero(resetting):
-            observation[i] = self._reset_one(int(i), None, None)
-        extra = self._end(np.flatnonzero(ended), observation, dt)
-        self._observation = observation.copy()
-        return observation, rewards, ended & ~truncated, truncated, self._infos(dt) | extra
+        for i in resetting.tolist():
+            observation[i] = self._reset_one(i, None, None)
+        terminated, truncated = np.zeros(n, bool), np.zeros(n, bool)
+        extra: dict[str, Any] = {}
+        if n_ended:
+            ended = (codes != ROUTE) & (codes != EVICT) & (plan[:, 0] != SKIP)
+            truncated = ended & (codes == TRUNCATED)
+            terminated = ended & ~truncated
+            extra = self._end(np.flatnonzero(ended), observation, real[1])
+        if self.autoreset_mode == AutoresetMode.DISABLED:
+            self._observation = observation.copy()  # what a partial reset shows of the others
+        return observation, real[0], terminated, truncated, self._infos(real[1]) | extra
 
     def _check_actions(self, actions: Any) -> NDArray[np.int64]:
         array = np.asarray(actions)
-        if (
-            array.shape != self.action_space.shape
-            or array.dtype.kind not in "iu"
-            or not self.action_space.contains(array.astype(self.action_space.dtype))
-        ):
+        fits = array.shape == self.action_space.shape and array.dtype.kind in "iu"
+        if not fits or array.min() < 0 or bool((array >= self._n_actions).any()):
             raise ValueError(f"actions must be integers in {self.action_space}, got {actions!r}")
         return array.astype(np.int64)
 
-    def _run(self, plan: NDArray[np.int64], observation: Observation) -> None:
-        """The kernel's part of a step, on as many threads as there are."""
+    def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
+        """The kernel's part of a step, on as many threads as there are. Returns how many episodes have ended."""
         single = self.envs[0]
-        rest: tuple[Any, ...] = (
-            self._handles,
-            plan,
-            self._PAYS,
-            single._form,
-            observation,
-            self._masks,
-            self._first_slot,
-            self._whole,
-            self._real,
-        )
+        settings = self._PAYS, single._pays_ttft, single._per_cost, single._form
+        rest: tuple[Any, ...] = (*settings, observation, self._masks, self._first_slot, self._whole, real, self._paid)
         if self._pool is None:
-            self._act_many(0, self.num_envs, *rest)
-        else:
-            cuts = np.linspace(0, self.num_envs, self.num_threads + 1).astype(int).tolist()
-            jobs = [self._pool.submit(self._act_many, a, b, *rest) for a, b in pairwise(cuts)]
-            for job in jobs:
-                job.result()
+            return int(self._act_many(0, self.num_envs, self._handles, plan, *rest))
+        cuts = np.linspace(0, self.num_envs, self.num_threads + 1).astype(int).tolist()
+        jobs = [self._pool.submit(self._act_many, a, b, self._handles, plan, *rest) for a, b in pairwise(cuts)]
+        return sum(job.result() for job in jobs)
 
     def _end(self, ended: NDArray[np.int64], observation: Observation, dt: NDArray[np.float64]) -> dict[str, Any]:
         """What there is to say of episodes that have just ended; resets them in mode "SameStep"."""
@@ -254,8 +240,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             final = {
                 "action_mask": self._masks[i].copy(),
                 "dt": float(dt[i]),
-                "time": float(self._real[i, 2]),
-                "session": int(self._whole[i, 1]),
+                "time": float(self._paid[1, i]),
+                "session": int(self._whole[1, i]),
                 "episode_metrics": metrics,
             }
             infos = self._add_info(infos, {"final_obs": observation[i].copy(), "final_info": final}, i)
@@ -265,17 +251,17 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def _infos(self, dt: NDArray[np.float64]) -> dict[str, Any]:
         """The four keys that every environment has at every step."""
-        values: dict[str, NDArray[Any]] = {
-            "action_mask": self._masks,
+        yes = self._yes
+        return {
+            "action_mask": self._masks.copy(),
+            "_action_mask": yes.copy(),
             "dt": dt,
-            "time": self._real[:, 2],
-            "session": self._whole[:, 1],
+            "_dt": yes.copy(),
+            "time": self._paid[1].copy(),
+            "_time": yes.copy(),
+            "session": self._whole[1].copy(),
+            "_session": yes.copy(),
         }
-        infos: dict[str, Any] = {}
-        for key, array in values.items():
-            infos[key] = array.copy()
-            infos[f"_{key}"] = np.ones(self.num_envs, bool)
-        return infos
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which actions are legal now: bool (num_envs, n)."""

@@ -43,22 +43,30 @@ class EvictVectorEnv(ClusterVectorEnv[EvictEnv]):
         leaf = self.envs[0]._leaf
         plan = self._empty_plan(EVICT_LEAF if leaf else EVICT_BY)
         plan[:, 1] = choices if leaf else self._rule_numbers[choices]
-        plan[self._whole[:, 0] != EVICT, 0] = PASS  # an episode without a decision: one step that changes nothing
+        plan[self._whole[0] != EVICT, 0] = PASS  # an episode without a decision: one step that changes nothing
         return plan
 
     def _close_masks(self, masks: NDArray[np.int8], codes: NDArray[np.int64]) -> None:
         masks[codes != EVICT] = 1
 
-    def _run(self, plan: NDArray[np.int64], observation: Observation) -> None:
-        super()._run(plan, observation)
-        if self.envs[0]._seat is not None:
-            for i in np.flatnonzero((self._whole[:, 0] == ROUTE) & (plan[:, 0] != SKIP)).tolist():
-                result = self.envs[i].route_on(observation[i], self._masks[i])
-                self._whole[i], self._real[i] = (result[0], result[4]), result[1:4]
+    def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
+        before = self._paid.copy()
+        n_ended = super()._run(plan, observation, real)
+        if self.envs[0]._seat is None:
+            return n_ended
+        for i in np.flatnonzero((self._whole[0] == ROUTE) & (plan[:, 0] != SKIP)).tolist():
+            env = self.envs[i]
+            code, e2e, ttft, time, session = env.route_on(observation[i], self._masks[i])
+            cost = ttft if env._pays_ttft else e2e
+            self._whole[:, i] = code, session
+            real[:, i] = (cost - before[0, i]) * env._per_cost, time - before[1, i]
+            self._paid[:, i] = cost, time
+            n_ended += code != EVICT
+        return n_ended
 
     def _reset_one(self, i: int, seed: int | None, options: dict[str, Any] | None) -> Observation:
         observation = super()._reset_one(i, seed, options)
-        self._whole[i, 0] = DONE if self.envs[i]._over else EVICT
+        self._whole[0, i] = DONE if self.envs[i]._over else EVICT
         return observation
 
 

@@ -77,29 +77,36 @@ def act(s, kind, choice, rule, form, out, filled):
 
 
 @njit(
-    "void(int64, int64, int64[::1], int64[:, ::1], boolean, int64, float32[:, ::1], int8[:, ::1], int64, "
-    "int64[:, ::1], float64[:, ::1])",
+    "int64(int64, int64, int64[::1], int64[:, ::1], boolean, boolean, float64, int64, float32[:, ::1], int8[:, ::1], "
+    "int64, int64[:, ::1], float64[:, ::1], float64[:, ::1])",
     cache=True,
     nogil=True,
 )
-def act_many(first, last, handles, plan, pays, form, out, masks, first_slot, whole, real):
-    """`act` for environments `first` .. `last` - 1, a row of each table for each.
+def act_many(first, last, handles, plan, pays, ttft, per_cost, form, out, masks, first_slot, whole, real, paid):
+    """`act` for environments `first` .. `last` - 1, a column of `whole`, `real` and `paid` and a row of the rest each.
 
-    `plan` holds kind, choice and rule; `pays`: costs are those of this step. Writes the observations into `out`, which
-    slots are filled into the columns of `masks` from `first_slot` on, code and session into `whole`, cost e2e, cost
-    ttft and time into `real`.
+    `plan` holds kind, choice and rule; `pays`: costs are counted from step to step. Writes observations into `out`,
+    which slots are filled into the columns of `masks` from `first_slot` on, code and session into `whole`, reward and
+    dt into `real`; `paid` holds the cost paid so far and the time. Returns how many have ended.
     """
+    ended = 0
     for i in range(first, last):
         if plan[i, 0] == SKIP:
             continue
         s = handles[i]
         if pays:
             _pay(s)
-        code, e2e, ttft, time, session = _act(
+        code, e2e, to_first_token, time, session = _act(
             s, plan[i, 0], plan[i, 1], plan[i, 2], form, out[i], masks[i, first_slot:]
         )
-        whole[i, 0] = code
-        whole[i, 1] = session
-        real[i, 0] = e2e
-        real[i, 1] = ttft
-        real[i, 2] = time
+        cost = to_first_token if ttft else e2e
+        whole[0, i] = code
+        whole[1, i] = session
+        real[0, i] = (cost - paid[0, i]) * per_cost
+        real[1, i] = time - paid[1, i]
+        if not pays:
+            paid[0, i] = cost
+        paid[1, i] = time
+        if code not in (ROUTE, EVICT):
+            ended += 1
+    return ended
