@@ -35,6 +35,10 @@ def _generated(make: Callable[..., Workload]) -> Recipe:
     return recipe
 
 
+def _gsp(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return gsp(seed, page_size, requests=wanted, **args)
+
+
 def _equal(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
     return equal_requests(seed, page_size, requests=wanted, **args)
 
@@ -107,7 +111,7 @@ def _sessions(path: str, modified_ns: int) -> int:
 
 
 RECIPES: dict[str, Recipe] = {
-    "gsp": _generated(gsp),
+    "gsp": _gsp,
     "multi_turn": _generated(multi_turn),
     "long_documents": _generated(long_documents),
     "equal": _equal,

@@ -25,11 +25,12 @@ def gsp(
     output_tokens: int = 4,
     rate: float = 12.0,
     order: Literal["random", "grouped", "worst"] = "random",
+    requests: int | None = None,
 ) -> Workload:
     """Prompts made of a group's shared prefix and a question of their own; Poisson arrivals, the first at 0.
 
     Each prompt is a session of its own; the tenant is the group. The order is a shuffle of all prompts, so that fewer
-    prompts are not the first ones of more prompts (use `Workload.head` for that); the arrival times are.
+    prompts per group are not the first ones of more (use `requests` for that); the arrival times are.
 
     Args:
         seed: an integer >= 0 or a SeedSequence.
@@ -42,6 +43,7 @@ def gsp(
         rate: requests per second.
         order: "random", "grouped" (group after group) or "worst" (prompt k of every group in turn: the cyclic order in
             which a least-recently-used cache that is a little too small never hits).
+        requests: only the first ones, at most; default: all prompts of all groups.
 
     Raises:
         ValueError: for an argument outside these.
@@ -60,6 +62,9 @@ def gsp(
         prompt = np.arange(n)
     else:
         prompt = np.arange(n).reshape(groups, prompts_per_group).T.ravel()
+    if requests is not None:
+        n = min(n, whole("requests", requests, 1))
+        prompt = prompt[:n]
     group = prompt // prompts_per_group
     total = choices[group % len(choices)]
     prefix = np.array([round(prefix_ratio * int(length)) for length in choices])[group % len(choices)]

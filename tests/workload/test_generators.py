@@ -174,3 +174,15 @@ def test_refusals(call, message):
 
 def test_generators_return_workloads():
     assert isinstance(gsp(1, 16, groups=1, prompts_per_group=1), Workload)
+
+
+def test_gsp_makes_no_more_than_is_asked_for():
+    whole = gsp(5, 16, groups=12, prompts_per_group=9, rate=3.0)
+    for requests in (1, 40, 108, 500):
+        part = gsp(5, 16, groups=12, prompts_per_group=9, rate=3.0, requests=requests)
+        n = min(requests, 108)
+        assert len(part) == n
+        for name in ("arrival_ps", "prompt_tokens", "output_tokens", "tenant", "prefix_u"):
+            assert (part.requests[name] == whole.requests[name][:n]).all()
+    with pytest.raises(ValueError, match="requests must be"):
+        gsp(5, 16, requests=0)
