@@ -14,7 +14,7 @@ PRESSED = sorted(set(SMALL) - {"sanity"})
 def rule_run(env, evictor, router):
     """The episode that `env` is at, played by rules of the simulator alone."""
     scenario = env.scenario
-    _, policy_seed = env._seeds({})
+    _, policy_seed = scenario.seeds(env.np_random_seed, env.split, env._episode)
     simulator = scenario.simulator(evictor, router)
     limit = scenario.warmup_requests + scenario.episode_requests
     warmup = {"warmup": scenario.warmup_requests, "warmup_router": scenario.warmup_router}

@@ -1,0 +1,85 @@
+"""Decisions per second of the native vector form, beside Gymnasium's own native CartPole-v1; resets included.
+
+python -m benchmarks.vector_rate [--scenario gsp-stable] [--rounds 5] [--out FILE]
+
+Episodes are whole ones (of the scenario's length, which all environments end together), or 512 requests that are cut
+and staggered, as for training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+import kvgym
+from benchmarks.timing import rates, ratios, report
+
+CART = "CartPole-v1, 64"
+TRAINING = {"horizon": "truncate", "stagger": True, "scenario_overrides": {"episode_requests": 512}}
+BATCHES: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "Route-v0, 1": ("Route", 1, {}),
+    "Route-v0, 64": ("Route", 64, {}),
+    "Route-v0, 64, two threads": ("Route", 64, {"num_threads": 2}),
+    "Route-v0, 64, training": ("Route", 64, TRAINING),
+    "Route-v0, 1024, training": ("Route", 1024, TRAINING),
+    "Route-v0, 1024, training, two threads": ("Route", 1024, {"num_threads": 2, **TRAINING}),
+    "Evict-v0 leaf, 64, training": ("Evict", 64, TRAINING),
+    "Joint-v0 rule, 64, training": ("Joint", 64, TRAINING),
+}
+
+
+def player(envs: Any, decisions: int) -> Callable[[], int]:
+    """Work for `rates`: about so many decisions, with actions that were drawn before."""
+    envs.reset(seed=0)
+    envs.action_space.seed(0)
+    actions = [envs.action_space.sample() for _ in range(16)]
+    steps = max(1, decisions // envs.num_envs)
+
+    def play() -> int:
+        for i in range(steps):
+            envs.step(actions[i % 16])
+        return steps * int(envs.num_envs)
+
+    return play
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measures and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenario", default="gsp-stable")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--decisions", type=int, default=300_000, help="decisions in each round")
+    parser.add_argument("--out", type=Path, help="write the table here as JSON")
+    args = parser.parse_args(argv)
+    cart = gym.make_vec("CartPole-v1", 64, vectorization_mode="vector_entry_point")
+    measured: dict[str, list[float]] = {}
+    ratio: dict[str, float] = {CART: 1.0}
+    for name, (kind, n, settings) in BATCHES.items():
+        # One batch at a time beside CartPole: memory of the others would get in the way.
+        envs = kvgym.make_vec(
+            f"kvgym:KVGym/{kind}-v0", n, autoreset_mode="SameStep", scenario=args.scenario, **settings
+        )
+        rivals = {CART: player(cart, args.decisions), name: player(envs, args.decisions)}
+        found = rates(rivals, args.rounds)
+        measured.setdefault(CART, []).extend(found[CART])
+        measured[name] = found[name]
+        ratio[name] = ratios(found, CART)[name]
+        envs.close()
+    rows = [
+        {
+            "environments": name,
+            "decisions per second": round(statistics.median(values)),
+            "ratio to CartPole": ratio[name],
+        }
+        for name, values in measured.items()
+    ]
+    report(f"native vector form, SameStep, scenario {args.scenario}", rows, args.out)
+
+
+if __name__ == "__main__":
+    main()
