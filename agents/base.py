@@ -79,9 +79,9 @@ class Agent(ABC):
         """
 
 
-def legal_workers(info: Info) -> list[int]:
-    """Workers that may be chosen, in the order of their indices."""
-    return [worker for worker, allowed in enumerate(info["action_mask"].tolist()) if allowed]
+def legal_actions(info: Info) -> list[int]:
+    """Actions that may be chosen, workers or slots, in their order."""
+    return [action for action, allowed in enumerate(info["action_mask"].tolist()) if allowed]
 
 
 def lowest(values: Sequence[Any], workers: Iterable[int]) -> int:
@@ -96,9 +96,9 @@ def lowest_at_random(values: Sequence[float], workers: Iterable[int], random: Ra
     return draw([worker for worker in workers if values[worker] == least], random)
 
 
-def draw(workers: Sequence[int], random: Random) -> int:
-    """A worker, drawn uniformly."""
-    return workers[int(random.random() * len(workers))]
+def draw(actions: Sequence[int], random: Random) -> int:
+    """One of the actions, drawn uniformly."""
+    return actions[int(random.random() * len(actions))]
 
 
 def weight(name: str, value: Any) -> float:

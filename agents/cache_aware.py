@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.base import Agent, Info, Observation, legal_workers, weight
+from agents.base import Agent, Info, Observation, legal_actions, weight
 from agents.prefix_tree import Characters, PrefixTree, runs
 from kvgym import _check
 
@@ -115,7 +115,7 @@ class CacheAware(Agent):
         if trims > self._trims:
             self._trims = trims
             self.tree.trim(self.max_tree_size)
-        workers = legal_workers(info)
+        workers = legal_actions(info)
         inflight = observation[self._inflight].tolist()
         prompt = runs(self.env.prompt_pages())
         worker = None

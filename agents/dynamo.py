@@ -7,7 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.base import Agent, Info, Observation, legal_workers, lowest_at_random, weight
+from agents.base import Agent, Info, Observation, legal_actions, lowest_at_random, weight
 from kvgym import _check
 
 
@@ -67,7 +67,7 @@ class Dynamo(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        workers = legal_workers(info)
+        workers = legal_actions(info)
         costs = self.costs(observation, workers)
         if self.temperature == 0.0:
             return lowest_at_random(costs, workers, self.random)

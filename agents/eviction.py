@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from random import Random
 from typing import Any, ClassVar
 
 import gymnasium as gym
 
-from agents.base import Agent, Info, Observation
+from agents.base import Agent
 from kvgym.evaluation.stage import EVICT
 
 
@@ -38,17 +37,3 @@ class EvictionAgent(Agent):
             raise ValueError(f"{type(self).__name__} evicts: it can't be the router, it plays {self.environment}")
         self.n_slots = self.layout.n_candidates
         self.random = Random(f"evictor {seed}")  # not in step with a router that has the same seed
-
-    @abstractmethod
-    def act(self, observation: Observation, info: Info) -> int:
-        """Chooses a slot that `info["action_mask"]` allows.
-
-        Args:
-            observation: What the environment shows, in the form that `observation` names.
-            info: The environment's info with action_mask, dt, time (s) and session.
-        """
-
-
-def filled_slots(info: Info) -> list[int]:
-    """Slots with a leaf in them, in their order."""
-    return [slot for slot, filled in enumerate(info["action_mask"].tolist()) if filled]

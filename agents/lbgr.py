@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
-from agents.base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Info, Observation, legal_workers, weight
+from agents.base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Info, Observation, legal_actions, weight
 from kvgym import _check
 
 Features = tuple[float, ...]
@@ -112,7 +112,7 @@ class Lbgr(Agent):
         match = observation[self._match].tolist()
         output = self.alpha_output * self._expected_output(float(observation[self._hint]))
         best, best_estimate, chosen = -1, math.inf, None
-        for worker in legal_workers(info):
+        for worker in legal_actions(info):
             hit, miss, load = match[worker], prompt - match[worker], self.load[worker]
             cost = self.alpha_cached * hit + self.alpha_miss * miss + output
             phi = (self.alpha_miss * hit, self.alpha_miss * miss, load, *self.constant)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import gymnasium as gym
 
-from agents.base import DECISION, FINISH, Agent, Info, Observation, legal_workers, weight
+from agents.base import DECISION, FINISH, Agent, Info, Observation, legal_actions, weight
 from kvgym import _check
 
 
@@ -105,7 +105,7 @@ class LbgrCode(Agent):
         total = round(float(observation[self._prompt]) * self.characters_per_token)
         match = observation[self._match].tolist()
         best, best_cost, best_base = -1, 0.0, 0.0
-        for worker in legal_workers(info):
+        for worker in legal_actions(info):
             uncached = total - round(match[worker] * self.characters_per_token)
             base = max(1.0, self.ms_per_character * uncached)
             cost = max(1.0, base + self.queue[worker] + self.bias[worker])

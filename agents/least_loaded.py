@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.base import Agent, Info, Observation, legal_workers, lowest
+from agents.base import Agent, Info, Observation, legal_actions, lowest
 
 
 class LeastLoaded(Agent):
@@ -22,4 +22,4 @@ class LeastLoaded(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        return lowest(observation[self._inflight].tolist(), legal_workers(info))
+        return lowest(observation[self._inflight].tolist(), legal_actions(info))

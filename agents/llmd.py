@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.base import Agent, Info, Observation, legal_workers, lowest_at_random, weight
+from agents.base import Agent, Info, Observation, legal_actions, lowest_at_random, weight
 from kvgym import _check
 
 
@@ -60,7 +60,7 @@ class LlmD(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        workers = legal_workers(info)
+        workers = legal_actions(info)
         match = observation[self._match].tolist()
         queued = observation[self._queued].tolist()
         kv_use = observation[self._kv_use].tolist()

@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.base import Agent, Info, Observation, legal_workers
+from agents.base import Agent, Info, Observation, legal_actions
 
 
 class LMetric(Agent):
@@ -31,4 +31,4 @@ class LMetric(Agent):
         miss = observation[self._miss].tolist()
         prefill = observation[self._prefill].tolist()
         inflight = observation[self._inflight].tolist()
-        return min(legal_workers(info), key=lambda i: (prefill[i] + miss[i]) * (inflight[i] + 1.0))
+        return min(legal_actions(info), key=lambda i: (prefill[i] + miss[i]) * (inflight[i] + 1.0))

@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.base import Agent, Info, Observation, legal_workers
+from agents.base import Agent, Info, Observation, legal_actions
 
 
 class Lpwl(Agent):
@@ -32,6 +32,6 @@ class Lpwl(Agent):
         prefill = observation[self._prefill].tolist()
         inflight = observation[self._inflight].tolist()
         n, turn = self.n_workers, self._next
-        worker = min(legal_workers(info), key=lambda i: (prefill[i] + miss[i], inflight[i], (i - turn) % n))
+        worker = min(legal_actions(info), key=lambda i: (prefill[i] + miss[i], inflight[i], (i - turn) % n))
         self._next = worker + 1
         return worker

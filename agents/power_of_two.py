@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.base import Agent, Info, Observation, draw, legal_workers
+from agents.base import Agent, Info, Observation, draw, legal_actions
 
 
 class PowerOfTwo(Agent):
@@ -23,7 +23,7 @@ class PowerOfTwo(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        workers = legal_workers(info)
+        workers = legal_actions(info)
         first = draw(workers, self.random)
         if len(workers) == 1:
             return first

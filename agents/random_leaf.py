@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from agents.base import Info, Observation, draw
-from agents.eviction import EvictionAgent, filled_slots
+from agents.base import Info, Observation, draw, legal_actions
+from agents.eviction import EvictionAgent
 
 
 class RandomLeaf(EvictionAgent):
@@ -20,4 +20,4 @@ class RandomLeaf(EvictionAgent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `EvictionAgent.act`."""
-        return draw(filled_slots(info), self.random)
+        return draw(legal_actions(info), self.random)

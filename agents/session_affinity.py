@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from agents.base import Agent, Info, Observation, legal_workers, lowest
+from agents.base import Agent, Info, Observation, legal_actions, lowest
 
 
 class SessionAffinity(Agent):
@@ -25,7 +25,7 @@ class SessionAffinity(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        workers = legal_workers(info)
+        workers = legal_actions(info)
         is_prev = observation[self._is_prev].tolist()
         for worker in workers:
             if is_prev[worker]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from benchmarks.timing import rates, ratios, report
+from benchmarks.timing import rate_rows, rates, ratios, report
 
 STEPS = 20_000
 ONE_WORKER = {"scenario_overrides": {"n_workers": 1}}
@@ -64,14 +63,7 @@ def main(argv: list[str] | None = None) -> None:
         rivals[name] = player(gym.make(f"kvgym:KVGym/{kind}-v0", scenario=args.scenario, **settings))
     measured = rates(rivals, args.rounds)
     ratio = ratios(measured, "CartPole-v1")
-    rows = [
-        {
-            "environment": name,
-            "steps per second": round(statistics.median(values)),
-            "ratio to CartPole-v1": ratio[name],
-        }
-        for name, values in measured.items()
-    ]
+    rows = rate_rows(measured, ratio, "steps per second")
     report(f"single environment through gym.make, scenario {args.scenario}", rows, args.out)
 
 

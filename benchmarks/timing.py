@@ -41,6 +41,14 @@ def ratios(measured: Mapping[str, list[float]], beside: str) -> dict[str, float]
     }
 
 
+def rate_rows(measured: Mapping[str, list[float]], ratio: Mapping[str, float], unit: str) -> list[dict[str, Any]]:
+    """A row per environment for `report`: the median rate in `unit`, and its ratio to CartPole-v1."""
+    return [
+        {"environment": name, unit: round(statistics.median(values)), "ratio to CartPole-v1": ratio[name]}
+        for name, values in measured.items()
+    ]
+
+
 def report(title: str, rows: list[dict[str, Any]], out: Path | None) -> None:
     """Prints a table, and writes it as JSON with the machine and the versions if `out` is given."""
     print(f"\n{title}\n" + tabulate(rows, headers="keys", floatfmt=",.2f", intfmt=","))

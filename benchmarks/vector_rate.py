@@ -9,7 +9,6 @@ and staggered, as for training.
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import gymnasium as gym
 
 import kvgym
-from benchmarks.timing import rates, ratios, report
+from benchmarks.timing import rate_rows, rates, ratios, report
 
 CART = "CartPole-v1, 64"
 TRAINING = {"horizon": "truncate", "stagger": True, "scenario_overrides": {"episode_requests": 512}}
@@ -70,14 +69,7 @@ def main(argv: list[str] | None = None) -> None:
         measured[name] = found[name]
         ratio[name] = ratios(found, CART)[name]
         envs.close()
-    rows = [
-        {
-            "environments": name,
-            "decisions per second": round(statistics.median(values)),
-            "ratio to CartPole": ratio[name],
-        }
-        for name, values in measured.items()
-    ]
+    rows = rate_rows(measured, ratio, "decisions per second")
     report(f"native vector form, SameStep, scenario {args.scenario}", rows, args.out)
 
 

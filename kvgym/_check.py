@@ -36,6 +36,21 @@ def whole(name: str, value: Any, minimum: int) -> int:
     return number
 
 
+def index(name: str, value: Any, n: int, what: str = "an integer") -> int:
+    """Returns `value` as an int if it is an integer from 0 to `n` - 1.
+
+    Raises:
+        ValueError: If it is not; the message names the argument, the value and, as `what`, the range.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number < n:
+        raise ValueError(f"{name} must be {what} from 0 to {n - 1}, got {value!r}")
+    return number
+
+
 def flag(name: str, value: Any) -> bool:
     """Returns `value` as a bool if it is one.
 

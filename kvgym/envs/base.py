@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from copy import copy
@@ -19,7 +18,7 @@ from kvgym.envs.metrics import episode_metrics
 from kvgym.envs.rendering import render_text
 from kvgym.scenarios import SPLITS, Scenario, get_scenario
 from kvgym.sim import Simulator
-from kvgym.sim.kernels.rules import EVICT, ROUTE, RULES, TRUNCATED
+from kvgym.sim.kernels.rules import EVICT, ROUTE, TRUNCATED
 from kvgym.workload import Workload
 
 HORIZONS = ("drain", "truncate")
@@ -55,7 +54,6 @@ class ClusterEnv(gym.Env[Observation, Any]):
     _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_act_kernel", "_address")
     workload: Workload
     n_invalid: int = 0
-    """Actions of this episode that were not legal."""
     _mask: NDArray[np.int8]
     _warmup_evictor: str | None = None
     """Who evicts for warm-up requests where the agent is the evictor; None = the agent."""
@@ -165,20 +163,19 @@ class ClusterEnv(gym.Env[Observation, Any]):
         """The action as an int; raises as `step` says."""
         if not self._running:
             raise RuntimeError("call reset() before step(): no episode is in progress")
-        try:
-            index = operator.index(action)
-        except TypeError:
-            index = -1
-        if not 0 <= index < n:
-            raise ValueError(f"action must be {what} from 0 to {n - 1}, got {action!r}")
-        return index
+        return _check.index("action", action, n, what)
+
+    def _opening(self, observation: Observation, time: float, session: int) -> tuple[Observation, dict[str, Any]]:
+        """What `reset` returns, once the mask is there."""
+        self._time = time
+        return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": time, "session": session}
 
     def _outcome(
-        self, observation: Observation, result: Result, mask: NDArray[np.int8]
+        self, observation: Observation, result: Result
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """What `step` returns, from what a kernel did; costs are those of the step."""
         code, e2e, ttft, time, session = result
-        info = {"action_mask": mask, "dt": time - self._time, "time": time, "session": session}
+        info = {"action_mask": self._mask.copy(), "dt": time - self._time, "time": time, "session": session}
         self._time = time
         reward = (ttft if self._pays_ttft else e2e) * self._per_cost
         if code in (ROUTE, EVICT):
@@ -186,6 +183,10 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self._running = False
         info["episode_metrics"] = self.episode_metrics()
         return observation, reward, code != TRUNCATED, code == TRUNCATED, info
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which actions are legal now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
+        return self._mask.astype(bool)
 
     def finished(self) -> NDArray[np.float64]:
         """Requests that finished since the last decision, in order of their finish.
@@ -229,34 +230,6 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self._load_kernels()
         if self.simulator.tables:
             self._address = self.simulator.address
-
-
-def check_rules(rules: Sequence[str] | None) -> tuple[str, ...]:
-    """Names of evictors to choose from, default: all of `RULES`.
-
-    Raises:
-        ValueError: If they are not two or more different ones of `RULES`.
-    """
-    if rules is None:
-        return RULES
-    if not isinstance(rules, (list, tuple)) or len(rules) < 2:
-        raise ValueError(f"rules must be a list of two or more different evictors, got {rules!r}")
-    names = tuple(_check.choice("rules", rule, RULES) for rule in rules)
-    if len(set(names)) != len(names):
-        raise ValueError(f"rules must be a list of two or more different evictors, got {rules!r}")
-    return names
-
-
-def check_candidates(candidates: int) -> int:
-    """Slots of an EVICT decision.
-
-    Raises:
-        ValueError: If it is no even number >= 2.
-    """
-    slots = _check.whole("candidates", candidates, 2)
-    if slots % 2:
-        raise ValueError(f"candidates must be an even number >= 2, got {candidates!r}")
-    return slots
 
 
 def form_bits(layout: Layout, scaled: bool) -> int:

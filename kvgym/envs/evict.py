@@ -9,17 +9,17 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from kvgym import _check
-from kvgym.envs.base import ClusterEnv, Observation, Result, check_candidates, check_rules
+from kvgym.envs.asked import AskedEnv
+from kvgym.envs.base import Observation, Result
 from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, PASS, SEND
 from kvgym.envs.layout import Layout
 from kvgym.envs.seat import RouterSeat, check_router
-from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, ROUTE
+from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
 
 FORMS = ("leaf", "rule")
 
 
-class EvictEnv(ClusterEnv):
+class EvictEnv(AskedEnv):
     """Evicts cached KV pages on the workers of a simulated LLM serving cluster.
 
     ## Description
@@ -103,10 +103,7 @@ class EvictEnv(ClusterEnv):
             render_mode=render_mode,
         )
         kernel_router, agent = check_router(router)
-        self.rules = check_rules(rules)
-        self._rule_numbers = [EVICTORS.index(rule) for rule in self.rules]
-        self._leaf = _check.choice("action", action, FORMS) == "leaf"
-        slots = check_candidates(candidates) if self._leaf else 0
+        slots = self._set_form(action, FORMS, candidates, rules)
         self._n_actions = slots if self._leaf else len(self.rules)
         self.action_space = spaces.Discrete(self._n_actions)
         simulator = self.scenario.simulator("agent", kernel_router, candidates=slots, quantum=quantum)
@@ -149,19 +146,17 @@ class EvictEnv(ClusterEnv):
     ) -> tuple[Observation, dict[str, Any]]:
         """Starts the next episode and runs to its first decision; see `RouteEnv.reset`."""
         policy_seed = self._begin(seed, options)
-        self.n_invalid = 0
-        self._paid = (0.0, 0.0)
         if self._seat is not None:
             # The first episode as the router would play it in KVGym/Route-v0 from the same seed.
             first = self._episode == 0
             entropy: Any = policy_seed.entropy
             self._seat.reset(int(entropy if first else policy_seed.generate_state(1)[0]))
-        observation, (code, _, _, self._time, session) = self._advance(LOOK, 0)
+        observation, (code, _, _, time, session) = self._advance(LOOK, 0)
         self._running = True
         self._over = code != EVICT  # nothing to decide: one step that changes nothing
         if self._over:
             self._mask[1:] = 0
-        return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": self._time, "session": session}
+        return self._opening(observation, time, session)
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Evicts, and lets time pass until pages are wanted again.
@@ -170,22 +165,12 @@ class EvictEnv(ClusterEnv):
             RuntimeError: Before `reset()` or after the end of the episode.
             ValueError: If `action` is not in the action space.
         """
-        choice = self._check_action(action, self._n_actions, "a slot" if self._leaf else "the number of a rule")
-        if not self._mask[choice]:
-            self.n_invalid += 1
-            legal = np.flatnonzero(self._mask)
-            choice = int(legal[choice % len(legal)])
+        what = "a slot" if self._leaf else "the number of a rule"
+        choice = self._legal(self._check_action(action, self._n_actions, what))
         if self._over:
             kind = PASS
         elif self._leaf:
             kind = EVICT_LEAF
         else:
             kind, choice = EVICT_BY, self._rule_numbers[choice]
-        observation, (code, e2e, ttft, time, session) = self._advance(kind, choice)
-        before = self._paid
-        self._paid = (e2e, ttft)
-        return self._outcome(observation, (code, e2e - before[0], ttft - before[1], time, session), self._mask.copy())
-
-    def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
-        return self._mask.astype(bool)
+        return self._paid_outcome(*self._advance(kind, choice))

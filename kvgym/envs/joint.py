@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from kvgym import _check
-from kvgym.envs.base import ClusterEnv, Observation, check_candidates, check_rules
+from kvgym.envs.asked import AskedEnv
+from kvgym.envs.base import Observation, Result
 from kvgym.envs.kernels.codes import EVICT_LEAF, LOOK, SEND
 from kvgym.envs.layout import Layout
 from kvgym.sim import RULES
-from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, ROUTE
+from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
 
 FORMS = ("rule", "leaf")
 
 
-class JointEnv(ClusterEnv):
+class JointEnv(AskedEnv):
     """Routes requests and evicts cached KV pages in a simulated LLM serving cluster.
 
     ## Description
@@ -88,10 +88,7 @@ class JointEnv(ClusterEnv):
             split=split,
             render_mode=render_mode,
         )
-        self.rules = check_rules(rules)
-        self._rule_numbers = [EVICTORS.index(rule) for rule in self.rules]
-        self._leaf = _check.choice("action", action, FORMS) == "leaf"
-        slots = check_candidates(candidates) if self._leaf else 0
+        slots = self._set_form(action, FORMS, candidates, rules)
         if self._leaf:
             self.action_space = spaces.Discrete(self._n + slots)
         else:
@@ -103,7 +100,7 @@ class JointEnv(ClusterEnv):
         self._open(Layout(self._n, evicts=self._leaf, n_candidates=slots), simulator)
         self._mask = np.ones(self._n_mask, np.int8)
 
-    def _advance(self, kind: int, choice: int, rule: int) -> tuple[Observation, tuple[int, float, float, float, int]]:
+    def _advance(self, kind: int, choice: int, rule: int) -> tuple[Observation, Result]:
         """Acts and runs to the next decision, with its mask."""
         observation = np.empty(self._size, np.float32)
         mask = self._mask = np.ones(self._n_mask, np.int8)
@@ -119,11 +116,9 @@ class JointEnv(ClusterEnv):
     ) -> tuple[Observation, dict[str, Any]]:
         """Starts the next episode and runs to its first decision; see `RouteEnv.reset`."""
         self._begin(seed, options)
-        self.n_invalid = 0
-        self._paid = (0.0, 0.0)
-        observation, (code, _, _, self._time, session) = self._advance(LOOK, 0, ASK)
+        observation, (code, _, _, time, session) = self._advance(LOOK, 0, ASK)
         self._running = code in (ROUTE, EVICT)
-        return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": self._time, "session": session}
+        return self._opening(observation, time, session)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Routes or evicts, and lets time pass until the next decision.
@@ -133,18 +128,11 @@ class JointEnv(ClusterEnv):
             ValueError: If `action` is not in the action space.
         """
         kind, choice, rule = self._leaf_action(action) if self._leaf else self._rule_action(action)
-        observation, (code, e2e, ttft, time, session) = self._advance(kind, choice, rule)
-        before = self._paid
-        self._paid = (e2e, ttft)
-        return self._outcome(observation, (code, e2e - before[0], ttft - before[1], time, session), self._mask.copy())
+        return self._paid_outcome(*self._advance(kind, choice, rule))
 
     def _leaf_action(self, action: Any) -> tuple[int, int, int]:
         """What the kernel does for an action of the leaf form."""
-        choice = self._check_action(action, self._n_mask, "a worker or slot")
-        if not self._mask[choice]:
-            self.n_invalid += 1
-            legal = np.flatnonzero(self._mask)
-            choice = int(legal[choice % len(legal)])
+        choice = self._legal(self._check_action(action, self._n_mask, "a worker or slot"))
         return (SEND, choice, ASK) if choice < self._n else (EVICT_LEAF, choice - self._n, ASK)
 
     def _rule_action(self, action: Any) -> tuple[int, int, int]:
@@ -156,7 +144,3 @@ class JointEnv(ClusterEnv):
         worker = self._check_action(worker, self._n, "a worker")
         rule = self._check_action(rule, len(self.rules), "a worker and the number of a rule")
         return SEND, worker, self._rule_numbers[rule]
-
-    def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
-        return self._mask.astype(bool)

@@ -120,13 +120,23 @@ class Layout:
 
     def physical(self, scaled: NDArray[np.float32]) -> NDArray[np.float64]:
         """Undoes the scaling of an observation, up to float32 rounding and clipping."""
-        features = self.features
-        transform = np.array([f.transform for f in features])
-        scale = np.array([f.scale for f in features])
-        cap = np.array([f.cap for f in features])
+        transform, scale, cap, top = self._scaling
         x = np.asarray(scaled, np.float64)
-        logarithmic = scale * np.expm1(x * np.log1p(cap / scale))
+        logarithmic = scale * np.expm1(x * top)
         return np.where(transform == LOGARITHMIC, logarithmic, np.where(transform == LINEAR, x * cap, x))
+
+    def scaled(self, physical: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The scaled form of a physical observation, up to float32 rounding."""
+        transform, scale, cap, top = self._scaling
+        logarithms = np.log1p(physical / scale) / top
+        bounded = np.minimum(np.where(transform == LOGARITHMIC, logarithms, physical / cap), 1.0)
+        return np.where(transform == IDENTITY, physical, bounded).astype(np.float32)
+
+    @cached_property
+    def _scaling(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Per position: transform, scale, cap, and the logarithm that stands for 1."""
+        scale, cap = (np.array([getattr(f, name) for f in self.features]) for name in ("scale", "cap"))
+        return np.array([f.transform for f in self.features]), scale, cap, np.log1p(cap / scale)
 
 
 def _place(name: str, features: tuple[Feature, ...]) -> int:

@@ -8,6 +8,7 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from kvgym import _check
+from kvgym.envs.vector import check_autoreset
 
 MODES = ("native", "sync", "async")
 
@@ -36,9 +37,7 @@ def make_vec(
     Raises:
         ValueError: If an argument is not allowed.
     """
-    modes = {value.value: value for value in AutoresetMode}
-    value = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
-    autoreset = modes[_check.choice("autoreset_mode", value, modes)]
+    autoreset = check_autoreset(autoreset_mode)
     if _check.choice("mode", mode, MODES) == "native":
         native: dict[str, Any] = {"autoreset_mode": autoreset, "num_threads": num_threads, "stagger": stagger}
         return gym.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **native, **settings)

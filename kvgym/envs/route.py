@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
 from kvgym import _check
 from kvgym.envs.base import ClusterEnv, Observation
@@ -115,11 +114,11 @@ class RouteEnv(ClusterEnv):
         """
         self._begin(seed, options)
         observation = np.empty(self._size, np.float32)
-        code, _, _, self._time, session = self._act_kernel(
+        code, _, _, time, session = self._act_kernel(
             self._address, LOOK, 0, 0, self._form, observation, np.empty(0, np.int8)
         )
         self._running = code == ROUTE
-        return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": self._time, "session": session}
+        return self._opening(observation, time, session)
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Sends the request to worker `action` and lets time pass until the next one.
@@ -131,8 +130,4 @@ class RouteEnv(ClusterEnv):
         worker = self._check_action(action, self._n, "a worker")
         observation = np.empty(self._size, np.float32)
         result = self._step_kernel(self._address, worker, self._form, observation)
-        return self._outcome(observation, result, self._mask.copy())
-
-    def action_masks(self) -> NDArray[np.bool_]:
-        """Which workers may be chosen now: bool (M,). The name is that of sb3-contrib's maskable algorithms."""
-        return self._mask.astype(bool)
+        return self._outcome(observation, result)

@@ -10,9 +10,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from kvgym import _check
-from kvgym.envs.base import finished_since, form_bits
+from kvgym.envs.base import Observation, finished_since, form_bits
 from kvgym.envs.kernels.codes import LOOK
-from kvgym.envs.layout import FORMS, Layout
+from kvgym.envs.layout import Layout
 from kvgym.sim.kernels.rules import ROUTERS
 
 
@@ -40,8 +40,54 @@ def check_router(router: object) -> tuple[str, str | None]:
 ROUTE_ID = "KVGym/Route-v0"
 
 
-class RouterSeat:
-    """What a routing agent takes for its environment: the observation, info and pulled methods of KVGym/Route-v0.
+class Seat:
+    """What an agent takes for its environment while another environment asks it for a part of the decisions.
+
+    Args:
+        env: The environment that it is in.
+        agent: Who sits here.
+        layout: That of the observations which the agent is shown.
+        n_actions: How many actions it has.
+    """
+
+    def __init__(self, env: Any, agent: Any, layout: Layout, n_actions: int) -> None:
+        """Opens the seat."""
+        self.env = env
+        self.agent = agent
+        self.unwrapped = self
+        self.scenario = env.scenario
+        self.layout = layout
+        self.action_space = spaces.Discrete(n_actions)
+        self.observation_space = layout.space(agent.observation)
+        self._time: float | None = None
+        self._reported = 0
+
+    def reset(self, seed: int) -> None:
+        """Starts an episode."""
+        self._time = None
+        self._reported = 0
+        self.agent.reset(self, seed)
+
+    def ask(self, observation: Observation, mask: NDArray[np.int8], time: float, session: int) -> Any:
+        """The agent's answer to a decision that is due at `time`."""
+        dt = 0.0 if self._time is None else time - self._time  # 0 at the first decision, as after reset()
+        answer = self.agent.act(observation, {"action_mask": mask, "dt": dt, "time": time, "session": session})
+        self._time = time
+        self._reported = int(self.env.simulator.tables["clock"]["n_finished"][0])
+        return answer
+
+    def finished(self) -> NDArray[np.float64]:
+        """Requests that finished since the agent's own last decision, see `ClusterEnv.finished`."""
+        return finished_since(self.env.simulator, self._reported, self.scenario.warmup_requests)
+
+    def prompt_pages(self) -> NDArray[np.int64]:
+        """See `ClusterEnv.prompt_pages`."""
+        pages: NDArray[np.int64] = self.env.prompt_pages()
+        return pages
+
+
+class RouterSeat(Seat):
+    """The seat of a routing agent: the observation, info and pulled methods of KVGym/Route-v0.
 
     Args:
         env: The environment that it is in.
@@ -53,61 +99,31 @@ class RouterSeat:
 
     def __init__(self, env: Any, name: str) -> None:
         """Makes the agent."""
-        module, _, agent = name.partition(":")
+        module, _, agent_name = name.partition(":")
         try:
             make_agent = import_module(module).make_agent
         except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: no name of a module
             raise ValueError(
                 f'router must be "module:name" with a make_agent in the module, got {name!r}: {error}'
             ) from error
-        self.agent = make_agent(agent)
-        if getattr(self.agent, "environment", ROUTE_ID) != ROUTE_ID:
-            raise ValueError(f"router must be an agent of {ROUTE_ID}, {name!r} plays {self.agent.environment}")
-        self.env = env
-        self.unwrapped = self
-        self.scenario = env.scenario
-        self.layout = Layout(env.layout.n_workers)
-        self.action_space = spaces.Discrete(self.layout.n_workers)
-        form = _check.choice("observation", self.agent.observation, FORMS)
-        self.observation_space = self.layout.space(form)
-        self._form = form_bits(self.layout, form == "scaled")
-        self._time: float | None = None
-        self._reported = 0
-
-    def reset(self, seed: int) -> None:
-        """Starts an episode."""
-        self._time = None
-        self._reported = 0
-        self.agent.reset(self, seed)
+        agent = make_agent(agent_name)
+        if getattr(agent, "environment", ROUTE_ID) != ROUTE_ID:
+            raise ValueError(f"router must be an agent of {ROUTE_ID}, {name!r} plays {agent.environment}")
+        n_workers = env.layout.n_workers
+        super().__init__(env, agent, Layout(n_workers), n_workers)
+        self._form = form_bits(self.layout, agent.observation == "scaled")
 
     def choose(self, filled: NDArray[np.int8]) -> int:
         """The agent's answer to the ROUTE decision that is due."""
         observation = np.empty(self.layout.size, np.float32)
         _, _, _, time, session = self.env.call_kernel(LOOK, 0, 0, self._form, observation, filled)
-        info = {
-            "action_mask": self.action_masks().view(np.int8),
-            "dt": 0.0 if self._time is None else time - self._time,  # 0 at the first decision, as after reset()
-            "time": time,
-            "session": session,
-        }
-        worker = int(self.agent.act(observation, info))
+        worker = int(self.ask(observation, self.action_masks().view(np.int8), time, session))
         if not 0 <= worker < self.layout.n_workers:
             raise ValueError(
                 f"the router must choose a worker from 0 to {self.layout.n_workers - 1}, it chose {worker}"
             )
-        self._time = time
-        self._reported = int(self.env.simulator.tables["clock"]["n_finished"][0])
         return worker
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which workers may be chosen: bool (M,)."""
         return np.ones(self.layout.n_workers, bool)
-
-    def finished(self) -> NDArray[np.float64]:
-        """Requests that finished since the last ROUTE decision, see `ClusterEnv.finished`."""
-        return finished_since(self.env.simulator, self._reported, self.scenario.warmup_requests)
-
-    def prompt_pages(self) -> NDArray[np.int64]:
-        """See `ClusterEnv.prompt_pages`."""
-        pages: NDArray[np.int64] = self.env.prompt_pages()
-        return pages

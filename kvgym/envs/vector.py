@@ -26,6 +26,16 @@ Seeds = int | Sequence[int | None] | None
 Steps = tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
 
+def check_autoreset(mode: AutoresetMode | str) -> AutoresetMode:
+    """The mode that is given as such, or by its value.
+
+    Raises:
+        ValueError: If there is no such mode.
+    """
+    modes = {one.value: one for one in AutoresetMode}
+    return modes[_check.choice("autoreset_mode", mode.value if isinstance(mode, AutoresetMode) else mode, modes)]
+
+
 class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], Generic[Single]):
     """Base of the vector environments; `env_class` is the single one.
 
@@ -60,9 +70,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
     ) -> None:
         """Makes the environments."""
         self.num_envs = _check.whole("num_envs", num_envs, 1)
-        modes = {mode.value: mode for mode in AutoresetMode}
-        value = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
-        self.autoreset_mode = modes[_check.choice("autoreset_mode", value, modes)]
+        self.autoreset_mode = check_autoreset(autoreset_mode)
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
         self.envs: list[Single] = [self.env_class(**settings) for _ in range(self.num_envs)]
         if _check.flag("stagger", stagger):

@@ -50,10 +50,10 @@ class EvictVectorEnv(ClusterVectorEnv[EvictEnv]):
         masks[codes != EVICT] = 1
 
     def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
+        if self.envs[0]._seat is None:
+            return super()._run(plan, observation, real)
         before = self._paid.copy()
         n_ended = super()._run(plan, observation, real)
-        if self.envs[0]._seat is None:
-            return n_ended
         for i in np.flatnonzero((self._whole[0] == ROUTE) & (plan[:, 0] != SKIP)).tolist():
             env = self.envs[i]
             code, e2e, ttft, time, session = env.route_on(observation[i], self._masks[i])

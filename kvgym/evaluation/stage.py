@@ -9,8 +9,9 @@ import gymnasium as gym
 
 from kvgym import _check
 from kvgym.envs.layout import FORMS
+from kvgym.envs.seat import ROUTE_ID
 
-ROUTE, EVICT, JOINT = ENVIRONMENTS = ("KVGym/Route-v0", "KVGym/Evict-v0", "KVGym/Joint-v0")
+ROUTE, EVICT, JOINT = ENVIRONMENTS = (ROUTE_ID, "KVGym/Evict-v0", "KVGym/Joint-v0")
 _ASKABLE = ("action", "candidates", "quantum", "rules")
 """Arguments that decide what an action means. All others decide what is played, and that is not the agent's to say."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import numpy as np
@@ -45,16 +44,7 @@ class Inspection:
         return self.tables["clock"][0]
 
     def _worker(self, worker: int) -> int:
-        return self._index("worker", worker, len(self.cluster))
-
-    def _index(self, name: str, value: Any, n: int) -> int:
-        try:
-            index = operator.index(value)
-        except TypeError:
-            index = -1
-        if not 0 <= index < n:
-            raise ValueError(f"{name} must be an integer from 0 to {n - 1}, got {value!r}")
-        return index
+        return _check.index("worker", worker, len(self.cluster))
 
     def visible_hit(self, worker: int, request: int) -> int:
         """Prompt tokens of a request that would hit on a worker, as the view shows its cache."""

@@ -118,7 +118,6 @@ class Simulator(Inspection):
         )
         self.workload: Workload | None = None
         self.tables: dict[str, NDArray[Any]] = {}
-        self._prepare = _compile.load("kvgym.sim.kernels.start").prepare
 
     def reset(
         self,
@@ -171,7 +170,7 @@ class Simulator(Inspection):
         self.workload = workload
         self.tables = state.make_tables(workload, self.cluster, self.engine, self.settings, episode, seed)
         self._open()
-        self._prepare(self._address)
+        _compile.load("kvgym.sim.kernels.start").prepare(self._address)
 
     def _open(self) -> None:
         self._handle = state.make_handle(self.tables)
@@ -258,7 +257,7 @@ class Simulator(Inspection):
         if self.settings.candidates == 0:
             self._kernels.evict_by_rule(self._address, EVICTORS.index(_check.choice("choice", choice, RULES)))
             return
-        slot = self._index("choice", choice, self.settings.candidates)
+        slot = _check.index("choice", choice, self.settings.candidates)
         if self.tables["candidates"][slot] < 0:
             raise ValueError(f"choice must be a slot with a leaf in it, slot {slot} is empty: see candidates()")
         self._kernels.evict_candidate(self._address, slot)
@@ -284,11 +283,10 @@ class Simulator(Inspection):
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but addresses and compiled code."""
-        return {key: value for key, value in self.__dict__.items() if key not in ("_prepare", "_handle", "_address")}
+        return {key: value for key, value in self.__dict__.items() if key not in ("_handle", "_address")}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         """Loads the kernels again and points them at the unpickled tables."""
         self.__dict__.update(saved)
-        self._prepare = _compile.load("kvgym.sim.kernels.start").prepare
         if self.tables:
             self._open()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents import make_agent
-from agents.pair import Pair, Scaling
+from agents.pair import Pair
 from agents.rule_pair import RulePair
 from kvgym.envs.evict import EvictEnv
 from kvgym.envs.layout import Layout
@@ -105,9 +105,8 @@ def test_scaling_is_that_of_the_environment():
     physical, scaled = (EvictEnv("gsp-stable", observation=form) for form in ("physical", "scaled"))
     shown, _ = physical.reset(seed=0)
     expected, _ = scaled.reset(seed=0)
-    scaling = Scaling(physical.layout)
     for _ in range(50):
-        assert np.abs(scaling.scale(shown) - expected).max() < 2e-6
+        assert np.abs(physical.layout.scaled(shown) - expected).max() < 2e-6
         shown, expected = physical.step(0)[0], scaled.step(0)[0]
 
 

@@ -16,14 +16,14 @@ from kvgym.sim.kernels.access import (
     sessions,
     workers,
 )
-from kvgym.sim.kernels.boundaries import BOUNDARY
 from kvgym.sim.kernels.evict import evict, log_draw
 from kvgym.sim.kernels.keyed import depth_tokens, prefill_s
-from kvgym.sim.kernels.leaves import kept_pages, swap_leaves, tail_marked
+from kvgym.sim.kernels.leaves import swap_leaves, tail_marked
 from kvgym.sim.kernels.lists import NONE, recency_ends
 from kvgym.sim.kernels.marks import open_phase
 from kvgym.sim.kernels.random import below
 from kvgym.sim.kernels.spans import tail_span
+from kvgym.sim.kernels.tails import tail_of
 from kvgym.sim.kernels.tree import drop_pages
 
 
@@ -67,31 +67,6 @@ def _offer_drawn(s, w, n):
             log_draw(s, w, left, index, rows(s)[r])
         swap_leaves(s, w, i, i + index)
         candidates(s)[n + i] = r
-
-
-@njit(nogil=True)
-def tail_of(s, w, r):
-    """Pages of the tail of leaf `r`, and the row that its topmost page is in."""
-    wk = workers(s)[w]
-    row = rows(s)[r]
-    pages = 1
-    kept = kept_pages(s, w, row)
-    lowest_above = row.cached - 2
-    if lowest_above < 0 or not (row.phase == wk.phase and row.mark_from <= lowest_above):
-        pages = max(1, row.cached - kept)
-    total = pages
-    while pages == row.cached:
-        parent = nodes(s)[row.node].parent
-        if parent < 0:
-            break
-        above = row_of(s, w, parent)
-        row = rows(s)[above]
-        if row.shown == BOUNDARY or row.children > 1 or row.locks > 0 or tail_marked(wk, row):
-            break
-        r = above
-        pages = row.cached - kept_pages(s, w, row)
-        total += pages
-    return total, r
 
 
 @njit(nogil=True)

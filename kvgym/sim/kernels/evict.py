@@ -17,12 +17,13 @@ from kvgym.sim.kernels.belady import evict_belady
 from kvgym.sim.kernels.births import first_born
 from kvgym.sim.kernels.boundaries import BOUNDARY, NOTHING
 from kvgym.sim.kernels.keyed import evict_keyed
-from kvgym.sim.kernels.leaves import kept_pages, tail_marked, unlocked_pages
+from kvgym.sim.kernels.leaves import kept_pages, unlocked_pages
 from kvgym.sim.kernels.lists import recency_ends
 from kvgym.sim.kernels.marks import new_phase, open_phase
 from kvgym.sim.kernels.random import below
 from kvgym.sim.kernels.rules import BELADY, FIFO, LRU, LRU_NODE, RANDOM, RLT, RLT_CODE
 from kvgym.sim.kernels.spans import tail_span
+from kvgym.sim.kernels.tails import tail_of
 from kvgym.sim.kernels.tree import drop_pages
 
 
@@ -161,20 +162,10 @@ def log_draw(s, w, candidates, index, row):
 @njit(nogil=True)
 def _unmarked_run_pages(s, w, enough):
     """Pages in the unmarked parts of the runs of the unmarked leaves; counts no further than `enough`."""
-    wk = workers(s)[w]
     first = w * config(s).leaf_capacity
     total = 0
-    for position in range(wk.n_unmarked):
-        row = rows(s)[leaves(s)[first + position]]
-        while True:
-            floor = kept_pages(s, w, row)
-            total += row.cached - floor
-            parent = nodes(s)[row.node].parent
-            if floor > 0 or parent < 0:
-                break
-            row = rows(s)[row_of(s, w, parent)]
-            if row.shown == BOUNDARY or row.children > 1 or row.locks > 0 or tail_marked(wk, row):
-                break
+    for position in range(workers(s)[w].n_unmarked):
+        total += tail_of(s, w, leaves(s)[first + position])[0]
         if total >= enough:
             break
     return total

@@ -106,9 +106,9 @@ def touch_span_pages(s, w, q, r, n):
             span.session = session
             span.sessions += 1
         span.inflation = wk.inflation
+        _stamp(s, wk, span)
         end = span.first
         i = span.above
-    stamp_span_pages(s, w, r, n)
 
 
 @njit(nogil=True)
@@ -117,11 +117,15 @@ def stamp_span_pages(s, w, r, n):
     wk = workers(s)[w]
     i = _cut(s, w, r, n)
     while i >= 0:
-        span = spans(s)[i]
-        span.stamp = wk.counter
-        span.used_ps = clock(s).now_ps
-        span.accesses = wk.accesses
-        i = span.above
+        _stamp(s, wk, spans(s)[i])
+        i = spans(s)[i].above
+
+
+@njit(nogil=True)
+def _stamp(s, wk, span):
+    span.stamp = wk.counter
+    span.used_ps = clock(s).now_ps
+    span.accesses = wk.accesses
 
 
 @njit(nogil=True)

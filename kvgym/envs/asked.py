@@ -1,0 +1,77 @@
+"""What the environments have in common in which an agent evicts: form of the actions, legal ones, costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kvgym import _check
+from kvgym.envs.base import ClusterEnv, Observation, Result
+from kvgym.sim.kernels.rules import EVICTORS, RULES
+
+
+class AskedEnv(ClusterEnv):
+    """Base of the environments with EVICT decisions.
+
+    Attributes:
+        rules: Evictors that the rule form names by their place here.
+        n_invalid: Actions of this episode that were not legal.
+    """
+
+    def _set_form(self, action: str, forms: Sequence[str], candidates: int, rules: Sequence[str] | None) -> int:
+        """Takes the arguments that say what an action is; returns the number of slots, 0 in rule form."""
+        self.rules = check_rules(rules)
+        self._rule_numbers = [EVICTORS.index(rule) for rule in self.rules]
+        self._leaf = _check.choice("action", action, forms) == "leaf"
+        return check_candidates(candidates) if self._leaf else 0
+
+    def _begin(self, seed: int | None, options: dict[str, Any] | None) -> np.random.SeedSequence:
+        self.n_invalid = 0
+        self._paid = (0.0, 0.0)  # costs since the start that rewards have paid
+        return super()._begin(seed, options)
+
+    def _legal(self, choice: int) -> int:
+        """The choice; an illegal one is counted and stands for legal[choice mod number of legal ones]."""
+        if self._mask[choice]:
+            return choice
+        self.n_invalid += 1
+        legal = np.flatnonzero(self._mask)
+        return int(legal[choice % len(legal)])
+
+    def _paid_outcome(
+        self, observation: Observation, result: Result
+    ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """What `step` returns, from a result with the costs since the start."""
+        code, e2e, ttft, time, session = result
+        before, self._paid = self._paid, (e2e, ttft)
+        return self._outcome(observation, (code, e2e - before[0], ttft - before[1], time, session))
+
+
+def check_rules(rules: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of evictors to choose from, default: all of `RULES`.
+
+    Raises:
+        ValueError: If they are not two or more different ones of `RULES`.
+    """
+    if rules is None:
+        return RULES
+    if not isinstance(rules, (list, tuple)) or len(rules) < 2:
+        raise ValueError(f"rules must be a list of two or more different evictors, got {rules!r}")
+    names = tuple(_check.choice("rules", rule, RULES) for rule in rules)
+    if len(set(names)) != len(names):
+        raise ValueError(f"rules must be a list of two or more different evictors, got {rules!r}")
+    return names
+
+
+def check_candidates(candidates: int) -> int:
+    """Slots of an EVICT decision.
+
+    Raises:
+        ValueError: If it is no even number >= 2.
+    """
+    slots = _check.whole("candidates", candidates, 2)
+    if slots % 2:
+        raise ValueError(f"candidates must be an even number >= 2, got {candidates!r}")
+    return slots

@@ -1,0 +1,30 @@
+"""Tails: what a leaf can give up, up to a branch, a locked or a marked page (docs/semantics.md, D6)."""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import nodes, row_of, rows, workers
+from kvgym.sim.kernels.boundaries import BOUNDARY
+from kvgym.sim.kernels.leaves import kept_pages, tail_marked
+
+
+@njit(nogil=True)
+def tail_of(s, w, r):
+    """Pages of the tail of leaf `r`, and the row that its topmost page is in."""
+    wk = workers(s)[w]
+    row = rows(s)[r]
+    pages = 1  # the leaf page goes in any case; those above it only without a mark
+    if row.phase != wk.phase or row.mark_from >= row.cached - 1:
+        pages = max(1, row.cached - kept_pages(s, w, row))
+    total = pages
+    while pages == row.cached:
+        parent = nodes(s)[row.node].parent
+        if parent < 0:
+            break
+        above = row_of(s, w, parent)
+        row = rows(s)[above]
+        if row.shown == BOUNDARY or row.children > 1 or row.locks > 0 or tail_marked(wk, row):
+            break
+        r = above
+        pages = row.cached - kept_pages(s, w, row)
+        total += pages
+    return total, r
