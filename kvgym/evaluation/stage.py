@@ -12,7 +12,7 @@ from kvgym.envs.layout import FORMS
 from kvgym.envs.seat import ROUTE_ID
 
 ROUTE, EVICT, JOINT = ENVIRONMENTS = (ROUTE_ID, "KVGym/Evict-v0", "KVGym/Joint-v0")
-_ASKABLE = ("action", "candidates", "quantum", "rules")
+ASKABLE = ("action", "candidates", "quantum", "rules")
 """Arguments that decide what an action means. All others decide what is played, and that is not the agent's to say."""
 
 
@@ -38,7 +38,7 @@ def env_kwargs_of(agent: Any) -> dict[str, Any]:
     what = f"{_class_name(agent)}.env_kwargs"
     if not isinstance(asked, Mapping):
         raise ValueError(f"{what} must be a mapping, got {asked!r}")
-    return {_check.choice(f"a name in {what}", name, _ASKABLE): value for name, value in asked.items()}
+    return {_check.choice(f"a name in {what}", name, ASKABLE): value for name, value in asked.items()}
 
 
 def make_env(

@@ -1,0 +1,110 @@
+"""Trains an agent.
+
+python -m agents.train ppo --scenario gsp-stable            about five minutes on two cores
+python -m agents.train ppo --scenario sanity --minutes 2
+python -m agents.train ppo --scenario gsp-stable --resume   goes on after a kill
+
+Writes a folder with checkpoints, the curve on validation seeds, TensorBoard files and the trained file, which plays on
+any number of workers: `python -m agents.leaderboard --agent learned '{"path": "runs/../ppo-gsp-stable-0.pt"}'`.
+Hyper-parameters come from `agents/hyperparams/ALGO.yml`, in the format of rl-zoo3. Needs the extra "train".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from envs_registry import ENVIRONMENTS
+from kvgym import _check
+from kvgym.scenarios import SCENARIOS, get_scenario
+
+
+def options(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m agents.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("algorithm", choices=("ppo", "dqn", "ppo_mask"), help="ppo_mask is MaskablePPO")
+    parser.add_argument("--env", default="KVGym/Route-v0", help="id of the environment (KVGym/Route-v0)")
+    parser.add_argument("--scenario", default="gsp-stable", help=f"one of {', '.join(SCENARIOS)} (gsp-stable)")
+    parser.add_argument("--overrides", default="{}", metavar="JSON", help="fields of the scenario to change")
+    parser.add_argument("--total-steps", type=int, help="decisions in all (what the hyper-parameters say)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so much training (no limit)")
+    parser.add_argument("--num-envs", type=int, help="environments in the batch (what the hyper-parameters say)")
+    parser.add_argument("--seed", type=int, default=0, help="training seed (0)")
+    parser.add_argument("--hyperparams", type=Path, metavar="FILE", help="another file of hyper-parameters")
+    parser.add_argument("--validation-seeds", type=int, default=8, help="episodes of each validation (8)")
+    parser.add_argument("--validations", type=int, default=20, help="how often to validate, in all (20)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch (2)")
+    parser.add_argument("--out", type=Path, help="folder of the run (runs/ALGO-ENV-SCENARIO-SEED)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Trains as the command line says."""
+    given = options(argv)
+    try:
+        _train(given)
+    except (ValueError, OSError) as error:
+        sys.exit(f"agents.train: {error}")
+    except KeyboardInterrupt:
+        sys.exit("agents.train: interrupted; the same command with --resume goes on from the last checkpoint")
+
+
+def _train(given: argparse.Namespace) -> None:
+    env_id = given.env.removeprefix("kvgym:")
+    _check.choice("--env", env_id, ENVIRONMENTS)
+    overrides = _overrides(given.scenario, given.overrides)
+    for name in ("validation_seeds", "validations", "threads"):
+        _check.whole(f"--{name.replace('_', '-')}", getattr(given, name), 1)
+    _check.whole("--seed", given.seed, 0)
+    if not given.minutes > 0:
+        raise ValueError(f"--minutes must be above 0, got {given.minutes}")
+    try:
+        from agents.training import hyperparams, learner
+        from agents.training.run import Run
+    except ImportError as error:
+        raise ValueError(f'training needs the extra "train": pip install -e ".[train]" ({error})') from error
+    found = hyperparams.load(given.algorithm, env_id, given.hyperparams)
+    total = found.n_timesteps if given.total_steps is None else _check.whole("--total-steps", given.total_steps, 1)
+    if given.num_envs is not None:
+        found = replace(found, n_envs=_check.whole("--num-envs", given.num_envs, 1))
+    plan = learner.Plan(
+        algorithm=given.algorithm,
+        env_id=env_id,
+        scenario=given.scenario,
+        overrides=overrides,
+        seed=given.seed,
+        total_steps=total,
+        minutes=given.minutes,
+        hyperparams=found,
+        validation_seeds=range(given.validation_seeds),
+        n_validations=given.validations,
+        threads=given.threads,
+    )
+    name = "-".join((given.algorithm, env_id.partition("/")[2], given.scenario, str(given.seed)))
+    run = Run(given.out or Path("runs") / name, learner.config(plan), given.resume)
+    print(f"{given.algorithm} on {env_id}, scenario {given.scenario}, {total:,} steps, in {run.folder}")
+    learner.train(plan, run, resume=given.resume, progress=sys.stderr.isatty())
+    print(f"trained file: {run.trained}")
+
+
+def _overrides(scenario: str, text: str) -> dict[str, Any]:
+    try:
+        overrides = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--overrides must be JSON, got {text!r}: {error}") from error
+    if not isinstance(overrides, dict):
+        raise ValueError(f"--overrides must be a JSON object, got {text!r}")
+    get_scenario(scenario, overrides)
+    return overrides
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The folder of a training run: what is trained, checkpoints, the curve, and the trained file.
+
+    config.json                 what was asked for; a run goes on only with the same
+    checkpoints/000001024000/   model.zip and what else it takes to go on; the newest two are kept
+    curve.jsonl                 a line per validation: steps, seconds, mean J, J by seed
+    tensorboard/                event files
+    NAME.pt                     the network that was best on the validation seeds, see `agents.training.file`
+
+Checkpoints are written under another name and renamed: one that has its name is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+KEPT = 2
+
+
+class Run:
+    """A run's folder.
+
+    Args:
+        folder: Where it is; made if need be.
+        config: What is trained, as JSON knows it.
+        resume: Go on with what is there.
+
+    Raises:
+        ValueError: If there is a run in the folder and `resume` is False, there is none and it is True, or the one
+            that is there was asked for something else.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, Any], resume: bool) -> None:
+        """Opens the folder."""
+        self.folder, self.config = folder, dict(config)
+        place = folder / "config.json"
+        if resume:
+            if not place.is_file():
+                raise ValueError(f"--resume: there is no run in {folder}")
+            there = json.loads(place.read_text(encoding="utf-8"))
+            differ = [name for name in config if there.get(name) != json.loads(json.dumps(config[name]))]
+            if differ:
+                said = ", ".join(f"{name} was {there.get(name)!r}, is {config[name]!r}" for name in differ)
+                raise ValueError(f"--resume: the run in {folder} is another one: {said}")
+        elif place.exists():
+            raise ValueError(f"--out: there is a run in {folder} already: --resume goes on with it")
+        else:
+            (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+            _write(place, json.dumps(self.config, indent=1) + "\n")
+
+    @property
+    def trained(self) -> Path:
+        """Where the trained file is."""
+        name = "-".join(str(self.config[part]) for part in ("algorithm", "scenario", "seed"))
+        return self.folder / f"{name}.pt"
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The newest checkpoint."""
+        found = sorted(path for path in (self.folder / "checkpoints").iterdir() if path.name.isdigit())
+        return found[-1] if found else None
+
+    def save(self, model: Any, progress: Mapping[str, Any]) -> None:
+        """Writes a checkpoint of an SB3 algorithm, and drops the oldest ones."""
+        name = f"{model.num_timesteps:012d}"
+        temporary = self.folder / "checkpoints" / f"{name}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        model.save(temporary / "model.zip")
+        if hasattr(model, "replay_buffer"):
+            model.save_replay_buffer(temporary / "replay.pkl")
+        if model.get_vec_normalize_env() is not None:
+            model.get_vec_normalize_env().save(str(temporary / "normalize.pkl"))
+        states = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}  # noqa: NPY002  SB3 draws from it
+        torch.save({"progress": dict(progress), "states": states}, temporary / "rest.pt")
+        final = temporary.with_suffix("")
+        shutil.rmtree(final, ignore_errors=True)
+        os.replace(temporary, final)
+        whole = sorted(path for path in final.parent.iterdir() if path.name.isdigit())
+        for old in whole[:-KEPT]:
+            shutil.rmtree(old)
+
+    def restore(self, checkpoint: Path, model: Any) -> dict[str, Any]:
+        """Puts random states, and the replay buffer if there is one, back; returns what `save` was given."""
+        # Our own file, and random states are not among the types that weights_only knows.
+        rest = torch.load(checkpoint / "rest.pt", weights_only=False)
+        if (checkpoint / "replay.pkl").exists():
+            model.load_replay_buffer(checkpoint / "replay.pkl")
+        random.setstate(rest["states"]["python"])
+        np.random.set_state(rest["states"]["numpy"])  # noqa: NPY002  SB3 draws from it
+        torch.set_rng_state(rest["states"]["torch"])
+        return dict(rest["progress"])
+
+    def note(self, line: Mapping[str, Any]) -> None:
+        """Adds a line to the curve."""
+        with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def curve(self) -> list[dict[str, Any]]:
+        """The lines of the curve so far; one that a kill has cut is left out."""
+        place = self.folder / "curve.jsonl"
+        lines = []
+        for text in place.read_text(encoding="utf-8").splitlines() if place.exists() else ():
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                continue
+        return lines
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
