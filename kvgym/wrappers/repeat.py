@@ -99,7 +99,18 @@ class GroupWorkloads(VectorWrapper):
         self._seeded = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Starts the next episode of all, or of those in `options["reset_mask"]`; seeds are those of groups."""
+        """Starts the next episode of all, or of the groups in `options["reset_mask"]`.
+
+        Args:
+            seed: Environment i gets seed + i // k; None: the next episode of each.
+            options: As for the batch.
+
+        Raises:
+            ValueError: If `seed` is no integer >= 0, or the mask has a part of a group.
+        """
+        mask = np.asarray((options or {}).get("reset_mask", True))
+        if mask.shape == (self.num_envs,) and np.ptp(mask.reshape(-1, self.k).astype(int), axis=1).any():
+            raise ValueError(f"reset_mask must have whole groups of {self.k}, got {mask!r}")
         if seed is None and not self._seeded:
             seed = fresh_seed()
         if seed is None:

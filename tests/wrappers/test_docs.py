@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import kvgym
 from kvgym import wrappers
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -41,13 +42,17 @@ def load(name):
 
 @pytest.mark.filterwarnings("ignore")  # torch's own
 @pytest.mark.parametrize("id", ["KVGym/Route-v0", "KVGym/Evict-v0"])
-def test_the_program_trains_a_little(id):
+def test_the_program_trains_a_little(id, monkeypatch):
     pytest.importorskip("torch", reason="the extra train is not installed")
-    ppo = load("ppo_vector")
+    ppo, made = load("ppo_vector"), []
+    make_vec = kvgym.make_vec
+    monkeypatch.setattr(kvgym, "make_vec", lambda *args, **kwargs: made.append(make_vec(*args, **kwargs)) or made[0])
     ppo.ROLLOUT = 40
     overrides = {"episode_requests": 16, "warmup_requests": 4, "recipe_args": {"conversations": 9, "turns": [2, 4]}}
     agent, rewards = ppo.train(id, steps=640, num_envs=8, scenario_overrides=overrides)
     assert len(rewards) == 2 and all(reward < 0 for reward in rewards)
+    assert sum(env.n_invalid for env in made[0].unwrapped.envs) == 0
+    assert all(env._episode > 0 for env in made[0].unwrapped.envs)
     assert sum(parameter.numel() for parameter in agent.parameters()) > 10_000
 
 

@@ -99,6 +99,15 @@ def test_group_seeds():
     envs.close()
 
 
+def test_groups_are_reset_as_a_whole():
+    envs = GroupWorkloads(native("route", "Disabled"), k=2)
+    envs.reset(seed=3)
+    envs.reset(options={"reset_mask": np.array([True, True, False, False])})
+    assert [env._episode for env in envs.unwrapped.envs] == [1, 1, 0, 0]
+    with pytest.raises(ValueError, match="reset_mask must have whole groups of 2"):
+        envs.reset(options={"reset_mask": np.array([True, False, False, False])})
+
+
 def test_what_groups_refuse():
     with pytest.raises(ValueError, match="k must divide num_envs = 4, got 3"):
         GroupWorkloads(native("route", "SameStep"), k=3)
