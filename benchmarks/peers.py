@@ -42,9 +42,11 @@ PAGE, PAGES, CHUNK, BATCH = 64, 16_384, 8192, 256
 ROUTERS = {"round_robin": "round_robin", "kv_router": "prefix_affinity"}
 """Dynamo's router: ours."""
 
+Work = Callable[[], int]
 
-def ours(router: str, requests: int) -> Callable[[], int]:
-    """Work for `rates`: a new load and its simulation."""
+
+def ours(router: str, requests: int, latencies: list[float]) -> Work:
+    """Work for `rates`: a new load and its simulation; notes the mean latency (s)."""
     cost = worker_spec("llama-3.1-8b", "h100", page_size=PAGE).cost
     simulator = Simulator(
         ClusterSpec.uniform(WORKERS, PAGES, cost), EngineSpec(PAGE, "mixed", CHUNK, BATCH), "lru", router
@@ -67,19 +69,22 @@ def ours(router: str, requests: int) -> Callable[[], int]:
         )
         simulator.reset(workload)
         simulator.run()
-        assert len(simulator.records()) == requests
+        records = simulator.records()
+        assert len(records) == requests
+        latencies.append(float((records["finish"] - records["arrival"]).mean()))
         return requests
 
     return play
 
 
-def dynamo(router: str, requests: int) -> Callable[[], int]:
-    """Work for `rates`: Dynamo's offline replay of a synthetic load."""
+def dynamo(router: str, requests: int, latencies: list[float]) -> Work:
+    """Work for `rates`: Dynamo's offline replay of a synthetic load; notes the mean latency (s)."""
     for name in ("TOKIO_WORKER_THREADS", "RAYON_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("DYN_LOG", "error")
     from dynamo._core import run_mocker_synthetic_trace_replay
 
+    engine = {"num_gpu_blocks": PAGES, "block_size": PAGE, "max_num_seqs": BATCH, "max_num_batched_tokens": CHUNK}
     seed = iter(range(1_000_000))
 
     def play() -> int:
@@ -90,9 +95,11 @@ def dynamo(router: str, requests: int) -> Callable[[], int]:
             num_workers=WORKERS,
             request_rate=RATE,
             router_mode=router,
+            extra_engine_args={"engine": engine},
             arrival_seed=next(seed),
         )
-        assert result.summary["num_requests"] == requests
+        assert result.summary["completed_requests"] == requests
+        latencies.append(result.summary["mean_e2e_latency_ms"] / 1000)
         return requests
 
     return play
@@ -104,8 +111,11 @@ def replay_rows(requests: int, rounds: int) -> list[dict[str, Any]]:
         return [{"peer": "Dynamo: not installed: pip install ai-dynamo-runtime"}]
     rows = []
     for theirs, mine in ROUTERS.items():
-        found = rates({"ours": ours(mine, requests), "theirs": dynamo(theirs, requests)}, rounds)
-        rows.append(row(f"Dynamo offline replay, {theirs}", "requests/s", found))
+        own: list[float] = []
+        their: list[float] = []
+        found = rates({"ours": ours(mine, requests, own), "theirs": dynamo(theirs, requests, their)}, rounds)
+        latency = {"their mean latency (s)": statistics.mean(their), "our mean latency (s)": statistics.mean(own)}
+        rows.append(row(f"Dynamo offline replay, {theirs}", "requests/s", found) | latency)
     return rows
 
 
