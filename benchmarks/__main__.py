@@ -36,13 +36,17 @@ QUICK: dict[str, list[str]] = {
 INTERRUPTED = 130
 
 
+def arguments(name: str, quick: bool) -> list[str]:
+    """What follows the interpreter on the command line, but for --out."""
+    return ["-m", f"benchmarks.{name}", *(QUICK[name] if quick else [])]
+
+
 def run(name: str, quick: bool, out: Path) -> bool:
     """Runs one benchmark into `out`/name.json; returns whether it worked, and says what went wrong if not."""
-    arguments = QUICK[name] if quick else []
     place = out if name == "evict_time" else out / f"{name}.json"  # that one writes a figure, too
     began = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *arguments, "--out", str(place)],
+        [sys.executable, *arguments(name, quick), "--out", str(place)],
         cwd=FOLDER.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -55,7 +59,7 @@ def run(name: str, quick: bool, out: Path) -> bool:
     tqdm.write(done.stdout)
     path = out / f"{name}.json"
     payload = read(path)
-    payload["command"] = " ".join(["python", "-m", f"benchmarks.{name}", *arguments])
+    payload["command"] = " ".join(["python", *arguments(name, quick)])
     payload["seconds"] = time.perf_counter() - began
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
@@ -69,9 +73,10 @@ def read(path: Path) -> dict[str, Any]:
     return payload
 
 
-def is_done(path: Path) -> bool:
-    """Whether a benchmark has been run to its end by this program."""
-    return path.is_file() and "command" in read(path)
+def is_done(name: str, quick: bool, out: Path) -> bool:
+    """Whether this form of a benchmark has been run to its end by this program."""
+    path = out / f"{name}.json"
+    return path.is_file() and read(path).get("command") == " ".join(["python", *arguments(name, quick)])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,8 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     out = (args.out or (FOLDER / "results" / "quick" if args.quick else FOLDER / "results")).resolve()
     out.mkdir(parents=True, exist_ok=True)
-    files = {name: out / f"{name}.json" for name in QUICK}
-    wanted = [name for name in args.only or QUICK if args.again or not is_done(files[name])]
+    wanted = [name for name in args.only or QUICK if args.again or not is_done(name, args.quick, out)]
     failed = []
     try:
         for name in tqdm(wanted, unit="benchmark", disable=not sys.stderr.isatty()):
@@ -93,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
                 failed.append(name)
     except KeyboardInterrupt:
         return INTERRUPTED
-    payloads = [read(path) for path in files.values() if is_done(path)]
+    payloads = [read(out / f"{name}.json") for name in QUICK if is_done(name, args.quick, out)]
     page = (out if args.quick or args.out else FOLDER) / "RESULTS.md"
     results.write(payloads, page)
     print(f"{len(payloads)} of {len(QUICK)} benchmarks in {page}" + (f"; failed: {failed}" if failed else ""))

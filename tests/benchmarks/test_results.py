@@ -88,7 +88,8 @@ def ran(monkeypatch):
     def run(name, quick, out):
         names.append(name)
         if name != "peers":
-            (out / f"{name}.json").write_text(json.dumps({**PAYLOAD, "title": name}))
+            command = " ".join(["python", *program.arguments(name, quick)])
+            (out / f"{name}.json").write_text(json.dumps({**PAYLOAD, "title": name, "command": command}))
         return name != "peers"
 
     monkeypatch.setattr(program, "run", run)
@@ -109,6 +110,10 @@ def test_it_goes_on_where_it_stopped(ran, tmp_path, capsys):
     ran.clear()
     program.main(["--again", "--only", "scale", *out])
     assert ran == ["scale"]
+    program.main(["--quick", "--only", "scale", *out])
+    assert ran == ["scale", "scale"]  # the smallest form is no substitute, nor the other way round
+    program.main(["--only", "scale", *out])
+    assert ran == ["scale"] * 3
     page = (tmp_path / "RESULTS.md").read_text()
     assert [line[3:].lower() for line in page.splitlines() if line.startswith("## ")] == [
         name for name in program.QUICK if name != "peers"
