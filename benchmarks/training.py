@@ -5,8 +5,9 @@
 PPO: 64 environments x 64 steps, minibatches of 1024, 4 epochs, two networks of 64 x 64, one torch thread. Rivals take
 turns: an environment that costs nothing, with the same spaces; ours in native form through `kvgym.integrations.sb3`;
 ours through SB3's DummyVecEnv. The share is measured twice: directly (time inside the environment's calls over all),
-and as the difference to the environment that costs nothing. Episodes are those of training: 512 requests, truncated, in
-native form staggered. Bar: at most 10 % for the native form at 64 environments.
+and as the difference to the environment that costs nothing, which also has what SB3 does at ends of episodes and what
+the thread costs that makes the native form's coming episodes. Episodes are those of training: 512 requests, truncated,
+in native form staggered. Bar: at most 10 % for the native form at 64 environments.
 """
 
 from __future__ import annotations
