@@ -9,10 +9,21 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
+
+import kvgym
+
+OPTIONAL = {
+    "torch": "torch",
+    "stable-baselines3": "stable_baselines3",
+    "ai-dynamo-runtime": "dynamo",
+    "envpool": "envpool",
+}
+"""Package: module, of those that some figures depend on."""
 
 
 def rates(rivals: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
@@ -49,24 +60,41 @@ def rate_rows(measured: Mapping[str, list[float]], ratio: Mapping[str, float], u
     ]
 
 
-def report(title: str, rows: list[dict[str, Any]], out: Path | None) -> None:
-    """Prints a table, and writes it as JSON with the machine and the versions if `out` is given."""
-    print(f"\n{title}\n" + tabulate(rows, headers="keys", floatfmt=",.2f", intfmt=","))
+def report(
+    title: str, rows: list[dict[str, Any]], out: Path | None, more: Mapping[str, list[dict[str, Any]]] | None = None
+) -> None:
+    """Prints a table, and writes it as JSON with the machine and the versions if `out` is given.
+
+    Args:
+        title: Of the table.
+        rows: Its rows.
+        out: File to write.
+        more: Further tables by title, printed and written after it.
+    """
+    further = more or {}
+    for name, table in {title: rows, **further}.items():
+        print(f"\n{name}\n" + render(table, "simple"))
     if out is not None:
-        payload = {"title": title, "rows": rows, "machine": machine()}
+        payload = {"title": title, "rows": rows, "machine": machine()} | ({"more": further} if further else {})
         temporary = out.with_suffix(".tmp")
         temporary.write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
         temporary.replace(out)
 
 
+def render(rows: list[dict[str, Any]], form: str) -> str:
+    """A table in a form of tabulate."""
+    return tabulate(rows, headers="keys", tablefmt=form, floatfmt=",.2f", intfmt=",")
+
+
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
-    packages = {name: version(name) for name in ("numpy", "numba", "gymnasium")}
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        **packages,
+        "kvgym": kvgym.__version__,
+        **{name: version(name) for name in ("numpy", "numba", "gymnasium")},
+        **{name: version(name) for name in OPTIONAL if find_spec(OPTIONAL[name]) is not None},
     }
 
 

@@ -18,6 +18,7 @@ ORDER = (
     "kvgym.sim",
     "kvgym.scenarios",
     "kvgym.envs",
+    "kvgym.wrappers",
     "kvgym.integrations",
     "kvgym.evaluation",
     "envs_registry",

@@ -1,0 +1,192 @@
+"""The workers in a new random order each episode, so that no policy can go by their numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from numpy.typing import NDArray
+
+from kvgym.envs.features import N_WORKER
+from kvgym.envs.layout import Layout
+from kvgym.wrappers import _unwrap
+
+Orders = NDArray[np.int64]
+
+
+def shuffle_observations(flat: NDArray[np.float32], layout: Layout, orders: Orders) -> NDArray[np.float32]:
+    """Flat observations (n, size) with the workers in the given orders (n, M), as a copy.
+
+    `orders[i, place]` is the worker that is shown at that place.
+    """
+    out = flat.copy()
+    each = np.arange(len(flat))[:, None]
+    where = layout.workers("up")
+    blocks = (len(flat), layout.n_workers, N_WORKER)
+    out[:, where.start : where.stop] = (
+        flat[:, where.start : where.stop].reshape(blocks)[each, orders].reshape(len(flat), -1)
+    )
+    if layout.evicts:
+        asked = layout.evict("asked_worker")
+        due = flat[:, layout.evict("need_pages")] > 0
+        places = np.argsort(orders, axis=1)[each[:, 0], flat[:, asked].astype(np.int64)]
+        out[:, asked] = np.where(due, places, flat[:, asked])
+    return out
+
+
+class _Actions:
+    """Which part of an environment's actions and masks are workers.
+
+    Args:
+        env: A single environment of kvgym.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self.n_workers = env.layout.n_workers if env.layout.routes else 0
+        self.pairs = hasattr(env.action_space, "nvec")
+
+    def masks(self, masks: NDArray[Any], orders: Orders) -> NDArray[Any]:
+        """Masks (n, n_actions) as seen in the given orders, as a copy."""
+        out = masks.copy()
+        if self.n_workers:
+            out[:, : self.n_workers] = np.take_along_axis(masks, orders, axis=1)
+        return out
+
+    def true(self, actions: NDArray[np.int64], orders: Orders) -> NDArray[np.int64]:
+        """What the environment is told: actions (n,) or (n, 2), inside the space, with true workers."""
+        out = actions.copy()
+        places = out[:, 0] if self.pairs else out
+        routing = np.flatnonzero(places < self.n_workers)
+        places[routing] = orders[routing, places[routing]]
+        return out
+
+
+class ShuffleWorkers(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Shows the workers in an order that is drawn at each reset from the environment's `np_random`.
+
+    Blocks of the observation, the feature `asked_worker`, actions, masks and the column `worker` of this wrapper's
+    `finished()` go by the places of that order; what arrives and what the workers do are as without it.
+    `env.unwrapped` goes on to number the workers as the simulator does: agents that pull `env.unwrapped.finished()`
+    get true numbers, and can translate them with `order`.
+
+    Args:
+        env: A single environment of kvgym; for the native vector form there is `VectorShuffleWorkers`.
+
+    Attributes:
+        order: int64 (M,), the worker that is shown at each place.
+
+    Raises:
+        ValueError: If `env` is none of kvgym.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        """Wraps the environment."""
+        RecordConstructorArgs.__init__(self)
+        self._inside: Any = _unwrap.single(env)
+        super().__init__(env)
+        self._actions = _Actions(self._inside)
+        self.order: Orders = np.arange(self._inside.layout.n_workers)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts the next episode and draws an order."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self.order = self._inside.np_random.permutation(len(self.order))
+        return self._shown(observation, info)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """See the environment.
+
+        Raises:
+            ValueError: If `action` is not in the action space.
+        """
+        if self._actions.n_workers:
+            action = self._true_action(action)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, info = self._shown(observation, info)
+        return observation, reward, terminated, truncated, info
+
+    def _true_action(self, action: Any) -> Any:
+        """The action with a true worker; one that is outside the space goes on as it is, and is refused there."""
+        if not self.action_space.contains(np.asarray(action) if self._actions.pairs else action):
+            return action
+        told = self._actions.true(np.array([action], np.int64), self.order[None])[0]
+        return told if self._actions.pairs else int(told)
+
+    def _shown(self, observation: Any, info: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        orders = self.order[None]
+        mask = self._actions.masks(info["action_mask"][None], orders)[0]
+        return shuffle_observations(observation[None], self._inside.layout, orders)[0], {**info, "action_mask": mask}
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which actions are legal now: bool (n,)."""
+        masks: NDArray[np.bool_] = self._actions.masks(self._inside.action_masks()[None], self.order[None])[0]
+        return masks
+
+    def finished(self) -> NDArray[np.float64]:
+        """See `ClusterEnv.finished`; the column `worker` holds places."""
+        rows: NDArray[np.float64] = self._inside.finished()
+        rows[:, 1] = np.argsort(self.order)[rows[:, 1].astype(np.int64)]
+        return rows
+
+
+class VectorShuffleWorkers(VectorWrapper):
+    """`ShuffleWorkers` for the native vector form, each environment with an order of its own.
+
+    Environment i, reset with seed s, shows what `ShuffleWorkers` around the single environment shows after seed s + i.
+    A final observation, in mode "SameStep", is in the order of the episode that it ends.
+
+    Args:
+        env: A native vector environment of kvgym.
+
+    Attributes:
+        orders: int64 (num_envs, M), the worker that is shown at each place.
+
+    Raises:
+        ValueError: If `env` is none.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        """Wraps the environments."""
+        self._inside = _unwrap.native(env)
+        super().__init__(env)
+        self._actions = _Actions(self._inside.envs[0])
+        self._layout = self._inside.layout
+        self.orders: Orders = np.tile(np.arange(self._layout.n_workers), (self.num_envs, 1))
+        self._over = np.zeros(self.num_envs, bool)
+
+    def _draw(self, chosen: NDArray[np.bool_]) -> None:
+        for i in np.flatnonzero(chosen).tolist():
+            self.orders[i] = self._inside.envs[i].np_random.permutation(self._layout.n_workers)
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Starts the next episode of all, or of those in `options["reset_mask"]`, and draws orders for them."""
+        observation, infos = self.env.reset(seed=seed, options=options)
+        self._draw(infos["_session"])
+        self._over &= ~infos["_session"]
+        return self._shown(observation, infos)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """See the environments."""
+        if self._actions.n_workers:
+            actions = self._actions.true(self._inside._check_actions(actions), self.orders)
+        observation, reward, terminated, truncated, infos = self.env.step(actions)
+        for i in np.flatnonzero(infos.get("_final_obs", ())).tolist():
+            final = infos["final_obs"][i][None]
+            infos["final_obs"][i] = shuffle_observations(final, self._layout, self.orders[i : i + 1])[0]
+        ended = terminated | truncated
+        mode = self._inside.autoreset_mode
+        self._draw(ended if mode == AutoresetMode.SAME_STEP else self._over)
+        self._over = ended & (mode == AutoresetMode.NEXT_STEP)
+        observation, infos = self._shown(observation, infos)
+        return observation, reward, terminated, truncated, infos
+
+    def _shown(self, observation: Any, infos: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        masks = self._actions.masks(infos["action_mask"], self.orders)
+        return shuffle_observations(observation, self._layout, self.orders), {**infos, "action_mask": masks}
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which actions are legal now: bool (num_envs, n)."""
+        return self._actions.masks(self._inside.action_masks(), self.orders)
