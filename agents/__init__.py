@@ -14,6 +14,7 @@ from agents.dynamo import Dynamo
 from agents.gdsf import Gdsf
 from agents.lbgr import Lbgr
 from agents.lbgr_code import LbgrCode
+from agents.learned import Learned
 from agents.least_loaded import LeastLoaded
 from agents.llmd import LlmD
 from agents.lmetric import LMetric
@@ -57,7 +58,7 @@ of the simulator."""
 JOINT_AGENTS: dict[str, type[Agent]] = {"pair": Pair, "rule_pair": RulePair}
 """Agents that do both, for KVGym/Joint-v0: name -> class."""
 
-_ALL = AGENTS | EVICTION_AGENTS | JOINT_AGENTS
+_ALL = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | {"learned": Learned}
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The default threshold of 0.5 sits on the sharing ratio of the GSP load; a tuned one is the fairer rival.

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from agents import EVICTION_AGENTS, make_agent
 from kvgym import _check
@@ -29,6 +29,8 @@ OWN = "own"
 """Stands for the evictor that a scenario names."""
 ORACLE_EVICTORS = ("belady",)
 CAUSAL_EVICTORS = tuple(name for name in EVICTORS if name not in ORACLE_EVICTORS)
+TRAINING_SEEDS = 5
+"""That a learned agent needs for a ranked row."""
 SUITE = "agents:"
 """Before the name of an eviction agent of the suite, since evictors of the simulator have the same names."""
 
@@ -61,6 +63,21 @@ QUICK_ROUTERS = ("least_loaded", "cache_aware", "lbgr_code")
 QUICK_EVICTORS = ("lru", "lfu", "rlt")
 
 
+class Facts(NamedTuple):
+    """What an agent says of itself.
+
+    Attributes:
+        oracle: It knows the future.
+        training: What it was trained on, and with how many training seeds; "" for rules.
+    """
+
+    oracle: bool = False
+    training: str = ""
+
+
+_NOTHING = Facts()
+
+
 @dataclass(frozen=True)
 class Entry:
     """Who routes and who evicts, as asked for.
@@ -71,7 +88,7 @@ class Entry:
         evictor: Where the agent routes alone: a name of `kvgym.sim.EVICTORS`, or `OWN`. Else "".
         router: Where the agent evicts alone: who routes, named as an agent is. Else "".
         environment: What the agent plays.
-        declared_oracle: An agent's class says that it knows the future.
+        facts: What its agents say of themselves.
     """
 
     agent: str
@@ -79,7 +96,7 @@ class Entry:
     evictor: str = OWN
     router: str = ""
     environment: str = ROUTE
-    declared_oracle: bool = False
+    facts: Facts = _NOTHING
 
     @property
     def kwargs(self) -> dict[str, Any]:
@@ -90,7 +107,7 @@ class Entry:
     def label(self) -> str:
         """The agent as tables name it."""
         kwargs = files.without_folders(self.kwargs)
-        text = ", ".join(f"{name}={value}" for name, value in kwargs.items())
+        text = ", ".join(f"{name}={_short(value)}" for name, value in kwargs.items())
         return f"{os.path.basename(self.agent)}({text})" if text else os.path.basename(self.agent)
 
     def evictor_on(self, scenario: Scenario) -> str:
@@ -99,10 +116,17 @@ class Entry:
 
     def player(self, evictor: str, cloned: bool) -> Player:
         """The row's name; what was seen to use the future is an oracle, whatever it says."""
-        oracle = self.declared_oracle or cloned or evictor in ORACLE_EVICTORS
+        oracle = self.facts.oracle or cloned or evictor in ORACLE_EVICTORS
         if self.environment == EVICT:
-            return Player(os.path.basename(self.router), evictor_label(self.agent, self.label), oracle)
-        return Player(self.label, "joint" if self.environment == JOINT else evictor, oracle)
+            return Player(
+                os.path.basename(self.router), evictor_label(self.agent, self.label), oracle, self.facts.training
+            )
+        return Player(self.label, "joint" if self.environment == JOINT else evictor, oracle, self.facts.training)
+
+
+def _short(value: Any) -> Any:
+    """A list by its first and how many more."""
+    return f"{value[0]} + {len(value) - 1}" if isinstance(value, list) and len(value) > 1 else value
 
 
 def evictor_label(agent: str, label: str) -> str:
@@ -142,11 +166,11 @@ def _route_rows(options: argparse.Namespace) -> list[Entry]:
         raise ValueError("--router is for --track evict and --track joint; --track route compares routers: use --agent")
     rows = []
     for name, args in options.agent or [(name, "{}") for name in (QUICK_AGENTS if options.quick else DEFAULT_AGENTS)]:
-        oracle = _made("--agent", name, args, ROUTE)
+        facts = _made("--agent", name, args, ROUTE)
         own = [OWN, "rlt_code"] if name in _LBGR else [OWN]
         for evictor in options.evictor or own:
             _check.choice("--evictor", evictor, (OWN, *EVICTORS))
-            rows.append(Entry(name, args, evictor, declared_oracle=oracle))
+            rows.append(Entry(name, args, evictor, facts=facts))
     if not (options.quick or options.agent or options.evictor):
         # What evictions could still give. One row: where a page is a token, looking ahead costs seconds an episode.
         rows.append(Entry(REFERENCE[0], evictor=ORACLE_EVICTORS[0]))
@@ -197,17 +221,18 @@ def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], op
     knows = {router: _made("--router", router, "{}", ROUTE) for router in routers}
     rows = []
     for name, args, is_agent in evictors:
-        oracle = is_agent and _made(option, name, args, EVICT)
-        for router in knows:
+        evicts = _made(option, name, args, EVICT) if is_agent else Facts()
+        for router, routes in knows.items():
             if is_agent:
-                rows.append(Entry(name, args, "", router, EVICT, oracle or knows[router]))
+                both = Facts(evicts.oracle or routes.oracle, evicts.training)
+                rows.append(Entry(name, args, "", router, EVICT, both))
             else:
-                rows.append(Entry(router, evictor=name, declared_oracle=knows[router]))
+                rows.append(Entry(router, evictor=name, facts=routes))
     return rows
 
 
-def _made(option: str, name: str, args: str, environment: str) -> bool:
-    """Makes an agent once, to see whether it can be made and plays `environment`; says whether it is an oracle."""
+def _made(option: str, name: str, args: str, environment: str) -> Facts:
+    """Makes an agent once, to see whether it can be made and plays `environment`; says what it says of itself."""
     try:
         agent = make_agent(name, **json.loads(args))
     except Exception as error:  # an agent's file or constructor may raise anything
@@ -224,4 +249,13 @@ def _made(option: str, name: str, args: str, environment: str) -> bool:
             f"{option} {name}: it plays {environment_of(agent)}, an agent of {environment} is needed here"
             f" (--track {tracks[environment_of(agent)]} is for those of {environment_of(agent)})"
         )
-    return bool(getattr(agent, "oracle", False))
+    return Facts(bool(getattr(agent, "oracle", False)), _training(agent))
+
+
+def _training(agent: Any) -> str:
+    """What a learned agent was trained on. One with fewer training seeds than a ranked row needs is told so."""
+    seeds = getattr(agent, "training_seeds", None)
+    if seeds is None:
+        return ""
+    ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
+    return f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"

@@ -52,9 +52,11 @@ class Learned(Agent):
             raise ValueError(f"path: the files must have different training seeds, got {paths}")
 
     @property
-    def origin(self) -> dict[str, Any]:
-        """What it was trained on, but for the seeds."""
-        return _matter(self._trained[0].origin)
+    def trained_on(self) -> str:
+        """The scenario, and which algorithm, in words."""
+        origin = self._trained[0].origin
+        changed = f" with {origin['overrides']}" if origin["overrides"] else ""
+        return f"{origin['scenario']} v{origin['scenario_version']}{changed} by {origin['algorithm']}"
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""

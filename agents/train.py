@@ -40,7 +40,7 @@ def options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--hyperparams", type=Path, metavar="FILE", help="another file of hyper-parameters")
     parser.add_argument("--validation-seeds", type=int, default=8, help="episodes of each validation (8)")
     parser.add_argument("--validations", type=int, default=20, help="how often to validate, in all (20)")
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch (2)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch (1); the second core makes episodes")
     parser.add_argument("--out", type=Path, help="folder of the run (runs/ALGO-ENV-SCENARIO-SEED)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     return parser.parse_args(argv)

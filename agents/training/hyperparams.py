@@ -44,9 +44,7 @@ class Hyperparams:
     @property
     def built(self) -> dict[str, Any]:
         """The arguments of the algorithm, schedules made of strings such as "lin_3e-4"."""
-        return {
-            name: _schedule(name, value) if name in _SCHEDULED else value for name, value in self.algorithm.items()
-        }
+        return {name: _schedule(name, value) if name in _SCHEDULED else value for name, value in self.algorithm.items()}
 
 
 def load(algorithm: str, env_id: str, path: Path | None = None) -> Hyperparams:

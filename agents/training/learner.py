@@ -14,6 +14,7 @@ import torch
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 from tqdm import tqdm
 
@@ -56,7 +57,7 @@ class Plan:
     hyperparams: Hyperparams
     validation_seeds: Sequence[int]
     n_validations: int
-    threads: int = 2
+    threads: int = 1
 
 
 def config(plan: Plan) -> dict[str, Any]:
@@ -97,6 +98,10 @@ def train(plan: Plan, run: Run, *, resume: bool, progress: bool = True, say: Cal
     else:
         model = made.load(checkpoint / "model.zip", env=env, device="cpu", tensorboard_log=tensorboard)
         state = run.restore(checkpoint, model)
+        set_random_seed(plan.seed + model.num_timesteps)
+    # Sub-environment i gets this + i. Training seeds never share a workload, since no run has so many steps, and a
+    # resumed run plays episodes that it has not played. After the model was made: SB3 seeds the environments, too.
+    env.seed(plan.seed * 10**10 + model.num_timesteps)
     watch = Watch(plan, run, state, progress, say)
     left = plan.total_steps - model.num_timesteps
     try:
@@ -109,7 +114,7 @@ def train(plan: Plan, run: Run, *, resume: bool, progress: bool = True, say: Cal
 
 
 def _environment(plan: Plan, checkpoint: Path | None) -> Any:
-    """The training environments. A resumed run plays episodes that it has not played: seeds go by the steps made."""
+    """The training environments, with the normalisation of a checkpoint."""
     hyperparams = plan.hyperparams
     settings = dict(hyperparams.env_kwargs)
     overrides = {**settings.pop("scenario_overrides", {}), **plan.overrides}
@@ -121,10 +126,7 @@ def _environment(plan: Plan, checkpoint: Path | None) -> Any:
         scenario_overrides=overrides,
         **settings,
     )
-    made = int(checkpoint.name) if checkpoint else 0
-    # Sub-environment i gets this + i: training seeds never share a workload, since no run has so many steps.
-    env.seed(plan.seed * 10**10 + made)
-    env = VecMonitor(env, info_keywords=("J",))
+    env = VecMonitor(env)
     if hyperparams.normalize is None:
         return env
     if checkpoint is not None and (checkpoint / "normalize.pkl").exists():
@@ -143,9 +145,7 @@ class Watch(BaseCallback):
         say: Gets a line per validation.
     """
 
-    def __init__(
-        self, plan: Plan, run: Run, state: dict[str, Any], progress: bool, say: Callable[[str], None]
-    ) -> None:
+    def __init__(self, plan: Plan, run: Run, state: dict[str, Any], progress: bool, say: Callable[[str], None]) -> None:
         """Notes what to do; SB3 calls the rest."""
         super().__init__()
         self.plan, self.run, self.state, self.say = plan, run, state, say
@@ -175,7 +175,7 @@ class Watch(BaseCallback):
 
     def _within(self) -> bool:
         """Whether there is time left."""
-        return self.state["seconds"] + time.monotonic() - self._clock < self.plan.minutes * 60
+        return bool(self.state["seconds"] + time.monotonic() - self._clock < self.plan.minutes * 60)
 
     def _validate(self) -> None:
         self._tick()
@@ -214,7 +214,7 @@ class Watch(BaseCallback):
 
     def finish(self) -> None:
         """The last validation, if anything was learned since the one before."""
-        if self.model is not None and self.num_timesteps > self._validated:
+        if self.num_timesteps > self._validated:
             self._validate()
 
     def close(self) -> None:

@@ -91,7 +91,7 @@ class Trunk(nn.Module):
         n_request, n_candidates = self.n_request, self.shape.candidates
         end = observation.shape[1] - n_candidates * N_CANDIDATE - self.shape.evicts * N_EVICT
         request = observation[:, :n_request] * gains[:n_request]
-        workers = observation[:, n_request:end].unflatten(1, (-1, N_WORKER))
+        workers = _blocks(observation[:, n_request:end], N_WORKER)
         workers = workers * gains[n_request : n_request + N_WORKER]
         if self.shape.evicts:
             wanted = observation[:, end : end + N_EVICT]
@@ -105,9 +105,14 @@ class Trunk(nn.Module):
         whole = context + self.pooled(pooled)
         if not n_candidates:
             return per_worker, None, torch.tanh(whole)
-        leaves = observation[:, end + N_EVICT :].unflatten(1, (-1, N_CANDIDATE)) * gains[-N_CANDIDATE:]
+        leaves = _blocks(observation[:, end + N_EVICT :], N_CANDIDATE) * gains[-N_CANDIDATE:]
         per_leaf, pooled = _encode(leaves, self.candidate, context)
         return per_worker, per_leaf, torch.tanh(whole + self.pooled_candidates(pooled))
+
+
+def _blocks(numbers: Tensor, size: int) -> Tensor:
+    """(B, n x size) as (B, n, size)."""
+    return numbers.reshape(len(numbers), -1, size)
 
 
 def _gain(transform: int, bend: float) -> float:

@@ -60,10 +60,8 @@ class _Shared:
         **kwargs: Any,
     ) -> None:
         self._given = {"routes": routes, "evicts": evicts, "candidates": candidates, "width": width}
-        observations, actions = (*args, *(kwargs[name] for name in ("observation_space", "action_space")[len(args) :]))[
-            :2
-        ]
-        self.shape = _shape(observations, actions, self._given)
+        spaces_given = dict(zip(("observation_space", "action_space"), args, strict=False)) | kwargs
+        self.shape = _shape(spaces_given["observation_space"], spaces_given["action_space"], self._given)
         super().__init__(*args, **kwargs)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
@@ -84,24 +82,25 @@ class _OnPolicy(_Shared):
     """The part of an actor-critic policy that SB3 and sb3-contrib would build from layers of their own."""
 
     def _build(self, lr_schedule: Any) -> None:
-        self.mlp_extractor = _ActorCritic(self.shape)
-        self.action_net, self.value_net = nn.Identity(), nn.Identity()
-        me: Any = self
-        for module in self.mlp_extractor.modules():
+        networks = _ActorCritic(self.shape)
+        for module in networks.modules():
             if isinstance(module, nn.Linear):
                 nn.init.orthogonal_(module.weight, 1.0)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for name, weight in self.mlp_extractor.actor.named_parameters():
+        for name, weight in networks.actor.named_parameters():
             # Small scores at first: every action about as likely, as SB3 has it.
             if name.endswith(("score.weight", "of_rule.weight")):
                 weight.data *= 0.01
+        me: Any = self  # mypy knows nothing of the class that stands beside this one
+        me.mlp_extractor, me.action_net, me.value_net = networks, nn.Identity(), nn.Identity()
         me.optimizer = me.optimizer_class(me.parameters(), lr=lr_schedule(1), **me.optimizer_kwargs)
 
     @property
     def trained(self) -> Actor:
         """The network that scores actions."""
-        return self.mlp_extractor.actor
+        me: Any = self
+        return me.mlp_extractor.actor  # type: ignore[no-any-return]
 
 
 class SharedPolicy(_OnPolicy, ActorCriticPolicy):

@@ -13,14 +13,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
 
 KEPT = 2
 
@@ -79,8 +75,7 @@ class Run:
             model.save_replay_buffer(temporary / "replay.pkl")
         if model.get_vec_normalize_env() is not None:
             model.get_vec_normalize_env().save(str(temporary / "normalize.pkl"))
-        states = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}  # noqa: NPY002  SB3 draws from it
-        torch.save({"progress": dict(progress), "states": states}, temporary / "rest.pt")
+        (temporary / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
         final = temporary.with_suffix("")
         shutil.rmtree(final, ignore_errors=True)
         os.replace(temporary, final)
@@ -89,15 +84,10 @@ class Run:
             shutil.rmtree(old)
 
     def restore(self, checkpoint: Path, model: Any) -> dict[str, Any]:
-        """Puts random states, and the replay buffer if there is one, back; returns what `save` was given."""
-        # Our own file, and random states are not among the types that weights_only knows.
-        rest = torch.load(checkpoint / "rest.pt", weights_only=False)
+        """Puts the replay buffer back, if there is one; returns what `save` was given of the progress."""
         if (checkpoint / "replay.pkl").exists():
             model.load_replay_buffer(checkpoint / "replay.pkl")
-        random.setstate(rest["states"]["python"])
-        np.random.set_state(rest["states"]["numpy"])  # noqa: NPY002  SB3 draws from it
-        torch.set_rng_state(rest["states"]["torch"])
-        return dict(rest["progress"])
+        return dict(json.loads((checkpoint / "progress.json").read_text(encoding="utf-8")))
 
     def note(self, line: Mapping[str, Any]) -> None:
         """Adds a line to the curve."""

@@ -1,4 +1,4 @@
-"""How good a network is while it is trained: whole episodes of the split "validation", all at once, best scores taken."""
+"""How good a network is while it is trained: whole episodes of the split "validation", played side by side."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def validate(
     trained: Trained, scenario: str, overrides: Mapping[str, Any] | None, seeds: Sequence[int]
 ) -> dict[int, float]:
     """Mean latency J (s) of the scenario's objective, by validation seed; the episodes are played side by side."""
-    envs = {
-        seed: make_env(_Player(trained), scenario, overrides=overrides, split="validation") for seed in seeds
-    }
+    envs = {seed: make_env(_Player(trained), scenario, overrides=overrides, split="validation") for seed in seeds}
     begun = {seed: env.reset(seed=seed) for seed, env in envs.items()}
     seen = {seed: observation for seed, (observation, _) in begun.items()}
     space = envs[seeds[0]].action_space

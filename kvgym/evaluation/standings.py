@@ -23,11 +23,13 @@ class Player:
         agent: Name and arguments of the agent.
         evictor: Name of the evictor; "own" where it is each scenario's own.
         oracle: It knows the future.
+        training: What a learned agent was trained on, and with how many training seeds.
     """
 
     agent: str
     evictor: str
     oracle: bool = False
+    training: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -45,7 +47,7 @@ class Standing:
 
     Attributes:
         player: Who; an evictor is named here even where it is the scenario's own.
-        label: "anchor: 0", "anchor: 100", "oracle", or nothing.
+        label: "anchor: 0", "anchor: 100", "oracle", what a learned agent was trained on, or nothing.
         counts: Whether the scenario counts: where it does not, the score says little.
         n: Seeds.
         J: Mean over the seeds of the mean latency (s).
@@ -132,7 +134,7 @@ def board(
     rows = [
         Standing(
             player=player,
-            label="oracle" if player.oracle else labels.get(player, ""),
+            label="oracle" if player.oracle else labels.get(player, player.training),
             counts=place != "not counted",
             n=len(episodes),
             J=float(costs[player].mean()),
