@@ -5,7 +5,7 @@ python -m agents.train ppo --scenario sanity --minutes 2
 python -m agents.train ppo --scenario gsp-stable --resume   goes on after a kill
 
 Writes a folder with checkpoints, the curve on validation seeds, TensorBoard files and the trained file, which plays on
-any number of workers: `python -m agents.leaderboard --agent learned '{"path": "runs/../ppo-gsp-stable-0.pt"}'`.
+any number of workers: `python -m agents.leaderboard --agent learned --agent-args '{"path": ".."}'`.
 Hyper-parameters come from `agents/hyperparams/ALGO.yml`, in the format of rl-zoo3. Needs the extra "train".
 """
 
@@ -15,7 +15,6 @@ import argparse
 import json
 import math
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ def _train(given: argparse.Namespace) -> None:
     found = hyperparams.load(given.algorithm, env_id, given.hyperparams)
     total = found.n_timesteps if given.total_steps is None else _check.whole("--total-steps", given.total_steps, 1)
     if given.num_envs is not None:
-        found = replace(found, n_envs=_check.whole("--num-envs", given.num_envs, 1))
+        found = found.with_envs(_check.whole("--num-envs", given.num_envs, 1))
     plan = learner.Plan(
         algorithm=given.algorithm,
         env_id=env_id,

@@ -27,6 +27,7 @@ QUICK: dict[str, list[str]] = {
     "step_rate": ["--rounds", "1"],
     "vector_rate": ["--rounds", "1", "--decisions", "20000"],
     "training": ["--quick"],
+    "learning": ["--quick"],
     "peers": ["--quick"],
     "scale": ["--quick"],
     "memory": ["--quick"],

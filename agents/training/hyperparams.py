@@ -6,7 +6,7 @@ A file has one entry per environment id. What rl-zoo3 knows and this reader does
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,13 @@ class Hyperparams:
     def built(self) -> dict[str, Any]:
         """The arguments of the algorithm, schedules made of strings such as "lin_3e-4"."""
         return {name: _schedule(name, value) if name in _SCHEDULED else value for name, value in self.algorithm.items()}
+
+    def with_envs(self, n_envs: int) -> Hyperparams:
+        """The same with another number of environments; a mini-batch has at most what a rollout gives."""
+        algorithm = dict(self.algorithm)
+        if "n_steps" in algorithm and "batch_size" in algorithm:
+            algorithm["batch_size"] = min(algorithm["batch_size"], n_envs * algorithm["n_steps"])
+        return replace(self, n_envs=n_envs, algorithm=algorithm)
 
 
 def load(algorithm: str, env_id: str, path: Path | None = None) -> Hyperparams:

@@ -1,0 +1,80 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra train")
+
+from agents.training.network import Actor, Critic, Shape  # noqa: E402
+from kvgym.envs.features import N_WORKER  # noqa: E402
+from kvgym.envs.layout import Layout  # noqa: E402
+
+SHAPES = {
+    "route": Shape(),
+    "evict leaf": Shape(routes=False, evicts=True, candidates=4),
+    "evict rule": Shape(routes=False, evicts=True, rules=3),
+    "joint rule": Shape(rules=3),
+    "joint leaf": Shape(evicts=True, candidates=4),
+}
+
+
+def drawn(layout: Layout, n: int = 8, seed: int = 0) -> torch.Tensor:
+    numbers = np.random.default_rng(seed).random((n, layout.size), dtype=np.float32)
+    if layout.evicts:
+        numbers[:, layout.evict("asked_worker")] = np.arange(n) % layout.n_workers
+    return torch.from_numpy(numbers)
+
+
+def permuted(observations: torch.Tensor, layout: Layout, order: list[int]) -> torch.Tensor:
+    out = observations.clone()
+    start = layout.workers("up").start
+    for place, worker in enumerate(order):
+        a, b = start + place * N_WORKER, start + worker * N_WORKER
+        out[:, a : a + N_WORKER] = observations[:, b : b + N_WORKER]
+    if layout.evicts:
+        asked = observations[:, layout.evict("asked_worker")].long()
+        out[:, layout.evict("asked_worker")] = torch.tensor([order.index(int(w)) for w in asked]).float()
+    return out
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("workers", [1, 3, 7])
+def test_the_same_weights_score_any_number_of_workers(shape: Shape, workers: int) -> None:
+    layout = Layout(workers, shape.routes, shape.evicts, shape.candidates)
+    assert shape.layout(layout.size) == layout
+    assert Actor(shape)(drawn(layout)).shape == (8, shape.n_scores(workers))
+    assert Critic(shape)(drawn(layout)).shape == (8, 1)
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_permuting_the_workers_permutes_their_scores_and_nothing_else(shape: Shape) -> None:
+    torch.manual_seed(0)
+    actor, critic = Actor(shape), Critic(shape)
+    layout, order = Layout(5, shape.routes, shape.evicts, shape.candidates), [3, 1, 4, 0, 2]
+    before = drawn(layout)
+    after = permuted(before, layout, order)
+    scores, moved = actor(before), actor(after)
+    if shape.routes:
+        assert torch.allclose(scores[:, order], moved[:, :5], atol=1e-5)
+    rest = 5 * shape.routes
+    assert torch.allclose(scores[:, rest:], moved[:, rest:], atol=1e-5)
+    assert torch.allclose(critic(before), critic(after), atol=1e-5)
+    assert not torch.allclose(scores, scores[:, :1].expand_as(scores))
+
+
+def test_every_feature_of_a_worker_counts() -> None:
+    torch.manual_seed(0)
+    actor, layout = Actor(Shape()), Layout(3)
+    before = drawn(layout, 1)
+    for place in range(layout.size):
+        after = before.clone()
+        after[0, place] += 0.5
+        # A request feature moves the scores beside each other only through the hidden layer: it must do so, too.
+        assert not torch.allclose(actor(before), actor(after), atol=1e-7), layout.names[place]
+
+
+def test_a_size_that_no_number_of_workers_gives_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"14 \+ 22 x workers .* got 37"):
+        Shape().layout(37)
+    with pytest.raises(ValueError, match="candidates"):
+        replace(Shape(), candidates=-1)
