@@ -90,6 +90,8 @@ def make_tables(
         leaf_capacity = min(n_nodes, max(worker.kv_pages for worker in cluster.workers))
     sizes = {
         "progress": n,
+        "ends_of_runs": 2 << (m - 1).bit_length(),
+        "may_start": m,
         "rows": n_rows,
         "ends": N_LISTS * m,
         "memories": n_rows if flags["tracks_spans"] else 0,
@@ -194,6 +196,7 @@ def _config(
         "n_requests": len(workload),
         "n_nodes": len(workload.nodes),
         "n_shared": workload.n_shared,
+        "largest_kv_pages": max(worker.kv_pages for worker in cluster.workers),
         "page_size": engine.page_size,
         "chunk_tokens": engine.chunk_tokens,
         "max_running": engine.max_running,

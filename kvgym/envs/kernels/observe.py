@@ -1,7 +1,7 @@
 """Writes an observation from the simulator's tables: features of ``features.py``, in the order of ``layout.py``."""
 
 import numpy as np
-from numba import njit
+from numba import carray, njit
 
 from kvgym.envs.features import (
     CANDIDATE_FEATURES,
@@ -21,6 +21,7 @@ from kvgym.envs.features import (
 from kvgym.envs.kernels.codes import EVICTS, ROUTES, SCALED
 from kvgym.sim.kernels.access import (
     arrived,
+    as_pointer,
     clock,
     config,
     costs,
@@ -50,15 +51,24 @@ _FIRST_REQUEST = N_DECISION
 _FIRST_WORKER = _FIRST_REQUEST + N_REQUEST
 _FIRST_EVICT = _FIRST_WORKER + N_WORKER
 _FIRST_CANDIDATE = _FIRST_EVICT + N_EVICT
-_TRANSFORM = np.array([feature.transform for feature in _FEATURES])
-# log(1 + x in_scale) out_scale, or x out_scale
-_IN_SCALE = np.array([1 / feature.scale for feature in _FEATURES])
-_OUT_SCALE = np.array(
-    [
-        1 / np.log1p(feature.cap / feature.scale) if feature.transform == LOGARITHMIC else 1 / feature.cap
-        for feature in _FEATURES
-    ]
-)
+_SCALED = np.array([feature.transform != IDENTITY for feature in _FEATURES])
+_LOGARITHMIC = np.array([feature.transform == LOGARITHMIC for feature in _FEATURES])
+_SCALE = np.array([feature.scale for feature in _FEATURES])
+_CAP = np.array([feature.cap for feature in _FEATURES])
+# The scaled form of x: log(1 + x bend) log_factor + x factor, at most top.
+_BEND = _LOGARITHMIC / _SCALE
+_LOG_FACTOR = _LOGARITHMIC / np.log1p(_CAP / _SCALE)
+_FACTOR = np.where(_LOGARITHMIC, 0.0, np.where(_SCALED, 1.0 / _CAP, 1.0))
+_TOP = np.where(_SCALED, 1.0, np.inf)
+_ROOT_HALF = np.float64(0.7071067811865476).view(np.int64)
+CELL = 4
+"""Bytes of a feature."""
+
+
+@njit(nogil=True)
+def block_at(address, n):
+    """The `n` features at an address."""
+    return carray(as_pointer(address), (n,), np.float32)
 
 
 @njit(nogil=True)
@@ -70,40 +80,38 @@ def due_request(s):
 
 @njit(nogil=True)
 def observe(s, form, out):
-    """Writes the observation of the decision that is due (or of the end) into `out`, float32 (layout.size,)."""
+    """Writes the observation of the decision that is due (or of the end) into `out`, float32 (layout.size,).
+
+    The blocks are passed on by their addresses: each slice of an array would be counted as a reference, atomically.
+    """
     scaled = form & SCALED
     q = due_request(s)
-    at = 0
+    at = out.ctypes.data
     if form & ROUTES and form & EVICTS:
         out[0] = clock(s).request >= 0
         out[1] = clock(s).asking >= 0
-        at = N_DECISION
-    block = out[at : at + N_REQUEST]
-    observe_request(s, q, block)
-    if scaled:
-        scale(block, _FIRST_REQUEST)
-    at += N_REQUEST
-    largest_kv = 0
+        at += CELL * N_DECISION
+    first = at
+    observe_request(s, q, at)
+    at += CELL * N_REQUEST
     for w in range(config(s).n_workers):
-        largest_kv = max(largest_kv, workers(s)[w].kv_pages)
-    for w in range(config(s).n_workers):
-        block = out[at : at + N_WORKER]
-        block[0] = 1.0
-        block[1] = costs(s)[workers(s)[w].cost].speed
-        block[2] = workers(s)[w].kv_pages / largest_kv
-        observe_cache(s, w, q, block)
-        observe_router(s, w, block)
-        observe_engine(s, w, block)
-        if scaled:
-            scale(block, _FIRST_WORKER)
-        at += N_WORKER
+        observe_worker(s, w, at)
+        observe_cache(s, w, q, at)
+        observe_engine(s, w, at)
+        at += CELL * N_WORKER
+    if scaled:  # now, and not block by block: what has just been written one by one can't be read as a vector
+        scale(first, N_REQUEST + N_WORKER, _FIRST_REQUEST)
+        for block in range(first + CELL * (N_REQUEST + N_WORKER), at, CELL * N_WORKER):
+            scale(block, N_WORKER, _FIRST_WORKER)
     if form & EVICTS:
-        observe_evict(s, scaled, out[at:])
+        observe_evict(s, scaled, at)
 
 
 @njit(nogil=True)
-def observe_evict(s, scaled, out):
+def observe_evict(s, scaled, at):
     """The block that says what is wanted, and a block per candidate; zeros where no EVICT decision is due."""
+    n_slots = config(s).n_candidates
+    out = block_at(at, N_EVICT + n_slots * N_CANDIDATE)
     w = clock(s).asking
     if w < 0:
         out[:] = 0.0
@@ -115,17 +123,19 @@ def observe_evict(s, scaled, out):
     out[3] = (wk.kv_pages - wk.free - wk.evictable) / wk.kv_pages
     out[4] = (wk.loaded - wk.evicted - wk.marked) / wk.kv_pages
     if scaled:
-        scale(out[:N_EVICT], _FIRST_EVICT)
-    for slot in range(config(s).n_candidates):
-        block = out[N_EVICT + slot * N_CANDIDATE : N_EVICT + (slot + 1) * N_CANDIDATE]
-        describe(s, w, slot, block)
+        scale(at, N_EVICT, _FIRST_EVICT)
+    at += CELL * N_EVICT
+    for slot in range(n_slots):
+        describe(s, w, slot, block_at(at, N_CANDIDATE))
         if scaled:
-            scale(block, _FIRST_CANDIDATE)
+            scale(at, N_CANDIDATE, _FIRST_CANDIDATE)
+        at += CELL * N_CANDIDATE
 
 
 @njit(nogil=True)
-def observe_request(s, q, out):
+def observe_request(s, q, at):
     """The request block."""
+    out = block_at(at, N_REQUEST)
     ck = clock(s)
     cf = config(s)
     if q < 0:
@@ -167,14 +177,16 @@ def _seconds_since(s, time_ps):
 
 
 @njit(nogil=True)
-def observe_cache(s, w, q, block):
+def observe_cache(s, w, q, at):
     """match, miss, match_age, is_prev, index_tokens and active_with: one walk down the prompt's path."""
+    block = block_at(at, N_WORKER)
     cf = config(s)
     wk = workers(s)[w]
     pages = wk.index_pages if cf.history_view else wk.loaded - wk.evicted + entered_in_run(s, w)
     block[7] = pages * cf.page_size
     if q < 0:
-        block[3:7] = 0.0
+        for i in range(3, 7):
+            block[i] = 0.0
         block[12] = wk.active_tokens
         return
     request = requests(s)[q]
@@ -231,9 +243,13 @@ def entered_in_run(s, w):
 
 
 @njit(nogil=True)
-def observe_router(s, w, block):
-    """What the router counts itself."""
+def observe_worker(s, w, at):
+    """What is fixed, and what the router counts itself."""
+    block = block_at(at, N_WORKER)
     wk = workers(s)[w]
+    block[0] = 1.0
+    block[1] = costs(s)[wk.cost].speed
+    block[2] = wk.kv_pages / config(s).largest_kv_pages
     block[8] = wk.inflight
     block[9] = wk.waiting
     block[10] = wk.n_sent
@@ -244,8 +260,9 @@ def observe_router(s, w, block):
 
 
 @njit(nogil=True)
-def observe_engine(s, w, block):
+def observe_engine(s, w, at):
     """Engine metrics, of now or of the last snapshot."""
+    block = block_at(at, N_WORKER)
     ck = clock(s)
     wk = workers(s)[w]
     if config(s).metrics_period_ps == 0:
@@ -277,14 +294,30 @@ def ends_now(s, w):
 
 
 @njit(nogil=True)
-def scale(block, first):
-    """Physical to scaled values, in place, of a block whose first feature is number `first`."""
-    for i in range(len(block)):
-        k = first + i
-        transform = _TRANSFORM[k]
+def scale(at, n, first):
+    """Physical to scaled values, in place, of the `n` features at address `at`, the first of which is number `first`.
+
+    Without a branch, so that the compiler makes vector instructions of it; a feature has one of the two factors.
+    """
+    block = block_at(at, n)
+    for i in range(n):
+        k = np.uint64(first + i)  # unsigned: an index that can't mean a place from the end
         x = np.float64(block[i])
-        if transform == IDENTITY or x == 0.0:
-            continue
-        if transform == LOGARITHMIC:
-            x = np.log(1.0 + x * _IN_SCALE[k])  # four times as fast as log1p, and exact to float32
-        block[i] = min(1.0, x * _OUT_SCALE[k])
+        block[i] = min(_TOP[k], log_of_sum(x * _BEND[k]) * _LOG_FACTOR[k] + x * _FACTOR[k])
+
+
+@njit(nogil=True, error_model="numpy")
+def log_of_sum(x):
+    """log(1 + x) for x >= 0 by additions, multiplications and one division, to a few units of the last place.
+
+    1 + x = 2**e m with m near 1, and log m = 2 artanh((m - 1) / (m + 1)). A library's logarithm comes one at a time.
+    """
+    bits = np.float64(1.0 + x).view(np.int64)
+    exponent = (bits - _ROOT_HALF) >> 52
+    m = np.int64(bits - (exponent << 52)).view(np.float64)
+    s = (m - 1.0) / (m + 1.0)  # |s| <= 0.172: nine terms reach 1e-15
+    square = s * s
+    series = 1.0 / 17.0
+    for odd in range(15, 0, -2):
+        series = series * square + 1.0 / odd
+    return np.float64(exponent) * 0.6931471805599453 + 2.0 * s * series

@@ -15,7 +15,9 @@ _NAMES = [name for name, _ in TABLES]
 
 
 @intrinsic
-def _as_pointer(typing_context, address):
+def as_pointer(typing_context, address):
+    """An address as what `carray` takes."""
+
     def codegen(context, builder, signature, args):
         return builder.inttoptr(args[0], cgutils.voidptr_t)
 
@@ -30,8 +32,8 @@ def _table(name):
 
     @njit(nogil=True)
     def table(s):
-        handle = carray(_as_pointer(s), (end,), np.int64)
-        return carray(_as_pointer(handle[at]), (handle[at + 1],), dtype)
+        handle = carray(as_pointer(s), (end,), np.int64)
+        return carray(as_pointer(handle[at]), (handle[at + 1],), dtype)
 
     return table
 
@@ -43,6 +45,8 @@ nodes = _table("nodes")
 paths = _table("paths")
 progress = _table("progress")
 workers = _table("workers")
+ends_of_runs = _table("ends_of_runs")
+may_start = _table("may_start")
 rows = _table("rows")
 ends = _table("ends")
 memories = _table("memories")
