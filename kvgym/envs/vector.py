@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from kvgym import _check, _compile
 from kvgym.envs.ahead import Ahead
 from kvgym.envs.base import ClusterEnv, Observation
+from kvgym.envs.infos import gather
 from kvgym.envs.kernels.codes import SKIP
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE, TRUNCATED
 
@@ -237,13 +238,12 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def _end(self, ended: NDArray[np.int64], observation: Observation, dt: NDArray[np.float64]) -> dict[str, Any]:
         """What there is to say of episodes that have just ended; resets them in mode "SameStep"."""
-        infos: dict[str, Any] = {}
+        infos: list[dict[str, Any]] = []
         for i in ended.tolist():
-            env = self.envs[i]
-            metrics = env.episode_metrics()
+            metrics = self.envs[i].episode_metrics()
             self._done[i] = True
             if self.autoreset_mode != AutoresetMode.SAME_STEP:
-                infos = self._add_info(infos, {"episode_metrics": metrics}, i)
+                infos.append({"episode_metrics": metrics})
                 continue
             final = {
                 "action_mask": self._masks[i].copy(),
@@ -252,10 +252,10 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
                 "session": int(self._whole[1, i]),
                 "episode_metrics": metrics,
             }
-            infos = self._add_info(infos, {"final_obs": observation[i].copy(), "final_info": final}, i)
+            infos.append({"final_obs": observation[i].copy(), "final_info": final})
             observation[i] = self._reset_one(i, None, None)
             dt[i] = 0.0
-        return infos
+        return gather(self.num_envs, ended.tolist(), infos)
 
     def _infos(self, dt: NDArray[np.float64]) -> dict[str, Any]:
         """The four keys that every environment has at every step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def make_tables(
     if flags["tracks_ghosts"]:
         _add_ghosts(tables, workload, m)
     _add_uses(tables, workload, settings)
-    _add_costs(tables, cluster, engine)
+    tables |= _costs(cluster, engine)
     tables["config"] = _config(workload, cluster, engine, settings, episode)
     tables["config"]["leaf_capacity"] = leaf_capacity
     for name, flag in flags.items():
@@ -140,7 +141,9 @@ def _kinds(cluster: ClusterSpec) -> list[Any]:
     return list(dict.fromkeys(worker.cost for worker in cluster.workers))
 
 
-def _add_costs(tables: Tables, cluster: ClusterSpec, engine: EngineSpec) -> None:
+@lru_cache(maxsize=64)
+def _costs(cluster: ClusterSpec, engine: EngineSpec) -> Tables:
+    """The tables of costs: nothing writes them, so all runs of a cluster share them."""
     kinds = _kinds(cluster)
     g = [cost.g_ps(engine.chunk_tokens) for cost in kinds]
     costs = np.zeros(len(kinds), dict(TABLES)["costs"])
@@ -148,8 +151,7 @@ def _add_costs(tables: Tables, cluster: ClusterSpec, engine: EngineSpec) -> None
         row["a_s"], row["c_n"], row["c_b"], row["q"] = cost.coefficients_ps()
         row["speed"] = engine.chunk_tokens / max(1, table[engine.chunk_tokens])  # an iteration takes 1 ps at least
     costs["speed"] /= costs["speed"].max()
-    tables["costs"] = costs
-    tables["g"] = np.concatenate(g)
+    return {"costs": costs, "g": np.concatenate(g)}
 
 
 def _add_uses(tables: Tables, workload: Workload, settings: Settings) -> None:
