@@ -171,7 +171,7 @@ def _add_ghosts(tables: Tables, workload: Workload, m: int) -> None:
     shared, slot = nodes["slot"] < n_shared, nodes["slot"]
     pages = np.zeros(len(tables["rows"]), np.int64)
     for w in range(m):
-        pages[w * n_shared + slot[shared]] = nodes["n_pages"][shared]
+        pages[slot[shared] * m + w] = nodes["n_pages"][shared]
     pages[(m - 1) * n_shared + slot[~shared]] = nodes["n_pages"][~shared]
     tables["memories"]["ghosts"] = np.cumsum(pages) - pages
     tables["ghosts"] = np.zeros(pages.sum(), np.int64)

@@ -89,12 +89,12 @@ def row_of(s, w, v):
     """Row of node `v` on worker `w` in `rows` and `index`.
 
     Shared nodes have a row per worker. A private node serves one request, which is on one worker at a time, so one
-    row is enough: that keeps large runs small.
+    row is enough: that keeps large runs small. The rows of a node are neighbours: a router looks at all of them.
     """
     cf = config(s)
     slot = nodes(s)[v].slot
     if slot < cf.n_shared:
-        return w * cf.n_shared + slot
+        return slot * cf.n_workers + w
     return (cf.n_workers - 1) * cf.n_shared + slot
 
 
