@@ -92,7 +92,7 @@ def make_tables(
     sizes = {
         "progress": n,
         "ends_of_runs": 2 << (m - 1).bit_length(),
-        "may_start": m,
+        "idle_with_work": m,
         "rows": n_rows,
         "ends": N_LISTS * m,
         "memories": n_rows if flags["tracks_spans"] else 0,

@@ -253,7 +253,7 @@ TABLES: tuple[tuple[str, np.dtype], ...] = (
     ("progress", PROGRESS),
     ("workers", WORKER),
     ("ends_of_runs", np.dtype("i8")),
-    ("may_start", np.dtype("i1")),
+    ("idle_with_work", np.dtype("i1")),
     ("rows", ROW),
     ("ends", ENDS),
     ("memories", MEMORY),

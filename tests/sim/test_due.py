@@ -34,7 +34,7 @@ def test_runs_end_in_order_of_time_then_of_workers(n):
     assert due.next_end_ps(simulator.address) == INFINITE
 
 
-@pytest.mark.parametrize("n", [1, 3, 256])
+@pytest.mark.parametrize("n", [1, 3, 5, 256])
 def test_idle_workers_with_work_may_start(n):
     simulator, workers = cluster_of(n)
     rng = np.random.default_rng(n)

@@ -89,7 +89,7 @@ def route(s, w, evictor):
 
 @njit(nogil=True)
 def _end_runs(s):
-    """Ends the runs whose time has come."""
+    """Ends the runs whose time has come, in the order of the workers."""
     while next_end_ps(s) == clock(s).now_ps:
         w = next_to_end(s)
         end_run(s, w)
@@ -99,8 +99,6 @@ def _end_runs(s):
 @njit(nogil=True)
 def _start_idle(s):
     """Starts iterations on idle workers; returns a worker that waits for an EVICT decision, or NOBODY."""
-    if clock(s).n_may_start == 0:
-        return NOBODY
     w = next_to_start(s, 0)
     while w != NOBODY:
         asks = start_iteration(s, w)
