@@ -3,17 +3,21 @@
 python -m benchmarks.vector_rate [--scenario gsp-stable] [--rounds 5] [--out FILE]
 
 Episodes are whole ones (of the scenario's length, which all environments end together), or 512 requests that are cut
-and staggered, as for training.
+and staggered, as for training. What a second thread gives is measured against what it gives a loop that needs neither
+Python's lock nor memory, in turn with it: that is all that the machine has to give.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
+from numba import njit
 
 import kvgym
 from benchmarks.timing import rate_rows, rates, ratios, report
@@ -47,6 +51,46 @@ def player(envs: Any, decisions: int) -> Callable[[], int]:
     return play
 
 
+@njit("uint64(int64)", nogil=True)
+def spin(n: int) -> Any:
+    """Steps of a generator that fits into registers."""
+    x = np.uint64(1)
+    for _ in range(n):
+        x ^= x << np.uint64(13)
+        x ^= x >> np.uint64(7)
+        x ^= x << np.uint64(17)
+    return x
+
+
+def spinner(threads: int, steps: int = 30_000_000) -> Callable[[], int]:
+    """Work for `rates`: so many steps of `spin` on each thread."""
+    pool = ThreadPoolExecutor(threads)
+
+    def play() -> int:
+        list(pool.map(spin, [steps] * threads))
+        return threads * steps
+
+    return play
+
+
+def scaling(scenario: str, n: int, rounds: int, decisions: int) -> dict[str, Any]:
+    """What two threads give over one to a batch of `n`, and to a loop beside it."""
+    rivals: dict[str, Callable[[], int]] = {}
+    for threads in (1, 2):
+        envs = make("Route", n, scenario, {"num_threads": threads, **TRAINING})
+        rivals[f"batch, {threads}"] = player(envs, decisions)
+        rivals[f"loop, {threads}"] = spinner(threads)
+    found = rates(rivals, rounds)
+    batch = ratios({"x": found["batch, 2"], "y": found["batch, 1"]}, "y")["x"]
+    loop = ratios({"x": found["loop, 2"], "y": found["loop, 1"]}, "y")["x"]
+    return {"environments": n, "batch": batch, "loop": loop, "batch over loop": batch / loop}
+
+
+def make(kind: str, n: int, scenario: str, settings: dict[str, Any]) -> Any:
+    """A batch as it is measured here."""
+    return kvgym.make_vec(f"kvgym:KVGym/{kind}-v0", n, autoreset_mode="SameStep", scenario=scenario, **settings)
+
+
 def main(argv: list[str] | None = None) -> None:
     """Measures and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -60,9 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     ratio: dict[str, float] = {CART: 1.0}
     for name, (kind, n, settings) in BATCHES.items():
         # One batch at a time beside CartPole: memory of the others would get in the way.
-        envs = kvgym.make_vec(
-            f"kvgym:KVGym/{kind}-v0", n, autoreset_mode="SameStep", scenario=args.scenario, **settings
-        )
+        envs = make(kind, n, args.scenario, settings)
         rivals = {CART: player(cart, args.decisions), name: player(envs, args.decisions)}
         found = rates(rivals, args.rounds)
         measured.setdefault(CART, []).extend(found[CART])
@@ -71,6 +113,8 @@ def main(argv: list[str] | None = None) -> None:
         envs.close()
     rows = rate_rows(measured, ratio, "decisions per second")
     report(f"native vector form, SameStep, scenario {args.scenario}", rows, args.out)
+    threads = [scaling(args.scenario, n, args.rounds, args.decisions) for n in (64, 1024)]
+    report("training: rate with two threads over the rate with one", threads, None)
 
 
 if __name__ == "__main__":

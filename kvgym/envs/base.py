@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
-from copy import copy
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -142,9 +141,8 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
     def make_ahead(self, executor: Executor) -> None:
         """Has the next episode made up to its first decision while this one is played; a seed throws it away."""
-        simulator = copy(self.simulator)  # with the same settings; its tables will be replaced
         seed = self.np_random_seed
-        self._ahead = executor.submit(self._next_episode, simulator, self._episode + 1, (seed, seed))
+        self._ahead = executor.submit(self._next_episode, self.simulator.blank(), self._episode + 1, (seed, seed))
 
     def _next_episode(
         self, simulator: Simulator, episode: int, seeds: tuple[int, int]

@@ -6,8 +6,6 @@ Sub-environment i of a batch, reset with seed s, is bit for bit the single envir
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -18,11 +16,14 @@ from numpy.typing import NDArray
 from kvgym import _check, _compile
 from kvgym.envs.ahead import Ahead
 from kvgym.envs.base import ClusterEnv, Observation
+from kvgym.envs.infos import gather
 from kvgym.envs.kernels.codes import SKIP
+from kvgym.envs.threads import Threads
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE, TRUNCATED
 
 Single = TypeVar("Single", bound=ClusterEnv)
 Seeds = int | Sequence[int | None] | None
+_NOBODY = np.zeros(0, np.int64)
 Steps = tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
 
@@ -85,10 +86,10 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.observation_space = batch_space(single.observation_space, self.num_envs)
         self.action_space = batch_space(single.action_space, self.num_envs)
         space: Any = single.action_space
-        self._n_actions = space.nvec if hasattr(space, "nvec") else space.n
+        self._n_actions = np.array(space.nvec if hasattr(space, "nvec") else space.n, np.uint64)
         self._act_many = _compile.load("kvgym.envs.kernels.entry").act_many
         self._ahead = None if self.autoreset_mode == AutoresetMode.DISABLED else Ahead(self.envs)
-        self._pool = ThreadPoolExecutor(self.num_threads) if self.num_threads > 1 else None
+        self._threads = Threads(self.num_envs, self.num_threads)
         n = self.num_envs
         self._handles = np.zeros(n, np.int64)
         self._whole = np.zeros((2, n), np.int64)  # code and session
@@ -190,13 +191,14 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         """
         if not self._begun:
             raise RuntimeError("call reset() before step(): no episode is in progress")
-        resetting = np.flatnonzero(self._done)
+        resetting = np.flatnonzero(self._done) if self._done.any() else _NOBODY
         if len(resetting) and self.autoreset_mode == AutoresetMode.DISABLED:
             raise RuntimeError(
                 f"environments {resetting.tolist()} have ended: reset them with options={{'reset_mask': ..}}"
             )
         plan = self._plan(self._check_actions(actions))
-        plan[resetting, 0] = SKIP
+        if len(resetting):
+            plan[resetting, 0] = SKIP
         n = self.num_envs
         observation = np.empty((n, self.layout.size), np.float32)
         self._masks = np.ones_like(self._masks)
@@ -220,30 +222,28 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
     def _check_actions(self, actions: Any) -> NDArray[np.int64]:
         array = np.asarray(actions)
         fits = array.shape == self.action_space.shape and array.dtype.kind in "iu"
-        if not fits or array.min() < 0 or bool((array >= self._n_actions).any()):
+        if fits:
+            array = array.astype(np.int64)
+            fits = bool((array.view(np.uint64) < self._n_actions).all())  # a negative one is very large
+        if not fits:
             raise ValueError(f"actions must be integers in {self.action_space}, got {actions!r}")
-        return array.astype(np.int64)
+        return array
 
     def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
         """The kernel's part of a step, on as many threads as there are. Returns how many episodes have ended."""
         single = self.envs[0]
         settings = self._PAYS, single._pays_ttft, single._per_cost, single._form
         rest: tuple[Any, ...] = (*settings, observation, self._masks, self._first_slot, self._whole, real, self._paid)
-        if self._pool is None:
-            return int(self._act_many(0, self.num_envs, self._handles, plan, *rest))
-        cuts = np.linspace(0, self.num_envs, self.num_threads + 1).astype(int).tolist()
-        jobs = [self._pool.submit(self._act_many, a, b, self._handles, plan, *rest) for a, b in pairwise(cuts)]
-        return sum(job.result() for job in jobs)
+        return self._threads.play(lambda first, end: int(self._act_many(first, end, self._handles, plan, *rest)))
 
     def _end(self, ended: NDArray[np.int64], observation: Observation, dt: NDArray[np.float64]) -> dict[str, Any]:
         """What there is to say of episodes that have just ended; resets them in mode "SameStep"."""
-        infos: dict[str, Any] = {}
+        infos: list[dict[str, Any]] = []
         for i in ended.tolist():
-            env = self.envs[i]
-            metrics = env.episode_metrics()
+            metrics = self.envs[i].episode_metrics()
             self._done[i] = True
             if self.autoreset_mode != AutoresetMode.SAME_STEP:
-                infos = self._add_info(infos, {"episode_metrics": metrics}, i)
+                infos.append({"episode_metrics": metrics})
                 continue
             final = {
                 "action_mask": self._masks[i].copy(),
@@ -252,10 +252,10 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
                 "session": int(self._whole[1, i]),
                 "episode_metrics": metrics,
             }
-            infos = self._add_info(infos, {"final_obs": observation[i].copy(), "final_info": final}, i)
+            infos.append({"final_obs": observation[i].copy(), "final_info": final})
             observation[i] = self._reset_one(i, None, None)
             dt[i] = 0.0
-        return infos
+        return gather(self.num_envs, ended.tolist(), infos)
 
     def _infos(self, dt: NDArray[np.float64]) -> dict[str, Any]:
         """The four keys that every environment has at every step."""
@@ -287,7 +287,6 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def close_extras(self, **kwargs: Any) -> None:
         """Ends the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._threads.close()
         if self._ahead is not None:
             self._ahead.close()

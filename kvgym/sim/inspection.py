@@ -33,6 +33,11 @@ class Inspection:
         return int(self._address)
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of all tables that kernels touch, those included that simulators of one cluster share."""
+        return sum(table.nbytes for table in self.tables.values())
+
+    @property
     def now(self) -> float:
         """Seconds since the start."""
         return float(self._clock["now_ps"]) * 1e-12

@@ -273,6 +273,12 @@ class Simulator(Inspection):
                 raise RuntimeError(f'{name} is "agent": decide with advance() and {answer}(), or name a rule')
         self.advance()
 
+    def blank(self) -> Self:
+        """Another simulator with the same settings, before its first `reset()`."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, workload=None, tables={})
+        return other
+
     def clone(self) -> Self:
         """An independent copy that goes on from here. It knows the future: an agent that uses it is an oracle."""
         copy = object.__new__(type(self))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,8 @@ def make_tables(
         leaf_capacity = min(n_nodes, max(worker.kv_pages for worker in cluster.workers))
     sizes = {
         "progress": n,
+        "ends_of_runs": 2 << (m - 1).bit_length(),
+        "idle_with_work": m,
         "rows": n_rows,
         "ends": N_LISTS * m,
         "memories": n_rows if flags["tracks_spans"] else 0,
@@ -120,7 +123,7 @@ def make_tables(
     if flags["tracks_ghosts"]:
         _add_ghosts(tables, workload, m)
     _add_uses(tables, workload, settings)
-    _add_costs(tables, cluster, engine)
+    tables |= _costs(cluster, engine)
     tables["config"] = _config(workload, cluster, engine, settings, episode)
     tables["config"]["leaf_capacity"] = leaf_capacity
     for name, flag in flags.items():
@@ -138,7 +141,9 @@ def _kinds(cluster: ClusterSpec) -> list[Any]:
     return list(dict.fromkeys(worker.cost for worker in cluster.workers))
 
 
-def _add_costs(tables: Tables, cluster: ClusterSpec, engine: EngineSpec) -> None:
+@lru_cache(maxsize=64)
+def _costs(cluster: ClusterSpec, engine: EngineSpec) -> Tables:
+    """The tables of costs: nothing writes them, so all runs of a cluster share them."""
     kinds = _kinds(cluster)
     g = [cost.g_ps(engine.chunk_tokens) for cost in kinds]
     costs = np.zeros(len(kinds), dict(TABLES)["costs"])
@@ -146,8 +151,7 @@ def _add_costs(tables: Tables, cluster: ClusterSpec, engine: EngineSpec) -> None
         row["a_s"], row["c_n"], row["c_b"], row["q"] = cost.coefficients_ps()
         row["speed"] = engine.chunk_tokens / max(1, table[engine.chunk_tokens])  # an iteration takes 1 ps at least
     costs["speed"] /= costs["speed"].max()
-    tables["costs"] = costs
-    tables["g"] = np.concatenate(g)
+    return {"costs": costs, "g": np.concatenate(g)}
 
 
 def _add_uses(tables: Tables, workload: Workload, settings: Settings) -> None:
@@ -167,7 +171,7 @@ def _add_ghosts(tables: Tables, workload: Workload, m: int) -> None:
     shared, slot = nodes["slot"] < n_shared, nodes["slot"]
     pages = np.zeros(len(tables["rows"]), np.int64)
     for w in range(m):
-        pages[w * n_shared + slot[shared]] = nodes["n_pages"][shared]
+        pages[slot[shared] * m + w] = nodes["n_pages"][shared]
     pages[(m - 1) * n_shared + slot[~shared]] = nodes["n_pages"][~shared]
     tables["memories"]["ghosts"] = np.cumsum(pages) - pages
     tables["ghosts"] = np.zeros(pages.sum(), np.int64)
@@ -194,6 +198,7 @@ def _config(
         "n_requests": len(workload),
         "n_nodes": len(workload.nodes),
         "n_shared": workload.n_shared,
+        "largest_kv_pages": max(worker.kv_pages for worker in cluster.workers),
         "page_size": engine.page_size,
         "chunk_tokens": engine.chunk_tokens,
         "max_running": engine.max_running,

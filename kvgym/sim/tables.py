@@ -53,6 +53,7 @@ CONFIG = np.dtype(
         ("reserve_output", "f8"),
         ("slo_ttft_s", "f8"),
         ("slo_tpot_s", "f8"),
+        ("largest_kv_pages", "i8"),  # of any worker
         ("history_pages", "i8"),
         ("metrics_period_ps", "i8"),
     ],
@@ -64,6 +65,7 @@ CLOCK = np.dtype(
     [
         ("now_ps", "i8"),
         ("request", "i8"),  # the request of the ROUTE decision that is due, -1 = none
+        ("n_may_start", "i8"),  # idle workers with work
         ("asking", "i8"),  # the worker whose EVICT decision is due, -1 = none
         ("next_open", "i8"),  # the first open-loop request that has not arrived
         ("n_pending", "i8"),  # closed-loop arrivals waiting for their time
@@ -250,6 +252,8 @@ TABLES: tuple[tuple[str, np.dtype], ...] = (
     ("paths", np.dtype("i4")),
     ("progress", PROGRESS),
     ("workers", WORKER),
+    ("ends_of_runs", np.dtype("i8")),
+    ("idle_with_work", np.dtype("i1")),
     ("rows", ROW),
     ("ends", ENDS),
     ("memories", MEMORY),

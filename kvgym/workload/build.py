@@ -1,4 +1,4 @@
-"""From tokens or segments to a `Workload`: checks, times, labels; the tree itself is made in `tree`."""
+"""From tokens or segments to a `Workload`: checks, times, labels; the tree itself is made in `assemble_kernels`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from kvgym import _compile
 from kvgym._check import whole
 from kvgym.workload.checks import MAX_INT32, MAX_SEGMENT, check_keywords, check_length, picoseconds, wholes
-from kvgym.workload.links import assign_slots, link_successors
+from kvgym.workload.links import link_successors
 from kvgym.workload.tables import REQUEST, Columns, Table, Workload
-from kvgym.workload.tree import Given, Ints, build_tree, canonical_runs, unit_hashes
+
+Ints = NDArray[np.int64]
+Given = tuple[Ints, Ints, Ints, Ints, Ints, Ints]
+KERNELS = "kvgym.workload.assemble_kernels"
 
 
 def build_from_segments(
@@ -128,21 +132,23 @@ def _column(
 
 def _default_sessions(predecessor: Ints) -> tuple[Ints, Ints]:
     """A session for each chain, numbered by first appearance, and the depth in the chain."""
-    session = np.cumsum(predecessor < 0) - 1
+    follows = predecessor >= 0
+    session = np.cumsum(~follows) - 1
     turn = np.zeros(len(predecessor), np.int64)
-    for i in np.flatnonzero(predecessor >= 0):
+    for i in np.flatnonzero(follows):
         session[i], turn[i] = session[predecessor[i]], turn[predecessor[i]] + 1
     return session, turn
 
 
 def _assemble(requests: Table, given: Given, page_size: int, name: str) -> Workload:
-    """Adds the tree; `given` as in `canonical_runs`."""
-    rows, runs = canonical_runs(given)
-    prompt_pages, path_pages, predecessor, prompt_tokens, session = (
-        requests[field].astype(np.int64)
-        for field in ("prompt_pages", "path_pages", "predecessor", "prompt_tokens", "session")
-    )
-    nodes, path_nodes, paths = build_tree(rows, runs, prompt_pages, path_pages, predecessor, page_size)
-    requests["path_nodes"], requests["path_start"] = path_nodes, np.cumsum(path_nodes) - path_nodes
-    requests["prefix_u"], requests["session_u"] = unit_hashes(rows, runs, prompt_tokens, session)
-    return Workload(requests, nodes, paths, page_size, assign_slots(nodes), name)
+    """Adds the tree.
+
+    Args:
+        requests: All columns but those that come from the tree.
+        given: Per run, after the row splits (n + 1,): segments, offsets and lengths; then, per request, how many tokens
+            follow them and of which segment (-1: a private one).
+        page_size: Tokens per page.
+        name: For reports.
+    """
+    nodes, paths, n_shared = _compile.load(KERNELS).assemble(requests, given, page_size)
+    return Workload(requests, nodes, paths, page_size, n_shared, name)

@@ -55,16 +55,14 @@ def gsp(
     choice("order", order, ("random", "grouped", "worst"))
     whole("the number of lengths", len(lengths), 1)
     choices = wholes("lengths", lengths, None, 1)
-    n = groups * prompts_per_group
+    n_all = groups * prompts_per_group
+    n = n_all if requests is None else min(n_all, whole("requests", requests, 1))
     if order == "random":
-        prompt = Stream(seed, ORDER).permutation(n)
+        prompt = Stream(seed, ORDER).permutation(n_all, n)
     elif order == "grouped":
         prompt = np.arange(n)
     else:
-        prompt = np.arange(n).reshape(groups, prompts_per_group).T.ravel()
-    if requests is not None:
-        n = min(n, whole("requests", requests, 1))
-        prompt = prompt[:n]
+        prompt = np.arange(n_all).reshape(groups, prompts_per_group).T.ravel()[:n]
     group = prompt // prompts_per_group
     total = choices[group % len(choices)]
     prefix = np.array([round(prefix_ratio * int(length)) for length in choices])[group % len(choices)]

@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from kvgym import _compile
 from kvgym._check import whole
 
+KERNELS = "kvgym.workload.random_kernels"
 Seed = int | np.random.SeedSequence
 
 # One child stream per kind of draw, so that a change of one does not disturb the others.
@@ -37,28 +39,20 @@ class Stream:
 
     def exponential(self, n: int) -> NDArray[np.float64]:
         """(n,) float64 with mean 1."""
-        return negative_log(1.0 - self.uniform(n))
+        numbers: NDArray[np.float64] = _compile.load(KERNELS).exponential(self.raw(n))
+        return numbers
 
     def integers(self, n: int, bound: int) -> NDArray[np.int64]:
         """(n,) int64 in 0 .. bound-1, bound <= 2**31; uneven by less than bound / 2**32."""
         return ((self.raw(n) >> np.uint64(32)) * np.uint64(bound) >> np.uint64(32)).astype(np.int64)
 
-    def permutation(self, n: int) -> NDArray[np.int64]:
-        """(n,) int64, a random order of 0 .. n-1."""
-        return np.argsort(self.raw(n), kind="stable").astype(np.int64, copy=False)
+    def permutation(self, n: int, first: int | None = None) -> NDArray[np.int64]:
+        """(n,) int64, a random order of 0 .. n-1; only the `first` ones of it if that is given."""
+        order: NDArray[np.int64] = _compile.load(KERNELS).smallest(self.raw(n), n if first is None else first)
+        return order
 
 
 def negative_log(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """-log(x) for x in (0, 1], to a few units of the last place, bit-equal everywhere."""
-    mantissa, exponent = np.frexp(x)
-    small = mantissa < 0.7071067811865476
-    mantissa = np.where(small, 2.0 * mantissa, mantissa)
-    exponent = exponent - small
-    # log m = 2 artanh((m - 1) / (m + 1)); |s| <= 0.172, so that twelve terms reach 1e-18.
-    s = (mantissa - 1.0) / (mantissa + 1.0)
-    square = s * s
-    series = np.full_like(s, 1.0 / 23.0)
-    for odd in range(21, 0, -2):
-        series = series * square + 1.0 / odd
-    result: NDArray[np.float64] = -(exponent * 0.6931471805599453 + 2.0 * s * series)
-    return result + 0.0  # no negative zero
+    result: NDArray[np.float64] = _compile.load(KERNELS).negative_log(x)
+    return result

@@ -184,7 +184,8 @@ class Workload:
 
     def fits(self, kv_pages: int) -> bool:
         """Whether every request fits a worker of `kv_pages` pages when it runs alone."""
-        return not (self.peak_pages() > whole("kv_pages", kv_pages, 1)).any()
+        longest = int((self.requests["prompt_tokens"] + self.requests["output_tokens"]).max())
+        return -(-(longest - 1) // self.page_size) <= whole("kv_pages", kv_pages, 1)
 
     def drop_oversized(self, kv_pages: int) -> Workload:
         """Without the requests that need more than `kv_pages` pages, and without their transitive successors.
@@ -194,11 +195,13 @@ class Workload:
         """
         from kvgym.workload.subset import subset, with_successors
 
+        if self.fits(kv_pages):
+            return self
         dropped = with_successors(self.requests, self.peak_pages() > whole("kv_pages", kv_pages, 1))
         if dropped.all():
             raise ValueError(f"kv_pages must be large enough for at least one request of {self.name!r}, got {kv_pages}")
         n_dropped = self.n_dropped + int(dropped.sum())
-        return replace(subset(self, ~dropped), n_dropped=n_dropped) if dropped.any() else self
+        return replace(subset(self, ~dropped), n_dropped=n_dropped)
 
     def peak_pages(self) -> NDArray[np.int64]:
         """(n,) pages that each request holds just before it finishes: what a worker must have to serve it alone."""

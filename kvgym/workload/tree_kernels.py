@@ -1,4 +1,7 @@
-"""Compiled parts of the prefix tree; see `tree`, which calls them. Loaded with `kvgym._compile.load`.
+"""The steps that build the prefix tree by exact radix insertion of all paths; `assemble_kernels` takes them in turn.
+
+Nodes are found by a hash of their first page and confirmed by comparing runs of tokens, so that the time grows with the
+number of runs, not of tokens.
 
 A run (segment, shift, end) holds a request's tokens from the end of the run before it to its own end; the token at
 position t is (segment, shift + t). Runs are canonical: none is empty, and no two neighbours could be one. So requests
@@ -14,11 +17,9 @@ import numpy as np
 from numba import njit
 
 FREE = -1
-INTS = "int64[::1]"
-RUNS = "UniTuple(int64[::1], 3)"
 
 
-@njit(f"({INTS}, {INTS}, {INTS}, {INTS}, {INTS}, {INTS})", cache=True, nogil=True)
+@njit(nogil=True)
 def canonical_runs(splits, segments, offsets, lengths, tail_tokens, tail_segments):
     """Canonical runs of each request: its given ones, then `tail_tokens` of its tail segment (-1: private).
 
@@ -52,7 +53,7 @@ def canonical_runs(splits, segments, offsets, lengths, tail_tokens, tail_segment
     return rows, (segment[:k], shift[:k], end[:k])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def mix64(x):
     """A bijective scrambler of 64-bit integers (the finaliser of splitmix64)."""
     z = np.uint64(x) + np.uint64(0x9E3779B97F4A7C15)
@@ -61,7 +62,7 @@ def mix64(x):
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def hash_tokens(runs, run, begin, end, salt):
     """Hash of the tokens at positions begin .. end-1; `run` is the run that holds `begin`."""
     segment, shift, stop = runs
@@ -76,7 +77,7 @@ def hash_tokens(runs, run, begin, end, salt):
     return h
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def common_tokens(runs, a, b, begin, limit):
     """Position up to which two requests agree, at most `limit`; they agree up to `begin`, held by runs a and b."""
     segment, shift, stop = runs
@@ -87,7 +88,7 @@ def common_tokens(runs, a, b, begin, limit):
     return min(begin, limit)
 
 
-@njit(f"({INTS}, {RUNS}, {INTS}, {INTS})", cache=True, nogil=True)
+@njit(nogil=True)
 def unit_hashes(rows, runs, prompt_tokens, sessions):
     """Two columns in [0, 1): of each prompt's first 256 tokens, and of each session."""
     scale = np.float64(2.0**-24)
@@ -100,7 +101,7 @@ def unit_hashes(rows, runs, prompt_tokens, sessions):
     return prefix_u, session_u
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def find_child(table, hashes, parent, ref_run, runs, node, h, run, begin, page_size):
     """Slot of the child of `node` whose first page is the page at `begin`, or the free slot where it belongs."""
     mask = len(table) - 1
@@ -115,7 +116,7 @@ def find_child(table, hashes, parent, ref_run, runs, node, h, run, begin, page_s
         slot = (slot + 1) & mask
 
 
-@njit(f"({INTS}, {RUNS}, {INTS}, int64)", cache=True, nogil=True)
+@njit(nogil=True)
 def insert_paths(rows, runs, path_pages, page_size):
     """Radix tree of all paths.
 
@@ -170,7 +171,7 @@ def insert_paths(rows, runs, path_pages, page_size):
     return parent[:count], start[:count], stop[:count], last
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def family_spans(predecessors):
     """(first, end) per request in an order in which a request and its transitive successors are neighbours."""
     n = len(predecessors)
@@ -192,7 +193,7 @@ def family_spans(predecessors):
     return first, first + size
 
 
-@njit(f"({INTS}, {INTS})", cache=True, nogil=True)
+@njit(nogil=True)
 def list_paths(parent, last):
     """Each request's nodes, root first: (starts, nodes)."""
     starts = np.zeros(len(last) + 1, np.int64)
@@ -211,7 +212,7 @@ def list_paths(parent, last):
     return starts, nodes
 
 
-@njit(f"({INTS}, {INTS}, {INTS}, {INTS}, {INTS}, {INTS})", cache=True, nogil=True)
+@njit(nogil=True)
 def find_cuts(starts, nodes, start, stop, prompt_pages, predecessors):
     """Where shared nodes are cut further.
 
@@ -244,7 +245,7 @@ def find_cuts(starts, nodes, start, stop, prompt_pages, predecessors):
     return users, single_from, cuts[:count]
 
 
-@njit(f"({INTS}, {INTS}, {INTS}, {INTS}, {INTS}, {INTS}, {INTS}, {INTS}, int64)", cache=True, nogil=True)
+@njit(nogil=True)
 def cut_and_number(starts, nodes, up, start, stop, single_from, first_cut, cuts, room):
     """The final nodes, numbered by first appearance; `room`: an upper bound of their number.
 

@@ -164,7 +164,7 @@ def resident(simulator: Simulator) -> list[set[tuple[int, int]]]:
     for r, row in enumerate(tables["rows"]):
         node = tables["nodes"][row["node"]]
         shared = node["slot"] < n_shared
-        worker = r // n_shared if shared else tables["progress"]["worker"][node["first_request"]]
+        worker = r % len(tables["workers"]) if shared else tables["progress"]["worker"][node["first_request"]]
         pages = range(int(node["start_page"]), int(node["start_page"] + row["cached"]))
         out[worker] |= {(int(node["first_request"]), page) for page in pages}
     return out

@@ -45,7 +45,7 @@ class Recount:
         for r, row in enumerate(self.tables["rows"]):
             node = nodes[row["node"]]
             shared = node["slot"] < n_shared
-            worker = r // n_shared if shared else progress["worker"][node["first_request"]]
+            worker = r % len(self.tables["workers"]) if shared else progress["worker"][node["first_request"]]
             if worker == self.worker and row["cached"] > 0:
                 found.append((r, row))
         return found

@@ -93,3 +93,15 @@ def test_limit_drains_and_truncate_stops_at_the_next_arrival():
         whole = started(tokens(prompts, None, arrivals), router="round_robin", limit=limit, truncate=True)
         assert whole.advance().kind == "DONE"
         assert len(whole.records()) == 3
+
+
+def test_a_blank_simulator_has_the_settings_alone():
+    simulator = started(tokens([[1, 2], [1, 3]]), router="round_robin")
+    blank = simulator.blank()
+    with pytest.raises(RuntimeError, match="call reset"):
+        blank.advance()
+    blank.reset(simulator.workload)
+    blank.run()
+    assert simulator.now == 0.0 and blank.now > 0
+    simulator.run()
+    assert np.array_equal(simulator.records(), blank.records())

@@ -6,7 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from kvgym.workload.random import ARRIVALS, ORDER, Stream, negative_log
+from kvgym import _compile
+from kvgym.workload.random import ARRIVALS, KERNELS, ORDER, Stream, negative_log
 
 RAW = [12894911395248688958, 3215922745726220339]
 PERMUTATION = [5, 3, 2, 7, 0, 1, 4, 6]
@@ -56,6 +57,20 @@ def test_permutations_are_even():
     first = [int(Stream(seed, 0).permutation(4)[0]) for seed in range(2000)]
     assert np.all(np.abs(np.bincount(first) / 2000 - 0.25) < 0.04)
     assert sorted(Stream(1, 0).permutation(100).tolist()) == list(range(100))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 1000])
+def test_permutations_are_stable_sorts_and_their_beginnings_the_same(n):
+    raw = Stream(1, 0).raw(n)
+    whole = Stream(1, 0).permutation(n)
+    assert np.array_equal(whole, np.argsort(raw, kind="stable"))
+    for first in {1, (n + 1) // 2, n}:
+        assert np.array_equal(Stream(1, 0).permutation(n, first), whole[:first])
+
+
+def test_equal_numbers_keep_their_order():
+    raw = np.array([7, 3, 7, 2**64 - 1, 3, 7], np.uint64)
+    assert _compile.load(KERNELS).smallest(raw, 5).tolist() == [1, 4, 0, 2, 5]
 
 
 def test_negative_log_is_the_logarithm():

@@ -1,24 +1,18 @@
 """Writes an observation from the simulator's tables: features of ``features.py``, in the order of ``layout.py``."""
 
-import numpy as np
 from numba import njit
 
-from kvgym.envs.features import (
-    CANDIDATE_FEATURES,
-    DAY_S,
-    DECISION_FEATURES,
-    EVICT_FEATURES,
-    IDENTITY,
-    LOGARITHMIC,
-    N_CANDIDATE,
-    N_DECISION,
-    N_EVICT,
-    N_REQUEST,
-    N_WORKER,
-    REQUEST_FEATURES,
-    WORKER_FEATURES,
-)
+from kvgym.envs.features import DAY_S, N_CANDIDATE, N_DECISION, N_EVICT, N_REQUEST, N_WORKER
 from kvgym.envs.kernels.codes import EVICTS, ROUTES, SCALED
+from kvgym.envs.kernels.scale import (
+    CELL,
+    FIRST_CANDIDATE,
+    FIRST_EVICT,
+    FIRST_REQUEST,
+    FIRST_WORKER,
+    block_at,
+    scale,
+)
 from kvgym.sim.kernels.access import (
     arrived,
     clock,
@@ -45,21 +39,6 @@ from kvgym.sim.tables import INFINITE
 WINDOW_10_PS = 10 * 10**12
 WINDOW_60_PS = 60 * 10**12
 
-_FEATURES = DECISION_FEATURES + REQUEST_FEATURES + WORKER_FEATURES + EVICT_FEATURES + CANDIDATE_FEATURES
-_FIRST_REQUEST = N_DECISION
-_FIRST_WORKER = _FIRST_REQUEST + N_REQUEST
-_FIRST_EVICT = _FIRST_WORKER + N_WORKER
-_FIRST_CANDIDATE = _FIRST_EVICT + N_EVICT
-_TRANSFORM = np.array([feature.transform for feature in _FEATURES])
-# log(1 + x in_scale) out_scale, or x out_scale
-_IN_SCALE = np.array([1 / feature.scale for feature in _FEATURES])
-_OUT_SCALE = np.array(
-    [
-        1 / np.log1p(feature.cap / feature.scale) if feature.transform == LOGARITHMIC else 1 / feature.cap
-        for feature in _FEATURES
-    ]
-)
-
 
 @njit(nogil=True)
 def due_request(s):
@@ -70,40 +49,38 @@ def due_request(s):
 
 @njit(nogil=True)
 def observe(s, form, out):
-    """Writes the observation of the decision that is due (or of the end) into `out`, float32 (layout.size,)."""
+    """Writes the observation of the decision that is due (or of the end) into `out`, float32 (layout.size,).
+
+    The blocks are passed on by their addresses: each slice of an array would be counted as a reference, atomically.
+    """
     scaled = form & SCALED
     q = due_request(s)
-    at = 0
+    at = out.ctypes.data
     if form & ROUTES and form & EVICTS:
         out[0] = clock(s).request >= 0
         out[1] = clock(s).asking >= 0
-        at = N_DECISION
-    block = out[at : at + N_REQUEST]
-    observe_request(s, q, block)
-    if scaled:
-        scale(block, _FIRST_REQUEST)
-    at += N_REQUEST
-    largest_kv = 0
+        at += CELL * N_DECISION
+    first = at
+    observe_request(s, q, at)
+    at += CELL * N_REQUEST
     for w in range(config(s).n_workers):
-        largest_kv = max(largest_kv, workers(s)[w].kv_pages)
-    for w in range(config(s).n_workers):
-        block = out[at : at + N_WORKER]
-        block[0] = 1.0
-        block[1] = costs(s)[workers(s)[w].cost].speed
-        block[2] = workers(s)[w].kv_pages / largest_kv
-        observe_cache(s, w, q, block)
-        observe_router(s, w, block)
-        observe_engine(s, w, block)
-        if scaled:
-            scale(block, _FIRST_WORKER)
-        at += N_WORKER
+        observe_worker(s, w, at)
+        observe_cache(s, w, q, at)
+        observe_engine(s, w, at)
+        at += CELL * N_WORKER
+    if scaled:  # now, and not block by block: what has just been written one by one can't be read as a vector
+        scale(first, N_REQUEST + N_WORKER, FIRST_REQUEST)
+        for block in range(first + CELL * (N_REQUEST + N_WORKER), at, CELL * N_WORKER):
+            scale(block, N_WORKER, FIRST_WORKER)
     if form & EVICTS:
-        observe_evict(s, scaled, out[at:])
+        observe_evict(s, scaled, at)
 
 
 @njit(nogil=True)
-def observe_evict(s, scaled, out):
+def observe_evict(s, scaled, at):
     """The block that says what is wanted, and a block per candidate; zeros where no EVICT decision is due."""
+    n_slots = config(s).n_candidates
+    out = block_at(at, N_EVICT + n_slots * N_CANDIDATE)
     w = clock(s).asking
     if w < 0:
         out[:] = 0.0
@@ -115,17 +92,19 @@ def observe_evict(s, scaled, out):
     out[3] = (wk.kv_pages - wk.free - wk.evictable) / wk.kv_pages
     out[4] = (wk.loaded - wk.evicted - wk.marked) / wk.kv_pages
     if scaled:
-        scale(out[:N_EVICT], _FIRST_EVICT)
-    for slot in range(config(s).n_candidates):
-        block = out[N_EVICT + slot * N_CANDIDATE : N_EVICT + (slot + 1) * N_CANDIDATE]
-        describe(s, w, slot, block)
+        scale(at, N_EVICT, FIRST_EVICT)
+    at += CELL * N_EVICT
+    for slot in range(n_slots):
+        describe(s, w, slot, block_at(at, N_CANDIDATE))
         if scaled:
-            scale(block, _FIRST_CANDIDATE)
+            scale(at, N_CANDIDATE, FIRST_CANDIDATE)
+        at += CELL * N_CANDIDATE
 
 
 @njit(nogil=True)
-def observe_request(s, q, out):
+def observe_request(s, q, at):
     """The request block."""
+    out = block_at(at, N_REQUEST)
     ck = clock(s)
     cf = config(s)
     if q < 0:
@@ -167,14 +146,16 @@ def _seconds_since(s, time_ps):
 
 
 @njit(nogil=True)
-def observe_cache(s, w, q, block):
+def observe_cache(s, w, q, at):
     """match, miss, match_age, is_prev, index_tokens and active_with: one walk down the prompt's path."""
+    block = block_at(at, N_WORKER)
     cf = config(s)
     wk = workers(s)[w]
     pages = wk.index_pages if cf.history_view else wk.loaded - wk.evicted + entered_in_run(s, w)
     block[7] = pages * cf.page_size
     if q < 0:
-        block[3:7] = 0.0
+        for i in range(3, 7):
+            block[i] = 0.0
         block[12] = wk.active_tokens
         return
     request = requests(s)[q]
@@ -231,9 +212,13 @@ def entered_in_run(s, w):
 
 
 @njit(nogil=True)
-def observe_router(s, w, block):
-    """What the router counts itself."""
+def observe_worker(s, w, at):
+    """What is fixed, and what the router counts itself."""
+    block = block_at(at, N_WORKER)
     wk = workers(s)[w]
+    block[0] = 1.0
+    block[1] = costs(s)[wk.cost].speed
+    block[2] = wk.kv_pages / config(s).largest_kv_pages
     block[8] = wk.inflight
     block[9] = wk.waiting
     block[10] = wk.n_sent
@@ -244,8 +229,9 @@ def observe_router(s, w, block):
 
 
 @njit(nogil=True)
-def observe_engine(s, w, block):
+def observe_engine(s, w, at):
     """Engine metrics, of now or of the last snapshot."""
+    block = block_at(at, N_WORKER)
     ck = clock(s)
     wk = workers(s)[w]
     if config(s).metrics_period_ps == 0:
@@ -274,17 +260,3 @@ def ends_now(s, w):
     now = clock(s).now_ps
     wk = workers(s)[w]
     return wk.event_ps < INFINITE and boundary(wk, boundaries_until(wk, now)) == now
-
-
-@njit(nogil=True)
-def scale(block, first):
-    """Physical to scaled values, in place, of a block whose first feature is number `first`."""
-    for i in range(len(block)):
-        k = first + i
-        transform = _TRANSFORM[k]
-        x = np.float64(block[i])
-        if transform == IDENTITY or x == 0.0:
-            continue
-        if transform == LOGARITHMIC:
-            x = np.log(1.0 + x * _IN_SCALE[k])  # four times as fast as log1p, and exact to float32
-        block[i] = min(1.0, x * _OUT_SCALE[k])

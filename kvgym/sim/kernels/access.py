@@ -4,7 +4,7 @@ A handle is an int64 array of (data pointer, length) pairs, one pair per entry o
 address, one integer, around: a call from Python with twenty structured arrays would cost more than a whole step.
 """
 
-import numpy as np
+from llvmlite import ir
 from numba import carray, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -15,23 +15,35 @@ _NAMES = [name for name, _ in TABLES]
 
 
 @intrinsic
-def _as_pointer(typing_context, address):
+def as_pointer(typing_context, address):
+    """An address as what `carray` takes."""
+
     def codegen(context, builder, signature, args):
         return builder.inttoptr(args[0], cgutils.voidptr_t)
 
     return types.voidptr(types.int64), codegen
 
 
+@intrinsic
+def _load_constant(typing_context, address):
+    """The int64 at an address where nothing changes while a kernel runs: the compiler may load it once for all uses."""
+
+    def codegen(context, builder, signature, args):
+        word = builder.load(builder.inttoptr(args[0], ir.IntType(64).as_pointer()))
+        word.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return word
+
+    return types.int64(types.int64), codegen
+
+
 def _table(name):
     """A kernel that returns table `name` of the simulator at address `s`."""
-    at = 2 * _NAMES.index(name)
+    at = 16 * _NAMES.index(name)
     dtype = TABLES[_NAMES.index(name)][1]
-    end = at + 2
 
     @njit(nogil=True)
     def table(s):
-        handle = carray(_as_pointer(s), (end,), np.int64)
-        return carray(_as_pointer(handle[at]), (handle[at + 1],), dtype)
+        return carray(as_pointer(_load_constant(s + at)), (_load_constant(s + (at + 8)),), dtype)
 
     return table
 
@@ -43,6 +55,8 @@ nodes = _table("nodes")
 paths = _table("paths")
 progress = _table("progress")
 workers = _table("workers")
+ends_of_runs = _table("ends_of_runs")
+idle_with_work = _table("idle_with_work")
 rows = _table("rows")
 ends = _table("ends")
 memories = _table("memories")
@@ -85,12 +99,12 @@ def row_of(s, w, v):
     """Row of node `v` on worker `w` in `rows` and `index`.
 
     Shared nodes have a row per worker. A private node serves one request, which is on one worker at a time, so one
-    row is enough: that keeps large runs small.
+    row is enough: that keeps large runs small. The rows of a node are neighbours: a router looks at all of them.
     """
     cf = config(s)
     slot = nodes(s)[v].slot
     if slot < cf.n_shared:
-        return w * cf.n_shared + slot
+        return slot * cf.n_workers + w
     return (cf.n_workers - 1) * cf.n_shared + slot
 
 

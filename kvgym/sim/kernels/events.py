@@ -8,6 +8,7 @@ from kvgym.sim.kernels.arrivals import next_arrival_ps, pop_arrival
 from kvgym.sim.kernels.bookkeeping import see_arrival, see_route
 from kvgym.sim.kernels.candidates import offer
 from kvgym.sim.kernels.check import check_workers
+from kvgym.sim.kernels.due import NOBODY, next_end_ps, next_to_end, next_to_start, see_worker
 from kvgym.sim.kernels.duration import cut_run
 from kvgym.sim.kernels.iteration_end import end_run
 from kvgym.sim.kernels.iteration_start import start_iteration
@@ -40,12 +41,12 @@ def advance(s):
         asking = _start_idle(s)
         if cf.debug and check_workers(s):
             return FAULT
-        if asking >= 0:
+        if asking != NOBODY:
             offer(s, asking)
             return EVICT
         if all_arrived and not cf.truncate:
             due = INFINITE
-        time_ps = min(due, _next_event_ps(s))
+        time_ps = min(due, next_end_ps(s))
         if time_ps == INFINITE:
             return DONE
         _pass_time(s, time_ps)
@@ -83,32 +84,29 @@ def route(s, w, evictor):
         cut_run(s, w, ck.now_ps)
     push_back(s, w, q)
     wk.queued_tokens += requests(s)[q].prompt_tokens
+    see_worker(s, w)
 
 
 @njit(nogil=True)
 def _end_runs(s):
-    """Ends the runs whose time has come."""
-    for w in range(config(s).n_workers):
-        if workers(s)[w].event_ps == clock(s).now_ps:
-            end_run(s, w)
+    """Ends the runs whose time has come, in the order of the workers."""
+    while next_end_ps(s) == clock(s).now_ps:
+        w = next_to_end(s)
+        end_run(s, w)
+        see_worker(s, w)
 
 
 @njit(nogil=True)
 def _start_idle(s):
-    """Starts iterations on idle workers; returns a worker that waits for an EVICT decision, or -1."""
-    for w in range(config(s).n_workers):
-        wk = workers(s)[w]
-        if wk.event_ps == INFINITE and wk.n_queued + wk.n_running > 0 and start_iteration(s, w):
+    """Starts iterations on idle workers; returns a worker that waits for an EVICT decision, or NOBODY."""
+    w = next_to_start(s, 0)
+    while w != NOBODY:
+        asks = start_iteration(s, w)
+        see_worker(s, w)
+        if asks:
             return w
-    return -1
-
-
-@njit(nogil=True)
-def _next_event_ps(s):
-    time_ps = INFINITE
-    for w in range(config(s).n_workers):
-        time_ps = min(time_ps, workers(s)[w].event_ps)
-    return time_ps
+        w = next_to_start(s, w + 1)
+    return NOBODY
 
 
 @njit(nogil=True)

@@ -2,17 +2,20 @@
 
 from numba import njit
 
-from kvgym.sim.kernels.access import config, index_rows, memories, nodes, page_ids, row_of, rows, sessions
+from kvgym.sim.kernels.access import config, ends_of_runs, index_rows, memories, nodes, page_ids, row_of, rows, sessions
 from kvgym.sim.kernels.arrivals import skip_to_open
 from kvgym.sim.kernels.boundaries import NOTHING
 from kvgym.sim.kernels.lists import NONE, NOT_LISTED
 from kvgym.sim.kernels.marks import NO_MARKS
+from kvgym.sim.tables import INFINITE
 
 
 @njit("void(int64)", cache=True, nogil=True)
 def prepare(s):
     """Fills in what is not zero in tables that are all zero."""
     cf = config(s)
+    for i in range(len(ends_of_runs(s))):
+        ends_of_runs(s)[i] = INFINITE
     for v in range(cf.n_nodes):
         page_ids(s)[v] = -1
         copies = cf.n_workers if nodes(s)[v].slot < cf.n_shared else 1
