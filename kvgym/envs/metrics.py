@@ -10,6 +10,19 @@ from kvgym.scenarios import Scenario
 from kvgym.sim import Simulator
 
 PERCENTILES = (50, 95, 99)
+NAMES = (
+    "J",
+    *(f"{what}_{part}" for what in ("e2e", "ttft", "tpot") for part in ("mean", *(f"p{p}" for p in PERCENTILES))),
+    "hit_rate",
+    "request_throughput",
+    "output_throughput",
+    "goodput",
+    "slo_attainment",
+    "imbalance",
+    "utilisation",
+    "preemptions",
+)
+"""Of all metrics but n, in their order."""
 
 
 def episode_metrics(sim: Simulator, scenario: Scenario, warmup: int) -> dict[str, float]:
@@ -21,7 +34,7 @@ def episode_metrics(sim: Simulator, scenario: Scenario, warmup: int) -> dict[str
         warmup: Arrivals that don't count.
 
     Returns:
-        n: requests counted, the only entry if it is 0; J: mean latency of the objective (s); e2e_mean, ttft_mean,
+        n: requests counted; if it is 0 all others are NaN; J: mean latency of the objective (s); e2e_mean, ttft_mean,
         tpot_mean and their p50, p95, p99 (s; TPOT over requests with two or more output tokens); hit_rate: hit over
         prompt tokens; request_throughput, output_throughput: per second from the first counted arrival to the last
         finish; goodput: requests per second inside both service-level objectives; slo_attainment: their share;
@@ -34,7 +47,7 @@ def episode_metrics(sim: Simulator, scenario: Scenario, warmup: int) -> dict[str
     e2e, ttft, tpot, sent, sums = measured
     metrics = {"n": float(len(e2e))}
     if len(e2e) == 0:
-        return metrics
+        return metrics | dict.fromkeys(NAMES, float("nan"))
     good, hit, prompt, output, preemptions, first_ps, finish_ps, earliest_ps, latest_ps = sums.tolist()
     metrics["J"] = float(np.mean(e2e if scenario.objective == "e2e" else ttft))
     for name, values in (("e2e", e2e), ("ttft", ttft), ("tpot", tpot)):

@@ -1,11 +1,12 @@
 """Percentiles and gathered infos are what NumPy and Gymnasium make, only sooner."""
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import VectorEnv
 
 from kvgym.envs.infos import gather
-from kvgym.envs.metrics import PERCENTILES, percentile
+from kvgym.envs.metrics import NAMES, PERCENTILES, percentile
 from tests.envs.test_vector import assert_same
 
 
@@ -31,3 +32,16 @@ def test_infos_are_gathered_as_gymnasium_does():
     for i, info in zip((3, 1), infos, strict=True):
         expected = base._add_info(expected, info, i)
     assert_same(gather(5, (3, 1), infos), expected)
+
+
+def test_metrics_have_the_same_names_where_nothing_has_finished():
+    env = gym.make(
+        "KVGym/Route-v0", horizon="truncate", scenario_overrides={"episode_requests": 1, "warmup_requests": 0}
+    )
+    env.reset(seed=0)
+    metrics = env.step(0)[4]["episode_metrics"]
+    assert metrics.pop("n") == 0
+    assert tuple(metrics) == NAMES and np.isnan(list(metrics.values())).all()
+    full = gym.make("KVGym/Route-v0", scenario_overrides={"episode_requests": 1, "warmup_requests": 0})
+    full.reset(seed=0)
+    assert tuple(full.step(0)[4]["episode_metrics"]) == ("n", *NAMES)

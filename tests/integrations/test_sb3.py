@@ -113,3 +113,13 @@ def test_what_it_refuses():
     env = make_sb3("KVGym/Route-v0", 2, **settings())
     with pytest.raises(ValueError, match="can't reset alone"):
         env.env_method("reset")
+
+
+def test_a_monitor_finds_its_keywords_where_nothing_has_finished():
+    overrides = {"episode_requests": 1, "warmup_requests": 0}
+    env = VecMonitor(
+        make_sb3("KVGym/Route-v0", 2, horizon="truncate", scenario_overrides=overrides), info_keywords=("J",)
+    )
+    env.reset()
+    infos = env.step(np.zeros(2, int))[3]
+    assert all(np.isnan(info["episode"]["J"]) for info in infos)
