@@ -2,12 +2,13 @@
 
     python -m benchmarks.training [--quick] [--rounds 5] [--out FILE]
 
-PPO: 64 environments x 64 steps, minibatches of 1024, 4 epochs, two networks of 64 x 64, one torch thread. Rivals take
-turns: an environment that costs nothing, with the same spaces; ours in native form through `kvgym.integrations.sb3`;
-ours through SB3's DummyVecEnv. The share is measured twice: directly (time inside the environment's calls over all),
-and as the difference to the environment that costs nothing, which also has what SB3 does at ends of episodes and what
-the thread costs that makes the native form's coming episodes. Episodes are those of training: 512 requests, truncated,
-in native form staggered. Bar: at most 10 % for the native form at 64 environments.
+PPO: 64 environments x 64 steps, minibatches of 1024, 4 epochs, one torch thread; SB3's MlpPolicy (two networks of
+64 x 64), and the policy with shared weights that `agents.train` has. Rivals take turns: an environment that costs
+nothing, with the same spaces; ours in native form through `kvgym.integrations.sb3`; ours through SB3's DummyVecEnv. The
+share is measured twice: directly (time inside the environment's calls over all), and as the difference to the
+environment that costs nothing, which also has what SB3 does at ends of episodes and what the thread costs that makes
+the native form's coming episodes. Episodes are those of training: 512 requests, truncated, in native form staggered.
+Bar: at most 10 % for the native form at 64 environments.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from benchmarks.timing import rates, ratios, report
 
 EPISODES = {"horizon": "truncate", "scenario_overrides": {"episode_requests": 512}}
 FREE, NATIVE, DUMMY = "costs nothing", "native form", "DummyVecEnv"
-PPO = {"n_steps": 64, "batch_size": 1024, "n_epochs": 4, "policy_kwargs": {"net_arch": [64, 64]}, "device": "cpu"}
+PPO = {"n_steps": 64, "batch_size": 1024, "n_epochs": 4, "device": "cpu"}
+MLP, SHARED = "MlpPolicy", "shared weights"
 
 
 def make_env(name: str, num_envs: int) -> Any:
@@ -97,12 +99,14 @@ def timed(env: Any) -> Any:
     return Timed(env)
 
 
-def learner(env: Any, rollouts: int) -> tuple[Callable[[], int], list[float]]:
+def learner(policy: str, env: Any, rollouts: int) -> tuple[Callable[[], int], list[float]]:
     """Work for `rates`, and the list to which each call adds the share of its time that was spent in `env`."""
     from stable_baselines3 import PPO as Algorithm
 
-    model = Algorithm("MlpPolicy", env, seed=0, **PPO)
-    steps = rollouts * PPO["n_steps"] * env.num_envs  # type: ignore[operator]
+    from agents.training.policies import SharedPolicy
+
+    model = Algorithm(SharedPolicy if policy == SHARED else policy, env, seed=0, **PPO)
+    steps = rollouts * model.n_steps * env.num_envs
     shares: list[float] = []
 
     def learn() -> int:
@@ -114,16 +118,17 @@ def learner(env: Any, rollouts: int) -> tuple[Callable[[], int], list[float]]:
     return learn, shares
 
 
-def measure(num_envs: int, rollouts: int, rounds: int) -> list[dict[str, Any]]:
-    """A row per rival."""
+def measure(policy: str, num_envs: int, rollouts: int, rounds: int) -> list[dict[str, Any]]:
+    """A row per rival, with one policy for all of them."""
     import torch
 
     torch.set_num_threads(1)
-    learners = {name: learner(timed(make_env(name, num_envs)), rollouts) for name in (FREE, NATIVE, DUMMY)}
+    learners = {name: learner(policy, timed(make_env(name, num_envs)), rollouts) for name in (FREE, NATIVE, DUMMY)}
     measured = rates({name: learn for name, (learn, _) in learners.items()}, rounds)
     ratio = ratios(measured, FREE)
     return [
         {
+            "policy": policy,
             "environment": name,
             "steps per second": round(statistics.median(measured[name])),
             "share inside (%)": 100 * statistics.median(shares[1:]),
@@ -144,7 +149,8 @@ def main(argv: list[str] | None = None) -> int:
     if find_spec("stable_baselines3") is None:
         rows = [{"environment": 'not installed: pip install "kvgym[train]"'}]
     else:
-        rows = measure(64, *((1, 1) if args.quick else (8, args.rounds)))
+        length = (1, 1) if args.quick else (8, args.rounds)
+        rows = measure(MLP, 64, *length) + measure(SHARED, 64, *length)
     report(title, rows, args.out)
     return 0
 
