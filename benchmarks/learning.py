@@ -55,17 +55,33 @@ def first_below(curve: list[dict[str, Any]], level: float) -> float | None:
     return next((line["seconds"] for line in curve if line["J"] < level), None)
 
 
-def measure(scenario: str, args: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of the training seeds, and rows of the rules."""
+def curve_rows(scenario: str, curves: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """J on the choosing seeds along the way: a row after 1, 2, 4, .. validations and after the last one."""
+    n = min(map(len, curves))
+    at = [i for i in range(n) if (i + 1) & i == 0 or i == n - 1]
+    return [
+        {
+            "scenario": scenario,
+            "steps": curves[0][i]["steps"],
+            "s": float(np.mean([curve[i]["seconds"] for curve in curves])),
+            **{f"J of training seed {seed} (s)": curve[i]["J"] for seed, curve in enumerate(curves)},
+        }
+        for i in at
+    ]
+
+
+def measure(scenario: str, args: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], ...]:
+    """Rows of the training seeds, rows of the rules, and rows of the curves."""
     seeds = range(1000, 1000 + args.compared)
     rules = {name: costs(make_agent(agent), scenario, evictor, seeds) for name, (agent, evictor) in RULES.items()}
     levels = {
         name: costs(make_agent(RULES[name][0]), scenario, None, CHOOSING).mean() for name in ("JSQ", "cache-aware")
     }
-    rows, learned = [], []
+    rows, learned, curves = [], [], []
     for seed in range(args.training_seeds):
         path, place = trained(scenario, seed, args.minutes, args.total_steps, folder)
         curve = [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()]
+        curves.append(curve)
         found = costs(make_agent("learned", path=str(path)), scenario, None, seeds)
         learned.append(found)
         row = {"scenario": scenario, "training seed": seed, "steps": curve[-1]["steps"], "s": curve[-1]["seconds"]}
@@ -79,7 +95,7 @@ def measure(scenario: str, args: argparse.Namespace, folder: Path) -> tuple[list
         {"scenario": scenario, "rule": name, "J (s)": float(cost.mean()), "J / J of PPO (95 %)": _said(cost, mean)}
         for name, cost in rules.items()
     ]
-    return rows, compared
+    return rows, compared, curve_rows(scenario, curves)
 
 
 def _said(slow: Any, fast: Any) -> str:
@@ -104,8 +120,11 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) if args.quick else args.runs
         tables = [measure(name, args, folder) for name in tqdm(args.scenario, desc="scenarios", disable=None)]
-    rows = [row for one, _ in tables for row in one]
-    more = {"the rules on the same seeds, beside the mean of the training seeds": [r for _, one in tables for r in one]}
+    rows, compared, curves = ([row for table in tables for row in table[part]] for part in range(3))
+    more = {
+        "the rules on the same seeds, beside the mean of the training seeds": compared,
+        "the curves: validation while training, on the seeds that choose the network": curves,
+    }
     report(f"PPO with the shipped hyper-parameters, at most {args.minutes:g} minutes", rows, args.out, more)
 
 
