@@ -22,13 +22,20 @@ from envs_registry import ENVIRONMENTS
 from kvgym import _check
 from kvgym.scenarios import SCENARIOS, get_scenario
 
+_ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
+
 
 def options(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m agents.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("algorithm", choices=("ppo", "dqn", "ppo_mask"), help="ppo_mask is MaskablePPO")
+    parser.add_argument(
+        "algorithm",
+        type=lambda name: _ALIASES.get(name.lower(), name.lower()),
+        choices=("ppo", "dqn", "ppo_mask"),
+        help="ppo_mask is MaskablePPO, which is understood, too",
+    )
     parser.add_argument("--env", default="KVGym/Route-v0", help="id of the environment (KVGym/Route-v0)")
     parser.add_argument("--scenario", default="gsp-stable", help=f"one of {', '.join(SCENARIOS)} (gsp-stable)")
     parser.add_argument("--overrides", default="{}", metavar="JSON", help="fields of the scenario to change")

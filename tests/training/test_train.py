@@ -27,7 +27,7 @@ def run(out: Path, *more: str, algorithm: str = "ppo", steps: int = 1024) -> Non
     train.main([algorithm, *SMALL, *SHORT, "--total-steps", str(steps), "--out", str(out), *more])
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "ppo_mask", "dqn"])
+@pytest.mark.parametrize("algorithm", ["PPO", "MaskablePPO", "dqn"])
 @pytest.mark.parametrize("env_id", ["KVGym/Route-v0", "KVGym/Evict-v0", "KVGym/Joint-v0"])
 def test_every_algorithm_trains_on_every_environment(tmp_path: Path, algorithm: str, env_id: str) -> None:
     run(tmp_path, "--env", env_id, algorithm=algorithm, steps=256)
