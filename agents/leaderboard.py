@@ -167,6 +167,7 @@ def show(plan: Plan, store: Store, errors: dict[str, str], out: Path | None) -> 
     tiers = dict.fromkeys(board.tier for board in boards if board.tier != "not counted")
     random, reference = (entry.player(entry.evictor, False) for entry in ANCHORS)
     overall = {tier: standings.overall(boards, tier, players, random, reference) for tier in sorted(tiers)}
+    notes += dict.fromkeys(f"{player.agent}: {player.training}" for player in players if player.training)
     result = report.Report(
         kvgym.__version__, plan.split, len(plan.seeds), plan.smoke, boards, overall, notes, plan.track, plan.axes
     )

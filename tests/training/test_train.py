@@ -105,6 +105,7 @@ def test_the_leaderboard_says_what_it_was_trained_on(tmp_path: Path, capsys: pyt
     assert row["agent"] == "learned(path=ppo-gsp-stable-0.pt + 1)"
     assert row["label"].startswith("trained on gsp-stable v0 with")
     assert row["label"].endswith("2 training seeds, not ranked: needs 5")
+    assert f"{row['agent']}: {row['label']}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
