@@ -32,8 +32,8 @@ def test_spread_clients_share_iterations_with_each_other():
     # Two clients, 6 iterations a request, the second 3 iterations later: each joins at a boundary, at once.
     found = closed_loop(FLAT, 2, 100, 6, spread_s=0.06)
     assert (found.ttft_ms, found.tpot_ms) == (pytest.approx(10), pytest.approx(10))
-    # Each prefill falls into a decode of the other client: of the 5 times between tokens, one holds a prefill. What ends
-    # when the other client is done would be faster, and is not counted.
+    # Each prefill falls into a decode of the other client: of the 5 times between tokens, one holds a prefill. What
+    # ends when the other client is done would be faster, and is not counted.
     apart = closed_loop(PER_TOKEN, 2, 100, 6, spread_s=2 * 0.06)
     assert apart.tpot_ms == pytest.approx((4 * 2 + 1 + 0.5 * 101) / 5)
 
