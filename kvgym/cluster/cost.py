@@ -42,12 +42,14 @@ class IterationCost:
         p: Sharpness of the maximum of w and k T, >= 1: 1 is the sum, large values the plain maximum.
         a_s: Prefill attention, in ms per unit of S.
         a_kv: Decode attention, in ms per KV token.
-        c_b: Per decoding request, in ms.
+        c_b: Per decoding request, in ms; negative where a decode costs less than a prefill token, but never more than
+            G charges for it: >= -k, or >= minus the last slope and the smallest ms per token of the knots.
         c_n: Per prefill chunk, in ms.
         knots: Empty for the smooth maximum, else the pairs (tokens, ms) of the tabulated form; see `from_table`.
 
     Raises:
-        ValueError: If a number is negative, NaN or infinite, p < 1, or the knots are not as `from_table` wants them.
+        ValueError: If a number is NaN, infinite or below its minimum (0 but for p and c_b), p < 1, or the knots are not
+            as `from_table` wants them.
     """
 
     overhead_ms: float = 0.0
@@ -67,13 +69,28 @@ class IterationCost:
             value = getattr(self, field.name)
             if field.name == "knots":
                 checked: Any = _checked_knots(value)
+            elif field.name == "c_b":
+                continue  # its minimum depends on the others
             else:
                 checked = _check.finite(field.name, value, minimum=1.0 if field.name == "p" else 0.0)
             object.__setattr__(self, field.name, checked)
+        least = _least_slope(self.knots) if self.knots else self.k
+        object.__setattr__(self, "c_b", _check.finite("c_b", self.c_b, minimum=0.0 - least))
         if self.knots and (self.c0, self.w, self.k) != (0.0, 0.0, 0.0):
             raise ValueError(
                 f"c0, w and k must be 0 beside knots, which replace them; got c0={self.c0}, w={self.w}, k={self.k}"
             )
+
+    @classmethod
+    def linear(cls, a0: float, a1: float, a2: float, a3: float, a4: float, *, overhead_ms: float = 0.0) -> Self:
+        """The cost a0 + a1 P + a2 S + a3 B + a4 KV, in ms: G = a0 + a1 T, and a3 - a1 for each decode.
+
+        Raises:
+            ValueError: If a number is negative, NaN or infinite.
+        """
+        numbers = {"a0": a0, "a1": a1, "a2": a2, "a3": a3, "a4": a4}
+        a0, a1, a2, a3, a4 = (_check.finite(name, value) for name, value in numbers.items())
+        return cls(overhead_ms=overhead_ms, c0=a0, k=a1, p=1.0, a_s=a2, a_kv=a4, c_b=a3 - a1)
 
     @classmethod
     def from_table(
@@ -197,6 +214,12 @@ def _piecewise_linear(x: NDArray[np.float64], knots: NDArray[np.float64]) -> NDA
     beyond = np.maximum(x - knot_x[-1], 0.0)
     result: NDArray[np.float64] = np.interp(x, knot_x, knot_y) + slope * beyond
     return result
+
+
+def _least_slope(knots: tuple[tuple[float, float], ...]) -> float:
+    """The largest m for which a piecewise linear G is nowhere below m T."""
+    (x, y), (last_x, last_y) = knots[-2:] if len(knots) > 1 else ((0.0, knots[0][1]), knots[0])
+    return min((last_y - y) / (last_x - x), *(ms / tokens for tokens, ms in knots))
 
 
 def _checked_knots(knots: Any) -> tuple[tuple[float, float], ...]:

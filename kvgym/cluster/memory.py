@@ -1,10 +1,10 @@
 """How many tokens of KV cache a worker has room for, from the memory of its GPUs and the weights of its model."""
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 
 from kvgym import _check
+from kvgym.cluster.published import Gpu, Model
 
 GIB = 2**30
 # Activations, CUDA context and graphs, per GPU. Source: in LLMServingSim's run on an RTX 4090, vLLM found room for
@@ -12,41 +12,7 @@ GIB = 2**30
 RESERVE_GIB = 2
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """A kind of GPU.
-
-    Attributes:
-        name: Name in the catalogue.
-        mem_gib: Memory, in GiB.
-        source: Where the figure comes from.
-    """
-
-    name: str
-    mem_gib: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model in one number format.
-
-    Attributes:
-        name: Name in the catalogue.
-        weight_bytes: Bytes of all weights that tensor parallelism splits.
-        kv_bytes_per_token: Bytes of KV cache per token, over all layers.
-        kv_heads: Number of KV heads; more GPUs than that hold copies.
-        source: Where the figures come from.
-    """
-
-    name: str
-    weight_bytes: int
-    kv_bytes_per_token: int
-    kv_heads: int
-    source: str
-
-
-def kv_tokens(model: Model, gpu: Gpu, tp: int = 1, mem_fraction: float = 0.9) -> int:
+def kv_tokens(model: Model, gpu: Gpu, tp: int = 1, mem_fraction: float = 0.9, weights: str = "bf16") -> int:
     """Tokens of KV cache of a worker.
 
     floor((mem_fraction x GPU memory - weights / tp - 2 GiB) / KV bytes per token and GPU), in exact arithmetic.
@@ -56,6 +22,7 @@ def kv_tokens(model: Model, gpu: Gpu, tp: int = 1, mem_fraction: float = 0.9) ->
         gpu: The kind of its GPUs.
         tp: Number of GPUs that the model is split over (tensor parallelism).
         mem_fraction: Share of a GPU's memory that the engine may use, above 0, at most 1; 0.9 is vLLM's default.
+        weights: Number format of the weights, one of `kvgym.cluster.WEIGHTS`; the KV cache stays in 16 bits.
 
     Returns:
         Tokens, >= 1.
@@ -67,12 +34,12 @@ def kv_tokens(model: Model, gpu: Gpu, tp: int = 1, mem_fraction: float = 0.9) ->
     _check.finite("mem_fraction", mem_fraction, 0.0, 1.0)
     # The decimal that was written: 0.9 of 80 GiB is 72 GiB, and 8B weights leave a whole number of tokens there.
     usable = Fraction(str(float(mem_fraction))) * Fraction(str(gpu.mem_gib)) * GIB
-    weights = Fraction(model.weight_bytes, tp)
+    size = Fraction(model.bytes_as(weights), tp)
     per_token = Fraction(model.kv_bytes_per_token, min(tp, model.kv_heads))
-    tokens = math.floor((usable - weights - RESERVE_GIB * GIB) / per_token)
+    tokens = math.floor((usable - size - RESERVE_GIB * GIB) / per_token)
     if tokens < 1:
         raise ValueError(
-            f"{model.name} does not fit on {tp} x {gpu.name}: per GPU, {float(weights / GIB):.2f} GiB of weights and "
+            f"{model.name} does not fit on {tp} x {gpu.name}: per GPU, {float(size / GIB):.2f} GiB of weights and "
             f"{RESERVE_GIB} GiB of reserve leave no room for KV in mem_fraction {mem_fraction} x {gpu.mem_gib} GiB = "
             f"{float(usable / GIB):.2f} GiB"
         )

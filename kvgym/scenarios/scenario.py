@@ -34,9 +34,9 @@ class Scenario:
         text: One line for tables.
         recipe: How the workload is made, one of `RECIPES`.
         recipe_args: Keyword arguments of the recipe; JSON values.
-        workers: Worker descriptions; each has either the keys model, gpu and optionally tp, mem_fraction of
-            `kvgym.cluster.worker_spec`, or kv_tokens and cost (keyword arguments of `IterationCost`); and optionally
-            count, how many there are of it.
+        workers: Worker descriptions; each has either the keys model, gpu and optionally tp, weights, form,
+            mem_fraction, overhead_ms of `kvgym.cluster.worker_spec`, or kv_tokens and cost (keyword arguments of
+            `IterationCost`); and optionally count, how many there are of it.
         engine: Settings of the engine on each worker.
         objective: Latency that counts: "e2e" or "ttft".
         evictor: Which cached pages go when memory is short.

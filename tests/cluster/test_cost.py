@@ -114,6 +114,29 @@ def test_a_bad_coefficient_is_named(name, value):
         IterationCost(**{name: value})
 
 
+def test_the_linear_form_is_exact():
+    """a3 below and above a1: G = a0 + a1 T, and each decode a3 - a1."""
+    for a3 in (0.02, 0.25):
+        cost = IterationCost.linear(10.0, 0.125, 0.0, a3, 1e-6)
+        for prefill, decodes in ((0, 1), (0, 256), (512, 0), (100, 50)):
+            expected = 10 * MS + prefill * 0.125 * MS + decodes * a3 * MS + 7 * 1000
+            assert cost.duration_ps(prefill, 1, 1, decodes, 7) == pytest.approx(expected, abs=2)
+
+
+def test_a_decode_may_cost_less_than_g_charges_but_not_less_than_nothing():
+    assert IterationCost(k=0.25, c_b=-0.25).duration_ps(0, 0, 0, 8, 0) == 1
+    with pytest.raises(ValueError, match=r"^c_b must be a finite number >= -0.25, got -0.26"):
+        IterationCost(k=0.25, c_b=-0.26)
+    knots = ((2.0, 3.0), (4.0, 4.0))  # G is 1 ms per token at 4 tokens, and rises by 0.5 ms per token from there on
+    assert IterationCost(knots=knots, c_b=-0.5).duration_ps(0, 0, 0, 4, 0) == 2 * MS
+    with pytest.raises(ValueError, match=r"^c_b must be a finite number >= -0.5, got -0.6"):
+        IterationCost(knots=knots, c_b=-0.6)
+    with pytest.raises(ValueError, match=r"^c_b must be a finite number >= 0, got -0.1"):
+        IterationCost(knots=((1.0, 5.0),), c_b=-0.1)
+    with pytest.raises(ValueError, match=r"^a1 must be a finite number >= 0, got -1"):
+        IterationCost.linear(1.0, -1.0, 0.0, 0.0, 0.0)
+
+
 def test_sharpness_below_one_is_refused():
     with pytest.raises(ValueError, match=r"^p must be a finite number >= 1, got 0\.99"):
         IterationCost(p=0.99)

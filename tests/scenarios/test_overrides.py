@@ -2,6 +2,7 @@
 
 import pytest
 
+from kvgym.cluster import worker_spec
 from kvgym.scenarios import SCENARIOS, get_scenario
 
 WORKER = {"kv_tokens": 1600, "cost": {"c0": 10.0}}
@@ -122,3 +123,15 @@ def test_dropped_requests_are_counted():
     assert workload.requests["prompt_tokens"].max() == 4096
     assert 3000 <= len(workload) < 3100
     assert workload.n_dropped == pytest.approx((len(workload) + workload.n_dropped) * 25 / 128, rel=0.1)
+
+
+def test_workers_may_name_weights_and_form():
+    eight = {"model": "llama-3.1-8b", "gpu": "h100", "weights": "fp8"}
+    coarse = {"model": "mistral-7b", "gpu": "l4", "form": "published", "count": 2}
+    cluster = get_scenario("sanity", {"workers": [eight, coarse]}).cluster
+    first, second, third = cluster.workers
+    assert first.cost == worker_spec("llama-3.1-8b", "h100", weights="fp8").cost
+    assert second == third
+    assert second.cost == worker_spec("mistral-7b", "l4", form="published").cost
+    with pytest.raises(ValueError, match=r"worker 0: llama-3.1-405b does not fit on 4 x h100"):
+        get_scenario("sanity", {"workers": [{"model": "llama-3.1-405b", "gpu": "h100", "tp": 4, "form": "published"}]})
