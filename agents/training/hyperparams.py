@@ -16,7 +16,7 @@ from kvgym import _check
 
 FOLDER = Path(__file__).resolve().parent.parent / "hyperparams"
 ALGORITHMS = ("ppo", "dqn", "ppo_mask")
-"""As rl-zoo3 calls them; ppo_mask is MaskablePPO."""
+"""Lower case, as rl-zoo3 has it; ppo_mask is MaskablePPO, which rl-zoo3 does not know."""
 _SCHEDULED = ("learning_rate", "clip_range")
 _UNKNOWN = ("env_wrapper", "vec_env_wrapper", "frame_stack", "callback", "monitor_kwargs", "noise_type")
 

@@ -23,6 +23,9 @@ def test_what_is_shipped_cuts_episodes_and_looks_far_ahead(algorithm: str, env_i
     assert found.env_kwargs["horizon"] == "truncate"
     assert found.env_kwargs["scenario_overrides"] == {"episode_requests": 512}
     assert found.algorithm["gamma"] >= 0.997
+    # What YAML takes for text rl-zoo3 takes for a schedule, "5e-4" too.
+    rate = found.algorithm["learning_rate"]
+    assert isinstance(rate, float) or rate.startswith("lin_")
 
 
 def test_schedules(tmp_path: Path) -> None:
