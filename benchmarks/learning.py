@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="the smallest form, which shows nothing but that it runs")
     parser.add_argument("--out", type=Path, help="write the tables here as JSON")
     args = parser.parse_args(argv)
+    title = f"PPO with the shipped hyper-parameters, at most {args.minutes:g} minutes"
+    if find_spec("stable_baselines3") is None:
+        report(title, [{"scenario": 'not installed: pip install "kvgym[train]"'}], args.out)
+        return
     if args.quick:
         args.scenario, args.total_steps, args.training_seeds, args.compared = ["sanity"], 8192, 1, 2
     with tempfile.TemporaryDirectory() as scratch:
@@ -125,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
         "the rules on the same seeds, beside the mean of the training seeds": compared,
         "the curves: validation while training, on the seeds that choose the network": curves,
     }
-    report(f"PPO with the shipped hyper-parameters, at most {args.minutes:g} minutes", rows, args.out, more)
+    report(title, rows, args.out, more)
 
 
 if __name__ == "__main__":

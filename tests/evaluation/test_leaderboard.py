@@ -275,6 +275,8 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # What a shell starts in the background ignores this signal, and so would this process.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         give_up = time.monotonic() + 240
