@@ -120,6 +120,7 @@ def test_a_monitor_finds_its_keywords_where_nothing_has_finished():
     env = VecMonitor(
         make_sb3("KVGym/Route-v0", 2, horizon="truncate", scenario_overrides=overrides), info_keywords=("J",)
     )
+    env.seed(0)
     env.reset()
     infos = env.step(np.zeros(2, int))[3]
     assert all(np.isnan(info["episode"]["J"]) for info in infos)
