@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from agents.training import ALGORITHMS
 from envs_registry import ENVIRONMENTS
 from kvgym import _check
 from kvgym.scenarios import SCENARIOS, get_scenario
@@ -33,7 +34,7 @@ def options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "algorithm",
         type=lambda name: _ALIASES.get(name.lower(), name.lower()),
-        choices=("ppo", "dqn", "ppo_mask"),
+        choices=ALGORITHMS,
         help="ppo_mask is MaskablePPO, which is understood, too",
     )
     parser.add_argument("--env", default="KVGym/Route-v0", help="id of the environment (KVGym/Route-v0)")

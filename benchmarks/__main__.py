@@ -20,6 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import results
+from kvgym.evaluation import files
 
 FOLDER = Path(__file__).resolve().parent
 QUICK: dict[str, list[str]] = {
@@ -62,9 +63,7 @@ def run(name: str, quick: bool, out: Path) -> bool:
     payload = read(path)
     payload["command"] = " ".join(["python", *arguments(name, quick)])
     payload["seconds"] = time.perf_counter() - began
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    files.write(path, json.dumps(payload, indent=1) + "\n")
     return True
 
 

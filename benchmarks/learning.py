@@ -10,7 +10,6 @@ mean with its 95 % interval; above 1 PPO is faster. Runs are kept in DIR, and go
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 from tqdm import tqdm
 
 from agents import make_agent, train
+from agents.training.run import read_curve
 from benchmarks.timing import report
 from kvgym.evaluation.episode import play
 from kvgym.evaluation.scoring import ratio
@@ -38,12 +38,12 @@ CHOOSING = range(8)
 
 
 def trained(scenario: str, seed: int, minutes: float, steps: int | None, folder: Path) -> tuple[Path, Path]:
-    """The trained file and the curve of a training seed, trained if it isn't there."""
+    """The trained file and the run's folder of a training seed, trained if it isn't there."""
     place = folder / f"{scenario}-{seed}"
     argv = ["ppo", "--scenario", scenario, "--seed", str(seed), "--minutes", str(minutes), "--out", str(place)]
     argv += ["--total-steps", str(steps)] if steps else []
     train.main([*argv, *(["--resume"] if (place / "config.json").exists() else [])])
-    return place / f"ppo-{scenario}-{seed}.pt", place / "curve.jsonl"
+    return place / f"ppo-{scenario}-{seed}.pt", place
 
 
 def costs(agent: Any, scenario: str, evictor: str | None, seeds: range) -> np.ndarray[Any, Any]:
@@ -81,7 +81,7 @@ def measure(scenario: str, args: argparse.Namespace, folder: Path) -> tuple[list
     rows, learned, curves = [], [], []
     for seed in range(args.training_seeds):
         path, place = trained(scenario, seed, args.minutes, args.total_steps, folder)
-        curve = [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()]
+        curve = read_curve(place)
         curves.append(curve)
         found = costs(make_agent("learned", path=str(path)), scenario, None, seeds)
         learned.append(found)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import render
+from kvgym.evaluation import files
 
 Payload = dict[str, Any]
 
@@ -50,7 +51,5 @@ def section(payload: Payload, machine: int) -> list[str]:
 
 
 def write(payloads: Sequence[Payload], path: Path) -> None:
-    """Writes the page to a temporary file and renames it."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(markdown(payloads), encoding="utf-8")
-    temporary.replace(path)
+    """Writes the page, whole or not at all."""
+    files.write(path, markdown(payloads))

@@ -16,6 +16,7 @@ from typing import Any
 from tabulate import tabulate
 
 import kvgym
+from kvgym.evaluation import files
 
 OPTIONAL = {
     "torch": "torch",
@@ -76,9 +77,7 @@ def report(
         print(f"\n{name}\n" + render(table, "simple"))
     if out is not None:
         payload = {"title": title, "rows": rows, "machine": machine()} | ({"more": further} if further else {})
-        temporary = out.with_suffix(".tmp")
-        temporary.write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(out)
+        files.write(out, json.dumps(payload, indent=1) + "\n")
 
 
 def render(rows: list[dict[str, Any]], form: str) -> str:

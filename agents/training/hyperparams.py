@@ -12,11 +12,10 @@ from typing import Any
 
 import yaml
 
+from agents.training import ALGORITHMS
 from kvgym import _check
 
 FOLDER = Path(__file__).resolve().parent.parent / "hyperparams"
-ALGORITHMS = ("ppo", "dqn", "ppo_mask")
-"""Lower case, as rl-zoo3 has it; ppo_mask is MaskablePPO, which rl-zoo3 does not know."""
 _SCHEDULED = ("learning_rate", "clip_range")
 _UNKNOWN = ("env_wrapper", "vec_env_wrapper", "frame_stack", "callback", "monitor_kwargs", "noise_type")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -66,7 +66,7 @@ def config(plan: Plan) -> dict[str, Any]:
     return {name: value for name, value in asdict(plan).items() if name not in free}
 
 
-def train(plan: Plan, run: Run, *, resume: bool, progress: bool = True, say: Callable[[str], None] = print) -> None:
+def train(plan: Plan, run: Run, *, resume: bool, progress: bool = True) -> None:
     """Trains to the end of the plan; the best network is in `run.trained`.
 
     Args:
@@ -74,10 +74,6 @@ def train(plan: Plan, run: Run, *, resume: bool, progress: bool = True, say: Cal
         run: Where it is written.
         resume: Go on from the newest checkpoint of the run, if there is one.
         progress: Show a progress bar.
-        say: Gets a line per validation.
-
-    Raises:
-        KeyboardInterrupt: If interrupted, after a checkpoint was written.
     """
     torch.set_num_threads(plan.threads)
     checkpoint = run.checkpoint if resume else None
@@ -102,7 +98,7 @@ def train(plan: Plan, run: Run, *, resume: bool, progress: bool = True, say: Cal
     # Sub-environment i gets this + i. Training seeds never share a workload, since no run has so many steps, and a
     # resumed run plays episodes that it has not played. After the model was made: SB3 seeds the environments, too.
     env.seed(plan.seed * 10**10 + model.num_timesteps)
-    watch = Watch(plan, run, state, progress, say)
+    watch = Watch(plan, run, state, progress)
     left = plan.total_steps - model.num_timesteps
     try:
         if left > 0 and state["seconds"] < plan.minutes * 60:
@@ -142,13 +138,12 @@ class Watch(BaseCallback):
         run: Where it is written.
         state: Seconds trained so far and the best mean J so far; kept up to date.
         progress: Show a progress bar.
-        say: Gets a line per validation.
     """
 
-    def __init__(self, plan: Plan, run: Run, state: dict[str, Any], progress: bool, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, run: Run, state: dict[str, Any], progress: bool) -> None:
         """Notes what to do; SB3 calls the rest."""
         super().__init__()
-        self.plan, self.run, self.state, self.say = plan, run, state, say
+        self.plan, self.run, self.state = plan, run, state
         self._every = max(1, plan.total_steps // plan.n_validations)
         self._validated = 0
         self._bar = tqdm(total=plan.total_steps, unit="step", unit_scale=True, disable=not progress)
@@ -190,8 +185,7 @@ class Watch(BaseCallback):
             self.state["best"] = mean
             file.save(self.run.trained, trained)
         text = f"{self.num_timesteps:>12,} steps {self.state['seconds']:8.0f} s   validation J {mean:.4g} s"
-        self._bar.clear()
-        self.say(text + ("  (best so far)" if better else ""))
+        self._bar.write(text + ("  (best so far)" if better else ""))
         self._validated = self.num_timesteps
         self.run.save(self.model, self.state)
         self._clock = time.monotonic()

@@ -18,7 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kvgym.evaluation import files
+
+CURVE = "curve.jsonl"
 KEPT = 2
+"""So many checkpoints stay."""
 
 
 class Run:
@@ -50,7 +54,7 @@ class Run:
             raise ValueError(f"--out: there is a run in {folder} already: --resume goes on with it")
         else:
             (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-            _write(place, json.dumps(self.config, indent=1) + "\n")
+            files.write(place, json.dumps(self.config, indent=1) + "\n")
 
     @property
     def trained(self) -> Path:
@@ -91,22 +95,10 @@ class Run:
 
     def note(self, line: Mapping[str, Any]) -> None:
         """Adds a line to the curve."""
-        with (self.folder / "curve.jsonl").open("a", encoding="utf-8") as file:
+        with (self.folder / CURVE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def curve(self) -> list[dict[str, Any]]:
-        """The lines of the curve so far; one that a kill has cut is left out."""
-        place = self.folder / "curve.jsonl"
-        lines = []
-        for text in place.read_text(encoding="utf-8").splitlines() if place.exists() else ():
-            try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
-                continue
-        return lines
 
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+def read_curve(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the curve of the run in a folder."""
+    return [json.loads(line) for line in (folder / CURVE).read_text(encoding="utf-8").splitlines()]
