@@ -2,7 +2,9 @@
 
 from kvgym.cluster.catalogue import Catalogue, RequestOverhead, load_catalogue, worker_spec
 from kvgym.cluster.cost import IterationCost
+from kvgym.cluster.faults import Crash, Fault, FaultRates, Slowdown, check_faults
 from kvgym.cluster.memory import kv_tokens
+from kvgym.cluster.network import Link, Network, find_link
 from kvgym.cluster.pair import Pair
 from kvgym.cluster.published import WEIGHTS, Architecture, Gpu, Model
 from kvgym.cluster.roofline import published_cost
@@ -14,13 +16,21 @@ __all__ = [
     "Architecture",
     "Catalogue",
     "ClusterSpec",
+    "Crash",
     "EngineSpec",
+    "Fault",
+    "FaultRates",
     "Gpu",
     "IterationCost",
+    "Link",
     "Model",
+    "Network",
     "Pair",
     "RequestOverhead",
+    "Slowdown",
     "WorkerSpec",
+    "check_faults",
+    "find_link",
     "kv_tokens",
     "load_catalogue",
     "published_cost",

@@ -1,6 +1,6 @@
-"""The catalogue: GPUs, models and the fitted iteration costs of a model on a kind of GPU.
+"""The catalogue: GPUs, links, models and the fitted iteration costs of a model on a kind of GPU.
 
-All of it is data: `published.json` holds GPUs and models, `catalogue.json` the fitted pairs and overheads; another one
+All of it is data: `published.json` holds GPUs, links and models, `catalogue.json` the fitted pairs and overheads; another one
 is added there, without code. Every constant carries its source, and the loader refuses one that does not.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from kvgym import _check
 from kvgym.cluster.memory import kv_tokens
+from kvgym.cluster.network import Link
 from kvgym.cluster.pair import Pair, pair_name, read_pair, sourced
 from kvgym.cluster.published import WEIGHTS, Gpu, Model, check_fields, check_source
 from kvgym.cluster.roofline import published_cost
@@ -54,9 +55,10 @@ class RequestOverhead:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """GPUs and models by name, pairs by (model, gpu, tp, weights); CPU time per iteration in ms, and per request."""
+    """GPUs, links and models by name, pairs by (model, gpu, tp, weights); CPU time per iteration in ms, and per request."""
 
     gpus: Mapping[str, Gpu]
+    links: Mapping[str, Link]
     models: Mapping[str, Model]
     pairs: Mapping[tuple[str, str, int, str], Pair]
     overhead_ms: float
@@ -73,9 +75,10 @@ class Catalogue:
             ValueError: If an entry lacks a field or its source, has a field that is not known, names a GPU or a model
                 that is not in the catalogue, or stands there twice.
         """
-        required = {"gpus", "models", "pairs", "iteration_overhead_ms", "request_overhead"}
+        required = {"gpus", "links", "models", "pairs", "iteration_overhead_ms", "request_overhead"}
         check_fields("catalogue", data, required, {"about", "licence"})
         gpus = {name: Gpu.from_data(name, entry) for name, entry in data["gpus"].items()}
+        links = {name: Link.from_data(name, entry) for name, entry in data["links"].items()}
         models = {name: Model.from_data(name, entry) for name, entry in data["models"].items()}
         default = data["iteration_overhead_ms"]
         pairs: dict[tuple[str, str, int, str], Pair] = {}
@@ -87,7 +90,7 @@ class Catalogue:
                 raise ValueError(f"pairs[{number}] repeats {pair.name}, which must stand in the catalogue once")
             pairs[pair.key] = pair
         overhead = _check.finite("iteration_overhead_ms", sourced("iteration_overhead_ms", default))
-        return cls(gpus, models, pairs, overhead, RequestOverhead.from_data(data["request_overhead"]))
+        return cls(gpus, links, models, pairs, overhead, RequestOverhead.from_data(data["request_overhead"]))
 
     def pair(self, model: str, gpu: str, tp: int = 1, weights: str = "bf16") -> Pair:
         """The pair of a model, a GPU, their number and a format of the weights.
@@ -156,7 +159,7 @@ class Catalogue:
         if tokens < page_size:
             raise ValueError(f"page_size must be at most the {tokens} KV tokens of {name}, got {page_size}")
         overhead = overhead if overhead_ms is None else overhead_ms
-        return WorkerSpec(tokens // page_size, replace(cost, overhead_ms=overhead))
+        return WorkerSpec(tokens // page_size, replace(cost, overhead_ms=overhead), given.kv_bytes_per_token)
 
     def _model(self, model: Any) -> Model:
         if isinstance(model, Mapping):

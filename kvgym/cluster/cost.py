@@ -14,7 +14,7 @@ against k ms of computation per token. The tabulated form is piecewise linear be
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, Self
@@ -27,6 +27,7 @@ from kvgym import _check
 PS_PER_MS = 1_000_000_000
 PS_PER_S = 1_000_000_000_000
 _LARGEST_PS = 2**60  # leaves room in int64 for a clock that adds iterations up
+_IN_MS = ("overhead_ms", "c0", "w", "k", "a_s", "a_kv", "c_b", "c_n")
 _BLOCK = 8192  # tables are computed in multiples of this, see _table
 
 
@@ -126,6 +127,16 @@ class IterationCost:
             raise ValueError(f"tokens and ms must be equally long and not empty, got {len(xs)} and {len(ys)} values")
         knots = tuple(zip(xs, ys, strict=True))
         return cls(overhead_ms=overhead_ms, a_s=a_s, a_kv=a_kv, c_b=c_b, c_n=c_n, knots=knots)
+
+    def slowed(self, factor: float) -> Self:
+        """The cost of a worker that takes `factor` times as long: all coefficients in ms are multiplied by it.
+
+        Raises:
+            ValueError: If `factor` is not a finite number >= 0.
+        """
+        _check.finite("factor", factor)
+        times = {name: factor * getattr(self, name) for name in _IN_MS}
+        return replace(self, **times, knots=tuple((tokens, factor * ms) for tokens, ms in self.knots))
 
     def g_ps(self, max_tokens: int) -> NDArray[np.int64]:
         """G for T = 0 .. `max_tokens`.

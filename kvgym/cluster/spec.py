@@ -5,6 +5,7 @@ from typing import Self
 
 from kvgym import _check
 from kvgym.cluster.cost import IterationCost
+from kvgym.cluster.network import Network
 
 SCHEDULES = ("mixed", "prefill_first")
 
@@ -16,19 +17,24 @@ class WorkerSpec:
     Attributes:
         kv_pages: Pages of KV memory, >= 1; a page holds `EngineSpec.page_size` tokens.
         cost: Duration of its iterations.
+        kv_bytes_per_token: Bytes of KV cache per token of its model, what transfers move; 0: not known.
 
     Raises:
-        ValueError: If `kv_pages` is not an integer >= 1, or `cost` is no IterationCost.
+        ValueError: If `kv_pages` is not an integer >= 1, `cost` is no IterationCost, or `kv_bytes_per_token` no integer
+            >= 0.
     """
 
     kv_pages: int
     cost: IterationCost
+    kv_bytes_per_token: int = 0
 
     def __post_init__(self) -> None:
         """Checks the fields."""
         object.__setattr__(self, "kv_pages", _check.whole("kv_pages", self.kv_pages, 1))
         if not isinstance(self.cost, IterationCost):
             raise ValueError(f"cost must be an IterationCost, got {self.cost!r}")
+        size = _check.whole("kv_bytes_per_token", self.kv_bytes_per_token, 0)
+        object.__setattr__(self, "kv_bytes_per_token", size)
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,15 @@ class ClusterSpec:
 
     Attributes:
         workers: One WorkerSpec per worker, at least one; any iterable is turned into a tuple.
+        network: How cached pages get from worker to worker; None: not at all.
 
     Raises:
-        ValueError: If there is no worker, or one is no WorkerSpec.
+        ValueError: If there is no worker, or one is no WorkerSpec; if the network is none, or of another number of
+            workers, or connects workers whose KV differs in size, or is not known.
     """
 
     workers: tuple[WorkerSpec, ...]
+    network: Network | None = None
 
     def __post_init__(self) -> None:
         """Checks the workers."""
@@ -53,6 +62,20 @@ class ClusterSpec:
         if not workers or not all(isinstance(worker, WorkerSpec) for worker in workers):
             raise ValueError(f"workers must be at least one WorkerSpec, got {self.workers!r}")
         object.__setattr__(self, "workers", workers)
+        if self.network is not None:
+            self._check_network(self.network)
+
+    def _check_network(self, network: object) -> None:
+        if not isinstance(network, Network):
+            raise ValueError(f"network must be a Network or None, got {network!r}")
+        if len(network.nodes) != len(self.workers):
+            raise ValueError(f"network must name the node of {len(self.workers)} workers, it names {len(network.nodes)}")
+        sizes = sorted({worker.kv_bytes_per_token for worker in self.workers})
+        if len(sizes) > 1 or sizes[0] == 0:
+            raise ValueError(
+                "workers on a network must have the same kv_bytes_per_token above 0, they exchange KV of one model; "
+                f"got {sizes}"
+            )
 
     @classmethod
     def uniform(cls, n: int, kv_pages: int, cost: IterationCost) -> Self:

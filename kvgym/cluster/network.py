@@ -1,0 +1,125 @@
+"""How cached pages get from one worker to another: links, and which workers they connect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from kvgym import _check
+from kvgym.cluster.published import check_fields, check_source
+
+PS_PER_S = 1_000_000_000_000
+
+
+@dataclass(frozen=True)
+class Link:
+    """A kind of link between two workers, or between two nodes.
+
+    n bytes take latency_s + n / bytes_per_s seconds, in one direction; the other direction is as fast at the same time.
+
+    Attributes:
+        latency_s: Seconds before the first byte arrives, >= 0.
+        bytes_per_s: Usable bandwidth of one end, above 0.
+        name: Name in the catalogue; may be empty.
+        source: Where the figures come from; may be empty.
+
+    Raises:
+        ValueError: If a number is outside its range.
+    """
+
+    latency_s: float
+    bytes_per_s: float
+    name: str = ""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        """Checks the numbers."""
+        object.__setattr__(self, "latency_s", _check.finite("latency_s", self.latency_s, maximum=3600.0))
+        object.__setattr__(self, "bytes_per_s", _check.finite("bytes_per_s", self.bytes_per_s, minimum=1.0))
+
+    @classmethod
+    def from_data(cls, name: str, entry: Any) -> Self:
+        """A link from an entry of `published.json`: latency_ms, gb_per_s (10^9 bytes per second) and source.
+
+        Raises:
+            ValueError: If a field is missing, not known or out of range.
+        """
+        where = f"link {name}"
+        check_fields(where, entry, {"latency_ms", "gb_per_s", "source"})
+        latency_ms = _check.finite(f"latency_ms of {where}", entry["latency_ms"])
+        gb_per_s = _check.finite(f"gb_per_s of {where}", entry["gb_per_s"], minimum=1e-9)
+        return cls(latency_ms / 1e3, gb_per_s * 1e9, name, check_source(where, entry))
+
+    def latency_ps(self) -> int:
+        """Latency in whole picoseconds."""
+        return round(self.latency_s * PS_PER_S)
+
+    def ps_per_token(self, kv_bytes_per_token: int) -> float:
+        """Picoseconds that a token's KV takes."""
+        return kv_bytes_per_token / self.bytes_per_s * PS_PER_S
+
+    def seconds(self, tokens: int, kv_bytes_per_token: int) -> float:
+        """Seconds that `tokens` tokens take, as the simulator counts them.
+
+        Raises:
+            ValueError: If a count is no integer >= 0, or >= 1 for the bytes.
+        """
+        n = _check.whole("tokens", tokens, 0)
+        per_token = self.ps_per_token(_check.whole("kv_bytes_per_token", kv_bytes_per_token, 1))
+        return max(1, self.latency_ps() + round(n * per_token)) / PS_PER_S
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which workers may fetch cached pages from each other, and over what.
+
+    Workers of one node are connected by `inside`, each with an end of its own; workers of different nodes by `between`,
+    whose end a node's workers share. Every end sends to one and receives from one at a time.
+
+    Attributes:
+        nodes: The node of each worker, in the order of the workers: any integers >= 0.
+        inside: Link between workers of one node; None where no node has two.
+        between: Link between nodes; None where there is only one.
+
+    Raises:
+        ValueError: If a link is missing or is no Link, or a node is no integer >= 0.
+    """
+
+    nodes: tuple[int, ...]
+    inside: Link | None = None
+    between: Link | None = None
+
+    def __post_init__(self) -> None:
+        """Checks that every two workers are connected."""
+        try:
+            nodes = tuple(_check.whole(f"node of worker {w}", node, 0) for w, node in enumerate(self.nodes))
+        except TypeError:
+            raise ValueError(f"nodes must be the node of each worker, got {self.nodes!r}") from None
+        object.__setattr__(self, "nodes", nodes)
+        for name in ("inside", "between"):
+            if getattr(self, name) is not None and not isinstance(getattr(self, name), Link):
+                raise ValueError(f"{name} must be a Link or None, got {getattr(self, name)!r}")
+        crowded = next((node for node in nodes if nodes.count(node) > 1), None)
+        if crowded is not None and self.inside is None:
+            raise ValueError(f"no link inside node {crowded}, which has {nodes.count(crowded)} workers: give `inside`")
+        if len(set(nodes)) > 1 and self.between is None:
+            first, second = list(dict.fromkeys(nodes))[:2]
+            raise ValueError(f"no link between node {first} and node {second}: give `between`")
+
+    def link(self, source: int, target: int) -> Link:
+        """The link between two different workers."""
+        link = self.inside if self.nodes[source] == self.nodes[target] else self.between
+        assert link is not None
+        return link
+
+
+def find_link(links: Mapping[str, Link], given: Any, name: str) -> Link | None:
+    """A link of the catalogue by its name, or one from figures: {"latency_ms": .., "gb_per_s": ..}; None stays None.
+
+    Raises:
+        ValueError: If it is none of these; the message lists the links that there are.
+    """
+    if given is None or isinstance(given, Link):
+        return given
+    if isinstance(given, Mapping):
+        return Link.from_data(name, {"source": "given by the caller", **given})
+    return links[_check.choice(name, given, links)]
