@@ -54,16 +54,48 @@ class Inspection:
     def visible_hit(self, worker: int, request: int) -> int:
         """Prompt tokens of a request that would hit on a worker, as the view shows its cache."""
         self._clock  # noqa: B018  raises before reset()
+        return int(self._kernels.visible_hit(self._address, self._worker(worker), self._request(request)))
+
+    def _request(self, request: int) -> int:
         q = _check.whole("request", request, 0)
         if q >= len(self.tables["requests"]):
             raise ValueError(f"request must be below {len(self.tables['requests'])}, got {request!r}")
-        return int(self._kernels.visible_hit(self._address, self._worker(worker), q))
+        return q
 
     def load(self, worker: int) -> tuple[int, int]:
-        """Queued and running requests of a worker, now."""
+        """Queued and running requests of a worker, now; those that wait for a transfer count as queued."""
         self._clock  # noqa: B018  raises before reset()
         row = self.tables["workers"][self._worker(worker)]
-        return int(row["n_queued"]), int(row["n_running"])
+        return int(row["n_queued"] + row["n_fetching"]), int(row["n_running"])
+
+    def up(self) -> NDArray[np.bool_]:
+        """Which workers are up: bool (M,)."""
+        self._clock  # noqa: B018  raises before reset()
+        return self.tables["workers"]["up"].astype(bool)
+
+    def offer(self, worker: int, request: int) -> tuple[int, float]:
+        """What could be fetched for a request that is sent to a worker now, as the view shows the caches.
+
+        Returns:
+            Prompt tokens that another worker has and this one has not, and seconds until they would be there; 0 and 0
+            if there are none, or without transfers (docs/semantics.md, 30).
+        """
+        self._clock  # noqa: B018  raises before reset()
+        if not self.settings.transfers:
+            return 0, 0.0
+        tokens, ps = self._kernels.offer(self._address, self._worker(worker), self._request(request))
+        return int(tokens), int(ps) * 1e-12
+
+    def traffic(self) -> NDArray[Any]:
+        """What transfers moved, per link.
+
+        Returns:
+            Structured array, a row per pair of workers between which a transfer was decided and is over: source,
+            target, kind ("inside" or "between" nodes), transfers that came to their end, their tokens, bytes and
+            seconds, and given_up.
+        """
+        self._clock  # noqa: B018  raises before reset()
+        return results.traffic(self.tables, self.cluster)
 
     def candidates(self) -> NDArray[Any]:
         """The leaves that the EVICT decision that is due may choose from.
@@ -86,13 +118,16 @@ class Inspection:
         Returns:
             Structured array, a row per request in index order: request, worker (-1 = not routed), arrival, admitted,
             first_token, finish (seconds; NaN = not yet), prompt_tokens, output_tokens, hit_tokens (of the first
-            admission), preemptions.
+            admission), preemptions, returns (crashes that sent it back to the router), fetched_tokens.
         """
         self._clock  # noqa: B018  raises before reset()
         return results.records(self.tables)
 
     def totals(self) -> NDArray[Any]:
-        """Per worker: pages loaded, hit, evicted, recomputed (docs/semantics.md, 10), iterations, busy seconds."""
+        """Per worker: pages loaded, hit, evicted, recomputed (docs/semantics.md, 10), iterations, busy seconds.
+
+        Then pages fetched from other workers (T5) and lost in crashes: loaded + fetched = evicted + lost + resident.
+        """
         self._clock  # noqa: B018  raises before reset()
         return results.totals(self.tables)
 

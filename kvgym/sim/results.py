@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kvgym.cluster import ClusterSpec
 from kvgym.sim.kernels.rules import WAIT_REASONS
 
 Tables = dict[str, NDArray[Any]]
@@ -23,6 +24,8 @@ RECORD = np.dtype(
         ("output_tokens", "i4"),
         ("hit_tokens", "i4"),
         ("preemptions", "i4"),
+        ("returns", "i4"),
+        ("fetched_tokens", "i4"),
     ],
     align=True,
 )
@@ -52,7 +55,22 @@ TOTAL = np.dtype(
         ("recomputed", "i8"),
         ("iterations", "i8"),
         ("busy", "f8"),
+        ("fetched", "i8"),
+        ("lost", "i8"),
     ]
+)
+TRAFFIC = np.dtype(
+    [
+        ("source", "i4"),
+        ("target", "i4"),
+        ("kind", "U8"),
+        ("transfers", "i8"),
+        ("tokens", "i8"),
+        ("bytes", "i8"),
+        ("seconds", "f8"),
+        ("given_up", "i8"),
+    ],
+    align=True,
 )
 ITERATION = np.dtype(
     [
@@ -82,7 +100,7 @@ def records(tables: Tables) -> NDArray[Any]:
     arrived = np.flatnonzero(progress["arrived_ps"] >= 0)
     out = np.zeros(len(arrived), RECORD)
     out["request"] = arrived
-    for name in ("worker", "hit_tokens", "preemptions"):
+    for name in ("worker", "hit_tokens", "preemptions", "returns", "fetched_tokens"):
         out[name] = progress[name][arrived]
     for name in ("prompt_tokens", "output_tokens"):
         out[name] = requests[name][arrived]
@@ -96,9 +114,24 @@ def totals(tables: Tables) -> NDArray[Any]:
     """See `Simulator.totals`."""
     workers = tables["workers"]
     out = np.zeros(len(workers), TOTAL)
-    for name in ("loaded", "hit", "evicted", "recomputed", "iterations"):
+    for name in ("loaded", "hit", "evicted", "recomputed", "iterations", "fetched", "lost"):
         out[name] = workers[name]
     out["busy"] = workers["busy_ps"] * 1e-12
+    return out
+
+
+def traffic(tables: Tables, cluster: ClusterSpec) -> NDArray[Any]:
+    """See `Simulator.traffic`."""
+    table = tables["traffic"]
+    some = np.flatnonzero(table["transfers"] + table["given_up"])
+    out = np.zeros(len(some), TRAFFIC)
+    out["source"], out["target"] = np.divmod(some, len(cluster))
+    nodes = tables["workers"]["node"]
+    out["kind"] = np.where(nodes[out["source"]] == nodes[out["target"]], "inside", "between")
+    for name in ("transfers", "tokens", "given_up"):
+        out[name] = table[name][some]
+    out["bytes"] = out["tokens"] * cluster.workers[0].kv_bytes_per_token
+    out["seconds"] = table["ps"][some] * 1e-12
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kvgym import _check, _compile
-from kvgym.cluster import ClusterSpec, EngineSpec
+from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
 from kvgym.sim import state
 from kvgym.sim.inspection import Inspection
 from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, FAULT, LOG_FULL, ROUTE, ROUTERS, RULES
@@ -19,6 +19,7 @@ from kvgym.workload import Workload
 KINDS = ("ROUTE", "EVICT", "DONE", "TRUNCATED")
 QUANTA = ("leaf", 1)
 VIEWS = ("exact", "history")
+TRANSFERS = ("never", "auto")
 FAULTS = ("", "pages do not add up", "evictable pages", "a page without its parent", "locks", "leaves", "rows")
 
 Router = str | Callable[["Simulator", "Decision"], int]
@@ -62,12 +63,14 @@ class Simulator(Inspection):
         quantum: What one EVICT decision may free: "leaf" (all that the leaf has above it, up to a branch), or 1 page.
         history_pages: Pages per worker that the history view remembers; default: `kv_pages` of the largest worker.
         metrics_period_s: Engine metrics are snapshots at multiples of this; 0 = always current.
+        transfer: "auto": cached pages that a request misses are fetched from another worker where that is faster than
+            computing them; needs a cluster with a network. "never": they are computed.
         debug: Check the tables after every event (slow).
         log_iterations: Keep a row per run of iterations, see `iterations()`.
         log_draws: Keep a row per random draw of an evictor, see `draws()`.
 
     Raises:
-        ValueError: For a name or number that is not allowed.
+        ValueError: For a name or number that is not allowed, or transfers without a network.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Simulator(Inspection):
         quantum: str | int = "leaf",
         history_pages: int | None = None,
         metrics_period_s: float = 0.0,
+        transfer: str = "never",
         debug: bool = False,
         log_iterations: bool = False,
         log_draws: bool = False,
@@ -115,7 +119,10 @@ class Simulator(Inspection):
             debug=_check.flag("debug", debug),
             log_iterations=_check.flag("log_iterations", log_iterations),
             log_draws=_check.flag("log_draws", log_draws),
+            transfers=_check.choice("transfer", transfer, TRANSFERS) == "auto",
         )
+        if self.settings.transfers and cluster.network is None:
+            raise ValueError('transfer must be "never" in a cluster without a network, got "auto"')
         self.workload: Workload | None = None
         self.tables: dict[str, NDArray[Any]] = {}
 
@@ -132,6 +139,7 @@ class Simulator(Inspection):
         hints: ArrayLike | None = None,
         slo_ttft_s: float = 0.0,
         slo_tpot_s: float = 0.0,
+        faults: Iterable[Fault] = (),
     ) -> None:
         """Starts at time 0 with empty caches.
 
@@ -147,9 +155,11 @@ class Simulator(Inspection):
             hints: (n,) integers, output-length hints shown in observations; default: none.
             slo_ttft_s: Objective for the time to first token shown in observations, 0 = none.
             slo_tpot_s: Objective for the time per output token, likewise.
+            faults: Crashes and slow-downs of workers, see `kvgym.cluster.check_faults`.
 
         Raises:
-            ValueError: If the page sizes differ, a request fits on no worker, or an argument is not allowed.
+            ValueError: If the page sizes differ, a request fits on no worker, at some moment no worker would be up, or
+                an argument is not allowed.
         """
         if not isinstance(workload, Workload):
             raise ValueError(f"workload must be a Workload, got {workload!r}")
@@ -165,6 +175,7 @@ class Simulator(Inspection):
             hints=None if hints is None else state.check_hints(hints, n),
             slo_ttft_s=_check.finite("slo_ttft_s", slo_ttft_s),
             slo_tpot_s=_check.finite("slo_tpot_s", slo_tpot_s),
+            faults=check_faults(faults, len(self.cluster)),
         )
         state.check_fit(workload, self.cluster, self.engine)
         self.workload = workload
@@ -236,10 +247,12 @@ class Simulator(Inspection):
 
         Raises:
             RuntimeError: If no ROUTE decision is due.
-            ValueError: If `worker` is not the index of a worker, or the evictor can't be named.
+            ValueError: If `worker` is not the index of a worker that is up, or the evictor can't be named.
         """
         if self._clock["request"] < 0:
             raise RuntimeError("no ROUTE decision is due: call advance() first")
+        if not self.tables["workers"]["up"][self._worker(worker)]:
+            raise ValueError(f"worker must be one of {np.flatnonzero(self.up()).tolist()}, which are up; got {worker}")
         self._kernels.route(self._address, self._worker(worker), self._rule("evictor", evictor))
 
     def evict(self, choice: int | str) -> None:

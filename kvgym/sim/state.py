@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kvgym.cluster import ClusterSpec, EngineSpec
+from kvgym.cluster import ClusterSpec, EngineSpec, Fault
 from kvgym.sim.cache_tables import N_CATEGORIES, N_LISTS
+from kvgym.sim.cluster_tables import cost_tables, count_faults, dense_nodes, network_tables, rows_of_costs
 from kvgym.sim.kernels.rules import BELADY
 from kvgym.sim.tables import INFINITE, READ_ONLY, TABLES
 from kvgym.sim.tracking import tracked
@@ -35,6 +35,7 @@ class Settings:
     debug: bool
     log_iterations: bool
     log_draws: bool
+    transfers: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Episode:
     hints: NDArray[np.int32] | None
     slo_ttft_s: float
     slo_tpot_s: float
+    faults: tuple[Fault, ...] = ()
 
 
 def check_fit(workload: Workload, cluster: ClusterSpec, engine: EngineSpec) -> None:
@@ -108,6 +110,8 @@ def make_tables(
         "arrived": n,
         "sessions": int(workload.requests["session"].max()) + 1,
         "page_ids": n_nodes,
+        "transfers": n if settings.transfers else 0,
+        "traffic": m * m if settings.transfers else 0,
         "iterations": _FIRST_LOG_ROWS + m if settings.log_iterations else 0,
         "draws": _FIRST_LOG_ROWS + all_pages if settings.log_draws else 0,
     }
@@ -123,35 +127,18 @@ def make_tables(
     if flags["tracks_ghosts"]:
         _add_ghosts(tables, workload, m)
     _add_uses(tables, workload, settings)
-    tables |= _costs(cluster, engine)
+    tables |= cost_tables(cluster, engine, episode.faults)
+    tables |= network_tables(cluster if settings.transfers else None)
     tables["config"] = _config(workload, cluster, engine, settings, episode)
     tables["config"]["leaf_capacity"] = leaf_capacity
     for name, flag in flags.items():
         tables["config"][name] = flag
     random_words = _seed_words(seed, m)
     tables["clock"] = _clock(random_words[m])
-    tables["workers"] = _workers(cluster, _kinds(cluster), random_words)
+    tables["workers"] = _workers(cluster, random_words)
     if flags["tracks_spans"]:
         _link_free_spans(tables)
     return tables
-
-
-def _kinds(cluster: ClusterSpec) -> list[Any]:
-    """The different costs of the cluster, in order of appearance."""
-    return list(dict.fromkeys(worker.cost for worker in cluster.workers))
-
-
-@lru_cache(maxsize=64)
-def _costs(cluster: ClusterSpec, engine: EngineSpec) -> Tables:
-    """The tables of costs: nothing writes them, so all runs of a cluster share them."""
-    kinds = _kinds(cluster)
-    g = [cost.g_ps(engine.chunk_tokens) for cost in kinds]
-    costs = np.zeros(len(kinds), dict(TABLES)["costs"])
-    for row, cost, table in zip(costs, kinds, g, strict=True):
-        row["a_s"], row["c_n"], row["c_b"], row["q"] = cost.coefficients_ps()
-        row["speed"] = engine.chunk_tokens / max(1, table[engine.chunk_tokens])  # an iteration takes 1 ps at least
-    costs["speed"] /= costs["speed"].max()
-    return {"costs": costs, "g": np.concatenate(g)}
 
 
 def _add_uses(tables: Tables, workload: Workload, settings: Settings) -> None:
@@ -206,6 +193,8 @@ def _config(
         "evict_full_request": engine.evict_full_request,
         "reserve_output": engine.reserve_output,
         "debug": settings.debug,
+        "transfers": settings.transfers,
+        "n_faults": count_faults(episode.faults),
         "evictor": settings.evictor,
         "n_candidates": settings.candidates,
         "quantum": settings.quantum,
@@ -232,18 +221,22 @@ def _clock(random_words: NDArray[np.uint64]) -> NDArray[Any]:
     clock = np.zeros(1, dict(TABLES)["clock"])
     clock["request"] = clock["asking"] = -1
     clock["previous_route_ps"] = -1
+    clock["next_transfer_ps"] = INFINITE
     for i in range(4):
         clock[f"s{i}"] = random_words[i]
     return clock
 
 
-def _workers(cluster: ClusterSpec, kinds: list[Any], random_words: NDArray[np.uint64]) -> NDArray[Any]:
+def _workers(cluster: ClusterSpec, random_words: NDArray[np.uint64]) -> NDArray[Any]:
     workers = np.zeros(len(cluster), dict(TABLES)["workers"])
     workers["event_ps"] = INFINITE
     workers["prefill"] = -1
     workers["kv_pages"] = [worker.kv_pages for worker in cluster.workers]
     workers["free"] = workers["kv_pages"]
-    workers["cost"] = [kinds.index(worker.cost) for worker in cluster.workers]
+    workers["cost"] = workers["pace"] = rows_of_costs(cluster)
+    workers["up"] = 1
+    if cluster.network is not None:
+        workers["node"] = dense_nodes(cluster.network)
     for i in range(4):
         workers[f"s{i}"] = random_words[:-1, i]
     return workers

@@ -50,6 +50,8 @@ CONFIG = np.dtype(
         ("log_iterations", "i8"),
         ("log_draws", "i8"),
         ("debug", "i8"),
+        ("transfers", "i8"),  # requests may be fetched for
+        ("n_faults", "i8"),
         ("reserve_output", "f8"),
         ("slo_ttft_s", "f8"),
         ("slo_tpot_s", "f8"),
@@ -75,6 +77,10 @@ CLOCK = np.dtype(
         ("n_admitted", "i8"),
         ("n_log", "i8"),
         ("n_draws", "i8"),
+        ("n_decided", "i8"),  # ROUTE decisions after the warm-up
+        ("n_transfers", "i8"),  # decided and not over
+        ("next_transfer_ps", "i8"),  # when the first of them starts or ends
+        ("next_fault", "i8"),
         ("error", "i8"),
         ("error_worker", "i8"),
         ("turn", "i8"),  # next worker of round robin
@@ -103,6 +109,8 @@ PROGRESS = np.dtype(
         ("finish_ps", "i8"),
         ("worker", "i4"),
         ("order", "i4"),  # position among the arrivals
+        ("decision", "i4"),  # number of the last ROUTE decision about it, 0 = the first after the warm-up
+        ("awaited", "i4"),  # no token has come since it was sent
         ("emitted", "i4"),  # output tokens so far
         ("computed", "i4"),  # tokens whose KV the worker holds
         ("chunk", "i4"),  # prefill tokens in the iteration in progress
@@ -113,6 +121,8 @@ PROGRESS = np.dtype(
         ("reserve_pages", "i4"),  # pages that prefill_first reserves for the whole request
         ("hit_tokens", "i4"),  # of the first admission
         ("preemptions", "i4"),
+        ("returns", "i4"),  # crashes that sent it back to the router
+        ("fetched_tokens", "i4"),  # by transfers that came to their end
         ("next_waiting", "i4"),
         ("miss_estimate", "i4"),  # the router's, made when it routed
         ("evictor", "i4"),  # rule that does the evictions that this request forces, if the evictor is the agent
@@ -174,8 +184,14 @@ WORKER = np.dtype(
         ("s2", "u8"),
         ("s3", "u8"),
         ("cost", "i8"),  # row of `costs`
+        ("pace", "i8"),  # row of `costs` that iterations take now: another one during a slow-down
+        ("up", "i8"),
+        ("node", "i8"),  # of the network
+        ("n_fetching", "i8"),  # requests that wait for a transfer
         # totals
         ("loaded", "i8"),
+        ("fetched", "i8"),
+        ("lost", "i8"),
         ("hit", "i8"),
         ("evicted", "i8"),
         ("recomputed", "i8"),
@@ -192,6 +208,7 @@ WORKER = np.dtype(
         ("tpot_ewma_s", "f8"),
         ("index_pages", "i8"),
         # the last metrics snapshot
+        ("seen_ps", "i8"),
         ("seen_queued", "i8"),
         ("seen_running", "i8"),
         ("seen_queued_tokens", "i8"),
@@ -214,6 +231,26 @@ INDEX = np.dtype(
 """What the router knows, numbered like ROW."""
 
 COST = np.dtype([("a_s", "f8"), ("c_n", "f8"), ("c_b", "f8"), ("q", "i8"), ("speed", "f8")], align=True)
+TRANSFER = np.dtype(
+    [
+        ("request", "i8"),
+        ("source", "i8"),
+        ("target", "i8"),
+        ("end_page", "i8"),  # pages of the request's path up to here are there afterwards
+        ("pages", "i8"),  # to be moved: as planned, from its start on as they are
+        ("stage", "i8"),
+        ("start_ps", "i8"),
+        ("end_ps", "i8"),
+    ],
+    align=True,
+)
+"""Transfers that are decided and not over, in the order of decisions."""
+LINK = np.dtype([("latency_ps", "i8"), ("ps_per_token", "f8")], align=True)
+"""Two rows: inside a node, between nodes."""
+TRAFFIC = np.dtype([("transfers", "i8"), ("tokens", "i8"), ("ps", "i8"), ("given_up", "i8")], align=True)
+"""What went from worker v to worker w: row v n_workers + w."""
+FAULT = np.dtype([("time_ps", "i8"), ("worker", "i8"), ("kind", "i8"), ("pace", "i8")], align=True)
+"""In the order in which they happen."""
 PENDING = np.dtype([("time_ps", "i8"), ("request", "i8")], align=True)
 SESSION = np.dtype(
     [
@@ -277,8 +314,13 @@ TABLES: tuple[tuple[str, np.dtype], ...] = (
     ("use_starts", np.dtype("i4")),
     ("uses", np.dtype("i4")),
     ("use_next", np.dtype("i4")),
+    ("transfers", TRANSFER),
+    ("link_ends", np.dtype("i8")),
+    ("links", LINK),
+    ("traffic", TRAFFIC),
+    ("faults", FAULT),
 )
 """Name and dtype of every table, in the order of the handle."""
 
-READ_ONLY = ("config", "requests", "nodes", "paths", "costs", "g", "hints", "use_starts", "uses")
+READ_ONLY = ("config", "requests", "nodes", "paths", "costs", "g", "hints", "use_starts", "uses", "links", "faults")
 """Tables that a run never writes: clones share them."""

@@ -80,6 +80,11 @@ draws = _table("draws")
 use_starts = _table("use_starts")
 uses = _table("uses")
 use_next = _table("use_next")
+transfers = _table("transfers")
+link_ends = _table("link_ends")
+links = _table("links")
+traffic = _table("traffic")
+faults = _table("faults")
 
 
 @njit(nogil=True)

@@ -5,6 +5,9 @@ from numba import njit
 from kvgym.sim.kernels.access import clock, config, pending, progress, requests
 from kvgym.sim.tables import INFINITE
 
+RETURNED_PS = -1
+"""Time of requests in the heap that have come back to the router: they are due before any arrival."""
+
 
 @njit(nogil=True)
 def _earlier(a, b):

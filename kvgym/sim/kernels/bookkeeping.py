@@ -7,6 +7,7 @@ from kvgym.sim.kernels.access import (
     clock,
     config,
     index_rows,
+    known_tokens,
     nodes,
     page_ids,
     paths,
@@ -61,7 +62,13 @@ def see_route(s, q, w, visible_hit):
     request = requests(s)[q]
     run = progress(s)[q]
     run.worker = w
-    run.miss_estimate = request.prompt_tokens - visible_hit
+    run.awaited = 1
+    run.miss_estimate = known_tokens(s, q) - visible_hit
+    if was_scored(s, q):
+        run.decision = ck.n_decided
+        ck.n_decided += 1
+    else:
+        run.decision = run.order - config(s).warmup
     wk.n_sent += 1
     wk.inflight += 1
     wk.waiting += 1
@@ -71,7 +78,7 @@ def see_route(s, q, w, visible_hit):
     session.arrived_ps = ck.now_ps
     session.worker = w
     session.request = q
-    session.turns += 1
+    session.turns += run.returns == 0
     session.tokens = request.prompt_tokens
     ck.previous_route_ps = ck.now_ps
     _count_in_flight(s, w, q, 1)
@@ -114,13 +121,17 @@ def _count_in_flight(s, w, q, change):
 
 
 @njit(nogil=True)
-def see_first_token(s, w, q):
-    """Worker `w` emits the first token of request `q`."""
+def see_token(s, w, q):
+    """Worker `w` emits a token of request `q`, the first one since it was sent there."""
     ck = clock(s)
     wk = workers(s)[w]
     run = progress(s)[q]
+    run.awaited = 0
     wk.waiting -= 1
     wk.prefill_estimate -= run.miss_estimate
+    if run.first_token_ps >= 0:
+        return
+    run.first_token_ps = ck.now_ps
     ttft_s = (ck.now_ps - run.arrived_ps) * 1e-12
     wk.ttft_ewma_s += EWMA_GAIN * (ttft_s - wk.ttft_ewma_s)
     if was_scored(s, q):

@@ -2,8 +2,9 @@
 
 from numba import njit
 
-from kvgym.sim.kernels.access import clock, config, nodes, progress, row_of, rows, running, workers
+from kvgym.sim.kernels.access import clock, config, nodes, progress, row_of, rows, running, transfers, workers
 from kvgym.sim.kernels.leaves import unlocked_pages
+from kvgym.sim.kernels.locks import on_worker
 
 NO_FAULT, FAULT_PAGES, FAULT_EVICTABLE, FAULT_CHILD, FAULT_LOCKS, FAULT_LEAVES, FAULT_RANGE = range(7)
 
@@ -21,20 +22,13 @@ def check_workers(s):
 
 
 @njit(nogil=True)
-def _on_worker(s, w, v):
-    """A private node's row belongs to the worker that its request is on."""
-    node = nodes(s)[v]
-    return node.slot < config(s).n_shared or progress(s)[node.first_request].worker == w
-
-
-@njit(nogil=True)
 def _check_worker(s, w):
     wk = workers(s)[w]
     cached = 0
     evictable = 0
     leaf_count = 0
     for v in range(config(s).n_nodes):
-        if not _on_worker(s, w, v):
+        if not on_worker(s, w, v):
             continue
         node = nodes(s)[v]
         row = rows(s)[row_of(s, w, v)]
@@ -69,6 +63,10 @@ def _check_pages(s, w, cached):
         if run.tree_pages > run.held_pages:
             return FAULT_LOCKS
         own += run.held_pages - run.tree_pages
+    for i in range(clock(s).n_transfers):
+        if transfers(s)[i].target == w:
+            run = progress(s)[transfers(s)[i].request]
+            own += run.held_pages - run.tree_pages
     if wk.free < 0 or cached + own + wk.free != wk.kv_pages:
         return FAULT_PAGES
     return NO_FAULT

@@ -18,15 +18,16 @@ from kvgym.sim.kernels.access import (
     running,
     workers,
 )
+from kvgym.sim.tables import INFINITE
 
 
 @njit(nogil=True)
 def launch(s, w):
     """Starts the planned iteration; without prefill, a run of as many as will be identical."""
     wk = workers(s)[w]
-    cost = costs(s)[wk.cost]
+    cost = costs(s)[wk.pace]
     tokens = wk.prefill_tokens + wk.decodes
-    g = g_table(s)[wk.cost * (config(s).chunk_tokens + 1) + tokens]
+    g = g_table(s)[wk.pace * (config(s).chunk_tokens + 1) + tokens]
     parts = cost.a_s * wk.pairs + cost.c_n * wk.chunks + cost.c_b * wk.decodes
     wk.start_ps = clock(s).now_ps
     wk.first_ps = max(1, g + np.int64(np.rint(parts)) + cost.q * wk.kv_tokens)
@@ -59,16 +60,26 @@ def boundaries_until(wk, time_ps):
 
 @njit(nogil=True)
 def cut_run(s, w, time_ps):
-    """A request has come to worker `w`: the run ends at its first boundary at or after `time_ps`."""
+    """Something has changed for worker `w`: the run in progress ends at its first boundary at or after `time_ps`."""
     wk = workers(s)[w]
-    if wk.run == 1:
+    if wk.event_ps == INFINITE or wk.run == 1:
         return
     done = boundaries_until(wk, time_ps - 1) + 1
     if done < wk.run:
+        cut_log(s, w, done)
         wk.run = done
         wk.event_ps = boundary(wk, done)
-        if config(s).log_iterations:
-            _find_log(s, w).run = done
+
+
+@njit(nogil=True)
+def cut_log(s, w, done):
+    """Only `done` iterations of the run in progress on worker `w` will have been: the log must say so."""
+    if config(s).log_iterations:
+        table = iterations(s)
+        at = clock(s).n_log - 1
+        while table[at].worker != w:
+            at -= 1
+        table[at].run -= workers(s)[w].run - done
 
 
 @njit(nogil=True)
@@ -135,12 +146,3 @@ def _log_iteration(s, w):
     entry.wait_reason = wk.wait_reason
     entry.preempted = wk.preempted
 
-
-@njit(nogil=True)
-def _find_log(s, w):
-    """The log's row of the run in progress: the last one of this worker."""
-    table = iterations(s)
-    at = clock(s).n_log - 1
-    while table[at].worker != w:
-        at -= 1
-    return table[at]

@@ -2,7 +2,7 @@
 
 from numba import njit
 
-from kvgym.sim.kernels import candidates, events, view
+from kvgym.sim.kernels import candidates, events, transfers, view
 from kvgym.sim.kernels.access import clock
 
 
@@ -41,3 +41,9 @@ def describe(s, out):
 def visible_hit(s, w, q):
     """Prompt tokens of request `q` that hit on worker `w`, as the view shows it."""
     return view.visible_hit(s, w, q)
+
+
+@njit("UniTuple(int64, 2)(int64, int64, int64)", cache=True, nogil=True)
+def offer(s, w, q):
+    """Prompt tokens that could be fetched for request `q` on worker `w`, and ps until they would be there."""
+    return transfers.visible_offer(s, w, q)

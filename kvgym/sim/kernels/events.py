@@ -3,19 +3,20 @@
 import numpy as np
 from numba import njit
 
-from kvgym.sim.kernels.access import clock, config, progress, requests, workers
-from kvgym.sim.kernels.arrivals import next_arrival_ps, pop_arrival
+from kvgym.sim.kernels.access import clock, config, known_tokens, progress, workers
+from kvgym.sim.kernels.arrivals import RETURNED_PS, next_arrival_ps, pop_arrival, was_scored
 from kvgym.sim.kernels.bookkeeping import see_arrival, see_route
 from kvgym.sim.kernels.candidates import offer
 from kvgym.sim.kernels.check import check_workers
 from kvgym.sim.kernels.due import NOBODY, next_end_ps, next_to_end, next_to_start, see_worker
-from kvgym.sim.kernels.duration import cut_run
+from kvgym.sim.kernels.faults import come_back, do_faults, next_fault_ps
 from kvgym.sim.kernels.iteration_end import end_run
 from kvgym.sim.kernels.iteration_start import start_iteration
 from kvgym.sim.kernels.logs import logs_full
-from kvgym.sim.kernels.queues import push_back
+from kvgym.sim.kernels.queues import join
 from kvgym.sim.kernels.routers import choose_worker
 from kvgym.sim.kernels.rules import AGENT, ASK, DONE, EVICT, FAULT, LOG_FULL, ROUTE, TRUNCATED
+from kvgym.sim.kernels.transfers import cut_targets, decide_transfer, end_transfers, start_transfers
 from kvgym.sim.kernels.view import take_snapshot, visible_hit
 from kvgym.sim.tables import INFINITE
 
@@ -31,14 +32,19 @@ def advance(s):
         due = next_arrival_ps(s)
         all_arrived = ck.n_arrived >= cf.limit
         if due <= ck.now_ps:
-            if not all_arrived:
+            if not all_arrived or due == RETURNED_PS:
                 if _arrive(s):
                     return ROUTE
                 continue
             if cf.truncate:
                 return TRUNCATED
-        _end_runs(s)  # those that an arrival of this instant has cut: all ends come before all starts
-        asking = _start_idle(s)
+        starts_transfer = ck.next_transfer_ps <= ck.now_ps
+        if starts_transfer:
+            cut_targets(s)
+        _end_runs(s)  # those that an event of this instant has cut: all ends come before all starts
+        asking = start_transfers(s) if starts_transfer else NOBODY
+        if asking == NOBODY:
+            asking = _start_idle(s)
         if cf.debug and check_workers(s):
             return FAULT
         if asking != NOBODY:
@@ -46,24 +52,33 @@ def advance(s):
             return EVICT
         if all_arrived and not cf.truncate:
             due = INFINITE
-        time_ps = min(due, next_end_ps(s))
+        time_ps = min(due, next_end_ps(s), ck.next_transfer_ps)
         if time_ps == INFINITE:
             return DONE
+        if cf.n_faults > 0:
+            time_ps = min(time_ps, next_fault_ps(s))
         _pass_time(s, time_ps)
         _end_runs(s)
+        if ck.next_transfer_ps <= time_ps:
+            end_transfers(s)
+        if cf.n_faults > 0:
+            do_faults(s)
         if cf.debug and check_workers(s):
             return FAULT
 
 
 @njit(nogil=True)
 def _arrive(s):
-    """The next request arrives; True if an agent must route it."""
+    """The next request arrives, or comes back; True if an agent must route it."""
     ck = clock(s)
     cf = config(s)
     q = pop_arrival(s)
-    see_arrival(s, q)
+    if progress(s)[q].arrived_ps < 0:
+        see_arrival(s, q)
+    else:
+        come_back(s, q)
     ck.request = q
-    warms_up = ck.n_arrived <= cf.warmup
+    warms_up = not was_scored(s, q)
     rule = cf.warmup_router if warms_up else cf.router
     if rule == AGENT:
         return True
@@ -80,11 +95,9 @@ def route(s, w, evictor):
     wk = workers(s)[w]
     progress(s)[q].evictor = evictor
     see_route(s, q, w, visible_hit(s, w, q))
-    if wk.event_ps < INFINITE and wk.n_queued == 0 and wk.n_running < config(s).max_running:
-        cut_run(s, w, ck.now_ps)
-    push_back(s, w, q)
-    wk.queued_tokens += requests(s)[q].prompt_tokens
-    see_worker(s, w)
+    wk.queued_tokens += known_tokens(s, q)
+    if not (config(s).transfers and decide_transfer(s, w, q)):
+        join(s, w, q)
 
 
 @njit(nogil=True)

@@ -18,9 +18,9 @@ from kvgym.sim.kernels.access import (
     workers,
 )
 from kvgym.sim.kernels.arrivals import queue_successors
-from kvgym.sim.kernels.bookkeeping import see_finish, see_first_token
+from kvgym.sim.kernels.bookkeeping import see_finish, see_token
 from kvgym.sim.kernels.boundaries import show_end
-from kvgym.sim.kernels.duration import boundary
+from kvgym.sim.kernels.duration import boundary, cut_run
 from kvgym.sim.kernels.marks import mark_as_code
 from kvgym.sim.kernels.memory import forget_running, hold
 from kvgym.sim.kernels.tree import enter_pages
@@ -63,6 +63,40 @@ def end_run(s, w):
 
 
 @njit(nogil=True)
+def book_run(s, w, done):
+    """Books the first `done` iterations of the run of decodes in progress, before the others are over."""
+    wk = workers(s)[w]
+    for i in range(wk.n_running):
+        q = running(s)[w * config(s).max_running + i]
+        if progress(s)[q].decoding:
+            _end_decodes(s, w, q, np.int64(0), done)
+    wk.iterations += done
+
+
+@njit(nogil=True)
+def catch_up(s, w):
+    """Books the iterations of worker `w` that are over, and the pages that the one in progress has taken.
+
+    The run ends with that one: somebody else is about to take pages.
+    """
+    wk = workers(s)[w]
+    if wk.event_ps == INFINITE or wk.run == 1:
+        return
+    cut_run(s, w, clock(s).now_ps)
+    done = wk.run - 1
+    book_run(s, w, done)
+    for i in range(wk.n_running):
+        q = running(s)[w * config(s).max_running + i]
+        if progress(s)[q].decoding:
+            hold(s, w, q, pages_for(s, known_tokens(s, q)) - progress(s)[q].held_pages)
+    wk.busy_ps += boundary(wk, done) - wk.start_ps
+    wk.start_ps = boundary(wk, done)
+    wk.first_ps += wk.slope_ps * done
+    wk.kv_tokens += wk.decodes * done
+    wk.run = 1
+
+
+@njit(nogil=True)
 def _end_chunk(s, w, q):
     """A chunk of `q` is computed; the one that completes the known tokens emits the next token."""
     wk = workers(s)[w]
@@ -102,9 +136,8 @@ def _end_decodes(s, w, q, done, n):
 def _emit(s, w, q, n):
     run = progress(s)[q]
     run.emitted += n
-    if run.first_token_ps < 0:
-        run.first_token_ps = clock(s).now_ps
-        see_first_token(s, w, q)
+    if run.awaited:
+        see_token(s, w, q)
 
 
 @njit(nogil=True)

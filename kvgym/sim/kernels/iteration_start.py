@@ -47,6 +47,20 @@ def start_iteration(s, w):
     Returns True if an EVICT decision is due first.
     """
     wk = workers(s)[w]
+    while True:
+        if _plan(s, w):
+            return True
+        if wk.prefill_tokens + wk.decodes > 0:
+            launch(s, w)
+            return False
+        if wk.preempted == 0:  # else transfers lock so much that the last one went, too: a place may be free now
+            return False
+
+
+@njit(nogil=True)
+def _plan(s, w):
+    """Plans the next iteration; True if an EVICT decision is due first."""
+    wk = workers(s)[w]
     prefill_first = config(s).prefill_first
     if wk.stage == IDLE:
         _open(s, w)
@@ -66,8 +80,6 @@ def start_iteration(s, w):
     if prefill_first and wk.prefill_tokens == 0 and plan_decodes(s, w):
         return True
     wk.stage = IDLE
-    if wk.prefill_tokens + wk.decodes > 0:
-        launch(s, w)
     return False
 
 

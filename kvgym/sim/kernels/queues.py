@@ -2,7 +2,20 @@
 
 from numba import njit
 
-from kvgym.sim.kernels.access import progress, workers
+from kvgym.sim.kernels.access import clock, config, progress, workers
+from kvgym.sim.kernels.due import see_worker
+from kvgym.sim.kernels.duration import cut_run
+from kvgym.sim.tables import INFINITE
+
+
+@njit(nogil=True)
+def join(s, w, q):
+    """Request `q` joins the queue of worker `w` now: it may be admitted when the iteration in progress ends."""
+    wk = workers(s)[w]
+    if wk.event_ps < INFINITE and wk.n_queued == 0 and wk.n_running < config(s).max_running:
+        cut_run(s, w, clock(s).now_ps)
+    push_back(s, w, q)
+    see_worker(s, w)
 
 
 @njit(nogil=True)

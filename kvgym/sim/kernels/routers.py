@@ -1,5 +1,6 @@
 """Routing rules that the kernel itself knows."""
 
+import numpy as np
 from numba import njit
 
 from kvgym.sim.kernels.access import clock, config, workers
@@ -14,9 +15,11 @@ def choose_worker(s, q, rule):
     n = config(s).n_workers
     ck = clock(s)
     if rule == RANDOM_ROUTER:
-        return below(ck, n)
+        return _random_worker(s, n)
     if rule == ROUND_ROBIN:
         w = ck.turn
+        while not workers(s)[w].up:
+            w = (w + 1) % n
         ck.turn = (w + 1) % n
         return w
     if rule == LEAST_LOADED:
@@ -25,17 +28,35 @@ def choose_worker(s, q, rule):
 
 
 @njit(nogil=True)
+def _random_worker(s, n):
+    """One of the workers that are up."""
+    if config(s).n_faults == 0:
+        return below(clock(s), n)
+    n_up = 0
+    for w in range(n):
+        n_up += workers(s)[w].up
+    left = below(clock(s), n_up)
+    w = 0
+    while True:
+        if workers(s)[w].up:
+            if left == 0:
+                return w
+            left -= 1
+        w += 1
+
+
+@njit(nogil=True)
 def _load(s, w):
     wk = workers(s)[w]
-    return wk.n_queued + wk.n_running
+    return wk.n_queued + wk.n_fetching + wk.n_running
 
 
 @njit(nogil=True)
 def _least_loaded(s, n):
     """Fewest queued and running requests; the lowest index of equals."""
-    best = 0
-    for w in range(1, n):
-        if _load(s, w) < _load(s, best):
+    best = -1
+    for w in range(n):
+        if workers(s)[w].up and (best < 0 or _load(s, w) < _load(s, best)):
             best = w
     return best
 
@@ -43,9 +64,11 @@ def _least_loaded(s, n):
 @njit(nogil=True)
 def _prefix_affinity(s, q, n):
     """Most visible hit tokens, then least loaded, then the lowest index."""
-    best = 0
-    best_hit = visible_hit(s, 0, q)
-    for w in range(1, n):
+    best = -1
+    best_hit = np.int64(-1)
+    for w in range(n):
+        if not workers(s)[w].up:
+            continue
         hit = visible_hit(s, w, q)
         if hit > best_hit or (hit == best_hit and _load(s, w) < _load(s, best)):
             best = w

@@ -47,6 +47,9 @@ AGENT, RANDOM_ROUTER, ROUND_ROBIN, LEAST_LOADED, PREFIX_AFFINITY = range(len(ROU
 ROUTE, EVICT, DONE, TRUNCATED, LOG_FULL, FAULT = range(6)
 """Why `events.advance` came back."""
 
+RETURN, RECOVER, SLOW_DOWN, CRASH = range(4)
+"""Kinds of faults, in the order in which they happen at one time on one worker."""
+
 REFUSED, GRANTED, ASKED = range(3)
 """What came of an allocation; ASKED: it waits for an EVICT decision."""
 

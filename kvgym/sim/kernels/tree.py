@@ -14,6 +14,7 @@ from kvgym.sim.kernels.leaves import (
     unlocked_pages,
 )
 from kvgym.sim.kernels.lists import list_newest, unlist
+from kvgym.sim.kernels.locks import locked_part
 from kvgym.sim.kernels.marks import drop_marks, mark_as_code, mark_entered, mark_path
 from kvgym.sim.kernels.spans import (
     forget_pages,
@@ -57,13 +58,10 @@ def settle(s, w, r, unlocked_before):
 
 
 @njit(nogil=True)
-def lock_prefix(s, w, q, pages):
-    """Locks the first `pages` pages of request `q`'s path, all resident, for a request that is being admitted."""
+def lock_pages(s, w, q, pages):
+    """Locks the first `pages` pages of request `q`'s path, all resident; returns how many nodes they cover whole."""
     request = requests(s)[q]
-    run = progress(s)[q]
-    run.tree_pages = pages
-    run.held_pages = pages
-    run.full_nodes = 0
+    full_nodes = 0
     for i in range(request.path_nodes):
         v = paths(s)[request.path_start + i]
         node = nodes(s)[v]
@@ -75,11 +73,28 @@ def lock_prefix(s, w, q, pages):
         unlocked = unlocked_pages(s, row)
         if n == node.n_pages:
             row.locks += 1
-            run.full_nodes += 1
+            full_nodes += 1
         else:
             row.part_locks += 1
             row.part_pages = max(row.part_pages, n)
         settle(s, w, r, unlocked)
+    return full_nodes
+
+
+@njit(nogil=True)
+def hold_prefix(s, w, q, pages):
+    """Request `q` locks the first `pages` pages of its path, all resident on worker `w`, which it is on."""
+    run = progress(s)[q]
+    run.tree_pages = pages
+    run.held_pages = pages
+    run.full_nodes = lock_pages(s, w, q, pages)
+
+
+@njit(nogil=True)
+def lock_prefix(s, w, q, pages):
+    """Locks the first `pages` pages of request `q`'s path, all resident, for a request that is being admitted."""
+    run = progress(s)[q]
+    hold_prefix(s, w, q, pages)
     cf = config(s)
     if cf.tracks_boundaries:
         for i in range(run.full_nodes):
@@ -108,10 +123,14 @@ def _touch_prefix(s, w, q, pages):
 
 
 @njit(nogil=True)
-def _drop_part_lock(row):
+def _drop_part_lock(s, w, q, r):
+    """Request `q` no longer locks a part of the node of row `r`: what the others lock of it remains."""
+    row = rows(s)[r]
     row.part_locks -= 1
     if row.part_locks == 0:
         row.part_pages = 0
+    elif config(s).transfers:  # without them, whoever locks more goes first
+        row.part_pages = locked_part(s, w, q, row.node)
 
 
 @njit(nogil=True)
@@ -137,7 +156,7 @@ def _enter_node(s, w, q, i, first, last, time_ps):
             remember_entry(s, w, q, r, old, time_ps)
             see_birth(s, w, r)
     if first > 0:
-        _drop_part_lock(row)
+        _drop_part_lock(s, w, q, r)
     if last == node.n_pages:
         row.locks += 1
     else:
@@ -193,32 +212,39 @@ def _deepest_resident(s, w, q):
 
 
 @njit(nogil=True)
-def release(s, w, q):
-    """Unlocks the pages of request `q` (finished or preempted), stamps its path, frees what is not in the tree."""
+def unlock_pages(s, w, q, pages):
+    """Unlocks the first `pages` pages of request `q`'s path on worker `w` and stamps what is resident of its path."""
     request = requests(s)[q]
-    run = progress(s)[q]
     wk = workers(s)[w]
     known_pages = known_tokens(s, q) // config(s).page_size
     tracks_spans = config(s).tracks_spans
     wk.counter += 1
     for i in range(_deepest_resident(s, w, q), -1, -1):
         v = paths(s)[request.path_start + i]
+        node = nodes(s)[v]
         r = row_of(s, w, v)
         row = rows(s)[r]
         unlocked = unlocked_pages(s, row)
-        if i < run.full_nodes:
+        if node.start_page + node.n_pages <= pages:
             row.locks -= 1
-        elif i == run.full_nodes and run.tree_pages > nodes(s)[v].start_page:
-            _drop_part_lock(row)
+        elif node.start_page < pages:
+            _drop_part_lock(s, w, q, r)
         if tracks_spans:
-            stamp_span_pages(s, w, r, min(row.cached, known_pages - nodes(s)[v].start_page))
+            stamp_span_pages(s, w, r, min(row.cached, known_pages - node.start_page))
         now = unlocked_pages(s, row)
         wk.evictable += now - unlocked
         if now > 0:
             list_newest(s, w, r)
             if row.children == 0:
                 add_leaf(s, w, r)
-    wk.free += run.held_pages - run.tree_pages
+
+
+@njit(nogil=True)
+def release(s, w, q):
+    """Unlocks the pages of request `q` (finished or preempted), stamps its path, frees what is not in the tree."""
+    run = progress(s)[q]
+    unlock_pages(s, w, q, run.tree_pages)
+    workers(s)[w].free += run.held_pages - run.tree_pages
     run.held_pages = 0
     run.tree_pages = 0
     run.full_nodes = 0

@@ -70,7 +70,10 @@ def take_snapshot(s, time_ps):
     """Engine metrics of all workers as they were just before `time_ps`."""
     for w in range(config(s).n_workers):
         wk = workers(s)[w]
-        wk.seen_queued = wk.n_queued
+        if not wk.up:
+            continue
+        wk.seen_ps = time_ps
+        wk.seen_queued = wk.n_queued + wk.n_fetching
         wk.seen_running = wk.n_running
         wk.seen_queued_tokens = wk.queued_tokens
         wk.seen_kv_use = kv_use(s, w, time_ps - 1)

@@ -1,0 +1,47 @@
+"""Rows of a cache that holds nothing and of an index that knows nothing: at the start, and after a crash."""
+
+from numba import njit
+
+from kvgym.sim.kernels.access import index_rows, memories, rows
+from kvgym.sim.kernels.boundaries import NOTHING
+from kvgym.sim.kernels.lists import NONE, NOT_LISTED
+from kvgym.sim.kernels.marks import NO_MARKS
+
+
+@njit(nogil=True)
+def blank_row(s, r, v):
+    """Row `r`, of node `v`, holds no page."""
+    row = rows(s)[r]
+    row.node = v
+    row.cached = 0
+    row.locks = 0
+    row.part_locks = 0
+    row.part_pages = 0
+    row.children = 0
+    row.older = NOT_LISTED
+    row.newer = NONE
+    row.leaf = -1
+    row.phase = 0
+    row.mark_to = 0
+    row.mark_from = NO_MARKS
+    row.shown = NOTHING
+
+
+@njit(nogil=True)
+def blank_memory(s, r):
+    """Evictors remember nothing of row `r`."""
+    memory = memories(s)[r]
+    memory.span = NONE
+    memory.older = NOT_LISTED
+    memory.newer = NONE
+
+
+@njit(nogil=True)
+def blank_index(s, r):
+    """The router has sent nothing through the node of row `r`."""
+    entry = index_rows(s)[r]
+    entry.sent_ps = -1
+    entry.pages = 0
+    entry.older = NOT_LISTED
+    entry.newer = NONE
+    entry.active = 0

@@ -1,0 +1,199 @@
+"""Crashes, returns and slow-downs of workers (docs/semantics.md, F1 to F6)."""
+
+import numpy as np
+from numba import njit
+
+from kvgym.sim.cache_tables import N_CATEGORIES, N_LISTS
+from kvgym.sim.kernels.access import (
+    categories,
+    clock,
+    config,
+    ends,
+    faults,
+    ghosts,
+    memories,
+    nodes,
+    progress,
+    row_of,
+    rows,
+    running,
+    spans,
+    transfers,
+    workers,
+)
+from kvgym.sim.kernels.arrivals import RETURNED_PS, push_pending
+from kvgym.sim.kernels.blank import blank_index, blank_memory, blank_row
+from kvgym.sim.kernels.due import see_worker
+from kvgym.sim.kernels.duration import boundaries_until, cut_log, cut_run
+from kvgym.sim.kernels.iteration_end import book_run
+from kvgym.sim.kernels.lists import NONE
+from kvgym.sim.kernels.locks import on_worker
+from kvgym.sim.kernels.queues import pop_front
+from kvgym.sim.kernels.rules import CRASH, RETURN
+from kvgym.sim.kernels.transfers import drop_transfers
+from kvgym.sim.tables import INFINITE
+
+
+@njit(nogil=True)
+def next_fault_ps(s):
+    """When the next fault comes."""
+    at = clock(s).next_fault
+    return faults(s)[at].time_ps if at < config(s).n_faults else INFINITE
+
+
+@njit(nogil=True)
+def do_faults(s):
+    """Does the faults whose time has come."""
+    ck = clock(s)
+    while next_fault_ps(s) <= ck.now_ps:
+        fault = faults(s)[ck.next_fault]
+        ck.next_fault += 1
+        w = fault.worker
+        if fault.kind == CRASH:
+            _crash(s, w)
+        elif fault.kind == RETURN:
+            workers(s)[w].up = 1
+        else:
+            workers(s)[w].pace = fault.pace
+            cut_run(s, w, ck.now_ps)
+        see_worker(s, w)
+
+
+@njit(nogil=True)
+def _crash(s, w):
+    wk = workers(s)[w]
+    wk.up = 0
+    _stop_iteration(s, w)
+    drop = clock(s).n_transfers > 0
+    if drop:
+        _send_back_fetching(s, w)
+        drop_transfers(s, w)
+    _lose_cache(s, w)
+    _send_back(s, w)
+    _forget_counts(s, w)
+
+
+@njit(nogil=True)
+def _stop_iteration(s, w):
+    """The iteration in progress is lost; those of the run that are over are not."""
+    wk = workers(s)[w]
+    if wk.event_ps == INFINITE:
+        return
+    now = clock(s).now_ps
+    done = boundaries_until(wk, now)
+    if done > 0:
+        book_run(s, w, done)
+    wk.busy_ps += now - wk.start_ps
+    cut_log(s, w, done)
+    wk.event_ps = INFINITE
+    wk.decodes = 0
+    wk.prefill_tokens = 0
+
+
+@njit(nogil=True)
+def _send_back_fetching(s, w):
+    """Requests that wait for a transfer to worker `w` go back to the router, once their locks are gone."""
+    for i in range(clock(s).n_transfers):
+        if transfers(s)[i].target == w:
+            push_pending(s, np.int64(RETURNED_PS), transfers(s)[i].request)
+
+
+@njit(nogil=True)
+def _send_back(s, w):
+    """The requests of worker `w` go back to the router, which routes them again by index."""
+    wk = workers(s)[w]
+    for i in range(wk.n_running):
+        push_pending(s, np.int64(RETURNED_PS), running(s)[w * config(s).max_running + i])
+    while wk.n_queued > 0:
+        push_pending(s, np.int64(RETURNED_PS), pop_front(s, w))
+    wk.n_running = 0
+
+
+@njit(nogil=True)
+def come_back(s, q):
+    """Request `q` is at the router again: nothing of it is on a worker."""
+    run = progress(s)[q]
+    run.worker = -1
+    run.returns += 1
+    run.computed = 0
+    run.chunk = 0
+    run.decoding = 0
+    run.held_pages = 0
+    run.tree_pages = 0
+    run.full_nodes = 0
+    run.reserve_pages = 0
+
+
+@njit(nogil=True)
+def _lose_cache(s, w):
+    """Worker `w` has no page any more, its evictor remembers nothing, and the router forgets what it sent there."""
+    wk = workers(s)[w]
+    cf = config(s)
+    for v in range(cf.n_nodes):
+        if not on_worker(s, w, v):
+            continue
+        r = row_of(s, w, v)
+        wk.lost += rows(s)[r].cached
+        blank_row(s, r, v)
+        blank_index(s, r)
+        if cf.tracks_spans:
+            blank_memory(s, r)
+        if cf.tracks_ghosts:
+            first = memories(s)[r].ghosts
+            ghosts(s)[first : first + nodes(s)[v].n_pages] = 0
+    for which in range(N_LISTS):
+        end = ends(s)[which * cf.n_workers + w]
+        end.oldest = NONE
+        end.newest = NONE
+    if cf.tracks_spans:
+        _free_spans(s, w)
+        for number in range(N_CATEGORIES):
+            count = categories(s)[w * N_CATEGORIES + number]
+            count.uses = 0
+            count.reuses = 0
+            count.gap_us = 0
+    wk.free = wk.kv_pages
+    wk.evictable = 0
+    wk.owed = 0
+    wk.n_leaves = 0
+    wk.n_unmarked = 0
+    wk.phase = 0
+    wk.marked = 0
+    wk.counter = 0
+    wk.accesses = 0
+    wk.inflation = 0.0
+
+
+@njit(nogil=True)
+def _free_spans(s, w):
+    first = 0
+    for v in range(w):
+        first += workers(s)[v].kv_pages
+    pages = workers(s)[w].kv_pages
+    for i in range(first, first + pages):
+        spans(s)[i].above = i + 1
+    spans(s)[first + pages - 1].above = NONE
+    workers(s)[w].free_span = first
+
+
+@njit(nogil=True)
+def _forget_counts(s, w):
+    """Nothing is on worker `w`: engine and router count from zero again."""
+    wk = workers(s)[w]
+    wk.stage = 0
+    wk.preempted = 0
+    wk.prefill = -1
+    wk.head_refused = 0
+    wk.prefill_waits = 0
+    wk.queued_tokens = 0
+    wk.n_fetching = 0
+    wk.inflight = 0
+    wk.waiting = 0
+    wk.prefill_estimate = 0
+    wk.sent_since_snapshot = 0
+    wk.active_tokens = 0
+    wk.index_pages = 0
+    wk.ttft_ewma_s = 0.0
+    wk.tpot_ewma_s = 0.0
+    if config(s).metrics_period_ps == 0:
+        wk.seen_ps = clock(s).now_ps

@@ -1,0 +1,201 @@
+"""Transfers of cached pages between workers (docs/semantics.md, T2 to T5): decided, started, ended, given up."""
+
+import numpy as np
+from numba import njit
+
+from kvgym.sim.kernels.access import clock, config, hit_tokens, known_tokens, progress, traffic, transfers, workers
+from kvgym.sim.kernels.due import see_worker
+from kvgym.sim.kernels.duration import cut_run
+from kvgym.sim.kernels.iteration_end import catch_up
+from kvgym.sim.kernels.keyed import prefill_s
+from kvgym.sim.kernels.locks import MOVING, OPENING, PLANNED
+from kvgym.sim.kernels.memory import allocate
+from kvgym.sim.kernels.network import NOBODY, better_source, plan_transfers, transfer_ps
+from kvgym.sim.kernels.queues import join
+from kvgym.sim.kernels.rules import ASKED
+from kvgym.sim.kernels.tree import enter_pages, hold_prefix, lock_pages, release, resident_prefix, unlock_pages
+from kvgym.sim.kernels.view import visible_hit
+
+
+@njit(nogil=True)
+def decide_transfer(s, w, q):
+    """Decides whether pages are fetched for request `q`, which has just been sent to worker `w`; True if they are."""
+    size = config(s).page_size
+    known = known_tokens(s, q)
+    own = resident_prefix(s, w, q, known // size)[0] * size
+    source = NOBODY
+    best = own
+    end_ps = np.int64(0)
+    for v in range(config(s).n_workers):
+        if v != w and workers(s)[v].up:
+            tokens = hit_tokens(s, resident_prefix(s, v, q, known // size)[0], known)
+            source, best, end_ps = better_source(s, w, own, v, tokens, source, best, end_ps)
+    if source == NOBODY or (end_ps - clock(s).now_ps) * 1e-12 >= prefill_s(s, w, best - own, own):
+        return False
+    ck = clock(s)
+    transfer = transfers(s)[ck.n_transfers]
+    ck.n_transfers += 1
+    transfer.request = q
+    transfer.source = source
+    transfer.target = w
+    transfer.end_page = best // size
+    transfer.pages = (best - own) // size
+    transfer.stage = PLANNED
+    workers(s)[w].n_fetching += 1
+    plan_transfers(s)
+    return True
+
+
+@njit(nogil=True)
+def visible_offer(s, w, q):
+    """Prompt tokens that a router sees on another worker and not on `w`, and ps until they would be there."""
+    if not workers(s)[w].up:
+        return 0, 0
+    own = visible_hit(s, w, q)
+    source = NOBODY
+    best = own
+    end_ps = clock(s).now_ps
+    for v in range(config(s).n_workers):
+        source, best, end_ps = better_source(s, w, own, v, visible_hit(s, v, q), source, best, end_ps)
+    return best - own, end_ps - clock(s).now_ps
+
+
+@njit(nogil=True)
+def _pair(s, transfer):
+    return traffic(s)[transfer.source * config(s).n_workers + transfer.target]
+
+
+@njit(nogil=True)
+def _remove(s, i):
+    """The i-th transfer is over."""
+    ck = clock(s)
+    table = transfers(s)
+    ck.n_transfers -= 1
+    for j in range(i, ck.n_transfers):
+        table[j] = table[j + 1]
+    plan_transfers(s)
+
+
+@njit(nogil=True)
+def _join_queue(s, i):
+    """The request of the i-th transfer, which is over, joins its worker's queue."""
+    q, w = transfers(s)[i].request, transfers(s)[i].target
+    workers(s)[w].n_fetching -= 1
+    _remove(s, i)
+    join(s, w, q)
+
+
+@njit(nogil=True)
+def _let_try_again(s, w):
+    """Pages of worker `w` are unlocked: those who wait for pages try again."""
+    wk = workers(s)[w]
+    wk.head_refused = 0
+    wk.prefill_waits = 0
+    cut_run(s, w, clock(s).now_ps)
+    see_worker(s, w)
+
+
+@njit(nogil=True)
+def cut_targets(s):
+    """Runs of workers to which transfers start now end at their next boundary: they may find fewer pages then."""
+    now = clock(s).now_ps
+    for i in range(clock(s).n_transfers):
+        transfer = transfers(s)[i]
+        if transfer.stage == PLANNED:  # those that wait may start now, too, if one before them is given up
+            cut_run(s, transfer.target, now)
+            see_worker(s, transfer.target)
+
+
+@njit(nogil=True)
+def start_transfers(s):
+    """Starts transfers whose time has come; returns a worker that waits for an EVICT decision, or NOBODY."""
+    i = 0
+    while i < clock(s).n_transfers:
+        transfer = transfers(s)[i]
+        if transfer.stage == PLANNED and transfer.start_ps <= clock(s).now_ps and not _open(s, i):
+            _pair(s, transfer).given_up += 1
+            _join_queue(s, i)
+            continue
+        if transfer.stage == OPENING:
+            if allocate(s, transfer.target, transfer.request, transfer.pages) == ASKED:
+                return transfer.target
+            transfer.stage = MOVING
+        i += 1
+    return NOBODY
+
+
+@njit(nogil=True)
+def _open(s, i):
+    """Locks what the i-th transfer reads and what it adds to. False, and nothing changed, if it is given up."""
+    transfer = transfers(s)[i]
+    q, v, w, pages = transfer.request, transfer.source, transfer.target, transfer.end_page
+    catch_up(s, w)
+    own, unlocked = resident_prefix(s, w, q, pages)
+    available = workers(s)[w].free + workers(s)[w].evictable - unlocked
+    if resident_prefix(s, v, q, pages)[0] < pages or own >= pages or available < pages - own:
+        return False
+    hold_prefix(s, w, q, own)
+    lock_pages(s, v, q, pages)
+    transfer.pages = pages - own
+    transfer.stage = OPENING
+    transfer.end_ps = clock(s).now_ps + transfer_ps(s, v, w, transfer.pages * config(s).page_size)
+    plan_transfers(s)
+    return True
+
+
+@njit(nogil=True)
+def end_transfers(s):
+    """Ends the transfers whose time has come, in the order of decisions."""
+    i = 0
+    while i < clock(s).n_transfers:
+        if transfers(s)[i].stage == MOVING and transfers(s)[i].end_ps == clock(s).now_ps:
+            _arrive(s, i)
+        else:
+            i += 1
+
+
+@njit(nogil=True)
+def _arrive(s, i):
+    """The pages of the i-th transfer are there."""
+    transfer = transfers(s)[i]
+    q, v, w = transfer.request, transfer.source, transfer.target
+    wk = workers(s)[w]
+    loaded, recomputed = wk.loaded, wk.recomputed
+    enter_pages(s, w, q, transfer.end_page, clock(s).now_ps)
+    wk.fetched += wk.loaded - loaded  # nobody computed these pages
+    wk.loaded, wk.recomputed = loaded, recomputed
+    tokens = transfer.pages * config(s).page_size
+    progress(s)[q].fetched_tokens += tokens
+    pair = _pair(s, transfer)
+    pair.transfers += 1
+    pair.tokens += tokens
+    pair.ps += transfer.end_ps - transfer.start_ps
+    release(s, w, q)
+    unlock_pages(s, v, q, transfer.end_page)
+    _let_try_again(s, w)
+    _let_try_again(s, v)
+    _join_queue(s, i)
+
+
+@njit(nogil=True)
+def drop_transfers(s, w):
+    """Worker `w` crashes: transfers to it vanish, those from it are given up."""
+    i = 0
+    while i < clock(s).n_transfers:
+        transfer = transfers(s)[i]
+        q, v, target = transfer.request, transfer.source, transfer.target
+        started = transfer.stage != PLANNED
+        if target == w:
+            if started:
+                unlock_pages(s, v, q, transfer.end_page)
+                _let_try_again(s, v)
+            _pair(s, transfer).given_up += 1
+            _remove(s, i)
+        elif v == w:
+            if started:
+                release(s, target, q)
+                _let_try_again(s, target)
+            _pair(s, transfer).given_up += 1
+            _join_queue(s, i)
+        else:
+            i += 1
