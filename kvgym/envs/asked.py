@@ -17,7 +17,6 @@ class AskedEnv(ClusterEnv):
 
     Attributes:
         rules: Evictors that the rule form names by their place here.
-        n_invalid: Actions of this episode that were not legal.
     """
 
     def _set_form(self, action: str, forms: Sequence[str], candidates: int, rules: Sequence[str] | None) -> int:
@@ -28,17 +27,8 @@ class AskedEnv(ClusterEnv):
         return check_candidates(candidates) if self._leaf else 0
 
     def _begin(self, seed: int | None, options: dict[str, Any] | None) -> np.random.SeedSequence:
-        self.n_invalid = 0
         self._paid = (0.0, 0.0)  # costs since the start that rewards have paid
         return super()._begin(seed, options)
-
-    def _legal(self, choice: int) -> int:
-        """The choice; an illegal one is counted and stands for legal[choice mod number of legal ones]."""
-        if self._mask[choice]:
-            return choice
-        self.n_invalid += 1
-        legal = np.flatnonzero(self._mask)
-        return int(legal[choice % len(legal)])
 
     def _paid_outcome(
         self, observation: Observation, result: Result

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym import _check, _compile
-from kvgym.envs.kernels.codes import EVICTS, LOOK, ROUTES, SCALED
+from kvgym.envs.kernels.codes import EVICTS, FETCHES, LOOK, ROUTES, SCALED
 from kvgym.envs.layout import FORMS, Layout
 from kvgym.envs.metrics import episode_metrics
 from kvgym.envs.rendering import render_text
@@ -47,6 +47,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         simulator: Where it is played.
         layout: Where features stand in an observation.
         workload: What arrives in the episode in progress.
+        n_invalid: Actions of this episode that were not legal.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012  Env declares it so
@@ -82,6 +83,8 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self._truncates = _check.choice("horizon", horizon, HORIZONS) == "truncate"
         self._per_cost = -1.0 / self.scenario.reward_scale_s
         self._n = len(self.scenario.cluster)
+        self._fails = self.scenario.fails()
+        self._fetches = self.scenario.transfer == "auto"
 
     def _open(self, layout: Layout, simulator: Simulator) -> None:
         """The rest of the set-up, once a kind of environment knows its layout and its simulator."""
@@ -106,6 +109,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         ahead, self._ahead = self._ahead, None
         super().reset(seed=seed)
         self._episode = 0 if seed is not None else self._episode + 1
+        self.n_invalid = 0
         if ahead is not None and seed is None and not given:
             self.simulator, policy_seed = ahead.result()
         else:
@@ -136,6 +140,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
             hints=scenario.hints(workload, workload_seed),
             slo_ttft_s=scenario.slo_ttft_s,
             slo_tpot_s=scenario.slo_tpot_s,
+            faults=scenario.fault_schedule(workload_seed),
         )
         return policy_seed
 
@@ -162,6 +167,19 @@ class ClusterEnv(gym.Env[Observation, Any]):
         if not self._running:
             raise RuntimeError("call reset() before step(): no episode is in progress")
         return _check.index("action", action, n, what)
+
+    def _legal(self, choice: int, n: int | None = None) -> int:
+        """The choice; an illegal one is counted and stands for legal[choice mod number of legal ones].
+
+        Args:
+            choice: An action.
+            n: Only the first n places of the mask are about it; None: all.
+        """
+        if self._mask[choice]:
+            return choice
+        self.n_invalid += 1
+        legal = np.flatnonzero(self._mask[:n])
+        return int(legal[choice % len(legal)])
 
     def _opening(self, observation: Observation, time: float, session: int) -> tuple[Observation, dict[str, Any]]:
         """What `reset` returns, once the mask is there."""
@@ -190,8 +208,8 @@ class ClusterEnv(gym.Env[Observation, Any]):
         """Requests that finished since the last decision, in order of their finish.
 
         Returns:
-            float64 (n, 8) with `FINISHED_COLUMNS`: decision (number of the request among those that arrived, 0 = the
-            first that counts; negative: in the warm-up), worker, arrival, first_token, finish (s), prompt_tokens,
+            float64 (n, 8) with `FINISHED_COLUMNS`: decision (number of the ROUTE decision that sent it there, 0 = the
+            first after the warm-up; negative: in the warm-up), worker, arrival, first_token, finish (s), prompt_tokens,
             output_tokens, hit_tokens.
 
         Raises:
@@ -200,7 +218,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         if not self.simulator.tables:
             raise RuntimeError("call reset() before finished(): no episode has begun")
         return finished_since(
-            self.simulator, int(self.simulator.tables["clock"]["n_reported"][0]), self.scenario.warmup_requests
+            self.simulator, int(self.simulator.tables["clock"]["n_reported"][0])
         )
 
     def prompt_pages(self) -> NDArray[np.int64]:
@@ -232,16 +250,16 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
 def form_bits(layout: Layout, scaled: bool) -> int:
     """What an observation consists of, as the kernels want it."""
-    return SCALED * scaled + ROUTES * layout.routes + EVICTS * layout.evicts
+    return SCALED * scaled + ROUTES * layout.routes + EVICTS * layout.evicts + FETCHES * layout.fetches
 
 
-def finished_since(simulator: Simulator, first: int, warmup: int) -> NDArray[np.float64]:
+def finished_since(simulator: Simulator, first: int) -> NDArray[np.float64]:
     """Rows of `ClusterEnv.finished` for all requests that finished after the first `first`."""
     tables = simulator.tables
     done = tables["finished"][first : int(tables["clock"]["n_finished"][0])]
     run, request = tables["progress"][done], tables["requests"][done]
     out = np.empty((len(done), len(FINISHED_COLUMNS)))
-    out[:, 0] = run["order"] - warmup
+    out[:, 0] = run["decision"]
     out[:, 1] = run["worker"]
     for column, name in enumerate(("arrived_ps", "first_token_ps", "finish_ps"), 2):
         out[:, column] = run[name] * 1e-12

@@ -92,6 +92,12 @@ WORKER_FEATURES = (
     _log("age", "s", 0.01, 100, "age of the metrics snapshot"),
 )
 
+FETCH_FEATURES = (
+    _log("fetch", "tokens", 256, _TOKENS, "prompt tokens that would hit on another worker and not here"),
+    _log("fetch_s", "s", 0.01, 100, "until they would be here, the wait for the link included; 0 if there are none"),
+)
+"""Per worker, only where pages may be fetched from other workers."""
+
 DECISION_FEATURES = (
     Feature("is_route", "", "1 if a ROUTE decision is due"),
     Feature("is_evict", "", "1 if an EVICT decision is due"),
@@ -127,5 +133,6 @@ CANDIDATE_FEATURES = (
 N_DECISION = len(DECISION_FEATURES)
 N_REQUEST = len(REQUEST_FEATURES)
 N_WORKER = len(WORKER_FEATURES)
+N_FETCH = len(FETCH_FEATURES)
 N_EVICT = len(EVICT_FEATURES)
 N_CANDIDATE = len(CANDIDATE_FEATURES)

@@ -97,7 +97,8 @@ class JointEnv(AskedEnv):
         self._warmup_evictor = None if self._leaf else self.scenario.evictor
         self._n_mask = self._n + (slots if self._leaf else len(self.rules))
         simulator = self.scenario.simulator("agent", "agent", candidates=slots, quantum=quantum)
-        self._open(Layout(self._n, evicts=self._leaf, n_candidates=slots), simulator)
+        layout = Layout(self._n, evicts=self._leaf, n_candidates=slots, fetches=self._fetches)
+        self._open(layout, simulator)
         self._mask = np.ones(self._n_mask, np.int8)
 
     def _advance(self, kind: int, choice: int, rule: int) -> tuple[Observation, Result]:
@@ -109,6 +110,8 @@ class JointEnv(AskedEnv):
             mask[: self._n] = 0
         elif result[0] != ROUTE or not self._leaf:
             mask[:] = 1
+        if result[0] == ROUTE and self._fails:
+            mask[: self._n] = self.simulator.tables["workers"]["up"]
         return observation, result
 
     def reset(
@@ -141,6 +144,6 @@ class JointEnv(AskedEnv):
             worker, rule = action
         except (TypeError, ValueError):
             raise ValueError(f"action must be a pair (worker, number of a rule), got {action!r}") from None
-        worker = self._check_action(worker, self._n, "a worker")
+        worker = self._legal(self._check_action(worker, self._n, "a worker"), self._n)
         rule = self._check_action(rule, len(self.rules), "a worker and the number of a rule")
         return SEND, worker, self._rule_numbers[rule]

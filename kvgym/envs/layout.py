@@ -1,7 +1,7 @@
 """Where the features of an observation stand.
 
-An observation is one flat float32 vector: the request block, a block per worker, and where leaves are to be evicted a
-block that says what is wanted and a block per candidate. `kvgym.envs.features` says what they hold.
+An observation is one flat float32 vector: the request block, a block per worker, where pages may be fetched another one
+per worker, and where leaves are to be evicted a block that says what is wanted and a block per candidate. `kvgym.envs.features` says what they hold.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from kvgym.envs.features import (
     CANDIDATE_FEATURES,
     DECISION_FEATURES,
     EVICT_FEATURES,
+    FETCH_FEATURES,
     IDENTITY,
     LINEAR,
     LOGARITHMIC,
     N_CANDIDATE,
     N_EVICT,
+    N_FETCH,
     N_WORKER,
     REQUEST_FEATURES,
     WORKER_FEATURES,
@@ -42,12 +44,14 @@ class Layout:
         routes: The agent takes ROUTE decisions.
         evicts: The agent takes EVICT decisions: there is a block that says what is wanted.
         n_candidates: Number of candidate blocks.
+        fetches: Pages may be fetched from other workers: there is a block per worker that says which.
     """
 
     n_workers: int
     routes: bool = True
     evicts: bool = False
     n_candidates: int = 0
+    fetches: bool = False
 
     @cached_property
     def request_features(self) -> tuple[Feature, ...]:
@@ -60,22 +64,28 @@ class Layout:
         return self._evict_start + self.evicts * N_EVICT + self.n_candidates * N_CANDIDATE
 
     @property
-    def _evict_start(self) -> int:
+    def _fetch_start(self) -> int:
         return len(self.request_features) + self.n_workers * N_WORKER
+
+    @property
+    def _evict_start(self) -> int:
+        return self._fetch_start + self.fetches * self.n_workers * N_FETCH
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
         """The feature at each position."""
         asked = EVICT_FEATURES * self.evicts + CANDIDATE_FEATURES * self.n_candidates
-        return self.request_features + WORKER_FEATURES * self.n_workers + asked
+        fetched = FETCH_FEATURES * (self.fetches * self.n_workers)
+        return self.request_features + WORKER_FEATURES * self.n_workers + fetched + asked
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The name of each position: "prompt", .., "w0.up", .., "need_pages", .., "c0.valid", .."""
         workers = [f"w{w}.{feature.name}" for w in range(self.n_workers) for feature in WORKER_FEATURES]
+        fetched = [f"w{w}.{feature.name}" for w in range(self.n_workers * self.fetches) for feature in FETCH_FEATURES]
         wanted = [feature.name for feature in EVICT_FEATURES * self.evicts]
         candidates = [f"c{c}.{feature.name}" for c in range(self.n_candidates) for feature in CANDIDATE_FEATURES]
-        return (*(feature.name for feature in self.request_features), *workers, *wanted, *candidates)
+        return (*(feature.name for feature in self.request_features), *workers, *fetched, *wanted, *candidates)
 
     def request(self, name: str) -> int:
         """Position of a request feature.
@@ -91,7 +101,10 @@ class Layout:
         Raises:
             ValueError: If there is no such feature; the message lists those that exist.
         """
-        return slice(len(self.request_features) + _place(name, WORKER_FEATURES), self._evict_start, N_WORKER)
+        fetched = [feature.name for feature in FETCH_FEATURES * self.fetches]
+        if name in fetched:
+            return slice(self._fetch_start + fetched.index(name), self._evict_start, N_FETCH)
+        return slice(len(self.request_features) + _place(name, WORKER_FEATURES), self._fetch_start, N_WORKER)
 
     def evict(self, name: str) -> int:
         """Position of a feature of what is to be evicted.

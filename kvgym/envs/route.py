@@ -26,10 +26,12 @@ class RouteEnv(ClusterEnv):
 
     ## Action Space
     `Discrete(M)`: the worker, 0 .. M-1. An action outside raises. `info["action_mask"]` (int8) and `action_masks()`
-    (bool) say which workers may be chosen: all of them, as long as workers can't fail.
+    (bool) say which workers may be chosen: those that are up. One that is not stands for legal[a mod number of legal
+    ones], and is counted in `n_invalid`. A request whose worker fails comes back: there is another decision about it.
 
     ## Observation Space
-    `Box(float32)` of length 14 + 22 M: a request block, then a block per worker; see `kvgym.envs.layout` for the table.
+    `Box(float32)` of length 14 + 22 M: a request block, then a block per worker; where pages may be fetched from other
+    workers (`transfer="auto"`) 2 M more; see `kvgym.envs.layout` for the table.
     `observation="scaled"` (default) is for networks, `"physical"` has the same features in their units.
 
     ## Rewards
@@ -98,7 +100,11 @@ class RouteEnv(ClusterEnv):
             _check.choice("evictor", evictor, EVICTORS)
         self.action_space = spaces.Discrete(self._n)
         self._mask = np.ones(self._n, np.int8)
-        self._open(Layout(self._n), self.scenario.simulator(evictor))
+        self._open(Layout(self._n, fetches=self._fetches), self.scenario.simulator(evictor))
+
+    def _show_up(self, code: int) -> None:
+        """Writes the mask: the workers that are up where one is to be chosen."""
+        self._mask[:] = self.simulator.tables["workers"]["up"] if code == ROUTE else 1
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -118,6 +124,7 @@ class RouteEnv(ClusterEnv):
             self._address, LOOK, 0, 0, self._form, observation, np.empty(0, np.int8)
         )
         self._running = code == ROUTE
+        self._show_up(code)
         return self._opening(observation, time, session)
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -128,6 +135,10 @@ class RouteEnv(ClusterEnv):
             ValueError: If `action` is not in the action space.
         """
         worker = self._check_action(action, self._n, "a worker")
+        if self._fails:
+            worker = self._legal(worker)
         observation = np.empty(self._size, np.float32)
         result = self._step_kernel(self._address, worker, self._form, observation)
+        if self._fails:
+            self._show_up(result[0])
         return self._outcome(observation, result)

@@ -78,7 +78,7 @@ class Seat:
 
     def finished(self) -> NDArray[np.float64]:
         """Requests that finished since the agent's own last decision, see `ClusterEnv.finished`."""
-        return finished_since(self.env.simulator, self._reported, self.scenario.warmup_requests)
+        return finished_since(self.env.simulator, self._reported)
 
     def prompt_pages(self) -> NDArray[np.int64]:
         """See `ClusterEnv.prompt_pages`."""
@@ -110,7 +110,7 @@ class RouterSeat(Seat):
         if getattr(agent, "environment", ROUTE_ID) != ROUTE_ID:
             raise ValueError(f"router must be an agent of {ROUTE_ID}, {name!r} plays {agent.environment}")
         n_workers = env.layout.n_workers
-        super().__init__(env, agent, Layout(n_workers), n_workers)
+        super().__init__(env, agent, Layout(n_workers, fetches=env.layout.fetches), n_workers)
         self._form = form_bits(self.layout, agent.observation == "scaled")
 
     def choose(self, filled: NDArray[np.int8]) -> int:
@@ -126,4 +126,5 @@ class RouterSeat(Seat):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which workers may be chosen: bool (M,)."""
-        return np.ones(self.layout.n_workers, bool)
+        up: NDArray[np.bool_] = self.env.simulator.up()
+        return up

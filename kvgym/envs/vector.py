@@ -111,12 +111,12 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         plan[:, 0] = kind
         return plan
 
-    def _legal(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The actions, an illegal one replaced by legal[a mod number of legal ones] and counted."""
+    def _legal(self, actions: NDArray[np.int64], n: int | None = None) -> NDArray[np.int64]:
+        """The actions, an illegal one replaced by legal[a mod number of legal ones] and counted; see `_legal` there."""
         allowed = self._masks[np.arange(self.num_envs), actions]
         for i in np.flatnonzero((allowed == 0) & ~self._done).tolist():
             self.envs[i].n_invalid += 1
-            legal = np.flatnonzero(self._masks[i])
+            legal = np.flatnonzero(self._masks[i, :n])
             actions[i] = legal[actions[i] % len(legal)]
         return actions
 

@@ -24,7 +24,7 @@ class RouteVectorEnv(ClusterVectorEnv[RouteEnv]):
 
     def _plan(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         plan = self._empty_plan(SEND)
-        plan[:, 1] = actions
+        plan[:, 1] = self._legal(actions) if self.envs[0]._fails else actions
         return plan
 
 
@@ -84,7 +84,7 @@ class JointVectorEnv(ClusterVectorEnv[JointEnv]):
     def _plan(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         plan = self._empty_plan(SEND)
         if not self.envs[0]._leaf:
-            plan[:, 1] = actions[:, 0]
+            plan[:, 1] = self._legal(actions[:, 0], self._first_slot)
             plan[:, 2] = self._rule_numbers[actions[:, 1]]
             return plan
         choices = self._legal(actions)

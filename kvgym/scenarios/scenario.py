@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym import _check
-from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost, WorkerSpec, worker_spec
+from kvgym.cluster import ClusterSpec, Crash, EngineSpec, Fault, FaultRates
+from kvgym.scenarios.describe import make_cluster, make_faults, mapping
 from kvgym.scenarios.recipes import RECIPES
-from kvgym.sim import EVICTORS, ROUTERS, Simulator
+from kvgym.sim import EVICTORS, ROUTERS, TRANSFERS, Simulator
 from kvgym.workload import Workload
 
 OBJECTIVES = ("e2e", "ttft")
@@ -21,7 +22,7 @@ SPLITS = ("train", "validation", "test")
 """Workloads of different splits come from different random streams, or from different blocks of a trace."""
 
 # Children of an episode's seed; the workload's own streams are its children 0, 1, .. (`kvgym.workload.random`).
-_RULES, _HINTS = 1000, 1001
+_RULES, _HINTS, _FAULTS = 1000, 1001, 1002
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Scenario:
         recipe_args: Keyword arguments of the recipe; JSON values.
         workers: Worker descriptions; each has either the keys model, gpu and optionally tp, weights, form,
             mem_fraction, overhead_ms of `kvgym.cluster.worker_spec`, or kv_tokens and cost (keyword arguments of
-            `IterationCost`); and optionally count, how many there are of it.
+            `IterationCost`) and optionally kv_bytes_per_token; and optionally count, how many there are of it.
         engine: Settings of the engine on each worker.
         objective: Latency that counts: "e2e" or "ttft".
         evictor: Which cached pages go when memory is short.
@@ -51,6 +52,14 @@ class Scenario:
             of sigma x.
         slo_ttft_s: Objective for the time to first token, 0 = none; used by goodput.
         slo_tpot_s: Objective for the time per output token, 0 = none.
+        network: None, or how cached pages get from worker to worker: a mapping with nodes (the node of each worker) or
+            per_node (workers of a node, in order), inside and between (a link of the catalogue, or its latency_ms and
+            gb_per_s).
+        transfer: "auto": pages that a request misses are fetched from another worker where that is faster than
+            computing them; "never".
+        faults: Nothing, or the fields of `kvgym.cluster.FaultRates`: schedules are drawn, one per episode, with the
+            workload's seed; or schedule, a list of faults that every episode has: mappings with kind ("crash" or
+            "slow-down") and the fields of `kvgym.cluster.Crash` or `Slowdown`.
 
     Raises:
         ValueError: If a field is not as described.
@@ -75,7 +84,11 @@ class Scenario:
     output_hint_sigma: float | None = None
     slo_ttft_s: float = 0.0
     slo_tpot_s: float = 0.0
+    network: Mapping[str, Any] | None = None
+    transfer: str = "never"
+    faults: Mapping[str, Any] = field(default_factory=dict)
     cluster: ClusterSpec = field(init=False, compare=False)
+    _faults: FaultRates | tuple[Fault, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Checks the fields and builds the cluster."""
@@ -94,7 +107,10 @@ class Scenario:
             _check.finite("output_hint_sigma", self.output_hint_sigma, maximum=10.0)
         _check.finite("slo_ttft_s", self.slo_ttft_s)
         _check.finite("slo_tpot_s", self.slo_tpot_s)
-        object.__setattr__(self, "cluster", _make_cluster(self.workers, self.engine.page_size))
+        object.__setattr__(self, "cluster", make_cluster(self.workers, self.network, self.engine.page_size))
+        if _check.choice("transfer", self.transfer, TRANSFERS) == "auto" and self.network is None:
+            raise ValueError('transfer "auto" needs a network, the scenario has none')
+        object.__setattr__(self, "_faults", make_faults(self.faults, len(self.cluster)))
 
     @property
     def key(self) -> int:
@@ -109,7 +125,7 @@ class Scenario:
         Raises:
             ValueError: If a key is no field (the message lists those that are), or a value is not allowed.
         """
-        changes = dict(_mapping("scenario_overrides", overrides))
+        changes = dict(mapping("scenario_overrides", overrides))
         known = [f.name for f in fields(self) if f.init and f.name not in ("name", "version")] + ["n_workers"]
         for key in changes:
             _check.choice("scenario_overrides key", key, known)
@@ -117,11 +133,11 @@ class Scenario:
             changes["engine"] = _merge("engine", self.engine, changes["engine"])
         if "recipe_args" in changes or "recipe" in changes:
             own = self.recipe_args if changes.get("recipe", self.recipe) == self.recipe else {}
-            changes["recipe_args"] = {**own, **_mapping("recipe_args", changes.get("recipe_args", {}))}
+            changes["recipe_args"] = {**own, **mapping("recipe_args", changes.get("recipe_args", {}))}
         if "workers" in changes:
             changes["workers"] = _workers(changes["workers"])
         if "n_workers" in changes:
-            first = _mapping("worker 0", changes.get("workers", self.workers)[0])
+            first = mapping("worker 0", changes.get("workers", self.workers)[0])
             changes["workers"] = ({**first, "count": _check.whole("n_workers", changes.pop("n_workers"), 1)},)
         return replace(self, **changes)
 
@@ -155,6 +171,18 @@ class Scenario:
             )
         return workload
 
+    def fails(self) -> bool:
+        """Whether workers may be down."""
+        if isinstance(self._faults, FaultRates):
+            return self._faults.crash_every_s > 0
+        return any(isinstance(fault, Crash) for fault in self._faults)
+
+    def fault_schedule(self, seed: np.random.SeedSequence) -> tuple[Fault, ...]:
+        """The faults of the episode whose workload has this seed."""
+        if isinstance(self._faults, tuple):
+            return self._faults
+        return self._faults.draw(_child(seed, _FAULTS), len(self.cluster))
+
     def simulator(self, evictor: str | None = None, router: str = "agent", **options: Any) -> Simulator:
         """A simulator of the scenario's cluster."""
         return Simulator(
@@ -165,6 +193,7 @@ class Scenario:
             self.view,
             history_pages=self.history_tokens // self.engine.page_size,
             metrics_period_s=self.metrics_period_s,
+            transfer=self.transfer,
             **options,
         )
 
@@ -172,7 +201,7 @@ class Scenario:
         """Output-length hints of a workload's requests, None where the scenario hides them."""
         if self.output_hint_sigma is None:
             return None
-        noise = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, _HINTS)))
+        noise = np.random.default_rng(_child(seed, _HINTS))
         lengths = workload.requests["output_tokens"] * np.exp(
             self.output_hint_sigma * noise.standard_normal(len(workload))
         )
@@ -180,32 +209,9 @@ class Scenario:
         return hints
 
 
-def _make_cluster(workers: tuple[Mapping[str, Any], ...], page_size: int) -> ClusterSpec:
-    specs: list[WorkerSpec] = []
-    for number, worker in enumerate(workers):
-        description = dict(_mapping(f"worker {number}", worker))
-        count = _check.whole(f"count of worker {number}", description.pop("count", 1), 1)
-        specs += [_make_worker(number, description, page_size)] * count
-    return ClusterSpec(tuple(specs))
-
-
-def _make_worker(number: int, description: dict[str, Any], page_size: int) -> WorkerSpec:
-    try:
-        if "cost" in description:
-            cost = IterationCost(**_mapping("cost", description.pop("cost")))
-            pages = _check.whole("kv_tokens", description.pop("kv_tokens", None), page_size) // page_size
-            if description:
-                raise ValueError(f"keys {sorted(description)} are not known beside cost and kv_tokens")
-            return WorkerSpec(pages, cost)
-        return worker_spec(**description, page_size=page_size)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"worker {number}: {error}") from error
-
-
-def _mapping(name: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name} must be a mapping of names to values, got {value!r}")
-    return value
+def _child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
+    """A stream of its own beside the workload's."""
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, number))
 
 
 def _workers(value: Any) -> tuple[Any, ...]:
@@ -216,7 +222,7 @@ def _workers(value: Any) -> tuple[Any, ...]:
 
 def _merge(name: str, spec: EngineSpec, changes: Any) -> EngineSpec:
     try:
-        return replace(spec, **_mapping(name, changes))
+        return replace(spec, **mapping(name, changes))
     except TypeError as error:
         known = ", ".join(f.name for f in fields(spec))
         raise ValueError(f"{name} has the settings {known}; {error}") from error

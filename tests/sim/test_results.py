@@ -34,13 +34,15 @@ def test_records_and_totals_in_seconds():
         "output_tokens": ("i4", [2, 1, 1, 1]),
         "hit_tokens": ("i4", [0, 0, 3, 0]),
         "preemptions": ("i4", [0, 0, 0, 0]),
+        "returns": ("i4", [0, 0, 0, 0]),
+        "fetched_tokens": ("i4", [0, 0, 0, 0]),
     }
     assert list(expected) == list(records.dtype.names)
     for name, (dtype, values) in expected.items():
         assert records.dtype[name] == np.dtype(dtype)
         assert records[name].tolist() == pytest.approx(values, abs=1e-12)
     totals = simulator.totals()
-    assert totals.dtype.names == ("loaded", "hit", "evicted", "recomputed", "iterations", "busy")
+    assert totals.dtype.names == ("loaded", "hit", "evicted", "recomputed", "iterations", "busy", "fetched", "lost")
     assert totals[["loaded", "hit", "evicted", "recomputed", "iterations"]].tolist() == [
         (12, 3, 2, 0, 4),
         (1, 0, 0, 0, 1),

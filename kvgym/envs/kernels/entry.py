@@ -3,10 +3,10 @@
 import numpy as np
 from numba import njit
 
-from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, SEND, SKIP
+from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, ROUTES, SEND, SKIP
 from kvgym.envs.kernels.observe import due_request, observe
 from kvgym.sim.kernels import events
-from kvgym.sim.kernels.access import candidates, clock, config, requests
+from kvgym.sim.kernels.access import candidates, clock, config, requests, workers
 from kvgym.sim.kernels.candidates import evict_by_rule, evict_candidate
 from kvgym.sim.kernels.fetch import fetch_paths, fetch_requests
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
@@ -104,6 +104,9 @@ def act_many(first, last, handles, plan, pays, ttft, per_cost, form, out, masks,
         code, e2e, to_first_token, time, session = _act(
             s, plan[i, 0], plan[i, 1], plan[i, 2], form, out[i], masks[i, first_slot:]
         )
+        if code == ROUTE and form & ROUTES and config(s).n_faults > 0:
+            for w in range(config(s).n_workers):
+                masks[i, w] = workers(s)[w].up
         cost = to_first_token if ttft else e2e
         whole[0, i] = code
         whole[1, i] = session

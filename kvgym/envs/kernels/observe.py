@@ -1,13 +1,15 @@
 """Writes an observation from the simulator's tables: features of ``features.py``, in the order of ``layout.py``."""
 
+import numpy as np
 from numba import njit
 
-from kvgym.envs.features import DAY_S, N_CANDIDATE, N_DECISION, N_EVICT, N_REQUEST, N_WORKER
-from kvgym.envs.kernels.codes import EVICTS, ROUTES, SCALED
+from kvgym.envs.features import DAY_S, N_CANDIDATE, N_DECISION, N_EVICT, N_FETCH, N_REQUEST, N_WORKER
+from kvgym.envs.kernels.codes import EVICTS, FETCHES, ROUTES, SCALED
 from kvgym.envs.kernels.scale import (
     CELL,
     FIRST_CANDIDATE,
     FIRST_EVICT,
+    FIRST_FETCH,
     FIRST_REQUEST,
     FIRST_WORKER,
     block_at,
@@ -21,6 +23,7 @@ from kvgym.sim.kernels.access import (
     hints,
     hit_tokens,
     index_rows,
+    known_tokens,
     nodes,
     paths,
     progress,
@@ -33,7 +36,8 @@ from kvgym.sim.kernels.access import (
 )
 from kvgym.sim.kernels.candidates import describe
 from kvgym.sim.kernels.duration import boundaries_until, boundary
-from kvgym.sim.kernels.view import gen_tps, kv_use
+from kvgym.sim.kernels.network import NOBODY, better_source
+from kvgym.sim.kernels.view import gen_tps, kv_use, resident_pages
 from kvgym.sim.tables import INFINITE
 
 WINDOW_10_PS = 10 * 10**12
@@ -63,15 +67,23 @@ def observe(s, form, out):
     first = at
     observe_request(s, q, at)
     at += CELL * N_REQUEST
+    first_worker = at
     for w in range(config(s).n_workers):
         observe_worker(s, w, at)
         observe_cache(s, w, q, at)
         observe_engine(s, w, at)
         at += CELL * N_WORKER
+    first_fetch = at
+    if form & FETCHES:
+        for w in range(config(s).n_workers):
+            observe_fetch(s, q, w, first_worker, at)
+            at += CELL * N_FETCH
     if scaled:  # now, and not block by block: what has just been written one by one can't be read as a vector
         scale(first, N_REQUEST + N_WORKER, FIRST_REQUEST)
-        for block in range(first + CELL * (N_REQUEST + N_WORKER), at, CELL * N_WORKER):
+        for block in range(first + CELL * (N_REQUEST + N_WORKER), first_fetch, CELL * N_WORKER):
             scale(block, N_WORKER, FIRST_WORKER)
+        for block in range(first_fetch, at, CELL * N_FETCH):
+            scale(block, N_FETCH, FIRST_FETCH)
     if form & EVICTS:
         observe_evict(s, scaled, at)
 
@@ -90,7 +102,7 @@ def observe_evict(s, scaled, at):
     out[1] = wk.wanted
     out[2] = wk.free / wk.kv_pages
     out[3] = (wk.kv_pages - wk.free - wk.evictable) / wk.kv_pages
-    out[4] = (wk.loaded - wk.evicted - wk.marked) / wk.kv_pages
+    out[4] = (resident_pages(wk) - wk.marked) / wk.kv_pages
     if scaled:
         scale(at, N_EVICT, FIRST_EVICT)
     at += CELL * N_EVICT
@@ -113,7 +125,7 @@ def observe_request(s, q, at):
     request = requests(s)[q]
     last_turn = sessions(s)[request.session].arrived_ps
     count_arrivals(s)
-    out[0] = request.prompt_tokens
+    out[0] = known_tokens(s, q)
     out[1] = hints(s)[q]
     out[2] = request.turn
     out[3] = last_turn >= 0
@@ -151,7 +163,7 @@ def observe_cache(s, w, q, at):
     block = block_at(at, N_WORKER)
     cf = config(s)
     wk = workers(s)[w]
-    pages = wk.index_pages if cf.history_view else wk.loaded - wk.evicted + entered_in_run(s, w)
+    pages = wk.index_pages if cf.history_view else resident_pages(wk) + entered_in_run(s, w)
     block[7] = pages * cf.page_size
     if q < 0:
         for i in range(3, 7):
@@ -188,11 +200,34 @@ def observe_cache(s, w, q, at):
             break  # below a node that nobody here uses, nobody uses anything
     hit = hit_tokens(s, matched, request.prompt_tokens)
     block[3] = hit
-    block[4] = request.prompt_tokens - hit
+    block[4] = known_tokens(s, q) - hit
     block[5] = _seconds_since(s, sent_ps)
     block[6] = sessions(s)[request.session].worker == w
     joining = 0 if progress(s)[q].worker == w else request.prompt_tokens - active * cf.page_size
     block[12] = wk.active_tokens + joining
+
+
+@njit(nogil=True)
+def observe_fetch(s, q, w, first_worker, at):
+    """What could be fetched to worker `w`, and how long it would take; from the matches that have just been written."""
+    out = block_at(at, N_FETCH)
+    out[:] = 0.0
+    if q < 0 or not workers(s)[w].up:
+        return
+    own = np.int64(_match(first_worker, w))
+    source = NOBODY
+    best = own
+    end_ps = clock(s).now_ps
+    for v in range(config(s).n_workers):
+        tokens = np.int64(_match(first_worker, v))
+        source, best, end_ps = better_source(s, w, own, v, tokens, source, best, end_ps)
+    out[0] = best - own
+    out[1] = (end_ps - clock(s).now_ps) * 1e-12
+
+
+@njit(nogil=True)
+def _match(first_worker, w):
+    return block_at(first_worker + w * CELL * N_WORKER, N_WORKER)[3]
 
 
 @njit(nogil=True)
@@ -216,7 +251,7 @@ def observe_worker(s, w, at):
     """What is fixed, and what the router counts itself."""
     block = block_at(at, N_WORKER)
     wk = workers(s)[w]
-    block[0] = 1.0
+    block[0] = wk.up
     block[1] = costs(s)[wk.cost].speed
     block[2] = wk.kv_pages / config(s).largest_kv_pages
     block[8] = wk.inflight
@@ -234,9 +269,9 @@ def observe_engine(s, w, at):
     block = block_at(at, N_WORKER)
     ck = clock(s)
     wk = workers(s)[w]
-    if config(s).metrics_period_ps == 0:
+    if config(s).metrics_period_ps == 0 and wk.up:
         block[13] = 0.0
-        block[16] = wk.n_queued
+        block[16] = wk.n_queued + wk.n_fetching
         block[17] = wk.n_running
         block[18] = wk.queued_tokens
         # An iteration that ends now has ended, inside a run too. The next ones start in the order of the workers: those
@@ -251,7 +286,7 @@ def observe_engine(s, w, at):
     block[18] = wk.seen_queued_tokens
     block[19] = wk.seen_kv_use
     block[20] = wk.seen_gen_tps
-    block[21] = (ck.now_ps - ck.snapshot_ps) * 1e-12
+    block[21] = (ck.now_ps - wk.seen_ps) * 1e-12
 
 
 @njit(nogil=True)

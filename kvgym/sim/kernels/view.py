@@ -45,6 +45,12 @@ def visible_hit(s, w, q):
 
 
 @njit(nogil=True)
+def resident_pages(wk):
+    """Pages in a worker's tree."""
+    return wk.loaded + wk.fetched - wk.evicted - wk.lost
+
+
+@njit(nogil=True)
 def kv_use(s, w, time_ps):
     """Share of the pages that running requests lock at `time_ps`, the run in progress included."""
     wk = workers(s)[w]
