@@ -9,7 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.reference import RULES, RefCost, RefRequest, least_loaded, prefix_affinity, round_robin, simulate
+from tests.reference import (
+    RULES,
+    RefCost,
+    RefCrash,
+    RefLink,
+    RefNetwork,
+    RefRequest,
+    RefSlowdown,
+    least_loaded,
+    prefix_affinity,
+    round_robin,
+    simulate,
+)
+from tests.reference.faults import Faults
 from tests.reference.hand import engine, private
 
 EVICTORS = (*RULES, "rlt_code", "belady", "agent", "agent_rules", "mixed")
@@ -94,6 +107,73 @@ def test_random_workloads(evictor, schedule, seed):
     routed = [record.worker for record in result.records]
     again = options_of(evictor, seed, len(requests))[1]
     assert simulate(requests, workers, settings_, name, routed, check=False, **again).records == result.records
+
+
+def random_network(rng, count):
+    """One or two nodes, links from very fast to too slow."""
+    inside, between = (RefLink(rng.choice([0, 1, 20, 100]), rng.choice([0.0, 0.5, 2.3, 8.0, 20.0])) for _ in range(2))
+    return RefNetwork(tuple(rng.randrange(2) for _ in range(count)), inside, between)
+
+
+def random_faults(rng, workers):
+    """Faults that are allowed, many at round times."""
+    schedule = []
+    for _ in range(rng.randint(0, 12)):
+        worker, begin, length = rng.randrange(len(workers)), rng.randrange(80) * 100, rng.choice([1, 100, 400, 2000])
+        if rng.random() < 0.7:
+            fault = RefCrash(worker, begin, None if rng.random() < 0.1 else begin + length)
+        else:
+            cost = workers[worker][1]
+            slow = RefCost([3 * g for g in cost.g], 3 * cost.a_s, 3 * cost.c_n, 3 * cost.c_b, 3 * cost.q)
+            fault = RefSlowdown(worker, begin, begin + length, slow)
+        try:
+            Faults([*schedule, fault], len(workers)).validate()
+        except ValueError:
+            continue
+        schedule.append(fault)
+    return schedule
+
+
+@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
+@pytest.mark.parametrize("evictor", EVICTORS)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_random_transfers_and_faults(evictor, schedule, seed):
+    requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
+    rng = random.Random(seed + 1)
+    workers = [(workers[0][0] + rng.randint(0, 8), workers[0][1]) for _ in range(rng.randint(2, 4))]
+    settings_ = engine(page_size, schedule, chunk_tokens, max_running, **options)
+    rule = [round_robin, least_loaded, prefix_affinity, [rng.randrange(len(workers)) for _ in requests]][seed % 4]
+    name, asked = options_of(evictor, seed, len(requests))
+    network = random_network(rng, len(workers)) if rng.random() < 0.8 else None
+    faults = random_faults(rng, workers)
+    result = simulate(
+        requests,
+        workers,
+        settings_,
+        name,
+        rule,
+        history_pages=[None, 10][seed % 2],
+        network=network,
+        faults=faults,
+        **asked,
+    )
+    crashes = [fault for fault in faults if isinstance(fault, RefCrash)]
+    assert len(result.visible) == len(requests) + sum(record.returns for record in result.records)
+    assert len(result.visible) == len(result.offers) == len(result.up)
+    for (index, time, hits, queued, running), offers, up in zip(result.visible, result.offers, result.up, strict=True):
+        assert result.records[index].arrival_ps <= time and any(up)
+        for w in range(len(workers)):
+            if not up[w]:
+                assert (hits[w], queued[w], running[w], offers[w]) == (0, 0, 0, (0, 0))
+            assert offers[w][0] == 0 or (offers[w][1] > 0 and hits[w] + offers[w][0] < len(requests[index].prompt))
+            assert network is not None or offers[w] == (0, 0)
+    for w, rows in enumerate(result.iterations):
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(rows))
+        for crash in crashes:
+            if crash.worker == w:
+                back = crash.back_ps or 10**18
+                assert not any(row[0] < back and row[1] > crash.time_ps for row in rows)
 
 
 @settings(max_examples=15, deadline=None)

@@ -6,7 +6,18 @@ It was written from the semantics alone, steps every iteration and looks at ever
 from .asked import Candidate, Question
 from .roster import RULES
 from .simulator import simulate
-from .types import RefCost, RefEngine, RefRecord, RefRequest, RefResult, RefTotals
+from .types import (
+    RefCost,
+    RefCrash,
+    RefEngine,
+    RefLink,
+    RefNetwork,
+    RefRecord,
+    RefRequest,
+    RefResult,
+    RefSlowdown,
+    RefTotals,
+)
 from .views import View, least_loaded, prefix_affinity, round_robin
 
 __all__ = [
@@ -14,10 +25,14 @@ __all__ = [
     "Candidate",
     "Question",
     "RefCost",
+    "RefCrash",
     "RefEngine",
+    "RefLink",
+    "RefNetwork",
     "RefRecord",
     "RefRequest",
     "RefResult",
+    "RefSlowdown",
     "RefTotals",
     "View",
     "least_loaded",

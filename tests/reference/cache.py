@@ -46,8 +46,11 @@ class Cache:
         clock: The recency counter.
         now: The time in picoseconds; the worker sets it when something starts or ends.
         ledger: What is counted over all pages.
-        loaded: Pages that ever entered the tree.
+        loaded: Pages that ever entered the tree after they were computed here.
+        fetched: Pages that ever entered it by transfers.
+        lost: Pages that crashes took out of it.
         evicted: Pages that were evicted, in order.
+        forgotten: How many of those the worker does not remember, because it crashed since.
     """
 
     def __init__(self, kv_pages: int) -> None:
@@ -58,7 +61,10 @@ class Cache:
         self.now = 0
         self.ledger = Ledger()
         self.loaded = 0
+        self.fetched = 0
+        self.lost = 0
         self.evicted: list[Page] = []
+        self.forgotten = 0
 
     def resident_prefix(self, pages: Sequence[Page]) -> list[Page]:
         """The resident pages of a path, which are a prefix of it because the tree is prefix-closed."""
@@ -101,9 +107,9 @@ class Cache:
 
     def is_ghost(self, page: Page) -> bool:
         """Whether the page is among the last `kv_pages` that were evicted."""
-        return page in self.evicted[-self.kv_pages :]
+        return page in self.evicted[max(self.forgotten, len(self.evicted) - self.kv_pages) :]
 
-    def enter(self, page: Page, user: User) -> None:
+    def enter(self, page: Page, user: User, fetched: bool = False) -> None:
         """A request's own page becomes a locked page of the tree."""
         assert page not in self.resident
         assert page.parent is None or page.parent in self.resident
@@ -111,7 +117,8 @@ class Cache:
         self.resident[page] = Slot(use, locks=1)
         if page.parent is not None:
             self.resident[page.parent].children += 1
-        self.loaded += 1
+        self.fetched += fetched
+        self.loaded += not fetched
 
     def evict(self, page: Page) -> None:
         """Remove an unlocked leaf page; what was seen and marked there is forgotten."""
@@ -121,6 +128,15 @@ class Cache:
             self.resident[page.parent].children -= 1
         self.free += 1
         self.evicted.append(page)
+
+    def crash(self) -> None:
+        """Lose all pages, and all that was remembered about them (rule F2)."""
+        self.lost += len(self.resident)
+        self.free = self.kv_pages
+        self.resident = {}
+        self.clock = 0
+        self.ledger = Ledger()
+        self.forgotten = len(self.evicted)
 
     def show(self, page: Page, continuation: Page | None) -> None:
         """A request shows how its path goes on after a resident page: its next page, None for "ended here"."""
@@ -163,7 +179,8 @@ class Cache:
         """Assert rule C1 of docs/semantics.md, and that stamps and uses are in order.
 
         Args:
-            held: For each running request its locked tree pages and the number of its own pages.
+            held: For each running request, and each end of a transfer, its locked tree pages and the number of its own
+                pages.
         """
         locks: Counter[Page] = Counter()
         for tree_pages, _ in held:
@@ -181,7 +198,7 @@ class Cache:
         assert self.free >= 0
         assert locked + self.evictable() + self.free == self.kv_pages, "pages are lost"
         assert len(stamps) == len(set(stamps)), "two leaves share a stamp"
-        assert self.loaded - len(self.evicted) == len(self.resident)
+        assert self.loaded + self.fetched - len(self.evicted) - self.lost == len(self.resident)
         self._check_uses()
 
     def _check_uses(self) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .cache import Cache
 from .evictors import Context, Evictor, Need
 from .live import Chunk, Iteration, Live
+from .pages import Page
 from .types import RefTotals
 
 
@@ -31,11 +32,15 @@ class Worker:
         self.rules = rules
         self.admitted = context.admitted
         self.sessions = context.sessions
+        self.iteration_cost = context.cost  # of the next iteration: slow-downs change it, estimates do not know
         self.queue: deque[Live] = deque()
+        self.fetching: list[Live] = []  # routed here, but they wait for a transfer
+        self.lent: list[Sequence[Page]] = []  # pages that each started transfer from here locks
         self.running: list[Live] = []  # in admission order
         self.iteration: Iteration | None = None
         self.head_refused = False
         self.prefill_waits = False
+        self.stuck = False  # there is work, but nothing to compute (detail 28)
         self.totals = RefTotals()
         self.log: list[tuple[int, int, int, int, int, int]] = []
 
@@ -63,45 +68,69 @@ class Worker:
         live.own_pages += count
         return True
 
-    def release(self, live: Live) -> None:
-        """A request stops running: stamp its path, unlock its tree pages, free its others."""
+    def let_go(self, live: Live) -> None:
+        """A request holds no pages any more: stamp its path, unlock its tree pages, free its others."""
         self.cache.touch(live.known_pages(self.engine.page_size))
         for page in live.locked_pages():
             self.cache.unlock(page)
         self.cache.free += live.own_pages
         live.tree_pages = live.own_pages = 0
+
+    def release(self, live: Live) -> None:
+        """A request stops running."""
+        self.let_go(live)
         self.running.remove(live)
         self.head_refused = False
         self.prefill_waits = False
+
+    def transfer_ended(self) -> None:
+        """A transfer from or to this worker that had started is over: whoever waits for pages may try again."""
+        self.head_refused = False
+        self.prefill_waits = False
+        self.stuck = False
+
+    def join(self, live: Live) -> None:
+        """A request joins the queue."""
+        self.queue.append(live)
+        self.stuck = False
 
     # ---- iteration start --------------------------------------------------------------------------------------------
 
     def has_work(self) -> bool:
         """Whether an iteration can start."""
-        return self.iteration is None and bool(self.queue or self.running)
+        return self.iteration is None and not self.stuck and bool(self.queue or self.running)
 
     def start(self, now: int) -> None:
-        """Start an iteration."""
+        """Start an iteration, unless there is nothing to compute."""
         self.cache.now = now
-        if self.engine.schedule == "mixed":
-            decodes, preempted = self.decode_step()
-            chunks = decodes + self.prefill_step(now, self.engine.chunk_tokens - len(decodes), may_admit=not preempted)
-        else:
-            chunks = self.prefill_step(now, self.engine.chunk_tokens, may_admit=True)
-            if not chunks:
-                chunks, _ = self.decode_step()
-        assert chunks, "a worker with work has nothing to do"
+        chunks, preempted = self.compose(now)
+        if not chunks and preempted:
+            chunks, preempted = self.compose(now)
+            assert not preempted, "nobody was left who decodes"
+        if not chunks:
+            assert self.lent or any(live.held() for live in self.fetching), "a worker with work has nothing to do"
+            self.stuck = True
+            return
 
         prefills = [chunk for chunk in chunks if not chunk.is_decode]
         decodes = [chunk for chunk in chunks if chunk.is_decode]
         tokens = sum(chunk.tokens for chunk in prefills)
         attended = sum(chunk.tokens * (chunk.live.computed + (chunk.tokens + 1) / 2) for chunk in prefills)
         kv = sum(chunk.live.known() for chunk in decodes)
-        duration = self.cost.duration(tokens, len(prefills), len(decodes), kv, attended)
+        duration = self.iteration_cost.duration(tokens, len(prefills), len(decodes), kv, attended)
         self.iteration = Iteration(now, now + duration, chunks)
         self.totals.iterations += 1
         self.totals.busy_ps += duration
         self.log.append((now, now + duration, tokens, len(prefills), len(decodes), kv))
+
+    def compose(self, now: int) -> tuple[list[Chunk], bool]:
+        """What an iteration that starts now computes; also whether somebody was preempted."""
+        if self.engine.schedule == "mixed":
+            decodes, preempted = self.decode_step()
+            budget = self.engine.chunk_tokens - len(decodes)
+            return decodes + self.prefill_step(now, budget, may_admit=not preempted), preempted
+        chunks = self.prefill_step(now, self.engine.chunk_tokens, may_admit=True)
+        return (chunks, False) if chunks else self.decode_step()
 
     def decode_step(self) -> tuple[list[Chunk], bool]:
         """Step (1): one token for each decoding request; also whether somebody was preempted."""
@@ -232,22 +261,22 @@ class Worker:
         self.release(live)
         return True
 
-    def insert(self, live: Live, start: int, end: int) -> None:
-        """Full pages of the tokens start .. end enter the tree, root first."""
+    def insert(self, live: Live, start: int, end: int, fetched: bool = False) -> None:
+        """Full pages of the tokens start .. end enter the tree, root first; they were computed, or fetched."""
         cache = self.cache
         grown = False
         for number in range(start // self.engine.page_size, end // self.engine.page_size):
             page = live.path[number]
-            if page in cache.resident:
+            if page in cache.resident and not fetched:
                 self.totals.recomputed += 1
             if number < live.tree_pages:
                 continue  # rewritten in place
             if page in cache.resident:
                 cache.lock(page)
                 cache.free += 1
-                self.totals.found += 1
+                self.totals.found += not fetched
             else:
-                cache.enter(page, live.user)
+                cache.enter(page, live.user, fetched)
                 self.evictor.on_enter(cache, page)
             live.own_pages -= 1
             live.tree_pages += 1
@@ -264,11 +293,36 @@ class Worker:
         if number + 1 < len(known_pages):
             self.cache.show(live.path[number], known_pages[number + 1])
 
+    # ---- crash ------------------------------------------------------------------------------------------------------
+
+    def crash(self, now: int) -> list[Live]:
+        """Lose the iteration in progress and all pages (rule F2); returns the requests, which are no longer here.
+
+        Transfers from and to this worker were given up before.
+        """
+        assert not self.lent
+        if self.iteration:
+            # It stays counted, and busy up to the crash; the rules don't say whether a lost iteration counts.
+            self.totals.busy_ps -= self.iteration.end_ps - now
+            self.log[-1] = (self.log[-1][0], now, *self.log[-1][2:])
+            self.iteration = None
+        gone = [*self.running, *self.queue, *self.fetching]
+        self.queue.clear()
+        self.running.clear()
+        self.fetching.clear()
+        for live in gone:
+            live.lose()
+            live.record.returns += 1
+        self.head_refused = self.prefill_waits = self.stuck = False
+        self.cache.crash()
+        return gone
+
     # ---- check ------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Assert rule C1 of docs/semantics.md and that running requests hold the pages of what they computed."""
-        self.cache.check([(live.locked_pages(), live.own_pages) for live in self.running])
+        held = [(live.locked_pages(), live.own_pages) for live in [*self.running, *self.fetching]]
+        self.cache.check(held + [(pages, 0) for pages in self.lent])
         for live in self.running:
             assert live.tree_pages >= live.computed // self.engine.page_size
             assert live.held() >= self.pages_for(live.computed)

@@ -49,6 +49,12 @@ class Live:
         self.tree_pages = 0
         self.own_pages = 0
 
+    def lose(self) -> None:
+        """Its worker crashed: nothing is computed or held any more; emitted tokens stay known."""
+        self.computed = self.target = 0
+        self.prefilling = False
+        self.tree_pages = self.own_pages = 0
+
     def known(self) -> int:
         """Known tokens: prompt and emitted ones."""
         return self.prompt_tokens + self.emitted

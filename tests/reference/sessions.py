@@ -24,12 +24,12 @@ class Sessions:
         self.turns: Counter[int] = Counter()
         self.finished: set[int] = set()
 
-    def route(self, index: int, now: int) -> None:
-        """A request was routed to some worker."""
+    def route(self, index: int, now: int, again: bool = False) -> None:
+        """A request was routed to some worker; one that came back counts as the last one, but not as one more turn."""
         session = self.users[index].session
         self.last[session] = index
         self.routed_ps[session] = now
-        self.turns[session] += 1
+        self.turns[session] += not again
 
     def finish(self, index: int) -> None:
         """A request finished: its output's length is known from now on."""

@@ -85,9 +85,59 @@ class RefEngine:
     reserve_output: float = 1.0
 
 
+@dataclass(frozen=True)
+class RefLink:
+    """A link between two workers: what n tokens take (rule T1)."""
+
+    latency_ps: int
+    ps_per_token: float
+
+    def duration(self, tokens: int) -> int:
+        """Picoseconds that a transfer of these tokens takes."""
+        return max(1, self.latency_ps + round(tokens * self.ps_per_token))
+
+
+@dataclass(frozen=True)
+class RefNetwork:
+    """Where the workers are and what connects them.
+
+    Attributes:
+        nodes: The node of each worker.
+        inside: Link between workers of one node, None if there is none.
+        between: Link between workers of different nodes, None if there is none.
+    """
+
+    nodes: tuple[int, ...]
+    inside: RefLink | None
+    between: RefLink | None
+
+
+@dataclass(frozen=True)
+class RefCrash:
+    """A worker is down from `time_ps` on, and up again at `back_ps` (None: never)."""
+
+    worker: int
+    time_ps: int
+    back_ps: int | None
+
+
+@dataclass(frozen=True)
+class RefSlowdown:
+    """Iterations of a worker that start in [time_ps, end_ps) have this cost."""
+
+    worker: int
+    time_ps: int
+    end_ps: int
+    cost: RefCost
+
+
 @dataclass
 class RefRecord:
-    """What happened to one request; `hit_tokens` and `admitted_ps` are those of its first admission."""
+    """What happened to one request.
+
+    `worker` is the last one, `hit_tokens` and `admitted_ps` are those of its first admission. `returns` counts the
+    crashes that sent it back to the router, `fetched_tokens` the tokens of its transfers that came to their end.
+    """
 
     worker: int = -1
     arrival_ps: int = -1
@@ -96,6 +146,8 @@ class RefRecord:
     finish_ps: int = -1
     hit_tokens: int = -1
     preemptions: int = 0
+    returns: int = 0
+    fetched_tokens: int = 0
 
 
 @dataclass
@@ -103,6 +155,7 @@ class RefTotals:
     """Counters of one worker: pages, except `iterations` and `busy_ps`.
 
     `found` are those of `recomputed` that a request held outside the tree and found there when it had computed them.
+    `fetched` entered the tree by transfers and are not in `loaded`; `lost` left it in crashes.
     """
 
     loaded: int = 0
@@ -112,6 +165,8 @@ class RefTotals:
     found: int = 0
     iterations: int = 0
     busy_ps: int = 0
+    fetched: int = 0
+    lost: int = 0
 
 
 @dataclass
@@ -121,9 +176,14 @@ class RefResult:
     Attributes:
         records: One per request.
         totals: One per worker.
-        iterations: Per worker, tuples (start_ps, end_ps, P, N, B, KV).
+        iterations: Per worker, tuples (start_ps, end_ps, P, N, B, KV); one that a crash cut short ends there.
         visible: Per decision, (request, time_ps, visible hit tokens per worker, queued per worker, running per worker),
-            as they were before the decision.
+            as they were before the decision. A request that came back appears again; those that wait for a transfer are
+            queued.
+        offers: Per decision and worker, (tokens, ps to the planned end) of detail 30; (0, 0) where there is nothing.
+        up: Per decision and worker, whether it is up.
+        links: Per pair (source, target) of workers that had any: transfers that came to their end, their tokens, their
+            ps, and transfers that were given up.
         evictions: Per worker, the evicted pages in order as (lowest request whose path holds it, page number).
         resident: Per worker, the pages in the tree at the end, named in the same way.
     """
@@ -132,5 +192,8 @@ class RefResult:
     totals: list[RefTotals]
     iterations: list[list[tuple[int, int, int, int, int, int]]]
     visible: list[tuple[int, int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+    offers: list[tuple[tuple[int, int], ...]] = field(default_factory=list)
+    up: list[tuple[bool, ...]] = field(default_factory=list)
+    links: dict[tuple[int, int], tuple[int, int, int, int]] = field(default_factory=dict)
     evictions: list[list[tuple[int, int]]] = field(default_factory=list)
     resident: list[set[tuple[int, int]]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a router sees, and the built-in routing rules (rule D2 of docs/semantics.md)."""
+"""What a router sees, and the built-in routing rules (rules D2 and F4, detail 30 of docs/semantics.md)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .engine import Worker
 from .pages import Page
+from .transfers import Transfers
 
 
 class History:
@@ -26,6 +27,11 @@ class History:
             leaves = [page for page in self.touched if page not in parents]
             del self.touched[min(leaves, key=self.touched.__getitem__)]
 
+    def forget(self) -> None:
+        """The worker crashed."""
+        self.touched = {}
+        self.clock = 0
+
 
 class View:
     """What the router sees at a decision.
@@ -33,11 +39,24 @@ class View:
     Attributes:
         workers: Number of workers.
         decisions: Decisions made before this one.
+        last: Worker of the decision before this one, -1 before the first.
+        now: The time of the decision.
+        up: Per worker, whether it is up.
     """
 
-    def __init__(self, workers: Sequence[Worker], histories: Sequence[History] | None, page_size: int) -> None:
+    def __init__(
+        self,
+        workers: Sequence[Worker],
+        histories: Sequence[History] | None,
+        page_size: int,
+        transfers: Transfers | None = None,
+    ) -> None:
         self.workers = len(workers)
         self.decisions = 0
+        self.last = -1
+        self.now = 0
+        self.up = (True,) * len(workers)
+        self._transfers = transfers
         self._workers = workers
         self._histories = histories
         self._page_size = page_size
@@ -45,13 +64,17 @@ class View:
         self._prompt_pages: Sequence[Page] = ()
 
     def ask_about(self, prompt_tokens: int, prompt_pages: Sequence[Page]) -> None:
-        """Set the request that `visible_hit` is about: its prompt's length and full pages."""
+        """Set the request that `visible_hit` is about: its prompt's length and full pages.
+
+        For a request that came back these are its prompt's, too: detail 31 says that `prompt` and `miss` of a decision
+        count its known tokens, not that more of it is matched or put on record (18).
+        """
         self._prompt_tokens = prompt_tokens
         self._prompt_pages = prompt_pages
 
     def queued(self, worker: int) -> int:
-        """Requests in the worker's queue."""
-        return len(self._workers[worker].queue)
+        """Requests in the worker's queue, and those that wait for a transfer."""
+        return len(self._workers[worker].queue) + len(self._workers[worker].fetching)
 
     def running(self, worker: int) -> int:
         """Requests admitted there and not finished."""
@@ -65,26 +88,51 @@ class View:
             matched += 1
         return min(matched * self._page_size, self._prompt_tokens - 1) // self._page_size * self._page_size
 
+    def alive(self) -> list[int]:
+        """The workers that are up."""
+        return [worker for worker in range(self.workers) if self.up[worker]]
+
+    def first_up(self, wanted: int) -> int:
+        """The first worker that is up, from this one on, cyclically."""
+        return next(w for w in ((wanted + step) % self.workers for step in range(self.workers)) if self.up[w])
+
+    def offer(self, worker: int) -> tuple[int, int]:
+        """Tokens that a transfer could bring to the worker, and ps to its planned end (detail 30)."""
+        if self._transfers is None or not self.up[worker]:
+            return 0, 0
+        tokens = [self.visible_hit(other) if self.up[other] else 0 for other in range(self.workers)]
+        offer = self._transfers.best_offer(tokens, tokens[worker], worker, self.now)
+        return (0, 0) if offer is None else (offer.tokens, offer.end_ps - self.now)
+
+    def crashed(self, worker: int) -> None:
+        """A worker crashed: the record of what was sent there is gone."""
+        if self._histories is not None:
+            self._histories[worker].forget()
+
     def routed(self, worker: int) -> None:
         """The request asked about was sent to this worker."""
         self.decisions += 1
+        self.last = worker
         if self._histories is not None:
             self._histories[worker].add(self._prompt_pages)
 
 
 def round_robin(view: View, request: int) -> int:
-    """Worker 0 first, then the next one, in decision order."""
-    return view.decisions % view.workers
+    """Worker 0 first, then the next one that is up, in decision order.
+
+    Next after the one chosen last: a worker that was passed over because it was down is not made up for.
+    """
+    return view.first_up((view.last + 1) % view.workers)
 
 
 def least_loaded(view: View, request: int) -> int:
     """Fewest queued + running, then lowest index."""
-    return min(range(view.workers), key=lambda worker: (view.queued(worker) + view.running(worker), worker))
+    return min(view.alive(), key=lambda worker: (view.queued(worker) + view.running(worker), worker))
 
 
 def prefix_affinity(view: View, request: int) -> int:
     """Most visible hit tokens, then fewest queued + running, then lowest index."""
     return min(
-        range(view.workers),
+        view.alive(),
         key=lambda worker: (-view.visible_hit(worker), view.queued(worker) + view.running(worker), worker),
     )

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost, WorkerSpec, worker_spec
+from kvgym.cluster import ClusterSpec, Crash, EngineSpec, Fault, IterationCost, Network, WorkerSpec, worker_spec
 from kvgym.sim import Simulator
 from kvgym.workload import Workload
-from tests.reference import RefCost, RefEngine, RefRequest
+from tests.reference import RefCost, RefCrash, RefEngine, RefLink, RefNetwork, RefRequest, RefSlowdown
 
 SECONDS_PER_PS = 1e-12
 ROUTES = ("agent", "round_robin", "least_loaded", "prefix_affinity")
@@ -35,6 +35,8 @@ class Case:
         candidates: Slots of an EVICT decision, 0 for the rule form; for the evictor "agent".
         quantum: Of an EVICT decision.
         rules: Per request the evictor that is named for it when it is routed, None = asked; for the rule form.
+        network: How pages get from worker to worker; None: not at all.
+        faults: Crashes and slow-downs.
     """
 
     requests: list[RefRequest]
@@ -48,6 +50,8 @@ class Case:
     candidates: int = 16
     quantum: str | int = "leaf"
     rules: list[str | None] = field(default_factory=list)
+    network: Network | None = None
+    faults: tuple[Fault, ...] = ()
 
     def workload(self) -> Workload:
         """The workload as the simulator wants it."""
@@ -58,8 +62,10 @@ class Case:
         view = {} if self.history_pages is None else {"view": "history", "history_pages": self.history_pages}
         asks = {"candidates": self.candidates, "quantum": self.quantum} if self.evictor == "agent" else {}
         options = {"debug": True, "log_iterations": True, "log_draws": True, **view, **asks, **options}
-        simulator = Simulator(ClusterSpec(tuple(self.workers)), self.engine, self.evictor, self.router, **options)
-        simulator.reset(self.workload(), self.seed)
+        options["transfer"] = "never" if self.network is None else "auto"
+        cluster = ClusterSpec(tuple(self.workers), self.network)
+        simulator = Simulator(cluster, self.engine, self.evictor, self.router, **options)
+        simulator.reset(self.workload(), self.seed, faults=self.faults)
         return simulator
 
     def reference_engine(self) -> RefEngine:
@@ -70,6 +76,28 @@ class Case:
     def reference_workers(self) -> list[tuple[int, RefCost]]:
         """Workers for the reference."""
         return [(worker.kv_pages, reference_cost(worker.cost, self.engine.chunk_tokens)) for worker in self.workers]
+
+    def reference_network(self) -> RefNetwork | None:
+        """The network for the reference."""
+        if self.network is None:
+            return None
+        size = self.workers[0].kv_bytes_per_token
+        inside, between = (
+            None if link is None else RefLink(link.latency_ps(), link.ps_per_token(size))
+            for link in (self.network.inside, self.network.between)
+        )
+        return RefNetwork(self.network.nodes, inside, between)
+
+    def reference_faults(self) -> list[RefCrash | RefSlowdown]:
+        """The faults for the reference."""
+        faults: list[RefCrash | RefSlowdown] = []
+        for fault in self.faults:
+            if isinstance(fault, Crash):
+                faults.append(RefCrash(fault.worker, fault.start_ps, fault.end_ps))
+            else:
+                cost = reference_cost(self.workers[fault.worker].cost.slowed(fault.factor), self.engine.chunk_tokens)
+                faults.append(RefSlowdown(fault.worker, fault.start_ps, fault.end_ps, cost))
+        return faults
 
 
 @cache

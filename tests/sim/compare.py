@@ -24,10 +24,13 @@ RECORD_FIELDS = {
     "finish_ps": "finish_ps",
     "hit_tokens": "hit_tokens",
     "preemptions": "preemptions",
+    "returns": "returns",
+    "fetched_tokens": "fetched_tokens",
 }
-TOTAL_FIELDS = ("loaded", "hit", "evicted", "recomputed", "iterations", "busy_ps")
+TOTAL_FIELDS = ("loaded", "hit", "evicted", "recomputed", "iterations", "busy_ps", "fetched", "lost")
 
 Decisions = list[tuple[int, int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
+Offers = list[tuple[tuple[bool, ...], tuple[tuple[int, int], ...]]]
 Draws = list[list[tuple[int, tuple[int, int]]]]
 
 
@@ -97,9 +100,19 @@ class Evicting:
         return self.choose([i for i, slot in enumerate(slots) if slot is not None])
 
 
-def play(simulator: Simulator, case: Case, agent: Evicting | None = None) -> Decisions:
-    """Runs to the end; what the router could see at each decision if it was asked."""
+def target(simulator: Simulator, case: Case, q: int) -> int:
+    """Where a case sends a request: on from there after each crash, and to a worker that is up."""
+    up = simulator.up()
+    worker = case.routes[q] + int(simulator.tables["progress"]["returns"][q])
+    while not up[worker % len(up)]:
+        worker += 1
+    return worker % len(up)
+
+
+def play(simulator: Simulator, case: Case, agent: Evicting | None = None) -> tuple[Decisions, Offers]:
+    """Runs to the end; what the router could see at each decision if it was asked, and what could be fetched."""
     decisions: Decisions = []
+    offers: Offers = []
     workers = range(len(simulator.cluster))
     rules = case.rules or [None] * len(case.requests)
     agent = agent or Evicting(case)
@@ -112,8 +125,20 @@ def play(simulator: Simulator, case: Case, agent: Evicting | None = None) -> Dec
         hits = tuple(simulator.visible_hit(w, q) for w in workers)
         now = int(simulator.tables["clock"]["now_ps"][0])
         decisions.append((q, now, hits, tuple(queued for queued, _ in loads), tuple(running for _, running in loads)))
-        simulator.route(case.routes[q], rules[q])
-    return decisions
+        fetch = tuple((tokens, round(s * 1e12)) for tokens, s in (simulator.offer(w, q) for w in workers))
+        offers.append((tuple(simulator.up().tolist()), fetch))
+        simulator.route(target(simulator, case, q), rules[q])
+    return decisions, offers
+
+
+def traffic(simulator: Simulator) -> dict[tuple[int, int], tuple[int, int, int, int]]:
+    """Per link with something in it what transfers moved, in whole numbers."""
+    pairs = {}
+    for i, row in enumerate(simulator.tables["traffic"].tolist()):
+        transfers, tokens, ps, given_up = row
+        if transfers or given_up:
+            pairs[divmod(i, len(simulator.cluster))] = (transfers, tokens, ps, given_up)
+    return pairs
 
 
 def records(simulator: Simulator) -> list[tuple[int, ...]]:
@@ -194,6 +219,8 @@ def reference(case: Case, replay: Draws | None, check: bool = True, agent: Evict
         draws=logs,
         history_pages=case.history_pages,
         check=check,
+        network=case.reference_network(),
+        faults=case.reference_faults(),
         **asked,
     )
 
@@ -202,7 +229,7 @@ def assert_agree(case: Case, check: bool = True) -> Counter[str]:
     """Both simulators give the same; returns how often the interesting things happened."""
     simulator = case.simulator()
     mine, others = Evicting(case), Evicting(case)
-    decisions = play(simulator, case, mine)
+    decisions, offers = play(simulator, case, mine)
     replay = draws(simulator)
     expected = reference(case, replay, check, others)
     for shown, offered in zip(mine.seen, others.seen, strict=False):
@@ -210,9 +237,11 @@ def assert_agree(case: Case, check: bool = True) -> Counter[str]:
     assert len(mine.seen) == len(others.seen)
     if case.router == "agent":
         assert decisions == expected.visible
+        assert offers == list(zip(expected.up, expected.offers, strict=True))
     names = RECORD_FIELDS.values()
     assert records(simulator) == [tuple(getattr(record, name) for name in names) for record in expected.records]
     assert iterations(simulator) == expected.iterations
+    assert traffic(simulator) == expected.links
     assert totals(simulator) == [tuple(getattr(row, name) for name in TOTAL_FIELDS) for row in expected.totals]
     assert resident(simulator) == expected.resident
     return count(simulator, expected, replay) + Counter(decisions=len(mine.seen))
@@ -234,6 +263,11 @@ def count(simulator: Simulator, result: RefResult, replay: Draws) -> Counter[str
         arrivals_at_an_end=len({record.arrival_ps for record in result.records} & set(ends)),
         ends_together=len(ends) - len(set(ends)),
         draws=sum(len(log_) for log_ in replay),
+        returns=sum(record.returns for record in result.records),
+        fetched=sum(row.fetched for row in result.totals),
+        lost=sum(row.lost for row in result.totals),
+        transfers=sum(link[0] for link in result.links.values()),
+        given_up=sum(link[3] for link in result.links.values()),
     )
     found.update({f"wait_{reason}": number for reason, number in reasons.items() if reason})
     return found

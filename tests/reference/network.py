@@ -1,0 +1,102 @@
+"""Who is connected with whom, and in which order transfers are made (rule T1 and the plan of T2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .live import Live
+from .types import RefLink, RefNetwork
+
+# One end of a link: inside or between, the worker or the node that has it, sending or receiving.
+End = tuple[str, int, str]
+
+
+@dataclass(eq=False)
+class Transfer:
+    """A transfer that was decided and is not over.
+
+    Attributes:
+        live: The request that it is for.
+        source: Worker that sends.
+        target: Worker that receives.
+        pages: The H pages of the source, the first ones of the request's path.
+        planned_tokens: Tokens that it had to move when it was decided.
+        start_ps: When it started, None while it waits.
+        end_ps: When it will end, once it has started.
+        tokens: Tokens that it moves, once it has started.
+    """
+
+    live: Live
+    source: int
+    target: int
+    pages: int
+    planned_tokens: int
+    start_ps: int | None = None
+    end_ps: int = -1
+    tokens: int = 0
+
+
+class Network:
+    """Links between workers."""
+
+    def __init__(self, settings: RefNetwork) -> None:
+        self.nodes = settings.nodes
+        self.inside = settings.inside
+        self.between = settings.between
+
+    def link(self, source: int, target: int) -> RefLink:
+        """The link between two workers."""
+        link = self.inside if self.nodes[source] == self.nodes[target] else self.between
+        assert link is not None
+        return link
+
+    def ends(self, source: int, target: int) -> tuple[End, End]:
+        """The end that sends and the end that receives: those of the workers inside a node, else those of the nodes."""
+        if self.nodes[source] == self.nodes[target]:
+            return ("inside", source, "sends"), ("inside", target, "receives")
+        return ("between", self.nodes[source], "sends"), ("between", self.nodes[target], "receives")
+
+    def may_start(self, transfer: Transfer, undone: Sequence[Transfer]) -> bool:
+        """Whether both ends have done all transfers that were decided before; `undone` is in the order of decisions."""
+        mine = self.ends(transfer.source, transfer.target)
+        for other in undone:
+            if other is transfer:
+                return True
+            if set(mine) & set(self.ends(other.source, other.target)):
+                return False
+        raise AssertionError("this transfer is over")
+
+    def planned_end(self, source: int, target: int, tokens: int, undone: Iterable[Transfer], now: int) -> int:
+        """When a transfer would end that is decided now.
+
+        The rules don't say what is known of the transfers before it. Here: the plan is made anew from what stands now.
+        Those that have started end when they will; each that waits follows the ones before it, and takes what was
+        planned when it was decided.
+        """
+        free: dict[End, int] = {}
+
+        def after(source: int, target: int, tokens: int) -> int:
+            start = max(now, *(free.get(end, 0) for end in self.ends(source, target)))
+            return start + self.link(source, target).duration(tokens)
+
+        for other in undone:
+            end_ps = other.end_ps
+            if other.start_ps is None:
+                end_ps = after(other.source, other.target, other.planned_tokens)
+            for end in self.ends(other.source, other.target):
+                free[end] = end_ps
+        return after(source, target, tokens)
+
+
+def validate(network: RefNetwork, workers: int) -> None:
+    """Raise ValueError if workers are not connected."""
+    if len(network.nodes) != workers:
+        raise ValueError("every worker lies on one node")
+    for link in (network.inside, network.between):
+        if link is not None and (link.latency_ps < 0 or link.ps_per_token < 0):
+            raise ValueError("a link takes no negative time")
+    if network.inside is None and len(set(network.nodes)) < workers:
+        raise ValueError("two workers of one node have no link")
+    if network.between is None and len(set(network.nodes)) > 1:
+        raise ValueError("two nodes have no link")

@@ -1,0 +1,61 @@
+"""Random networks and fault schedules for random cases: links that pay or not, crashes and slow-downs at awkward times."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+from kvgym.cluster import Crash, Fault, Link, Network, Slowdown, check_faults
+from tests.sim.cases import SECONDS_PER_PS, Case, random_case
+
+PAGE_SIZES = (1, 2, 16)
+
+
+def random_link(rng: random.Random, ps_per_token: float) -> Link:
+    """A link that takes from a twentieth to twice of what computing takes, for a KV of one byte per token."""
+    share = rng.choice([0.05, 0.3, 0.8, 2.0])
+    latency_ps = round(ps_per_token * rng.choice([0.0, 0.5, 4.0, 15.0]))
+    return Link(latency_ps * SECONDS_PER_PS, 1e12 / (share * ps_per_token))
+
+
+def random_faults(rng: random.Random, n_workers: int, end_ps: int, step_ps: int) -> tuple[Fault, ...]:
+    """A schedule that a cluster of so many workers can have, often on the grid on which arrivals come."""
+    faults: list[Fault] = []
+    for _ in range(rng.randint(1, 6)):
+        worker = rng.randrange(n_workers)
+        start = step_ps * rng.randrange(1 + end_ps // step_ps) + rng.choice([0, 0, rng.randrange(step_ps)])
+        length = max(1, step_ps * rng.randint(1, 40) // rng.choice([1, 2]))
+        times = start * SECONDS_PER_PS, length * SECONDS_PER_PS
+        fault: Fault
+        if rng.random() < 0.6:
+            fault = Crash(worker, times[0]) if rng.random() < 0.15 else Crash(worker, *times)
+        else:
+            fault = Slowdown(worker, *times, rng.choice([0.5, 1.7, 3.0]))
+        try:
+            faults = list(check_faults([*faults, fault], n_workers))
+        except ValueError:
+            continue  # it overlaps with another one, or nobody would be up
+    return tuple(faults)
+
+
+def moving_case(seed: int, evictor: str, schedule: str, *, moves: bool = True, fails: bool = True, **changes) -> Case:
+    """A random case with two to four workers, some of them with a network, with faults, or with both."""
+    case = random_case(seed, evictor, schedule, PAGE_SIZES[seed % len(PAGE_SIZES)])
+    rng = random.Random(seed + 1_000_000)
+    wanted = rng.randint(2, 4)
+    workers = [dataclasses.replace(rng.choice(case.workers), kv_bytes_per_token=1) for _ in range(wanted)]
+    # What one token costs, and how far arrivals lie apart, in ps.
+    chunk = case.engine.chunk_tokens
+    per_token = max(1.0, float(workers[0].cost.g_ps(chunk)[chunk]) / chunk)
+    arrivals = [request.arrival_ps for request in case.requests if request.arrival_ps is not None]
+    step = 10 if per_token < 1e6 else 1_000_000_000
+    network = None
+    if moves:
+        nodes = tuple(rng.randrange(2) for _ in range(wanted))
+        network = Network(nodes, random_link(rng, per_token), random_link(rng, per_token))
+    faults = random_faults(rng, wanted, 2 * max(arrivals) + 30 * step, step) if fails else ()
+    routes = [rng.randrange(wanted) for _ in case.requests]
+    router = rng.choice(["agent", case.router])
+    return dataclasses.replace(
+        case, workers=workers, network=network, faults=faults, routes=routes, router=router, **changes
+    )

@@ -1,0 +1,62 @@
+"""The compiled simulator agrees exactly with the reference where pages move and workers fail."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from kvgym.sim import EVICTORS, RULES
+from tests.sim.compare import assert_agree
+from tests.sim.moving_cases import moving_case
+
+SCHEDULES = ("mixed", "prefill_first")
+CASES = 60
+
+
+def agree(seed, evictor, schedule, **changes):
+    """Plays a random case on both; what happened."""
+    case = moving_case(seed, evictor, schedule, **changes)
+    try:
+        return assert_agree(case)
+    except Exception as error:
+        error.add_note(f"moving_case({seed}, {evictor!r}, {schedule!r}, {changes})")
+        raise
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("what", ["moves", "fails", "both"])
+def test_300_cases(what, schedule):
+    found: Counter[str] = Counter()
+    for seed in range(300):
+        evictor = EVICTORS[seed % 6]
+        found += agree(seed, evictor, schedule, moves=what != "fails", fails=what != "moves")
+    assert what == "fails" or (found["transfers"] > 500 and found["given_up"] > 100), found
+    assert what == "moves" or (found["returns"] > 500 and found["lost"] > 1000), found
+    assert found["preemptions"] > 50 and found["wait_pages"] > 100
+
+
+@pytest.mark.parametrize("evictor", EVICTORS[6:])
+def test_evictors_that_remember(evictor):
+    found: Counter[str] = Counter()
+    for seed in range(CASES):
+        found += agree(seed, evictor, SCHEDULES[seed % 2])
+    assert found["transfers"] > 50 and found["returns"] > 50
+
+
+@pytest.mark.parametrize("quantum", ["leaf", 1])
+def test_agent_that_chooses_leaves(quantum):
+    found: Counter[str] = Counter()
+    for seed in range(CASES):
+        found += agree(seed, "agent", SCHEDULES[seed % 2], candidates=(2, 4, 16)[seed // 3 % 3], quantum=quantum)
+    assert found["decisions"] > 500 and found["transfers"] > 50 and found["returns"] > 50
+
+
+def test_agent_that_names_rules():
+    found: Counter[str] = Counter()
+    for seed in range(CASES):
+        rng = random.Random(seed)
+        rules = [rng.choice((None, None, *RULES)) for _ in range(45)]
+        found += agree(seed, "agent", SCHEDULES[seed % 2], candidates=0, rules=rules)
+    assert found["transfers"] > 50 and found["returns"] > 50
