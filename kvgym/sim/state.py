@@ -112,7 +112,7 @@ def make_tables(
         "page_ids": n_nodes,
         "transfers": n if settings.transfers else 0,
         "traffic": m * m if settings.transfers else 0,
-        "iterations": _FIRST_LOG_ROWS + m if settings.log_iterations else 0,
+        "iterations": _FIRST_LOG_ROWS + 2 * m if settings.log_iterations else 0,
         "draws": _FIRST_LOG_ROWS + all_pages if settings.log_draws else 0,
     }
     tables: Tables = {name: np.zeros(sizes[name], dtype) for name, dtype in TABLES if name in sizes}

@@ -12,9 +12,9 @@ PAGE_SIZES = (1, 2, 16)
 
 
 def random_link(rng: random.Random, ps_per_token: float) -> Link:
-    """A link that takes from a twentieth to twice of what computing takes, for a KV of one byte per token."""
-    share = rng.choice([0.05, 0.3, 0.8, 2.0])
-    latency_ps = round(ps_per_token * rng.choice([0.0, 0.5, 4.0, 15.0]))
+    """A link that takes from a twentieth to nearly all of what computing takes, for a KV of one byte per token."""
+    share = rng.choice([0.05, 0.3, 0.7, 0.95])
+    latency_ps = round(ps_per_token * rng.choice([0.0, 0.5, 2.0]))
     return Link(latency_ps * SECONDS_PER_PS, 1e12 / (share * ps_per_token))
 
 

@@ -75,11 +75,32 @@ def cut_run(s, w, time_ps):
 def cut_log(s, w, done):
     """Only `done` iterations of the run in progress on worker `w` will have been: the log must say so."""
     if config(s).log_iterations:
-        table = iterations(s)
-        at = clock(s).n_log - 1
-        while table[at].worker != w:
-            at -= 1
-        table[at].run -= workers(s)[w].run - done
+        _last_log(s, w).run -= workers(s)[w].run - done
+
+
+@njit(nogil=True)
+def log_lost(s, w, done):
+    """The iteration after the first `done` ones of the run in progress on worker `w` ends now, for nothing."""
+    if config(s).log_iterations:
+        ck = clock(s)
+        wk = workers(s)[w]
+        entry = iterations(s)[ck.n_log]
+        iterations(s)[ck.n_log] = _last_log(s, w)
+        ck.n_log += 1
+        entry.run = 1
+        entry.start_ps = boundary(wk, done)
+        entry.first_ps = ck.now_ps - entry.start_ps
+        entry.kv_tokens = wk.kv_tokens + wk.decodes * done
+
+
+@njit(nogil=True)
+def _last_log(s, w):
+    """The log's row of the run in progress: the last one of this worker."""
+    table = iterations(s)
+    at = clock(s).n_log - 1
+    while table[at].worker != w:
+        at -= 1
+    return table[at]
 
 
 @njit(nogil=True)

@@ -26,6 +26,8 @@ def advance(s):
     """Lets time pass until somebody has to decide, or everything has finished."""
     ck = clock(s)
     cf = config(s)
+    if cf.n_faults > 0:
+        do_faults(s)  # those of time 0: all others are done as time passes
     while True:
         if (cf.log_iterations or cf.log_draws) and logs_full(s):
             return LOG_FULL

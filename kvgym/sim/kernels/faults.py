@@ -24,7 +24,7 @@ from kvgym.sim.kernels.access import (
 from kvgym.sim.kernels.arrivals import RETURNED_PS, push_pending
 from kvgym.sim.kernels.blank import blank_index, blank_memory, blank_row
 from kvgym.sim.kernels.due import see_worker
-from kvgym.sim.kernels.duration import boundaries_until, cut_log, cut_run
+from kvgym.sim.kernels.duration import boundaries_until, boundary, cut_log, cut_run, log_lost
 from kvgym.sim.kernels.iteration_end import book_run
 from kvgym.sim.kernels.lists import NONE
 from kvgym.sim.kernels.locks import on_worker
@@ -85,6 +85,9 @@ def _stop_iteration(s, w):
         book_run(s, w, done)
     wk.busy_ps += now - wk.start_ps
     cut_log(s, w, done)
+    if boundary(wk, done) < now:
+        wk.iterations += 1
+        log_lost(s, w, done)
     wk.event_ps = INFINITE
     wk.decodes = 0
     wk.prefill_tokens = 0

@@ -10,12 +10,12 @@ def logs_full(s):
     """Whether one more round of iteration starts might not fit into the logs."""
     cf = config(s)
     ck = clock(s)
-    if cf.log_iterations and ck.n_log + cf.n_workers > len(iterations(s)):
+    # Between two looks every worker starts one iteration, and may lose one in a crash.
+    if cf.log_iterations and ck.n_log + 2 * cf.n_workers > len(iterations(s)):
         return True
     if cf.log_draws:
-        pages = 0
+        pages = 0  # no page is evicted twice meanwhile
         for w in range(cf.n_workers):
             pages += workers(s)[w].kv_pages
-        # Between two looks every worker starts one iteration and evicts no page twice.
         return ck.n_draws + pages > len(draws(s))
     return False
