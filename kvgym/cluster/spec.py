@@ -69,7 +69,9 @@ class ClusterSpec:
         if not isinstance(network, Network):
             raise ValueError(f"network must be a Network or None, got {network!r}")
         if len(network.nodes) != len(self.workers):
-            raise ValueError(f"network must name the node of {len(self.workers)} workers, it names {len(network.nodes)}")
+            raise ValueError(
+                f"network must name the node of {len(self.workers)} workers, it names {len(network.nodes)}"
+            )
         sizes = sorted({worker.kv_bytes_per_token for worker in self.workers})
         if len(sizes) > 1 or sizes[0] == 0:
             raise ValueError(

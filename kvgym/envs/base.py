@@ -217,9 +217,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         """
         if not self.simulator.tables:
             raise RuntimeError("call reset() before finished(): no episode has begun")
-        return finished_since(
-            self.simulator, int(self.simulator.tables["clock"]["n_reported"][0])
-        )
+        return finished_since(self.simulator, int(self.simulator.tables["clock"]["n_reported"][0]))
 
     def prompt_pages(self) -> NDArray[np.int64]:
         """Ids of the full pages of the prompt that is being routed, numbered by first appearance: int64 (n,)."""

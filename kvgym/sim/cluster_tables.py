@@ -55,9 +55,7 @@ def count_faults(faults: Sequence[Fault]) -> int:
     return sum(1 if fault.end_ps is None else 2 for fault in faults)
 
 
-def _fault_rows(
-    faults: Sequence[Fault], rows: Sequence[int], paces: dict[tuple[int, float], int]
-) -> NDArray[Any]:
+def _fault_rows(faults: Sequence[Fault], rows: Sequence[int], paces: dict[tuple[int, float], int]) -> NDArray[Any]:
     """Beginnings and ends in the order in which they happen: at one time ends first, then by worker, then by kind."""
     happen: list[tuple[int, bool, int, int, int]] = []
     for fault in faults:

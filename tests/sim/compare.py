@@ -63,11 +63,10 @@ class Evicting:
             names = zip(tables["nodes"]["first_request"][rows["node"]].tolist(), pages.tolist(), strict=True)
             table = zip(names, simulator.candidates().tolist(), strict=True)
             slots = [(name, *row[1:]) if row[0] else None for name, row in table]
-        loaded, evicted, free, evictable, marked, pages = (
-            int(worker[name]) for name in ("loaded", "evicted", "free", "evictable", "marked", "kv_pages")
-        )
+        free, evictable, marked, pages = (int(worker[name]) for name in ("free", "evictable", "marked", "kv_pages"))
+        resident = int(worker["loaded"] + worker["fetched"] - worker["evicted"] - worker["lost"])
         # Pages of a run of iterations in progress enter when it ends, but no EVICT decision falls into one.
-        amounts = (int(worker["wanted"]), free, pages - free - evictable, loaded - evicted - marked)
+        amounts = (int(worker["wanted"]), free, pages - free - evictable, resident - marked)
         now = int(tables["clock"]["now_ps"][0])
         self.seen.append((now, decision.request, decision.worker, *amounts, slots))
         return self.choose([i for i, slot in enumerate(slots) if slot is not None])

@@ -55,7 +55,7 @@ def moving_case(seed: int, evictor: str, schedule: str, *, moves: bool = True, f
         network = Network(nodes, random_link(rng, per_token), random_link(rng, per_token))
     faults = random_faults(rng, wanted, 2 * max(arrivals) + 30 * step, step) if fails else ()
     routes = [rng.randrange(wanted) for _ in case.requests]
-    router = rng.choice(["agent", case.router])
-    return dataclasses.replace(
-        case, workers=workers, network=network, faults=faults, routes=routes, router=router, **changes
+    case = dataclasses.replace(
+        case, workers=workers, network=network, faults=faults, routes=routes, router=rng.choice(["agent", case.router])
     )
+    return dataclasses.replace(case, **changes)

@@ -32,7 +32,7 @@ def test_300_cases(what, schedule):
     for seed in range(300):
         evictor = EVICTORS[seed % 6]
         found += agree(seed, evictor, schedule, moves=what != "fails", fails=what != "moves")
-    assert what == "fails" or (found["transfers"] > 500 and found["given_up"] > 100), found
+    assert what == "fails" or (found["transfers"] > 500 and found["given_up"] > 50), found
     assert what == "moves" or (found["returns"] > 500 and found["lost"] > 1000), found
     assert found["preemptions"] > 50 and found["wait_pages"] > 100
 
@@ -58,5 +58,5 @@ def test_agent_that_names_rules():
     for seed in range(CASES):
         rng = random.Random(seed)
         rules = [rng.choice((None, None, *RULES)) for _ in range(45)]
-        found += agree(seed, "agent", SCHEDULES[seed % 2], candidates=0, rules=rules)
+        found += agree(seed, "agent", SCHEDULES[seed % 2], candidates=0, rules=rules, router="agent")
     assert found["transfers"] > 50 and found["returns"] > 50

@@ -166,4 +166,3 @@ def _log_iteration(s, w):
     entry.kv_tokens = wk.kv_tokens
     entry.wait_reason = wk.wait_reason
     entry.preempted = wk.preempted
-

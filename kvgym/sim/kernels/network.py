@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from kvgym.sim.kernels.access import clock, config, link_ends, links, transfers, workers
-from kvgym.sim.kernels.locks import PLANNED
+from kvgym.sim.kernels.locks import MOVING, PLANNED
 from kvgym.sim.tables import INFINITE
 
 INSIDE, BETWEEN = range(2)
@@ -65,7 +65,7 @@ def plan_transfers(s):
         busy_until[send] = transfer.end_ps
         busy_until[receive] = transfer.end_ps
         ck.next_transfer_ps = min(
-            ck.next_transfer_ps, transfer.start_ps if transfer.stage == PLANNED else transfer.end_ps
+            ck.next_transfer_ps, transfer.end_ps if transfer.stage == MOVING else transfer.start_ps
         )
 
 

@@ -120,6 +120,7 @@ def start_transfers(s):
             if allocate(s, transfer.target, transfer.request, transfer.pages) == ASKED:
                 return transfer.target
             transfer.stage = MOVING
+            plan_transfers(s)
         i += 1
     return NOBODY
 
@@ -139,7 +140,6 @@ def _open(s, i):
     transfer.pages = pages - own
     transfer.stage = OPENING
     transfer.end_ps = clock(s).now_ps + transfer_ps(s, v, w, transfer.pages * config(s).page_size)
-    plan_transfers(s)
     return True
 
 
