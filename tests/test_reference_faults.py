@@ -126,10 +126,11 @@ def test_random_streams_go_on():
 
 
 def test_two_crashes_at_once():
-    # Workers 0 and 1 crash at 100: request 0 would go to (0 + 1) mod 3, which is down: worker 2; request 1 to (1 + 1)
-    # mod 3 = 2.
+    # Workers 0 and 1 crash at 100: request 0 goes to (1 + 1) mod 3 = 2; request 1 would go to (0 + 1) mod 3, which is
+    # down: worker 2. In index order, whoever crashed first.
     faults = [RefCrash(1, 100, None), RefCrash(0, 100, None)]
-    result = play([request(A), request(B)], [20] * 3, [0, 1], faults=faults)
+    result = play([request(A), request(B)], [20] * 3, [1, 0], faults=faults)
+    assert [row[:2] for row in result.visible] == [(0, 0), (1, 0), (0, 100), (1, 100)]
     assert [record.worker for record in result.records] == [2, 2]
     assert result.iterations[2] == [(100, 360, 16, 2, 0, 0)]
 

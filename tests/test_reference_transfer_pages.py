@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reference import RefLink, RefRequest
+from tests.reference import RefCrash, RefLink, RefRequest
 from tests.reference.hand import LINK, SLOW, A, B, engine, play, request, times
 
 # ---- start ----------------------------------------------------------------------------------------------------------
@@ -165,6 +165,16 @@ def test_a_refused_head_tries_again_after_a_transfer():
     result = play(requests, [14, 20], [0, 1, 0, 0], SLOW)
     assert [row[0] for row in result.iterations[0]] == [0, 990, 1100, 1210, 1380, 1490]
     assert times(result, 3) == (1005, 1210, 1380)
+
+
+@pytest.mark.parametrize("faults", [(), [RefCrash(0, 1120, None)]])
+def test_a_refused_head_tries_again_where_the_pages_went(faults):
+    # Worker 1 of 14: 8 pages taken from 1000 to 1126, or until worker 0 crashes; request 2 runs from 940 on. At 1050 it
+    # takes a second page and 4 are free: request 3 (6 tokens) is refused. At 1160 it is admitted beside the decode.
+    requests = [request(A), request((*A, 9), at=1000), request([90], output=5, at=940), request(range(50, 56), at=1005)]
+    result = play(requests, [20, 14], [0, 1, 1, 1], SLOW, faults=faults)
+    assert result.iterations[1][1:3] == [(1050, 1160, 0, 0, 1, 2), (1160, 1330, 6, 1, 1, 3)]
+    assert times(result, 3) == (1005, 1160, 1330)
 
 
 def test_a_waiting_prefill_tries_again_after_a_transfer():

@@ -118,9 +118,12 @@ def test_a_queue_that_is_too_long_does_not_pay():
     assert sum(row[0] for row in play(requests, [20] * 6, range(6), LINK).links.values()) == 4
 
 
-@pytest.mark.parametrize(("nodes", "admitted"), [((0, 0, 1, 1), 1052), ((0, 0, 0, 0), 1026), ((0, 1, 2, 3), 1026)])
+@pytest.mark.parametrize(
+    ("nodes", "admitted"),
+    [((0, 0, 1, 1), 1052), ((0, 0, 1, 2), 1052), ((0, 1, 2, 2), 1052), ((0, 0, 0, 0), 1026), ((0, 1, 2, 3), 1026)],
+)
 def test_a_nodes_shared_end(nodes, admitted):
-    # Worker 0 to worker 2 and worker 1 to worker 3: if they go from node 0 to node 1, the second has to wait.
+    # Worker 0 to worker 2 and worker 1 to worker 3: if one node sends or receives both, the second waits.
     requests = [request(A), request(B), request((*A, 9), at=1000), request((*B, 9), at=1000)]
     result = play(requests, [20] * 4, [0, 1, 2, 3], LINK, nodes)
     assert (result.records[2].admitted_ps, result.records[3].admitted_ps) == (1026, admitted)
