@@ -51,7 +51,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012  Env declares it so
-    _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_act_kernel", "_address")
+    _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_kernel", "_act_kernel", "_address")
     workload: Workload
     n_invalid: int = 0
     _mask: NDArray[np.int8]
@@ -225,7 +225,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
     def episode_metrics(self) -> dict[str, float]:
         """Metrics of the requests that count and have finished, see `kvgym.envs.metrics.episode_metrics`."""
-        return episode_metrics(self.simulator, self.scenario, self.scenario.warmup_requests)
+        return episode_metrics(self.simulator, self.scenario)
 
     def render(self) -> str | None:
         """The cluster as text for render_mode "ansi", else nothing."""

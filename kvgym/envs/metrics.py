@@ -21,17 +21,24 @@ NAMES = (
     "imbalance",
     "utilisation",
     "preemptions",
+    "returns",
+    "busy_s",
+    "fetched_tokens",
+    "inside_gb",
+    "inside_s",
+    "between_gb",
+    "between_s",
+    "given_up",
 )
 """Of all metrics but n, in their order."""
 
 
-def episode_metrics(sim: Simulator, scenario: Scenario, warmup: int) -> dict[str, float]:
+def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
     """Metrics of a finished episode over the requests that count (those that arrived after the warm-up and finished).
 
     Args:
         sim: The simulator at the end of the episode.
         scenario: Gives the objective and the service-level objectives.
-        warmup: Arrivals that don't count.
 
     Returns:
         n: requests counted; if it is 0 all others are NaN; J: mean latency of the objective (s); e2e_mean, ttft_mean,
@@ -39,16 +46,19 @@ def episode_metrics(sim: Simulator, scenario: Scenario, warmup: int) -> dict[str
         prompt tokens; request_throughput, output_throughput: per second from the first counted arrival to the last
         finish; goodput: requests per second inside both service-level objectives; slo_attainment: their share;
         imbalance: largest over mean number of requests per worker; utilisation: busy seconds of all workers over
-        workers x time of the arrivals, above 1 in overload; preemptions.
+        workers x time of the arrivals, above 1 in overload; preemptions; returns: how often crashes sent requests back
+        to the router; busy_s: busy seconds of all workers; fetched_tokens: moved by transfers for these requests; by
+        all transfers since the start: inside_gb, inside_s, between_gb, between_s: 10^9 bytes and seconds over links
+        inside nodes and between them; given_up: transfers that came to nothing.
     """
     measured = _compile.load("kvgym.envs.kernels.measure").measure(
-        sim.address, warmup, scenario.slo_ttft_s, scenario.slo_tpot_s
+        sim.address, scenario.slo_ttft_s, scenario.slo_tpot_s
     )
     e2e, ttft, tpot, sent, sums = measured
     metrics = {"n": float(len(e2e))}
     if len(e2e) == 0:
         return metrics | dict.fromkeys(NAMES, float("nan"))
-    good, hit, prompt, output, preemptions, first_ps, finish_ps, earliest_ps, latest_ps = sums.tolist()
+    good, hit, prompt, output, preemptions, first_ps, finish_ps, earliest_ps, latest_ps, returns, fetched = sums.tolist()
     metrics["J"] = float(np.mean(e2e if scenario.objective == "e2e" else ttft))
     for name, values in (("e2e", e2e), ("ttft", ttft), ("tpot", tpot)):
         metrics |= _summary(name, values)
@@ -63,7 +73,23 @@ def episode_metrics(sim: Simulator, scenario: Scenario, warmup: int) -> dict[str
     length = latest_ps * 1e-12 - earliest_ps * 1e-12
     metrics["utilisation"] = float(busy / (len(sim.cluster) * length)) if length > 0 else float("nan")
     metrics["preemptions"] = float(preemptions)
-    return metrics
+    metrics["returns"] = float(returns)
+    metrics["busy_s"] = float(busy)
+    metrics["fetched_tokens"] = float(fetched)
+    return metrics | _moved(sim)
+
+
+def _moved(sim: Simulator) -> dict[str, float]:
+    """What went over links of either kind."""
+    if not sim.settings.transfers:
+        return dict.fromkeys(NAMES[-5:], 0.0)
+    traffic = sim.traffic()
+    moved: dict[str, float] = {}
+    for kind in ("inside", "between"):
+        rows = traffic[traffic["kind"] == kind]
+        moved[f"{kind}_gb"] = float(rows["bytes"].sum() / 1e9)
+        moved[f"{kind}_s"] = float(rows["seconds"].sum())
+    return moved | {"given_up": float(traffic["given_up"].sum())}
 
 
 def _summary(name: str, values: NDArray[np.float64]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from kvgym import _check
-from kvgym.envs.base import ClusterEnv, Observation
+from kvgym.envs.base import ClusterEnv, Observation, Result
 from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
 from kvgym.sim import EVICTORS
@@ -102,6 +102,18 @@ class RouteEnv(ClusterEnv):
         self._mask = np.ones(self._n, np.int8)
         self._open(Layout(self._n, fetches=self._fetches), self.scenario.simulator(evictor))
 
+    def _load_kernels(self) -> None:
+        super()._load_kernels()
+        if self._fails:
+            self._kernel = self._step_kernel
+            self._step_kernel = self._step_where_workers_fail
+
+    def _step_where_workers_fail(self, address: int, worker: int, form: int, observation: Observation) -> Result:
+        """The kernel `step`, with masks that change."""
+        result: Result = self._kernel(address, self._legal(worker), form, observation)
+        self._show_up(result[0])
+        return result
+
     def _show_up(self, code: int) -> None:
         """Writes the mask: the workers that are up where one is to be chosen."""
         self._mask[:] = self.simulator.tables["workers"]["up"] if code == ROUTE else 1
@@ -135,10 +147,6 @@ class RouteEnv(ClusterEnv):
             ValueError: If `action` is not in the action space.
         """
         worker = self._check_action(action, self._n, "a worker")
-        if self._fails:
-            worker = self._legal(worker)
         observation = np.empty(self._size, np.float32)
         result = self._step_kernel(self._address, worker, self._form, observation)
-        if self._fails:
-            self._show_up(result[0])
         return self._outcome(observation, result)

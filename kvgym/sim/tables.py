@@ -108,24 +108,23 @@ PROGRESS = np.dtype(
         ("first_token_ps", "i8"),
         ("finish_ps", "i8"),
         ("worker", "i4"),
-        ("order", "i4"),  # position among the arrivals
         ("decision", "i4"),  # number of the last ROUTE decision about it, 0 = the first after the warm-up
-        ("awaited", "i4"),  # no token has come since it was sent
         ("emitted", "i4"),  # output tokens so far
         ("computed", "i4"),  # tokens whose KV the worker holds
         ("chunk", "i4"),  # prefill tokens in the iteration in progress
-        ("decoding", "i4"),
+        ("decoding", "i2"),
+        ("awaited", "i2"),  # no token has come since it was sent
         ("held_pages", "i4"),  # locked tree pages + own pages not in the tree
         ("tree_pages", "i4"),  # locked tree pages
         ("full_nodes", "i4"),  # nodes of the path that the tree pages cover completely
         ("reserve_pages", "i4"),  # pages that prefill_first reserves for the whole request
         ("hit_tokens", "i4"),  # of the first admission
         ("preemptions", "i4"),
-        ("returns", "i4"),  # crashes that sent it back to the router
         ("fetched_tokens", "i4"),  # by transfers that came to their end
         ("next_waiting", "i4"),
         ("miss_estimate", "i4"),  # the router's, made when it routed
-        ("evictor", "i4"),  # rule that does the evictions that this request forces, if the evictor is the agent
+        ("returns", "i2"),  # crashes that sent it back to the router
+        ("evictor", "i2"),  # rule that does the evictions that this request forces, if the evictor is the agent
     ],
     align=True,
 )

@@ -12,8 +12,7 @@ END = {"e2e": "finish", "ttft": "first_token"}
 def counted_records(env):
     """Records of the requests that count, in the order of their indices."""
     records = env.simulator.records()
-    order = env.simulator.tables["progress"]["order"][records["request"]]
-    return records[order >= env.scenario.warmup_requests]
+    return records[env.simulator.tables["progress"]["decision"][records["request"]] >= 0]
 
 
 @pytest.mark.parametrize("warmup", [0, 7])

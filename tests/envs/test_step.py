@@ -63,9 +63,10 @@ def test_what_comes_back(scenario):
         assert info["dt"] >= 0
         assert all(type(value) is float for value in info.get("episode_metrics", {}).values())
     assert episode[-1][4]["session"] == -1
-    first = env.scenario.warmup_requests
-    order = np.argsort(env.simulator.tables["progress"]["order"], kind="stable")
-    played = order[np.isin(order, env.simulator.records()["request"])][first:]
+    decision = env.simulator.tables["progress"]["decision"]
+    counted = env.simulator.records()["request"]
+    counted = counted[decision[counted] >= 0]
+    played = counted[np.argsort(decision[counted])]
     sessions = env.workload.requests["session"][played].tolist()
     assert [step[4]["session"] for step in episode[:-1]] == sessions
 

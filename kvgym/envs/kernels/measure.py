@@ -5,16 +5,19 @@ from numba import njit
 
 from kvgym.sim.kernels.access import config, progress, requests
 
-GOOD, HIT, PROMPT, OUTPUT, PREEMPTIONS, FIRST_PS, FINISH_PS, ARRIVAL_PS, LATEST_PS = range(9)
+(
+    *(GOOD, HIT, PROMPT, OUTPUT, PREEMPTIONS, FIRST_PS, FINISH_PS, ARRIVAL_PS, LATEST_PS),
+    *(RETURNS, FETCHED),
+) = range(11)
 """Places in the sums: requests that met both objectives; hit, prompt and output tokens; preemptions; first arrival that
-counts and last finish; first and last arrival of all."""
+counts and last finish; first and last arrival of all; returns; fetched tokens."""
 
 _RESULT = "Tuple((float64[::1], float64[::1], float64[::1], int64[::1], int64[::1]))"
 
 
-@njit(_RESULT + "(int64, int64, float64, float64)", cache=True, nogil=True)
-def measure(s, warmup, slo_ttft_s, slo_tpot_s):
-    """Looks at the requests that have finished, but for the first `warmup` arrivals, in index order.
+@njit(_RESULT + "(int64, float64, float64)", cache=True, nogil=True)
+def measure(s, slo_ttft_s, slo_tpot_s):
+    """Looks at the requests that have finished, but for those of the warm-up, in index order.
 
     An objective of 0 is always met. Returns e2e and ttft (s, an entry per request), tpot (s, of requests with two or
     more output tokens), the requests of each worker, and the sums.
@@ -22,7 +25,7 @@ def measure(s, warmup, slo_ttft_s, slo_tpot_s):
     n = len(requests(s))
     e2e, ttft, tpot = np.empty(n), np.empty(n), np.empty(n)
     sent = np.zeros(config(s).n_workers, np.int64)
-    sums = np.zeros(9, np.int64)
+    sums = np.zeros(11, np.int64)
     sums[FIRST_PS] = sums[ARRIVAL_PS] = np.iinfo(np.int64).max
     count = several = 0
     for q in range(n):
@@ -31,7 +34,7 @@ def measure(s, warmup, slo_ttft_s, slo_tpot_s):
             continue
         sums[ARRIVAL_PS] = min(sums[ARRIVAL_PS], run.arrived_ps)
         sums[LATEST_PS] = max(sums[LATEST_PS], run.arrived_ps)
-        if run.finish_ps < 0 or run.order < warmup:
+        if run.finish_ps < 0 or run.decision < 0:
             continue
         request = requests(s)[q]
         arrival, first_token, finish = run.arrived_ps * 1e-12, run.first_token_ps * 1e-12, run.finish_ps * 1e-12
@@ -47,6 +50,8 @@ def measure(s, warmup, slo_ttft_s, slo_tpot_s):
         sums[PROMPT] += request.prompt_tokens
         sums[OUTPUT] += request.output_tokens
         sums[PREEMPTIONS] += run.preemptions
+        sums[RETURNS] += run.returns
+        sums[FETCHED] += run.fetched_tokens
         sums[FIRST_PS] = min(sums[FIRST_PS], run.arrived_ps)
         sums[FINISH_PS] = max(sums[FINISH_PS], run.finish_ps)
         sent[run.worker] += 1

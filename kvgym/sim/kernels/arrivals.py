@@ -109,4 +109,4 @@ def pop_arrival(s):
 @njit(nogil=True)
 def was_scored(s, q):
     """Whether request `q` counts: it arrived after the warm-up."""
-    return progress(s)[q].order >= config(s).warmup
+    return progress(s)[q].decision >= 0

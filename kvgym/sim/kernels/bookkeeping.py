@@ -29,7 +29,7 @@ def see_arrival(s, q):
     ck = clock(s)
     run = progress(s)[q]
     run.arrived_ps = ck.now_ps
-    run.order = ck.n_arrived
+    run.decision = ck.n_arrived - config(s).warmup
     arrived(s)[ck.n_arrived] = ck.now_ps
     ck.n_arrived += 1
     number_pages(s, q)
@@ -67,8 +67,6 @@ def see_route(s, q, w, visible_hit):
     if was_scored(s, q):
         run.decision = ck.n_decided
         ck.n_decided += 1
-    else:
-        run.decision = run.order - config(s).warmup
     wk.n_sent += 1
     wk.inflight += 1
     wk.waiting += 1

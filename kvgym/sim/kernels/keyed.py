@@ -105,6 +105,15 @@ def prefill_s(s, w, tokens, known):
 
 
 @njit(nogil=True)
+def prefill_ps(s, w, tokens, known):
+    """The same in picoseconds, a float: what times are compared with."""
+    chunk = config(s).chunk_tokens
+    cost = costs(s)[workers(s)[w].cost]
+    g = g_table(s)[workers(s)[w].cost * (chunk + 1) + chunk] / chunk
+    return tokens * g + cost.a_s * tokens * (known + (tokens + 1) / 2)
+
+
+@njit(nogil=True)
 def page_cost_s(s, w, r):
     """Seconds to compute the last resident page of row `r` again."""
     size = config(s).page_size

@@ -7,7 +7,7 @@ from kvgym.sim.kernels.access import clock, config, hit_tokens, known_tokens, pr
 from kvgym.sim.kernels.due import see_worker
 from kvgym.sim.kernels.duration import cut_run
 from kvgym.sim.kernels.iteration_end import catch_up
-from kvgym.sim.kernels.keyed import prefill_s
+from kvgym.sim.kernels.keyed import prefill_ps
 from kvgym.sim.kernels.locks import MOVING, OPENING, PLANNED
 from kvgym.sim.kernels.memory import allocate
 from kvgym.sim.kernels.network import NOBODY, better_source, plan_transfers, transfer_ps
@@ -30,7 +30,7 @@ def decide_transfer(s, w, q):
         if v != w and workers(s)[v].up:
             tokens = hit_tokens(s, resident_prefix(s, v, q, known // size)[0], known)
             source, best, end_ps = better_source(s, w, own, v, tokens, source, best, end_ps)
-    if source == NOBODY or (end_ps - clock(s).now_ps) * 1e-12 >= prefill_s(s, w, best - own, own):
+    if source == NOBODY or end_ps - clock(s).now_ps >= prefill_ps(s, w, best - own, own):
         return False
     ck = clock(s)
     transfer = transfers(s)[ck.n_transfers]
@@ -179,23 +179,26 @@ def _arrive(s, i):
 
 @njit(nogil=True)
 def drop_transfers(s, w):
-    """Worker `w` crashes: transfers to it vanish, those from it are given up."""
+    """Worker `w` crashes: those from it are given up, then those to it, whose requests are on their way back."""
     i = 0
     while i < clock(s).n_transfers:
         transfer = transfers(s)[i]
-        q, v, target = transfer.request, transfer.source, transfer.target
-        started = transfer.stage != PLANNED
-        if target == w:
-            if started:
-                unlock_pages(s, v, q, transfer.end_page)
-                _let_try_again(s, v)
-            _pair(s, transfer).given_up += 1
-            _remove(s, i)
-        elif v == w:
-            if started:
-                release(s, target, q)
-                _let_try_again(s, target)
-            _pair(s, transfer).given_up += 1
-            _join_queue(s, i)
-        else:
+        if transfer.source != w:
             i += 1
+            continue
+        if transfer.stage != PLANNED:
+            release(s, transfer.target, transfer.request)
+            _let_try_again(s, transfer.target)
+        _pair(s, transfer).given_up += 1
+        _join_queue(s, i)
+    i = 0
+    while i < clock(s).n_transfers:
+        transfer = transfers(s)[i]
+        if transfer.target != w:
+            i += 1
+            continue
+        if transfer.stage != PLANNED:
+            unlock_pages(s, transfer.source, transfer.request, transfer.end_page)
+            _let_try_again(s, transfer.source)
+        _pair(s, transfer).given_up += 1
+        _remove(s, i)
