@@ -5,10 +5,7 @@ from numba import njit
 
 from kvgym.sim.kernels.access import config, progress, requests
 
-(
-    *(GOOD, HIT, PROMPT, OUTPUT, PREEMPTIONS, FIRST_PS, FINISH_PS, ARRIVAL_PS, LATEST_PS),
-    *(RETURNS, FETCHED),
-) = range(11)
+GOOD, HIT, PROMPT, OUTPUT, PREEMPTIONS, FIRST_PS, FINISH_PS, ARRIVAL_PS, LATEST_PS, RETURNS, FETCHED = range(11)
 """Places in the sums: requests that met both objectives; hit, prompt and output tokens; preemptions; first arrival that
 counts and last finish; first and last arrival of all; returns; fetched tokens."""
 
