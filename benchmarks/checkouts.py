@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.timing import ratios, rates, report
+from benchmarks.timing import rates, ratios, report
 
 # Played by both, so it needs only what both have. One line on its standard input makes it play once, and answer.
 PLAYER = """

@@ -83,8 +83,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self._truncates = _check.choice("horizon", horizon, HORIZONS) == "truncate"
         self._per_cost = -1.0 / self.scenario.reward_scale_s
         self._n = len(self.scenario.cluster)
-        self._fails = self.scenario.fails()
-        self._fetches = self.scenario.transfer == "auto"
+        self._fails = self.scenario.fails
 
     def _open(self, layout: Layout, simulator: Simulator) -> None:
         """The rest of the set-up, once a kind of environment knows its layout and its simulator."""

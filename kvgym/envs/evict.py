@@ -107,7 +107,7 @@ class EvictEnv(AskedEnv):
         self._n_actions = slots if self._leaf else len(self.rules)
         self.action_space = spaces.Discrete(self._n_actions)
         simulator = self.scenario.simulator("agent", kernel_router, candidates=slots, quantum=quantum)
-        layout = Layout(self._n, routes=False, evicts=True, n_candidates=slots, fetches=self._fetches)
+        layout = Layout(self._n, routes=False, evicts=True, n_candidates=slots, fetches=self.scenario.transfers)
         self._open(layout, simulator)
         self._seat = None if agent is None else RouterSeat(self, agent)
         self._mask = np.ones(self._n_actions, np.int8)

@@ -97,7 +97,7 @@ class JointEnv(AskedEnv):
         self._warmup_evictor = None if self._leaf else self.scenario.evictor
         self._n_mask = self._n + (slots if self._leaf else len(self.rules))
         simulator = self.scenario.simulator("agent", "agent", candidates=slots, quantum=quantum)
-        layout = Layout(self._n, evicts=self._leaf, n_candidates=slots, fetches=self._fetches)
+        layout = Layout(self._n, evicts=self._leaf, n_candidates=slots, fetches=self.scenario.transfers)
         self._open(layout, simulator)
         self._mask = np.ones(self._n_mask, np.int8)
 

@@ -100,7 +100,7 @@ class RouteEnv(ClusterEnv):
             _check.choice("evictor", evictor, EVICTORS)
         self.action_space = spaces.Discrete(self._n)
         self._mask = np.ones(self._n, np.int8)
-        self._open(Layout(self._n, fetches=self._fetches), self.scenario.simulator(evictor))
+        self._open(Layout(self._n, fetches=self.scenario.transfers), self.scenario.simulator(evictor))
 
     def _load_kernels(self) -> None:
         super()._load_kernels()

@@ -171,6 +171,12 @@ class Scenario:
             )
         return workload
 
+    @property
+    def transfers(self) -> bool:
+        """Whether pages may be fetched from other workers."""
+        return self.transfer == "auto"
+
+    @property
     def fails(self) -> bool:
         """Whether workers may be down."""
         if isinstance(self._faults, FaultRates):
@@ -181,6 +187,8 @@ class Scenario:
         """The faults of the episode whose workload has this seed."""
         if isinstance(self._faults, tuple):
             return self._faults
+        if self._faults.crash_every_s == self._faults.slow_every_s == 0:
+            return ()
         return self._faults.draw(_child(seed, _FAULTS), len(self.cluster))
 
     def simulator(self, evictor: str | None = None, router: str = "agent", **options: Any) -> Simulator:
