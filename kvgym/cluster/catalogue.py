@@ -1,7 +1,7 @@
 """The catalogue: GPUs, links, models and the fitted iteration costs of a model on a kind of GPU.
 
-All of it is data: `published.json` holds GPUs, links and models, `catalogue.json` the fitted pairs and overheads; another one
-is added there, without code. Every constant carries its source, and the loader refuses one that does not.
+All of it is data: `published.json` holds GPUs, links and models, `catalogue.json` the fitted pairs and overheads;
+another one is added there, without code. Every constant carries its source, and the loader refuses one that does not.
 """
 
 import json
@@ -55,7 +55,7 @@ class RequestOverhead:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """GPUs, links and models by name, pairs by (model, gpu, tp, weights); CPU time per iteration in ms, and per request."""
+    """GPUs, links, models by name, pairs by (model, gpu, tp, weights); CPU time per iteration in ms, and per request."""
 
     gpus: Mapping[str, Gpu]
     links: Mapping[str, Link]

@@ -58,7 +58,9 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
     metrics = {"n": float(len(e2e))}
     if len(e2e) == 0:
         return metrics | dict.fromkeys(NAMES, float("nan"))
-    good, hit, prompt, output, preemptions, first_ps, finish_ps, earliest_ps, latest_ps, returns, fetched = sums.tolist()
+    good, hit, prompt, output, preemptions, first_ps, finish_ps, earliest_ps, latest_ps, returns, fetched = (
+        sums.tolist()
+    )
     metrics["J"] = float(np.mean(e2e if scenario.objective == "e2e" else ttft))
     for name, values in (("e2e", e2e), ("ttft", ttft), ("tpot", tpot)):
         metrics |= _summary(name, values)

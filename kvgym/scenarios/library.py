@@ -21,6 +21,24 @@ _PAGED_ENGINE = EngineSpec(
 )
 _MODERN_ENGINE = EngineSpec(page_size=16, schedule="mixed", chunk_tokens=8192, max_running=256)
 
+# Llama-3.1-8B on GPUs of today, under an engine of today (vLLM V1), with shared prefixes and answers of 64 tokens.
+_H100, _A100, _L40S = ({"model": "llama-3.1-8b", "gpu": gpu} for gpu in ("h100", "a100-80g", "l40s"))
+_TODAY: dict[str, Any] = {
+    "version": 0,
+    "recipe": "gsp",
+    "engine": _MODERN_ENGINE,
+    "warmup_requests": 512,
+    "episode_requests": 4096,
+    "reward_scale_s": 1.0,
+    "slo_ttft_s": 1.0,
+    "slo_tpot_s": 0.05,
+}
+
+
+def _prefixes(rate: float) -> dict[str, Any]:
+    return {"rate": rate, "prompts_per_group": 37, "output_tokens": 64}
+
+
 _SLOT = {"c0": 5000.0}
 _TWO_SLOTS = {"c0": 10000.0}
 
@@ -94,6 +112,39 @@ _ALL = (
         reward_scale_s=1.0,
         slo_ttft_s=1.0,
         slo_tpot_s=0.5,
+    ),
+    Scenario(
+        name="mixed-fleet",
+        text="shared prefixes on two H100, two A100 and two L40S: fast and slow, large and small workers (24 requests/s)",
+        recipe_args=_prefixes(24.0),
+        workers=({**_H100, "count": 2}, {**_A100, "count": 2}, {**_L40S, "count": 2}),
+        **_TODAY,
+    ),
+    Scenario(
+        name="straggler",
+        text="shared prefixes on four H100, each four times as slow for 15 s about once in 75 s (32 requests/s)",
+        recipe_args=_prefixes(32.0),
+        workers=({**_H100, "count": 4},),
+        faults={"slow_every_s": 60.0, "slow_s": 15.0, "slow_factor": 4.0, "until_s": 300.0},
+        **_TODAY,
+    ),
+    Scenario(
+        name="failover",
+        text="shared prefixes on four H100, each of which fails about once in 120 s and is away for 20 s (50 requests/s)",
+        recipe_args=_prefixes(50.0),
+        workers=({**_H100, "count": 4},),
+        faults={"crash_every_s": 100.0, "down_s": 20.0, "until_s": 300.0},
+        **_TODAY,
+    ),
+    Scenario(
+        name="multi-node-agents",
+        text="coding agents in closed loop on two nodes of four H100 that fetch pages from each other",
+        objective="ttft",
+        recipe_args={"session_rate": 2.0, "time_scale": 0.2, "max_context": 48_000},
+        workers=({**_H100, "count": 8},),
+        network={"per_node": 4, "inside": "nvlink-h100", "between": "rdma-8x-cx7"},
+        transfer="auto",
+        **{**_TODAY, "recipe": "coding_agents", "episode_requests": 3072},
     ),
     Scenario(
         name="sanity",

@@ -12,6 +12,7 @@ import numpy as np
 from kvgym import _check
 from kvgym.workload import Workload
 from kvgym.workload.agent_sessions import read_agent_sessions
+from kvgym.workload.coding_agents import coding_agents
 from kvgym.workload.equal import equal_requests
 from kvgym.workload.gsp import gsp
 from kvgym.workload.long_documents import long_documents
@@ -110,10 +111,16 @@ def _sessions(path: str, modified_ns: int) -> int:
     return sum(1 for _ in read_records(path))
 
 
+def _coding_agents(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    """Enough sessions that the requests of an episode can come from many that go on: half as many again."""
+    return coding_agents(seed, page_size, requests=wanted + wanted // 2, **args)
+
+
 RECIPES: dict[str, Recipe] = {
     "gsp": _gsp,
     "multi_turn": _generated(multi_turn),
     "long_documents": _generated(long_documents),
     "equal": _equal,
+    "coding_agents": _coding_agents,
     "trace": trace,
 }

@@ -2,6 +2,7 @@
 
 from kvgym.workload.agent_sessions import read_agent_sessions
 from kvgym.workload.arrivals import chain, poisson_arrivals, slotted_arrivals, think_times
+from kvgym.workload.coding_agents import coding_agents
 from kvgym.workload.equal import equal_requests
 from kvgym.workload.gsp import gsp
 from kvgym.workload.long_documents import long_documents
@@ -17,6 +18,7 @@ __all__ = [
     "TraceError",
     "Workload",
     "chain",
+    "coding_agents",
     "equal_requests",
     "gsp",
     "long_documents",

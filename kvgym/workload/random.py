@@ -1,7 +1,7 @@
 """Random numbers that are the same in every version of NumPy and on every machine.
 
-Only the raw output of PCG64 is used. Logarithms are taken with additions, multiplications and divisions alone, because
-the last bit of a library's logarithm depends on the processor.
+Only the raw output of PCG64 is used. Logarithms and powers are taken with additions, multiplications, divisions and
+square roots alone, because the last bit of a library's logarithm depends on the processor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ KERNELS = "kvgym.workload.random_kernels"
 Seed = int | np.random.SeedSequence
 
 # One child stream per kind of draw, so that a change of one does not disturb the others.
-ARRIVALS, ORDER, LENGTHS, THINK, JITTER = range(5)
+ARRIVALS, ORDER, LENGTHS, THINK, JITTER, TURNS, OUTPUTS, RESETS, PREFIXES, KINDS = range(10)
 
 
 class Stream:
@@ -40,6 +40,11 @@ class Stream:
     def exponential(self, n: int) -> NDArray[np.float64]:
         """(n,) float64 with mean 1."""
         numbers: NDArray[np.float64] = _compile.load(KERNELS).exponential(self.raw(n))
+        return numbers
+
+    def lognormal(self, n: int, mu: float, sigma: float) -> NDArray[np.float64]:
+        """(n,) float64, exp(mu + sigma z) with z standard normal to nine digits; at most exp(700)."""
+        numbers: NDArray[np.float64] = _compile.load(KERNELS).lognormal(self.raw(n), mu, sigma)
         return numbers
 
     def integers(self, n: int, bound: int) -> NDArray[np.int64]:
