@@ -55,7 +55,7 @@ class RequestOverhead:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """GPUs, links, models by name, pairs by (model, gpu, tp, weights); CPU time per iteration in ms, and per request."""
+    """GPUs, links, models by name, pairs by (model, gpu, tp, weights); CPU time per iteration (ms), and per request."""
 
     gpus: Mapping[str, Gpu]
     links: Mapping[str, Link]

@@ -1,7 +1,8 @@
 """Where the features of an observation stand.
 
 An observation is one flat float32 vector: the request block, a block per worker, where pages may be fetched another one
-per worker, and where leaves are to be evicted a block that says what is wanted and a block per candidate. `kvgym.envs.features` says what they hold.
+per worker, and where leaves are to be evicted a block that says what is wanted and a block per candidate.
+`kvgym.envs.features` says what they hold.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ _ALL = (
     ),
     Scenario(
         name="mixed-fleet",
-        text="shared prefixes on two H100, two A100 and two L40S: fast and slow, large and small workers (24 requests/s)",
+        text="shared prefixes on two H100, two A100 and two L40S: fast and slow, large and small ones (24 requests/s)",
         recipe_args=_prefixes(24.0),
         workers=({**_H100, "count": 2}, {**_A100, "count": 2}, {**_L40S, "count": 2}),
         **_TODAY,
@@ -130,7 +130,7 @@ _ALL = (
     ),
     Scenario(
         name="failover",
-        text="shared prefixes on four H100, each of which fails about once in 120 s and is away for 20 s (50 requests/s)",
+        text="shared prefixes on four H100, each fails about once in 120 s and is away for 20 s (50 requests/s)",
         recipe_args=_prefixes(50.0),
         workers=({**_H100, "count": 4},),
         faults={"crash_every_s": 100.0, "down_s": 20.0, "until_s": 300.0},

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from kvgym.cluster import ClusterSpec, Crash, EngineSpec, Fault, IterationCost, Network, Slowdown
 from kvgym.sim.kernels.rules import CRASH, RECOVER, RETURN, SLOW_DOWN
-from kvgym.sim.tables import FAULT, TABLES
+from kvgym.sim.moving_tables import FAULT
+from kvgym.sim.tables import TABLES
 
 Tables = dict[str, NDArray[Any]]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -12,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
 from kvgym.sim import state
+from kvgym.sim.decision import KINDS, Decision
 from kvgym.sim.inspection import Inspection
 from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, FAULT, LOG_FULL, ROUTE, ROUTERS, RULES
 from kvgym.workload import Workload
 
-KINDS = ("ROUTE", "EVICT", "DONE", "TRUNCATED")
 QUANTA = ("leaf", 1)
 VIEWS = ("exact", "history")
 TRANSFERS = ("never", "auto")
@@ -24,24 +23,6 @@ FAULTS = ("", "pages do not add up", "evictable pages", "a page without its pare
 
 Router = str | Callable[["Simulator", "Decision"], int]
 Evictor = str | Callable[["Simulator", "Decision"], int | str]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A point where the simulator stops and asks.
-
-    Attributes:
-        kind: "ROUTE", "EVICT", "DONE" (everything has finished) or "TRUNCATED" (stopped at the arrival after the last
-            counted one).
-        request: Index of the request to route, or of the one that needs pages; -1 when there is none.
-        worker: The worker that asks (EVICT decisions only), -1 when there is none.
-        time: Seconds since the start.
-    """
-
-    kind: str
-    request: int
-    worker: int
-    time: float
 
 
 class Simulator(Inspection):

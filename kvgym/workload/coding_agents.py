@@ -147,7 +147,8 @@ def _choose_prefixes(seed: Seed, n_sessions: int, prefixes: int) -> NDArray[np.i
     """The prefix of each session, by Zipf's law."""
     weights = np.cumsum(1.0 / np.arange(1, prefixes + 1))
     chosen = np.searchsorted(weights, Stream(seed, PREFIXES).uniform(n_sessions) * weights[-1], side="right")
-    return np.minimum(chosen, prefixes - 1).astype(np.int64)
+    numbers: NDArray[np.int64] = np.minimum(chosen, prefixes - 1).astype(np.int64)
+    return numbers
 
 
 def _pauses(seed: Seed, turns: _Turns, max_turns: int) -> NDArray[np.float64]:
@@ -156,4 +157,5 @@ def _pauses(seed: Seed, turns: _Turns, max_turns: int) -> NDArray[np.float64]:
     at = turns.session * max_turns + turns.turn
     tool = Stream(seed, KINDS).uniform(size)[at] < _TOOL_SHARE
     tool_s, user_s = (Stream(seed, THINK).lognormal(size, *gap)[at] for gap in (_TOOL_GAP_S, _USER_GAP_S))
-    return np.minimum(np.where(tool, tool_s, user_s), 3600.0)
+    pauses: NDArray[np.float64] = np.minimum(np.where(tool, tool_s, user_s), 3600.0)
+    return pauses

@@ -1,4 +1,4 @@
-"""Who is where, and who locks a part of a node: counted again where transfers lock pages, too, and whoever locks more may stay."""
+"""Who is where, and who locks a part of a node: counted again where transfers lock pages, too."""
 
 from numba import njit
 

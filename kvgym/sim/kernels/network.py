@@ -1,4 +1,4 @@
-"""Links between workers and their ends: how long a transfer takes, when it would be there (docs/semantics.md, T1, T2)."""
+"""Links between workers and their ends: how long a transfer takes, and when it would be there (T1, T2)."""
 
 import numpy as np
 from numba import njit
