@@ -26,7 +26,7 @@ ORDER = (
     "agents",
 )
 # Commands: run with `python -m`, imported by nothing (a test below), so what they import pulls nothing backwards.
-COMMANDS = {"kvgym.cluster.validate"}
+COMMANDS = {"kvgym.cluster.links", "kvgym.cluster.validate"}
 HEAVY = ("numba", "torch", "matplotlib", "stable_baselines3", "sb3_contrib", "scipy", "pandas")
 
 

@@ -9,11 +9,13 @@ from kvgym.envs.features import (
     CANDIDATE_FEATURES,
     DECISION_FEATURES,
     EVICT_FEATURES,
+    FETCH_FEATURES,
     LINEAR,
     LOGARITHMIC,
     N_CANDIDATE,
     N_DECISION,
     N_EVICT,
+    N_FETCH,
     N_REQUEST,
     N_WORKER,
     REQUEST_FEATURES,
@@ -40,6 +42,10 @@ def observation_table() -> str:
     for k, feature in enumerate(WORKER_FEATURES):
         index = f"{N_REQUEST + k} + {N_WORKER} w"
         lines.append(f"| {index} | `{feature.name}` | {feature.unit} | {transform(feature)} | {feature.text} |")
+    for k, feature in enumerate(FETCH_FEATURES):
+        index = f"{N_REQUEST + k} + {N_WORKER} M + {N_FETCH} w"
+        text = f"{feature.text} (only with transfers)"
+        lines.append(f"| {index} | `{feature.name}` | {feature.unit} | {transform(feature)} | {text} |")
     return "\n".join(lines)
 
 
@@ -67,6 +73,10 @@ def block_table() -> str:
         "decision": ("", "", "", "i"),
         "request": ("i", "i", "i", f"{N_DECISION} + i"),
         "worker w": (*[f"{workers} + {N_WORKER} w + i"] * 3, f"{both} + {N_WORKER} w + i"),
+        "fetch w (transfers)": (
+            *[f"{workers} + {asked} + {N_FETCH} w + i"] * 3,
+            f"{both} + {asked} + {N_FETCH} w + i",
+        ),
         "wanted": ("", *[f"{workers} + {asked} + i"] * 2, f"{both} + {asked} + i"),
         "candidate c": ("", f"{workers + N_EVICT} + {candidate}", "", f"{both + N_EVICT} + {candidate}"),
         "length": (
