@@ -22,6 +22,7 @@ from tqdm import tqdm
 from agents import make_agent
 from agents.lbgr_study import play
 from kvgym.evaluation.statistics import Interval, interval
+from kvgym.scenarios import get_scenario
 
 Floats = NDArray[np.float64]
 Overrides = Mapping[str, Any] | None
@@ -85,6 +86,8 @@ def _costs(episodes: Sequence[Mapping[str, float]]) -> list[str]:
 
 def ranking(seeds: int) -> str:
     """Per scenario: mean latency and rank of each router, calm and as it is, and by how much it is behind the best."""
+    for scenario, calm in CALM.items():
+        get_scenario(scenario, calm)  # what is not allowed is said before hours of play
     tables = []
     for scenario, calm in CALM.items():
         found: dict[str, tuple[Floats, Floats]] = {}
