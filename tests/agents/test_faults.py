@@ -41,14 +41,14 @@ def test_lbgr_remembers_what_is_in_flight_and_nothing_else(name):
     agent = make_agent(name)
     observation, info = env.reset(seed=1)
     agent.reset(env, 1)
-    inflight, over, n = env.layout.workers("inflight"), False, 0
+    over, n = False, 0
     while not over:
-        warm_up = (env.simulator.tables["progress"]["decision"] < 0).sum()
-        sent = observation[inflight].sum()
         action = agent.act(observation, info)
+        run, up = env.simulator.tables["progress"], env.simulator.up()
+        there = run[(run["finish_ps"] < 0) & (run["worker"] >= 0) & up[run["worker"]]]
+        assert set(agent._sent) == {*there["decision"][there["decision"] >= 0].tolist(), n}
+        assert all(agent._sent[d].worker == w for d, w in zip(there["decision"], there["worker"]) if d >= 0)
         n += 1
-        assert agent._decisions == n
-        assert sent + 1 - warm_up <= len(agent._sent) <= sent + 1
         observation, _, over, _, info = env.step(action)
     assert n > 300
 
