@@ -115,8 +115,8 @@ class CacheAware(Agent):
         if trims > self._trims:
             self._trims = trims
             self.tree.trim(self.max_tree_size)
-        for worker in self.fallen(info):
-            self.tree.remove(worker)
+        for fallen in self.fallen(info):
+            self.tree.remove(fallen)
         workers = legal_actions(info)
         inflight = observation[self._inflight].tolist()
         prompt = runs(self.env.prompt_pages())

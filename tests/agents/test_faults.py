@@ -47,7 +47,8 @@ def test_lbgr_remembers_what_is_in_flight_and_nothing_else(name):
         run, up = env.simulator.tables["progress"], env.simulator.up()
         there = run[(run["finish_ps"] < 0) & (run["worker"] >= 0) & up[run["worker"]]]
         assert set(agent._sent) == {*there["decision"][there["decision"] >= 0].tolist(), n}
-        assert all(agent._sent[d].worker == w for d, w in zip(there["decision"], there["worker"]) if d >= 0)
+        pairs = zip(there["decision"], there["worker"], strict=True)
+        assert all(agent._sent[decision].worker == worker for decision, worker in pairs if decision >= 0)
         n += 1
         observation, _, over, _, info = env.step(action)
     assert n > 300
