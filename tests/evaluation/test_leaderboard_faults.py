@@ -1,4 +1,4 @@
-"""The leaderboard where workers crash and fetch pages from each other: more decisions than requests, masks that change."""
+"""The leaderboard where workers crash and fetch pages: more decisions than requests, masks that change."""
 
 import json
 from dataclasses import replace
