@@ -32,7 +32,8 @@ from kvgym.evaluation.stage import ROUTE
 Observation = NDArray[np.float32]
 Info = Mapping[str, Any]
 
-# Columns of env.unwrapped.finished(). A decision counts from 0; it is negative for requests routed in the warm-up.
+# Columns of env.unwrapped.finished(). A decision counts from 0; it is negative for requests routed in the warm-up. Of a
+# request that came back from a worker that crashed it is the last one about it.
 DECISION, WORKER, ARRIVAL, FIRST_TOKEN, FINISH, PROMPT_TOKENS, OUTPUT_TOKENS, HIT_TOKENS = range(8)
 
 
@@ -68,6 +69,7 @@ class Agent(ABC):
         self.layout = self.env.layout
         self.n_workers = self.layout.n_workers
         self.random = Random(seed)
+        self._up = np.ones(self.n_workers, np.int8).tobytes()
 
     @abstractmethod
     def act(self, observation: Observation, info: Info) -> Any:
@@ -77,6 +79,21 @@ class Agent(ABC):
             observation: What the environment shows, in the form that `observation` names.
             info: The environment's info with action_mask, dt, time (s) and session.
         """
+
+    def fallen(self, info: Info) -> list[int]:
+        """Workers that went down since the last call; for agents that route and call it at each decision.
+
+        What the agent remembers of such a worker is void: its cache is lost, and the requests that were there come back
+        with decisions of their own. One that was down between two decisions only is not seen; nothing was in flight
+        there then, since what comes back is decided about at once.
+
+        Args:
+            info: As `act` is given it.
+        """
+        before, self._up = self._up, info["action_mask"].tobytes()
+        if before == self._up:
+            return []
+        return [worker for worker, (was, now) in enumerate(zip(before, self._up, strict=True)) if was and not now]
 
 
 def legal_actions(info: Info) -> list[int]:

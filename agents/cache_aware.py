@@ -40,13 +40,13 @@ class CacheAware(Agent):
 
     1. If max - min > balance_abs and max > balance_rel x min of the requests in flight: the fewest in flight.
     2. Else, if matched / total characters of the prompt > threshold: the owner of the deepest matched node, an
-       arbitrary but fixed one of the workers that were sent a prompt through it (the first legal worker if the owner
-       is not legal).
+       arbitrary but fixed one of the workers that were sent a prompt through it.
     3. Else, "smallest_tree": the worker that was sent the fewest distinct characters; "least_loaded": the fewest in
        flight.
 
     The prompt is then noted for the worker. Fewest in flight: equals by requests sent, then by index. The tree hears
-    neither of evictions nor of the warm-up.
+    neither of evictions nor of the warm-up. A worker that goes down is removed from the tree, and begins again with
+    nothing when it is back.
 
     The router compares characters, not tokens, so a prompt whose shared part is half of its tokens passes a threshold
     of 0.5 by the luck of how long its tokens are. Here the characters of a token are normal with
@@ -115,15 +115,15 @@ class CacheAware(Agent):
         if trims > self._trims:
             self._trims = trims
             self.tree.trim(self.max_tree_size)
+        for fallen in self.fallen(info):
+            self.tree.remove(fallen)
         workers = legal_actions(info)
         inflight = observation[self._inflight].tolist()
         prompt = runs(self.env.prompt_pages())
-        worker = None
+        worker: int | None = None
         if not self._imbalanced([inflight[worker] for worker in workers]):
             matched, owner = self.tree.match(prompt)
             if owner is not None and matched / self._total(prompt, observation) > self.threshold:
-                if owner not in workers:
-                    return workers[0]  # and the tree is not told, as in the source
                 worker = owner
             elif self.on_miss == "smallest_tree":
                 worker = min(workers, key=self.tree.sizes.__getitem__)

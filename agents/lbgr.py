@@ -44,6 +44,9 @@ class Lbgr(Agent):
     the last requests that were done, so that everybody is sent where the waiting used to be short. With a constant
     feature (`bias`), as in the released code, and true costs the cluster collapses. docs/lbgr.md has the figures.
 
+    A worker that goes down is forgotten, load, correction and requests, as in the released code. A request that comes
+    back is one more decision; its latency counts from there.
+
     The paper leaves open the coefficients, rho, `decay_s` and the kind of step; rho and `decay_s` are those of the
     released code (fzwark/KVRouting), for which see `agents.lbgr_code`.
 
@@ -93,7 +96,7 @@ class Lbgr(Agent):
         self._hint = self.layout.request("output_hint")
         self._match = self.layout.workers("match")
         self.load = [0.0] * self.n_workers
-        self.theta = [[0.0] * (3 + len(self.constant)) for _ in range(self.n_workers)]
+        self.theta = [self._untaught() for _ in range(self.n_workers)]
         self._sent: dict[int, Sent] = {}
         self._decisions = 0
         self._ticks = 0
@@ -107,6 +110,8 @@ class Lbgr(Agent):
             self._decay(row[FINISH])
             self._complete(int(row[DECISION]), row[FINISH], row[OUTPUT_TOKENS])
         self._decay(now)
+        for worker in self.fallen(info):
+            self._forget(worker)
 
         prompt = float(observation[self._prompt])
         match = observation[self._match].tolist()
@@ -125,6 +130,14 @@ class Lbgr(Agent):
         self._sent[self._decisions] = chosen
         self._decisions += 1
         return best
+
+    def _untaught(self) -> list[float]:
+        return [0.0] * (3 + len(self.constant))
+
+    def _forget(self, worker: int) -> None:
+        """Starts anew with a worker that went down; what was sent there will never be reported as sent there."""
+        self.load[worker], self.theta[worker] = 0.0, self._untaught()
+        self._sent = {decision: sent for decision, sent in self._sent.items() if sent.worker != worker}
 
     def _expected_output(self, hint: float) -> float:
         return hint if hint > 0.0 else self._outputs / max(1, self._done)

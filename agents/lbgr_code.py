@@ -43,7 +43,9 @@ class LbgrCode(Agent):
 
     The code's regression has four features, of which all but the constant are masked out, so that this scalar form is
     the same (the full matrix overflows after some 86,600 updates). Characters are tokens x `characters_per_token`,
-    cached ones those of the observation's `match`. Queues decay on the grid of the simulated time.
+    cached ones those of the observation's `match`. Queues decay on the grid of the simulated time. A worker that goes
+    down is removed as in the code: its queue, bias and R begin again, and of what was sent there nothing is learned. A
+    request that comes back is one more decision; its latency counts from there.
 
     Args:
         characters_per_token: 6 is about what random tokens of a large vocabulary have (an assumption; 3 to 8 make no
@@ -102,6 +104,8 @@ class LbgrCode(Agent):
             self._decay(row[FINISH])
             self._learn(int(row[DECISION]), row[FINISH])
         self._decay(now)
+        for worker in self.fallen(info):
+            self._forget(worker)
         total = round(float(observation[self._prompt]) * self.characters_per_token)
         match = observation[self._match].tolist()
         best, best_cost, best_base = -1, 0.0, 0.0
@@ -116,6 +120,11 @@ class LbgrCode(Agent):
         self.queue[best] += added
         self._decisions += 1
         return best
+
+    def _forget(self, worker: int) -> None:
+        """Starts anew with a worker that went down; what was sent there will never be reported as sent there."""
+        self.queue[worker], self.bias[worker], self._r[worker] = 0, 0.0, self.p0
+        self._sent = {decision: sent for decision, sent in self._sent.items() if sent.worker != worker}
 
     def _decay(self, time: float) -> None:
         """Applies the ticks up to `time`."""

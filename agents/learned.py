@@ -63,8 +63,8 @@ class Learned(Agent):
         super().reset(env, seed)
         self._actor = self._trained[seed % len(self._trained)].actor
         shape = self._actor.shape
-        found = shape.layout(self.layout.size)
-        if found != self.layout or shape.n_scores(found.n_workers) != len(self.env.action_masks()):
+        fits = shape.of_workers(self.n_workers) == self.layout
+        if not fits or shape.n_scores(self.n_workers) != len(self.env.action_masks()):
             raise ValueError(f"the policy was trained for other blocks or actions: it has {shape}")
 
     def act(self, observation: Observation, info: Info) -> Any:

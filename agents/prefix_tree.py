@@ -162,6 +162,18 @@ class PrefixTree:
         self._nodes[node.first] = node
         return upper
 
+    def remove(self, worker: int) -> None:
+        """Forgets all that `worker` was sent."""
+        for first in [first for first, node in self._nodes.items() if worker in node.places]:
+            self._drop(self._nodes[first], worker)
+        self.sizes[worker] = 0.0
+
+    def _drop(self, node: Node, worker: int) -> None:
+        """Takes a node from `worker`, and away if it was the last one to hold it."""
+        del node.places[worker], node.touched[worker]
+        if not node.places:
+            del self._nodes[node.first]
+
     def trim(self, limit: float) -> None:
         """Drops the leaves that were not touched for longest, worker by worker, until each holds `limit` characters."""
         for worker, size in enumerate(self.sizes):
@@ -177,9 +189,7 @@ class PrefixTree:
             _, first = heapq.heappop(leaves)
             node = self._nodes[first]
             self.sizes[worker] -= self._characters.of(first, node.count)
-            del node.places[worker], node.touched[worker]
-            if not node.places:
-                del self._nodes[first]
+            self._drop(node, worker)
             parent = node.parent
             children[parent] -= 1
             if parent is not None and not children[parent]:

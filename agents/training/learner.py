@@ -83,13 +83,17 @@ def train(plan: Plan, run: Run, *, resume: bool, progress: bool = True) -> None:
     state: dict[str, Any] = {"seconds": 0.0, "best": math.inf}
     if checkpoint is None:
         policy = plan.hyperparams.policy.rpartition(".")
+        arguments = plan.hyperparams.built
+        if env.unwrapped.envs.layout.fetches:
+            # A matter of the scenario, which hyper-parameters know nothing of.
+            arguments["policy_kwargs"] = {**arguments.get("policy_kwargs", {}), "fetches": True}
         model = made(
             getattr(import_module(policy[0]), policy[2]),
             env,
             seed=plan.seed,
             device="cpu",
             tensorboard_log=tensorboard,
-            **plan.hyperparams.built,
+            **arguments,
         )
     else:
         model = made.load(checkpoint / "model.zip", env=env, device="cpu", tensorboard_log=tensorboard)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kvgym import _check
-from kvgym.envs.features import LOGARITHMIC, N_CANDIDATE, N_EVICT, N_WORKER
+from kvgym.envs.features import LOGARITHMIC, N_CANDIDATE, N_EVICT, N_FETCH, N_WORKER
 from kvgym.envs.layout import Layout
 
 
@@ -29,6 +29,7 @@ class Shape:
         candidates: Leaves that are scored; 0 = none.
         rules: Named rules that are scored, from pooled context; 0 = none.
         width: Units of a hidden layer.
+        fetches: Observations have a block that says what workers may fetch; it is seen as part of the workers' own.
     """
 
     routes: bool = True
@@ -36,6 +37,7 @@ class Shape:
     candidates: int = 0
     rules: int = 0
     width: int = 64
+    fetches: bool = False
 
     def __post_init__(self) -> None:
         """Checks the fields."""
@@ -49,13 +51,22 @@ class Shape:
         Raises:
             ValueError: If no number of workers gives that size.
         """
-        fixed = Layout(0, self.routes, self.evicts, self.candidates).size
-        workers, rest = divmod(size - fixed, N_WORKER)
+        fixed = self.of_workers(0).size
+        workers, rest = divmod(size - fixed, self.n_worker)
         if workers < 1 or rest:
             raise ValueError(
-                f"size of an observation must be {fixed} + {N_WORKER} x workers for {asdict(self)}, got {size}"
+                f"size of an observation must be {fixed} + {self.n_worker} x workers for {asdict(self)}, got {size}"
             )
-        return Layout(workers, self.routes, self.evicts, self.candidates)
+        return self.of_workers(workers)
+
+    def of_workers(self, n_workers: int) -> Layout:
+        """The layout of observations of so many workers."""
+        return Layout(n_workers, self.routes, self.evicts, self.candidates, self.fetches)
+
+    @property
+    def n_worker(self) -> int:
+        """Features of a worker."""
+        return N_WORKER + self.fetches * N_FETCH
 
     def n_scores(self, n_workers: int) -> int:
         """How many actions are scored on so many workers."""
@@ -73,11 +84,11 @@ class Trunk(nn.Module):
         """Makes the layers."""
         super().__init__()
         self.shape = shape
-        probe = Layout(1, shape.routes, shape.evicts, shape.candidates)
+        probe = shape.of_workers(1)
         self.n_request = len(probe.request_features)
-        n_context = self.n_request + shape.evicts * (N_EVICT - 1 + N_WORKER)
+        n_context = self.n_request + shape.evicts * (N_EVICT - 1 + shape.n_worker)
         self.context = nn.Linear(n_context, shape.width)
-        self.worker = nn.Linear(2 * N_WORKER, shape.width, bias=False)
+        self.worker = nn.Linear(2 * shape.n_worker, shape.width, bias=False)
         self.pooled = nn.Linear(2 * shape.width, shape.width)
         if shape.candidates:
             self.candidate = nn.Linear(2 * N_CANDIDATE, shape.width, bias=False)
@@ -88,17 +99,16 @@ class Trunk(nn.Module):
     def forward(self, observation: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Worker vectors (B, M, D), candidate vectors (B, K, D) or None, and one for the whole (B, D)."""
         gains: Any = self.gains
-        n_request, n_candidates = self.n_request, self.shape.candidates
+        n_request, n_worker, n_candidates = self.n_request, self.shape.n_worker, self.shape.candidates
         end = observation.shape[1] - n_candidates * N_CANDIDATE - self.shape.evicts * N_EVICT
         request = observation[:, :n_request] * gains[:n_request]
-        workers = _blocks(observation[:, n_request:end], N_WORKER)
-        workers = workers * gains[n_request : n_request + N_WORKER]
+        workers = self._workers(observation[:, n_request:end]) * gains[n_request : n_request + n_worker]
         if self.shape.evicts:
             wanted = observation[:, end : end + N_EVICT]
             # The first says which worker is asked: its block stands for it, since a number means nothing to a network.
             asked = wanted[:, 0].long().clamp(0, workers.shape[1] - 1)
             block = workers[torch.arange(len(workers), device=workers.device), asked]
-            rest = wanted[:, 1:] * gains[n_request + N_WORKER + 1 : n_request + N_WORKER + N_EVICT]
+            rest = wanted[:, 1:] * gains[n_request + n_worker + 1 : n_request + n_worker + N_EVICT]
             request = torch.cat([request, rest, block], 1)
         context = self.context(request)
         per_worker, pooled = _encode(workers, self.worker, context)
@@ -108,6 +118,13 @@ class Trunk(nn.Module):
         leaves = _blocks(observation[:, end + N_EVICT :], N_CANDIDATE) * gains[-N_CANDIDATE:]
         per_leaf, pooled = _encode(leaves, self.candidate, context)
         return per_worker, per_leaf, torch.tanh(whole + self.pooled_candidates(pooled))
+
+    def _workers(self, numbers: Tensor) -> Tensor:
+        """What stands of the workers in observations, as a block for each: (B, M, n_worker)."""
+        if not self.shape.fetches:
+            return _blocks(numbers, N_WORKER)
+        blocks = numbers.shape[1] // self.shape.n_worker * N_WORKER
+        return torch.cat([_blocks(numbers[:, :blocks], N_WORKER), _blocks(numbers[:, blocks:], N_FETCH)], 2)
 
 
 def _blocks(numbers: Tensor, size: int) -> Tensor:

@@ -42,6 +42,7 @@ class _Shared:
         evicts: As in `Shape`.
         candidates: As in `Shape`.
         width: As in `Shape`.
+        fetches: As in `Shape`.
         **kwargs: Of SB3's policy.
 
     Raises:
@@ -57,9 +58,16 @@ class _Shared:
         evicts: bool = False,
         candidates: int = 0,
         width: int = 64,
+        fetches: bool = False,
         **kwargs: Any,
     ) -> None:
-        self._given = {"routes": routes, "evicts": evicts, "candidates": candidates, "width": width}
+        self._given = {
+            "routes": routes,
+            "evicts": evicts,
+            "candidates": candidates,
+            "width": width,
+            "fetches": fetches,
+        }
         spaces_given = dict(zip(("observation_space", "action_space"), args, strict=False)) | kwargs
         self.shape = _shape(spaces_given["observation_space"], spaces_given["action_space"], self._given)
         super().__init__(*args, **kwargs)

@@ -77,7 +77,8 @@ class GroupWorkloads(VectorWrapper):
     Environments 0 .. k-1 play those of seed s, the next k those of seed s + 1, and so on: each group gets one seed, and
     episode e after a seed is always the same, so this holds for all episodes to come, with autoreset on too. In
     KVGym/Route-v0 and the rule form of KVGym/Joint-v0 the decisions of a group stay in step: decision t is about the
-    same arrival in all of them. The rules of a group also share their random choices.
+    same arrival in all of them, unless workers crash: what comes back then depends on where it had been sent. The rules
+    of a group also share their random choices.
 
     Args:
         env: A native vector environment of kvgym, without `stagger`.

@@ -10,7 +10,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
-from kvgym.envs.features import N_WORKER
+from kvgym.envs.features import N_FETCH, N_WORKER
 from kvgym.envs.layout import Layout
 from kvgym.wrappers import _unwrap
 
@@ -24,11 +24,11 @@ def shuffle_observations(flat: NDArray[np.float32], layout: Layout, orders: Orde
     """
     out = flat.copy()
     each = np.arange(len(flat))[:, None]
-    where = layout.workers("up")
-    blocks = (len(flat), layout.n_workers, N_WORKER)
-    out[:, where.start : where.stop] = (
-        flat[:, where.start : where.stop].reshape(blocks)[each, orders].reshape(len(flat), -1)
-    )
+    for first, size in (("up", N_WORKER), ("fetch", N_FETCH))[: 1 + layout.fetches]:
+        where = layout.workers(first)
+        block = slice(where.start, where.stop)
+        rows = flat[:, block].reshape(len(flat), layout.n_workers, size)
+        out[:, block] = rows[each, orders].reshape(len(flat), -1)
     if layout.evicts:
         asked = layout.evict("asked_worker")
         due = flat[:, layout.evict("need_pages")] > 0

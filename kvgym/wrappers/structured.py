@@ -14,7 +14,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from kvgym.envs.features import N_CANDIDATE, N_DECISION, N_EVICT, N_WORKER
+from kvgym.envs.features import N_CANDIDATE, N_DECISION, N_EVICT, N_FETCH, N_WORKER
 from kvgym.envs.layout import Layout
 from kvgym.wrappers import _unwrap
 
@@ -28,6 +28,7 @@ def block_shapes(layout: Layout) -> dict[str, tuple[int, ...]]:
         "decision": (decision,),
         "request": (len(layout.request_features) - decision,),
         "workers": (layout.n_workers, N_WORKER),
+        "fetch": (layout.n_workers * layout.fetches, N_FETCH),
         "evict": (N_EVICT * layout.evicts,),
         "candidates": (layout.n_candidates, N_CANDIDATE),
     }
@@ -54,8 +55,9 @@ def block_space(flat: spaces.Box, shapes: dict[str, tuple[int, ...]]) -> spaces.
 class StructuredObservation(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """Shows blocks instead of one flat vector, for networks that treat all workers alike.
 
-    An observation is a dictionary of float32 arrays: "request" (14,), "workers" (M, 22), and where the id has them
-    "decision" (2,), "evict" (5,), "candidates" (K, 14). Columns are the features of `kvgym.envs.features`, in order.
+    An observation is a dictionary of float32 arrays: "request" (14,), "workers" (M, 22), where pages may be fetched
+    from other workers "fetch" (M, 2), and where the id has them "decision" (2,), "evict" (5,), "candidates" (K, 14).
+    Columns are the features of `kvgym.envs.features`, in order.
 
     Args:
         env: A single environment of kvgym; for the native vector form there is `VectorStructuredObservation`.

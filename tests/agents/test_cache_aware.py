@@ -206,13 +206,34 @@ def test_the_later_form_sends_misses_to_the_fewest_in_flight():
     assert send(agent, env, span(0, 99), inflight=[0, 65, 65]) == 0
 
 
-def test_an_owner_that_is_down_is_replaced_by_the_first_that_is_up_and_forgotten():
+def test_a_worker_that_goes_down_is_removed_from_the_tree():
     env = FakeEnv(3)
     agent = started(make_agent("cache_aware"), env)
     assert send(agent, env, span(0, 99)) == 0
-    assert send(agent, env, span(0, 99), mask=[0, 1, 1]) == 1
-    assert agent.tree.sizes[1] == 0.0
-    assert send(agent, env, span(0, 99)) == 0
+    assert send(agent, env, span(100, 199)) == 1
+    assert send(agent, env, span(0, 99), mask=[0, 1, 1]) == 2  # no match: the smallest tree of those that are up
+    assert agent.tree.sizes[0] == 0.0
+    assert send(agent, env, span(0, 99), mask=[0, 1, 1]) == 2  # and stays with the new owner
+    assert send(agent, env, span(0, 99)) == 2
+    assert send(agent, env, span(200, 299)) == 0  # back with an empty tree
+
+
+def test_a_worker_can_be_removed_from_a_tree_that_others_share():
+    tree = plain_tree()
+    tree.insert(path((0, 3), (10, 13)), 0)
+    tree.insert(path((0, 3), (20, 25)), 1)
+    tree.remove(0)
+    assert tree.sizes == [0.0, 10.0]
+    assert tree.match(path((0, 3), (10, 13))) == (4.0, 1)
+    assert tree.match(path((0, 3), (20, 25))) == (10.0, 1)
+    tree.remove(0)
+    tree.insert(path((0, 3), (10, 13)), 0)
+    assert tree.sizes == [8.0, 10.0]
+    tree.trim(8)  # trimming walks up whole branches of what is left
+    assert tree.sizes == [8.0, 4.0]
+    tree.remove(1)
+    tree.remove(0)
+    assert tree.match(path((0, 3))) == (0.0, None)
 
 
 def test_the_tree_is_trimmed_at_multiples_of_the_period():

@@ -106,6 +106,25 @@ def test_code_ignores_the_warm_up_and_never_goes_below_0():
     assert agent.queue[0] == 0
 
 
+def test_code_forgets_a_worker_that_goes_down():
+    env = FakeEnv(2)
+    agent = code(env)
+    for decision in range(3):  # to workers 0, 1, 1
+        send(agent, env, (1000, 400, 500)[decision], [0, 0], time=1.0)
+    env.done = [done(0, 0, 1.0, 1.5)]
+    # Worker 1 is down: its two requests come back, with decisions 3 and 4.
+    assert [send(agent, env, prompt, [0, 0], time=2.0, mask=[1, 0]) for prompt in (400, 500)] == [0, 0]
+    assert agent.queue[1] == 0 and agent.bias[1] == 0.0 and agent._r[1] == 1e6
+    assert sorted(agent._sent) == [3, 4]
+    # Decision 3 is what is reported in the end; its second on worker 1 counts for nobody.
+    before, gain = agent.bias[0], agent._r[0] / (0.992 + agent._r[0])
+    target = 5000 - (400 + agent._sent[3].queue)
+    env.done = [done(3, 0, 1.0, 7.0)]
+    send(agent, env, 10, [0, 0], time=7.0)
+    assert agent.bias[0] == pytest.approx(before + gain * (target - before))
+    assert agent.bias[1] == 0.0
+
+
 def test_code_survives_many_updates():
     env = FakeEnv(1)
     agent = code(env)
@@ -153,6 +172,20 @@ def test_paper_step_is_normalised_least_mean_squares():
     env.done = [done(0, 0, 0.0, 8.0)]  # error 6, step 6 / 6
     send(biased, env, 1, [0, 0], time=8.0)
     assert biased.theta[0] == [1.0, 2.0, 0.0, 1.0]
+
+
+def test_paper_forgets_a_worker_that_goes_down():
+    env = FakeEnv(2)
+    agent = paper(env, rate=0.5, rho=1.0)
+    agent.theta = [[0.0] * 3, [0.0, -0.1, 0.0]]
+    assert send(agent, env, 10, [0, 0]) == 1
+    assert send(agent, env, 6, [0, 0]) == 0
+    assert send(agent, env, 10, [0, 0], time=2.0, mask=[1, 0]) == 0  # decision 0 comes back as decision 2
+    assert agent.load == [16.0, 0.0] and agent.theta == [[0.0] * 3, [0.0] * 3]
+    assert sorted(agent._sent) == [1, 2]
+    env.done = [done(2, 0, 0.0, 18.0)]  # after 16 s on worker 0, as expected: nothing is learned
+    send(agent, env, 1, [0, 0], time=18.0)
+    assert agent.theta[0] == [0.0] * 3
 
 
 def test_paper_correction_is_bounded():

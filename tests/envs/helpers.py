@@ -64,7 +64,7 @@ def pressed(scenario: str, **more: Any) -> dict[str, Any]:
     """
     workers = {"workers": [{"kv_tokens": 6144, "cost": {"c0": 20.0, "k": 0.1}, "count": 3}]}
     args = {**SHORT[scenario].get("recipe_args", {}), **more.get("recipe_args", {})}
-    return small(scenario, **(workers if scenario != "sanity" else {}), **{**more, "recipe_args": args})
+    return small(scenario, **{**(workers if scenario != "sanity" else {}), **more, "recipe_args": args})
 
 
 def make_form(form: str, scenario: str = "gsp-stable", more: dict[str, Any] | None = None, **kwargs: Any) -> Any:

@@ -14,36 +14,44 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormali
 from kvgym.integrations.sb3 import Sb3VecEnv, make_sb3  # noqa: E402
 
 TIGHT = [{"kv_tokens": 4096, "cost": {"c0": 20.0}}] * 2
+FAULTY = {
+    "workers": [{"kv_tokens": 6144, "kv_bytes_per_token": 131072, "cost": {"c0": 20.0, "k": 0.1}, "count": 3}],
+    "network": {"nodes": [0, 0, 1], "inside": "nvlink-h100", "between": "ethernet-100g"},
+    "transfer": "auto",
+    "faults": {"crash_every_s": 1.0, "down_s": 0.5, "until_s": 20.0},
+}
+"""Workers that crash, and fetch pages from each other."""
 
 
-def settings(**kwargs):
-    return {
-        "scenario_overrides": small("gsp-stable", workers=TIGHT, episode_requests=12, warmup_requests=4),
-        **kwargs,
-    }
+def settings(more=None, **kwargs):
+    overrides = {"workers": TIGHT, "episode_requests": 12, "warmup_requests": 4, **(more or {})}
+    return {"scenario_overrides": small("gsp-stable", **overrides), **kwargs}
 
 
+@pytest.mark.parametrize("more", [{}, FAULTY], ids=["plain", "faulty"])
 @pytest.mark.parametrize(
     ("id", "single", "kwargs"),
     [
         ("KVGym/Route-v0", RouteEnv, {"horizon": "truncate"}),
+        ("KVGym/Joint-v0", JointEnv, {"action": "rule"}),
         ("KVGym/Joint-v0", JointEnv, {"action": "leaf", "candidates": 4}),
     ],
 )
-def test_it_shows_what_dummy_vec_env_shows(id, single, kwargs):
-    kwargs = settings(**kwargs)
+def test_it_shows_what_dummy_vec_env_shows(id, single, kwargs, more):
+    kwargs = settings(more, **kwargs)
     ours = make_sb3(id, 3, **kwargs)
     theirs = DummyVecEnv([lambda: single(**kwargs)] * 3)
     ours.seed(4), theirs.seed(4)
     assert np.array_equal(ours.reset(), theirs.reset())
     ours.action_space.seed(0)
-    ends = 0
+    ends, masks = 0, set()
     for _ in range(120):
         actions = np.array([ours.action_space.sample() for _ in range(3)])
         (a, b, c, ours_infos), (d, e, f, theirs_infos) = ours.step(actions), theirs.step(actions)
         assert np.array_equal(a, d) and np.array_equal(b, e) and np.array_equal(c, f)
         assert a.dtype == d.dtype and b.dtype == e.dtype and c.dtype == f.dtype
         assert np.array_equal(ours.env_method("action_masks"), theirs.env_method("action_masks"))
+        masks |= {tuple(mask[: ours.get_attr("_n")[0]].tolist()) for mask in ours.env_method("action_masks")}
         for done, one, other in zip(c, ours_infos, theirs_infos, strict=True):
             if not done:
                 assert one == {}
@@ -54,6 +62,7 @@ def test_it_shows_what_dummy_vec_env_shows(id, single, kwargs):
             for name, value in other["episode_metrics"].items():
                 assert np.array_equal(one[name], value, equal_nan=True)
     assert ends >= 3
+    assert not more or any(any(mask) and not all(mask) for mask in masks)
 
 
 def test_seeds_hold_for_one_reset():
@@ -88,6 +97,10 @@ def test_wrappers_of_sb3():
         ("MaskablePPO", "KVGym/Evict-v0", {"candidates": 4}),
         ("MaskablePPO", "KVGym/Joint-v0", {}),
         ("MaskablePPO", "KVGym/Joint-v0", {"action": "leaf", "candidates": 4}),
+        ("PPO", "KVGym/Route-v0", {"more": FAULTY}),
+        ("MaskablePPO", "KVGym/Route-v0", {"more": FAULTY}),
+        ("MaskablePPO", "KVGym/Joint-v0", {"more": FAULTY}),
+        ("MaskablePPO", "KVGym/Joint-v0", {"more": FAULTY, "action": "leaf", "candidates": 4}),
     ],
 )
 def test_algorithms_learn_a_little(algorithm, id, kwargs):
@@ -98,9 +111,18 @@ def test_algorithms_learn_a_little(algorithm, id, kwargs):
     env = make_sb3(id, 4, stagger=True, **settings(horizon="truncate", **kwargs))
     more = {"learning_starts": 32} if algorithm == "DQN" else {"n_steps": 32, "batch_size": 32}
     model = make("MlpPolicy", env, seed=0, device="cpu", **more)
+    allowed, step_wait = [], env.step_wait
+
+    def watched():
+        first = env._actions.reshape(4, -1)[:, 0]  # what a rule may be is never restricted
+        allowed.extend(mask[action] for mask, action in zip(env.env_method("action_masks"), first, strict=True))
+        return step_wait()
+
+    env.step_wait = watched
     model.learn(256)
     assert model.num_timesteps >= 256
     if algorithm == "MaskablePPO":
+        assert len(allowed) >= 256 and all(allowed)
         assert sum(env.get_attr("n_invalid")) == 0
     env.close()
 

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from agents.training.network import Actor, Critic, Shape  # noqa: E402
-from kvgym.envs.features import N_WORKER  # noqa: E402
+from kvgym.envs.features import N_FETCH, N_WORKER  # noqa: E402
 from kvgym.envs.layout import Layout  # noqa: E402
 
 SHAPES = {
@@ -15,6 +15,9 @@ SHAPES = {
     "evict rule": Shape(routes=False, evicts=True, rules=3),
     "joint rule": Shape(rules=3),
     "joint leaf": Shape(evicts=True, candidates=4),
+    "route with fetches": Shape(fetches=True),
+    "evict leaf with fetches": Shape(routes=False, evicts=True, candidates=4, fetches=True),
+    "joint leaf with fetches": Shape(evicts=True, candidates=4, fetches=True),
 }
 
 
@@ -27,10 +30,11 @@ def drawn(layout: Layout, n: int = 8, seed: int = 0) -> torch.Tensor:
 
 def permuted(observations: torch.Tensor, layout: Layout, order: list[int]) -> torch.Tensor:
     out = observations.clone()
-    start = layout.workers("up").start
-    for place, worker in enumerate(order):
-        a, b = start + place * N_WORKER, start + worker * N_WORKER
-        out[:, a : a + N_WORKER] = observations[:, b : b + N_WORKER]
+    for first, size in (("up", N_WORKER), ("fetch", N_FETCH))[: 1 + layout.fetches]:
+        start = layout.workers(first).start
+        for place, worker in enumerate(order):
+            a, b = start + place * size, start + worker * size
+            out[:, a : a + size] = observations[:, b : b + size]
     if layout.evicts:
         asked = observations[:, layout.evict("asked_worker")].long()
         out[:, layout.evict("asked_worker")] = torch.tensor([order.index(int(w)) for w in asked]).float()
@@ -40,8 +44,8 @@ def permuted(observations: torch.Tensor, layout: Layout, order: list[int]) -> to
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @pytest.mark.parametrize("workers", [1, 3, 7])
 def test_the_same_weights_score_any_number_of_workers(shape: Shape, workers: int) -> None:
-    layout = Layout(workers, shape.routes, shape.evicts, shape.candidates)
-    assert shape.layout(layout.size) == layout
+    layout = Layout(workers, shape.routes, shape.evicts, shape.candidates, shape.fetches)
+    assert shape.layout(layout.size) == shape.of_workers(workers) == layout
     assert Actor(shape)(drawn(layout)).shape == (8, shape.n_scores(workers))
     assert Critic(shape)(drawn(layout)).shape == (8, 1)
 
@@ -50,7 +54,7 @@ def test_the_same_weights_score_any_number_of_workers(shape: Shape, workers: int
 def test_permuting_the_workers_permutes_their_scores_and_nothing_else(shape: Shape) -> None:
     torch.manual_seed(0)
     actor, critic = Actor(shape), Critic(shape)
-    layout, order = Layout(5, shape.routes, shape.evicts, shape.candidates), [3, 1, 4, 0, 2]
+    layout, order = shape.of_workers(5), [3, 1, 4, 0, 2]
     before = drawn(layout)
     after = permuted(before, layout, order)
     scores, moved = actor(before), actor(after)
@@ -62,15 +66,33 @@ def test_permuting_the_workers_permutes_their_scores_and_nothing_else(shape: Sha
     assert not torch.allclose(scores, scores[:, :1].expand_as(scores))
 
 
-def test_every_feature_of_a_worker_counts() -> None:
+@pytest.mark.parametrize("fetches", [False, True])
+def test_every_feature_of_a_worker_counts(fetches: bool) -> None:
     torch.manual_seed(0)
-    actor, layout = Actor(Shape()), Layout(3)
+    actor, layout = Actor(Shape(fetches=fetches)), Layout(3, fetches=fetches)
     before = drawn(layout, 1)
     for place in range(layout.size):
         after = before.clone()
         after[0, place] += 0.5
         # A request feature moves the scores beside each other only through the hidden layer: it must do so, too.
         assert not torch.allclose(actor(before), actor(after), atol=1e-7), layout.names[place]
+
+
+def test_fetches_add_features_to_the_first_layer_and_nothing_else() -> None:
+    def sizes(shape: Shape) -> dict[str, list[int]]:
+        return {name: list(weight.shape) for name, weight in Actor(shape).state_dict().items()}
+
+    plain, more = sizes(Shape()), sizes(Shape(fetches=True))
+    assert {name for name in plain if plain[name] != more[name]} == {"trunk.worker.weight"}
+    assert more.keys() == plain.keys()
+
+
+def test_gains_stand_by_their_features() -> None:
+    shape = Shape(evicts=True, candidates=2, fetches=True)
+    actor, layout = Actor(shape), shape.of_workers(1)
+    assert len(actor.trunk.gains) == layout.size
+    (place,) = range(layout.size)[layout.workers("fetch_s")]
+    assert float(actor.trunk.gains[place]) == pytest.approx(np.log1p(100 / 0.01))
 
 
 def test_a_size_that_no_number_of_workers_gives_is_refused() -> None:

@@ -14,6 +14,8 @@ import pytest
 
 pytest.importorskip("sb3_contrib", reason="needs the extra train")
 
+import torch
+
 from agents import make_agent, train
 from agents.leaderboard import main as leaderboard
 from agents.training import file
@@ -36,6 +38,52 @@ def test_every_algorithm_trains_on_every_environment(tmp_path: Path, algorithm: 
     assert agent.environment == env_id
     episode = play(agent, "gsp-stable", 0, overrides=json.loads(SHORT[1]))
     assert episode.J > 0 and episode.n_invalid == 0
+
+
+FAULTY = {
+    "episode_requests": 60,
+    "warmup_requests": 10,
+    "workers": [{"model": "llama-3.1-8b", "gpu": "h100", "count": 4}],
+    "network": {"per_node": 2, "inside": "nvlink-h100", "between": "ethernet-100g"},
+    "transfer": "auto",
+    "faults": {"crash_every_s": 2.0, "down_s": 1.0, "until_s": 30.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "env_id"),
+    [
+        ("ppo", "KVGym/Route-v0"),
+        ("MaskablePPO", "KVGym/Route-v0"),
+        ("dqn", "KVGym/Route-v0"),
+        ("ppo", "KVGym/Joint-v0"),
+        ("MaskablePPO", "KVGym/Joint-v0"),
+        ("MaskablePPO", "KVGym/Evict-v0"),
+    ],
+)
+def test_where_workers_crash_and_fetch_pages(tmp_path: Path, algorithm: str, env_id: str) -> None:
+    run(tmp_path, "--env", env_id, "--overrides", json.dumps(FAULTY), algorithm=algorithm, steps=256)
+    (path,) = tmp_path.glob("*.pt")
+    assert file.read(path).actor.shape.fetches
+    agent = make_agent("learned", path=str(path))
+    for seed in range(2):
+        episode = play(agent, "gsp-stable", seed, overrides=FAULTY)
+        assert episode.n_invalid == 0 and episode.metrics["n"] == 60
+    assert env_id != "KVGym/Route-v0" or episode.n_actions > 60
+    with pytest.raises(ValueError, match="trained for other blocks or actions"):
+        play(agent, "gsp-stable", 0, overrides={**FAULTY, "transfer": "never"})
+    # What it was trained on is what it plays after a checkpoint, too.
+    more = ["--overrides", json.dumps(FAULTY), "--resume", "--minutes", "0.01"]
+    run(tmp_path, "--env", env_id, *more, algorithm=algorithm, steps=256)
+
+
+def test_a_file_from_before_there_were_transfers_still_plays(tmp_path: Path) -> None:
+    run(tmp_path, steps=256)
+    (path,) = tmp_path.glob("*.pt")
+    held = torch.load(path, weights_only=True)
+    assert held["shape"].pop("fetches") is False
+    torch.save(held, path)
+    assert play(make_agent("learned", path=str(path)), "gsp-stable", 0, overrides=json.loads(SHORT[1])).n_actions == 60
 
 
 def test_the_folder_of_a_run(tmp_path: Path) -> None:

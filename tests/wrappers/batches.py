@@ -15,16 +15,22 @@ FORMS = {
     "joint-leaf": ("KVGym/Joint-v0", {"action": "leaf", "candidates": 4}),
 }
 
+FAULTY = {
+    "workers": [{"kv_tokens": 6144, "kv_bytes_per_token": 131072, "cost": {"c0": 20.0, "k": 0.1}, "count": 3}],
+    "network": {"nodes": [0, 0, 1], "inside": "nvlink-h100", "between": "ethernet-100g"},
+    "transfer": "auto",
+    "faults": {"crash_every_s": 2.0, "down_s": 1.0, "until_s": 40.0},
+}
+"""Overrides: workers that crash, and fetch pages from each other."""
 
-def settings(form):
-    return {
-        "scenario_overrides": small("gsp-stable", workers=TIGHT, episode_requests=9, warmup_requests=4),
-        **FORMS[form][1],
-    }
+
+def settings(form, more=None):
+    overrides = {"workers": TIGHT, "episode_requests": 9, "warmup_requests": 4, **(more or {})}
+    return {"scenario_overrides": small("gsp-stable", **overrides), **FORMS[form][1]}
 
 
-def native(form, mode, n=4):
-    return kvgym.make_vec(FORMS[form][0], n, autoreset_mode=mode, **settings(form))
+def native(form, mode, n=4, more=None):
+    return kvgym.make_vec(FORMS[form][0], n, autoreset_mode=mode, **settings(form, more))
 
 
 def assert_equal(one, other):
@@ -37,10 +43,10 @@ def assert_equal(one, other):
         assert np.array_equal(one, other)
 
 
-def assert_is_what_gymnasium_makes(wrap_native, wrap_single, form, mode, n=4, steps=150):
+def assert_is_what_gymnasium_makes(wrap_native, wrap_single, form, mode, n=4, steps=150, more=None):
     """A wrapped native batch shows what single environments show that are wrapped one by one."""
-    kwargs = settings(form)
-    ours = wrap_native(native(form, mode, n))
+    kwargs = settings(form, more)
+    ours = wrap_native(native(form, mode, n, more))
     single = [lambda: wrap_single(gym.make(FORMS[form][0], **kwargs).unwrapped)] * n
     theirs = SyncVectorEnv(single, autoreset_mode=gym.vector.AutoresetMode(mode))
     assert ours.single_observation_space == theirs.single_observation_space

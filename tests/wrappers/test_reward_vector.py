@@ -6,30 +6,37 @@ import pytest
 
 from kvgym.wrappers import RewardVector
 from tests.envs.helpers import ASKED, FORMS, play, pressed
+from tests.wrappers.batches import FAULTY
 
 SLO = {"slo_ttft_s": 0.1, "slo_tpot_s": 0.012, "reward_scale_s": 7.0}
 
 
-def made(form, **kwargs):
+def made(form, more=None, **kwargs):
     name, arguments = FORMS[form]
-    return gym.make(name, scenario_overrides=pressed("gsp-stable", **SLO), **arguments, **kwargs).unwrapped
+    overrides = pressed("gsp-stable", **SLO, **(more or {}))
+    return gym.make(name, scenario_overrides=overrides, **arguments, **kwargs).unwrapped
 
 
+BOTH = pytest.mark.parametrize("more", [{}, FAULTY], ids=["plain", "faulty"])
+
+
+@BOTH
 @pytest.mark.parametrize("horizon", ["drain", "truncate"])
 @pytest.mark.parametrize("form", FORMS)
-def test_waiting_and_decoding_add_up_to_the_reward(form, horizon):
-    vectors = np.array([step[1] for step in play(RewardVector(made(form, horizon=horizon)), seed=2)[1:]])
-    e2e = [step[1] for step in play(made(form, horizon=horizon, reward="e2e"), seed=2)[1:]]
-    ttft = [step[1] for step in play(made(form, horizon=horizon, reward="ttft"), seed=2)[1:]]
+def test_waiting_and_decoding_add_up_to_the_reward(form, horizon, more):
+    vectors = np.array([step[1] for step in play(RewardVector(made(form, more, horizon=horizon)), seed=2)[1:]])
+    e2e = [step[1] for step in play(made(form, more, horizon=horizon, reward="e2e"), seed=2)[1:]]
+    ttft = [step[1] for step in play(made(form, more, horizon=horizon, reward="ttft"), seed=2)[1:]]
     assert vectors[:, 0] + vectors[:, 1] == pytest.approx(e2e, rel=1e-9, abs=1e-9)
     assert vectors[:, 0] == pytest.approx(ttft, rel=1e-9, abs=1e-9)
     assert (vectors <= 0).all() and (vectors[:, :2].sum(0) < 0).all()
     assert sum(e2e) != pytest.approx(sum(ttft))
 
 
+@BOTH
 @pytest.mark.parametrize("form", ["route", "joint", "joint-leaf", *ASKED[:2]])
-def test_counts_add_up_to_the_metrics(form):
-    env = RewardVector(made(form))
+def test_counts_add_up_to_the_metrics(form, more):
+    env = RewardVector(made(form, more))
     for seed in (2, None):  # the second episode starts from nothing, too
         episode = play(env, seed=seed)
         total = -np.sum([step[1] for step in episode[1:]], axis=0)

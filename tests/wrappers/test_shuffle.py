@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from agents import make_agent
-from kvgym.envs.features import N_WORKER
+from kvgym.envs.features import N_FETCH, N_WORKER
 from kvgym.wrappers import RepeatWorkload, ShuffleWorkers, VectorShuffleWorkers
 from tests.envs.helpers import FORMS, make, make_form, random_actions
-from tests.wrappers.batches import assert_is_what_gymnasium_makes, native
+from tests.wrappers.batches import FAULTY, assert_is_what_gymnasium_makes, native
 
 
 def told(action, order, form):
@@ -22,19 +22,22 @@ def told(action, order, form):
 def unshuffled(observation, layout, order):
     """The observation in the order of the workers, asked_worker included."""
     out = observation.copy()
-    start = layout.workers("up").start
-    for place, worker in enumerate(order):
-        out[start + worker * N_WORKER :][:N_WORKER] = observation[start + place * N_WORKER :][:N_WORKER]
+    blocks = [("up", N_WORKER), ("fetch", N_FETCH)] if layout.fetches else [("up", N_WORKER)]
+    for first, size in blocks:
+        start = layout.workers(first).start
+        for place, worker in enumerate(order):
+            out[start + worker * size :][:size] = observation[start + place * size :][:size]
     if layout.evicts and observation[layout.evict("need_pages")] > 0:
         out[layout.evict("asked_worker")] = order[int(observation[layout.evict("asked_worker")])]
     return out
 
 
+@pytest.mark.parametrize("more", [{}, FAULTY], ids=["plain", "faulty"])
 @pytest.mark.parametrize("form", FORMS)
-def test_unshuffling_gives_the_bare_trajectory_bit_for_bit(form):
-    env, bare = ShuffleWorkers(make_form(form)), make_form(form)
+def test_unshuffling_gives_the_bare_trajectory_bit_for_bit(form, more):
+    env, bare = ShuffleWorkers(make_form(form, more=more)), make_form(form, more=more)
     policy = random_actions(env)
-    moved = 0
+    moved = down = 0
     for seed in (0, None, None):
         observation, info = env.reset(seed=seed)
         plain, plain_info = bare.reset(seed=seed)
@@ -49,13 +52,19 @@ def test_unshuffling_gives_the_bare_trajectory_bit_for_bit(form):
             assert mask[routed:].tolist() == plain_info["action_mask"][routed:].tolist()
             assert env.action_masks().tolist() == mask.astype(bool).tolist()
             # Actions that are legal: which worker stands for one that is not depends on its number.
-            action = policy(t) if form == "joint" else np.flatnonzero(mask)[policy(t) % mask.sum()]
+            if form == "joint":
+                up = np.flatnonzero(mask[:3])
+                action = np.array([up[policy(t)[0] % len(up)], policy(t)[1]])
+            else:
+                action = np.flatnonzero(mask)[policy(t) % mask.sum()]
+            down += form in ("route", "joint") and not mask[:3].all()
             observation, reward, over, _, info = env.step(action)
             plain, plain_reward, _, _, plain_info = bare.step(told(action, order, form))
             assert reward == plain_reward and info["dt"] == plain_info["dt"]
             assert np.array_equal(np.array(order)[env.finished()[:, 1].astype(int)], bare.finished()[:, 1])
             t += 1
     assert moved >= 1
+    assert (down > 0) == (more is FAULTY and form in ("route", "joint"))
     assert env.unwrapped.n_invalid == 0
 
 
@@ -108,6 +117,7 @@ def test_a_symmetric_agent_fares_as_well():
 @pytest.mark.parametrize("form", ["route", "evict", "joint"])
 def test_the_vector_form(form, mode):
     assert_is_what_gymnasium_makes(VectorShuffleWorkers, ShuffleWorkers, form, mode)
+    assert_is_what_gymnasium_makes(VectorShuffleWorkers, ShuffleWorkers, form, mode, more=FAULTY)
 
 
 def test_the_vector_form_with_partial_resets():
@@ -122,8 +132,9 @@ def test_the_vector_form_with_partial_resets():
         envs.step(np.full(6, 2))
 
 
-def test_the_masks_of_the_vector_form_are_those_of_the_info():
-    envs = VectorShuffleWorkers(native("joint-leaf", "SameStep"))
+@pytest.mark.parametrize("more", [{}, FAULTY], ids=["plain", "faulty"])
+def test_the_masks_of_the_vector_form_are_those_of_the_info(more):
+    envs = VectorShuffleWorkers(native("joint-leaf", "SameStep", more=more))
     _, infos = envs.reset(seed=0)
     for _ in range(60):
         assert np.array_equal(envs.action_masks(), infos["action_mask"].astype(bool))

@@ -6,12 +6,13 @@ import pytest
 from kvgym.envs.features import WORKER_FEATURES
 from kvgym.wrappers import StructuredObservation, VectorStructuredObservation
 from tests.envs.helpers import FORMS, make_form, play
-from tests.wrappers.batches import assert_is_what_gymnasium_makes
+from tests.wrappers.batches import FAULTY, assert_is_what_gymnasium_makes
 
 
+@pytest.mark.parametrize("more", [{}, FAULTY], ids=["plain", "faulty"])
 @pytest.mark.parametrize("form", FORMS)
-def test_the_blocks_joined_are_the_flat_observation(form):
-    env, bare = StructuredObservation(make_form(form)), make_form(form)
+def test_the_blocks_joined_are_the_flat_observation(form, more):
+    env, bare = StructuredObservation(make_form(form, more=more)), make_form(form, more=more)
     for (blocks, *_), (flat, *_) in zip(play(env, seed=0), play(bare, seed=0), strict=True):
         assert np.concatenate([block.ravel() for block in blocks.values()]).tolist() == flat.tolist()
     low, high = (
@@ -39,6 +40,21 @@ def test_names_and_shapes(form, shapes):
     assert all(block.dtype == np.float32 for block in blocks.values())
 
 
+@pytest.mark.parametrize("form", ["route", "evict", "joint-leaf"])
+def test_the_fetch_block_stands_after_the_workers(form):
+    env = StructuredObservation(make_form(form, more=FAULTY, observation="physical"))
+    bare = make_form(form, more=FAULTY, observation="physical")
+    offered = 0.0
+    for (blocks, *_), (flat, *_) in zip(play(env, seed=0), play(bare, seed=0), strict=True):
+        names = list(blocks)
+        assert names[names.index("workers") + 1] == "fetch"
+        assert blocks["fetch"].shape == (3, 2)
+        for column, name in enumerate(("fetch", "fetch_s")):
+            assert blocks["fetch"][:, column].tolist() == flat[bare.layout.workers(name)].tolist()
+        offered += blocks["fetch"].sum()
+    assert offered > 0
+
+
 def test_a_row_is_a_worker():
     env = StructuredObservation(make_form("route", observation="physical"))
     env.reset(seed=0)
@@ -54,3 +70,4 @@ def test_a_row_is_a_worker():
 @pytest.mark.parametrize("form", ["route", "joint-leaf"])
 def test_the_vector_form(form, mode):
     assert_is_what_gymnasium_makes(VectorStructuredObservation, StructuredObservation, form, mode)
+    assert_is_what_gymnasium_makes(VectorStructuredObservation, StructuredObservation, form, mode, more=FAULTY)
