@@ -1,5 +1,6 @@
 """What goes wrong with workers, and when: crashes and slow-downs, listed or drawn by chance."""
 
+import heapq
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -114,14 +115,31 @@ def check_faults(faults: Iterable[Any], n_workers: int) -> tuple[Fault, ...]:
 
 
 def _check_somebody_is_up(crashes: list[Crash], n_workers: int) -> None:
-    for moment in crashes:
-        now = moment.start_ps
-        down = {c.worker for c in crashes if c.start_ps <= now and (c.end_ps is None or now < c.end_ps)}
-        if len(down) == n_workers:
+    down = _Down()
+    for crash in sorted(crashes, key=lambda c: c.start_ps):
+        if down.at(crash.start_ps) + 1 >= n_workers:
             raise ValueError(
-                f"at every moment at least one worker must be up; at {moment.time_s:g} s all {n_workers} are down: "
-                f"{moment!r}"
+                f"at every moment at least one worker must be up; at {crash.time_s:g} s all {n_workers} are down: "
+                f"{crash!r}"
             )
+        down.add(crash)
+
+
+class _Down:
+    """Counts the workers that are down, as time passes."""
+
+    def __init__(self) -> None:
+        self._returns: list[float] = []
+
+    def at(self, now_ps: int) -> int:
+        """How many of the crashes so far are not over at a time, which is never before the last one asked about."""
+        while self._returns and self._returns[0] <= now_ps:
+            heapq.heappop(self._returns)
+        return len(self._returns)
+
+    def add(self, crash: Crash) -> None:
+        """Another crash, of a worker that was up."""
+        heapq.heappush(self._returns, math.inf if crash.end_ps is None else crash.end_ps)
 
 
 @dataclass(frozen=True)
@@ -180,10 +198,11 @@ class FaultRates:
                 for time_s in self._times(generator, self.slow_every_s, self.slow_s)
             ]
         kept: list[Fault] = []
+        down = _Down()
         for crash in sorted(crashes, key=lambda c: (c.start_ps, c.worker)):
-            down = {c.worker for c in kept if c.end_ps is not None and crash.start_ps < c.end_ps}
-            if len(down) + 1 < n_workers:
+            if down.at(crash.start_ps) + 1 < n_workers:
                 kept.append(crash)
+                down.add(crash)
         return (*sorted(slow, key=lambda f: (f.start_ps, f.worker)), *kept)
 
     def _times(self, generator: np.random.Generator, every_s: float, lasts_s: float) -> list[float]:

@@ -207,8 +207,8 @@ class ClusterEnv(gym.Env[Observation, Any]):
         """Requests that finished since the last decision, in order of their finish.
 
         Returns:
-            float64 (n, 8) with `FINISHED_COLUMNS`: decision (number of the ROUTE decision that sent it there, 0 = the
-            first after the warm-up; negative: in the warm-up), worker, arrival, first_token, finish (s), prompt_tokens,
+            float64 (n, 8) with `FINISHED_COLUMNS`: decision (number of the last ROUTE decision about it, 0 = the first
+            after the warm-up; negative: of the warm-up), worker, arrival, first_token, finish (s), prompt_tokens,
             output_tokens, hit_tokens.
 
         Raises:

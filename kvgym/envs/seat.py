@@ -114,7 +114,7 @@ class RouterSeat(Seat):
         self._form = form_bits(self.layout, agent.observation == "scaled")
 
     def choose(self, filled: NDArray[np.int8]) -> int:
-        """The agent's answer to the ROUTE decision that is due."""
+        """The agent's answer to the ROUTE decision that is due; one that is not legal as in KVGym/Route-v0."""
         observation = np.empty(self.layout.size, np.float32)
         _, _, _, time, session = self.env.call_kernel(LOOK, 0, 0, self._form, observation, filled)
         worker = int(self.ask(observation, self.action_masks().view(np.int8), time, session))
@@ -122,6 +122,10 @@ class RouterSeat(Seat):
             raise ValueError(
                 f"the router must choose a worker from 0 to {self.layout.n_workers - 1}, it chose {worker}"
             )
+        mask = self.action_masks()
+        if not mask[worker]:  # as KVGym/Route-v0 has it
+            legal = np.flatnonzero(mask)
+            worker = int(legal[worker % len(legal)])
         return worker
 
     def action_masks(self) -> NDArray[np.bool_]:
