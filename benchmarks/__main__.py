@@ -4,7 +4,7 @@
 
 Goes on where it stopped: what has a JSON file in DIR is not measured again unless --again is given. --quick runs the
 smallest form of everything, in a few minutes; its figures say only that it runs, so its page goes to DIR as well.
-`benchmarks.pooled_replay` needs a trace and is run by hand.
+`benchmarks.pooled_replay` needs a trace, `benchmarks.checkouts` a second checkout: they are run by hand.
 """
 
 from __future__ import annotations

@@ -136,7 +136,8 @@ class RouteEnv(ClusterEnv):
             self._address, LOOK, 0, 0, self._form, observation, np.empty(0, np.int8)
         )
         self._running = code == ROUTE
-        self._show_up(code)
+        if self._fails:
+            self._show_up(code)
         return self._opening(observation, time, session)
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

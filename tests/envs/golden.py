@@ -19,7 +19,10 @@ from tests.envs.helpers import SHORT, go_on, random_actions, small
 FILE = Path(__file__).with_name("golden.json")
 
 EXACT_COST = {"c0": 8.0, "w": 4.0, "k": 0.03125, "p": 1.0, "a_kv": 2.0**-14, "c_b": 0.125}
-WORKERS = [{"kv_tokens": 8192, "cost": EXACT_COST, "count": 2}, {"kv_tokens": 6144, "cost": {**EXACT_COST, "c0": 16.0}}]
+WORKERS = [
+    {"kv_tokens": 8192, "cost": EXACT_COST, "kv_bytes_per_token": 1024, "count": 2},
+    {"kv_tokens": 6144, "cost": {**EXACT_COST, "c0": 16.0}, "kv_bytes_per_token": 1024},
+]
 SETTINGS = {"episode_requests": 30, "warmup_requests": 3, "metrics_period_s": 0.25, "output_hint_sigma": 0.0}
 MESSAGES = {"multi-turn": {"message_tokens": 256}}
 EVICTOR: dict[str, dict[str, Any]] = {
@@ -28,6 +31,10 @@ EVICTOR: dict[str, dict[str, Any]] = {
     "gsp-worst": {"evictor": "lru_node"},
     "multi-turn": {"evictor": "rlt"},
     "long-doc": {"evictor": "random"},
+    "mixed-fleet": {},
+    "straggler": {},
+    "failover": {"evictor": "rlt"},
+    "multi-node-agents": {},
     "sanity": {},
 }
 # Without those whose keys are made of logarithms and exponentials.
@@ -39,7 +46,11 @@ PLAYED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "KVGym/Evict-v0/rule": ("KVGym/Evict-v0", {"action": "rule", "rules": RULES}, ("gsp", "gsp-stable", "long-doc")),
     "KVGym/Evict-v0/agent": ("KVGym/Evict-v0", {"router": "tests.envs.spy:scaled"}, ("gsp-stable", "long-doc")),
     "KVGym/Joint-v0": ("KVGym/Joint-v0", {"rules": RULES}, ("gsp", "gsp-stable", "multi-turn", "long-doc", "sanity")),
-    "KVGym/Joint-v0/leaf": ("KVGym/Joint-v0", {"action": "leaf"}, ("gsp", "gsp-stable", "multi-turn", "long-doc")),
+    "KVGym/Joint-v0/leaf": (
+        "KVGym/Joint-v0",
+        {"action": "leaf"},
+        ("gsp", "gsp-stable", "multi-turn", "long-doc", "failover", "multi-node-agents"),
+    ),
 }
 """What is played: id, arguments, scenarios."""
 

@@ -19,6 +19,25 @@ SMALL: dict[str, dict[str, Any]] = {
     "gsp-worst": {"recipe_args": {"groups": 8, "prompts_per_group": 6}, "episode_requests": 48},
     "multi-turn": {"recipe_args": {"conversations": 9, "turns": [2, 4, 6]}, "episode_requests": 36},
     "long-doc": {"recipe_args": {"documents": 5, "questions": 10}, "episode_requests": 45, "warmup_requests": 5},
+    "mixed-fleet": {"recipe_args": {"groups": 8, "prompts_per_group": 6}, "episode_requests": 36, "warmup_requests": 8},
+    "straggler": {
+        "recipe_args": {"groups": 8, "prompts_per_group": 6},
+        "episode_requests": 36,
+        "warmup_requests": 8,
+        "faults": {"slow_every_s": 0.5, "slow_s": 0.5, "until_s": 10.0},
+    },
+    "failover": {
+        "recipe_args": {"groups": 8, "prompts_per_group": 6},
+        "episode_requests": 36,
+        "warmup_requests": 8,
+        "faults": {"crash_every_s": 0.5, "down_s": 0.4, "until_s": 10.0},
+    },
+    "multi-node-agents": {
+        "recipe_args": {"session_rate": 20.0, "time_scale": 0.02, "max_context": 30_000, "max_turns": 6},
+        "network": {"per_node": 2, "inside": "nvlink-h100", "between": "ethernet-100g"},
+        "episode_requests": 36,
+        "warmup_requests": 8,
+    },
     "sanity": {"episode_requests": 40, "warmup_requests": 4},
 }
 """Overrides for every scenario that needs no file."""
@@ -53,6 +72,10 @@ SHORT: dict[str, dict[str, Any]] = {
     "gsp-worst": {"recipe_args": {"lengths": [512, 1024, 2048]}},
     "multi-turn": {"recipe_args": {"message_tokens": 700}},
     "long-doc": {"recipe_args": {"lengths": [1024, 2048, 4096]}},
+    "mixed-fleet": {"recipe_args": {"lengths": [512, 1024, 2048]}},
+    "straggler": {"recipe_args": {"lengths": [512, 1024, 2048]}},
+    "failover": {"recipe_args": {"lengths": [512, 1024, 2048]}},
+    "multi-node-agents": {"recipe_args": {"prefix_tokens": 1024, "first_tokens": 512, "max_context": 4096}},
     "sanity": {},
 }
 
@@ -62,7 +85,7 @@ def pressed(scenario: str, **more: Any) -> dict[str, Any]:
 
     In the scenario "sanity" nothing has to be evicted all the same.
     """
-    workers = {"workers": [{"kv_tokens": 6144, "cost": {"c0": 20.0, "k": 0.1}, "count": 3}]}
+    workers = {"workers": [{"kv_tokens": 6144, "cost": {"c0": 20.0, "k": 0.1}, "kv_bytes_per_token": 1000, "count": 3}]}
     args = {**SHORT[scenario].get("recipe_args", {}), **more.get("recipe_args", {})}
     return small(scenario, **{**(workers if scenario != "sanity" else {}), **more, "recipe_args": args})
 

@@ -143,6 +143,10 @@ LOAD = {
     "gsp-worst": {"recipe_args": {"rate": 0.05}},
     "multi-turn": {"output_hint_sigma": 1.0},
     "long-doc": {"view": "exact", "recipe_args": {"rate": 100.0}},
+    "mixed-fleet": {"recipe_args": {"rate": 1000.0}},
+    "straggler": {"recipe_args": {"rate": 1000.0}},
+    "failover": {"recipe_args": {"rate": 1000.0}},
+    "multi-node-agents": {"recipe_args": {"session_rate": 1000.0}},
     "sanity": {"recipe_args": {"probability": 0.9}},
 }
 

@@ -37,7 +37,7 @@ def test_fields(name):
     scenario = SCENARIOS[name]
     assert scenario.name == name
     assert scenario.objective in OBJECTIVES and scenario.evictor in EVICTORS and scenario.warmup_router in ROUTERS
-    assert len(scenario.cluster) in (2, 4)
+    assert len(scenario.cluster) in (2, 4, 6, 8)
     assert scenario.text and "\n" not in scenario.text
     assert scenario.evictor != "belady"  # an oracle is nobody's default
 

@@ -52,6 +52,12 @@ def due_request(s):
 
 
 @njit(nogil=True)
+def tokens_to_route(s, q):
+    """The prompt of request `q`; where it is routed again, with the tokens that it has emitted."""
+    return known_tokens(s, q) if clock(s).request >= 0 else requests(s)[q].prompt_tokens
+
+
+@njit(nogil=True)
 def observe(s, form, out):
     """Writes the observation of the decision that is due (or of the end) into `out`, float32 (layout.size,).
 
@@ -125,7 +131,7 @@ def observe_request(s, q, at):
     request = requests(s)[q]
     last_turn = sessions(s)[request.session].arrived_ps
     count_arrivals(s)
-    out[0] = known_tokens(s, q)
+    out[0] = tokens_to_route(s, q)
     out[1] = hints(s)[q]
     out[2] = request.turn
     out[3] = last_turn >= 0
@@ -200,7 +206,7 @@ def observe_cache(s, w, q, at):
             break  # below a node that nobody here uses, nobody uses anything
     hit = hit_tokens(s, matched, request.prompt_tokens)
     block[3] = hit
-    block[4] = known_tokens(s, q) - hit
+    block[4] = tokens_to_route(s, q) - hit
     block[5] = _seconds_since(s, sent_ps)
     block[6] = sessions(s)[request.session].worker == w
     joining = 0 if progress(s)[q].worker == w else request.prompt_tokens - active * cf.page_size
