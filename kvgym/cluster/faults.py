@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from kvgym import _check
+from kvgym.workload.random import Stream
 
 PS_PER_S = 1_000_000_000_000
 LONGEST_S = 1e6
 """Times of faults are below this: they are counted in picoseconds."""
+_CRASHES, _SLOWDOWNS = range(2)  # streams of a worker's faults
+_BLOCK = 64  # draws at a time; the number changes nothing
 
 
 @dataclass(frozen=True)
@@ -187,16 +190,12 @@ class FaultRates:
         """
         slow: list[Fault] = []
         crashes: list[Crash] = []
-        streams = seed.spawn(n_workers)
-        for worker, stream in enumerate(streams):
-            generator = np.random.Generator(np.random.PCG64(stream))
-            crashes += [
-                Crash(worker, time_s, self.down_s) for time_s in self._times(generator, self.crash_every_s, self.down_s)
-            ]
-            slow += [
-                Slowdown(worker, time_s, self.slow_s, self.slow_factor)
-                for time_s in self._times(generator, self.slow_every_s, self.slow_s)
-            ]
+        for worker in range(n_workers):
+            own = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, worker))
+            for time_s in self._times(Stream(own, _CRASHES), self.crash_every_s, self.down_s):
+                crashes.append(Crash(worker, time_s, self.down_s))
+            for time_s in self._times(Stream(own, _SLOWDOWNS), self.slow_every_s, self.slow_s):
+                slow.append(Slowdown(worker, time_s, self.slow_s, self.slow_factor))
         kept: list[Fault] = []
         down = _Down()
         for crash in sorted(crashes, key=lambda c: (c.start_ps, c.worker)):
@@ -205,20 +204,19 @@ class FaultRates:
                 down.add(crash)
         return (*sorted(slow, key=lambda f: (f.start_ps, f.worker)), *kept)
 
-    def _times(self, generator: np.random.Generator, every_s: float, lasts_s: float) -> list[float]:
+    def _times(self, stream: Stream, every_s: float, lasts_s: float) -> list[float]:
         """Beginnings of one worker's faults of a kind: an exponential time after the end of the one before."""
         times: list[float] = []
         if every_s == 0.0:
             return times
-        time_s = _exponential(generator, every_s)
-        while time_s <= self.until_s:
-            times.append(time_s)
-            time_s += lasts_s + _exponential(generator, every_s)
+        end_s = 0.0
+        while end_s <= self.until_s:
+            for gap in (every_s * stream.exponential(_BLOCK)).tolist():
+                if end_s + gap > self.until_s:
+                    return times
+                times.append(end_s + gap)
+                end_s += gap + lasts_s
         return times
-
-
-def _exponential(generator: np.random.Generator, mean: float) -> float:
-    return -mean * math.log1p(-generator.random())
 
 
 def _duration(name: str, value: Any) -> float:
