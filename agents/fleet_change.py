@@ -30,14 +30,13 @@ WINDOWS = {
     "25 s after that": (START_S + LENGTH_S + 5.0, START_S + LENGTH_S + 30.0),
 }
 """When a request was sent."""
-# Seconds that a token takes on an H100 in a full iteration, and that an output token takes in a batch of some twenty.
-OF_AN_H100 = {"alpha_miss": 21e-6, "alpha_output": 0.013}
 FORMS: dict[str, dict[str, Any]] = {
     "default": {},
-    "costs of an H100": OF_AN_H100,
-    "costs of an H100, no regression": {**OF_AN_H100, "rate": 0.0},
-    "costs of an H100, rate 0.2": {**OF_AN_H100, "rate": 0.2},
+    "no regression": {"rate": 0.0},
+    "ten times the step": {"rate": 0.2},
+    "no bound": {"bound": None},
 }
+"""Row of the table -> arguments of LBGR."""
 
 
 class Watched(Lbgr):
