@@ -18,7 +18,7 @@ import numpy as np
 
 import kvgym
 from agents.leaderboard_entries import ANCHORS, OWN, TRACKS, Entry
-from agents.leaderboard_plan import Case, Plan, anchor_plan, identity, make_plan
+from agents.leaderboard_plan import FLEET_SCENARIOS, Case, Plan, anchor_plan, identity, make_plan
 from agents.leaderboard_run import run
 from kvgym import _check
 from kvgym.evaluation import Episode, anchors, files, report, standings
@@ -84,7 +84,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 _TRACK = """route (default): agents that route; evict: agents and rules that evict, behind one router; joint: routers x
 evictors, and agents that do both"""
-_SCENARIO = "scenarios (default: all that need no file, on evict and joint those where evictors make a difference)"
+_SCENARIO = f"""scenarios (default: all that need no file but the held-out {", ".join(FLEET_SCENARIOS)}; on evict
+and joint those where evictors make a difference)"""
 _ROUTER = "who routes: one on the track evict (default lbgr_code), the rows of the matrix on the track joint"
 _EVICTOR = f"""on the track route, what each agent is played with: {OWN} (the scenario's) or evictors of the simulator;
 on evict and joint, the evictors that are compared, on joint also agents:NAME and path.py:Class. Those of the

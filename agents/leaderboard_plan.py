@@ -23,6 +23,8 @@ from kvgym.evaluation.stage import ROUTE, make_env
 from kvgym.scenarios import SCENARIOS, Scenario, get_scenario
 
 DEFAULT_SCENARIOS = ("gsp", "gsp-stable", "gsp-worst", "multi-turn", "long-doc", "sanity")
+FLEET_SCENARIOS = ("mixed-fleet", "straggler", "failover", "multi-node-agents")
+"""Held out: played by name only. Nothing of the suite was trained or tuned there."""
 EVICTION_SCENARIOS = ("gsp", "gsp-stable", "gsp-worst", "multi-turn")
 """Those where the reference has to evict what is asked for again: on long-doc it never evicts, and on sanity nothing is
 ever asked for twice."""
@@ -71,7 +73,7 @@ class Plan:
 
 def anchor_plan() -> Plan:
     """The anchors on all scenarios that need no file."""
-    cases = tuple(_case(name, {}, "test") for name in DEFAULT_SCENARIOS)
+    cases = tuple(_case(name, {}, "test") for name in (*DEFAULT_SCENARIOS, *FLEET_SCENARIOS))
     _prepare(ANCHORS, cases, "test")
     return Plan(ANCHORS, cases, tuple(range(N_SEEDS)), "test")
 

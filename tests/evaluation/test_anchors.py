@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents import make_agent
-from agents.leaderboard_plan import DEFAULT_SCENARIOS
+from agents.leaderboard_plan import DEFAULT_SCENARIOS, FLEET_SCENARIOS
 from kvgym.evaluation import RANDOM, REFERENCE, anchors, play, standings
 from kvgym.evaluation.files import ResultError
 from kvgym.evaluation.standings import Player
@@ -15,14 +15,14 @@ SAMPLE = anchors.Anchors(0, (0, 1, 2), np.array([8.0, 9.0, 10.0]), np.array([2.0
 
 def test_every_scenario_has_frozen_anchors():
     found = anchors.load()
-    assert set(found) == set(DEFAULT_SCENARIOS)
+    assert set(found) == {*DEFAULT_SCENARIOS, *FLEET_SCENARIOS}
     for name, one in found.items():
         assert one.version == get_scenario(name).version
         assert one.seeds == tuple(range(anchors.N_SEEDS))
         assert len(one.random) == len(one.reference) == anchors.N_SEEDS
 
 
-@pytest.mark.parametrize("name", DEFAULT_SCENARIOS)
+@pytest.mark.parametrize("name", (*DEFAULT_SCENARIOS, *FLEET_SCENARIOS))
 @pytest.mark.parametrize("seed", [0, 17])
 def test_the_frozen_anchors_are_what_this_code_plays(name, seed):
     one = anchors.load()[name]
