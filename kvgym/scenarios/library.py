@@ -122,8 +122,8 @@ _ALL = (
     ),
     Scenario(
         name="straggler",
-        text="shared prefixes on four H100, each four times as slow for 15 s about once in 75 s (32 requests/s)",
-        recipe_args=_prefixes(32.0),
+        text="shared prefixes on four H100, each four times as slow for 15 s about once in 75 s (28 requests/s)",
+        recipe_args=_prefixes(28.0),
         workers=({**_H100, "count": 4},),
         faults={"slow_every_s": 60.0, "slow_s": 15.0, "slow_factor": 4.0, "until_s": 300.0},
         **_TODAY,
