@@ -1,4 +1,4 @@
-"""Random networks and fault schedules for random cases: links that pay or not, crashes and slow-downs at awkward times."""
+"""Random networks and fault schedules for random cases: links that pay or not, faults at awkward times."""
 
 from __future__ import annotations
 
