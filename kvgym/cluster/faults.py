@@ -169,8 +169,9 @@ class FaultRates:
         """
         slow: list[Fault] = []
         crashes: list[Crash] = []
-        streams = seed.spawn(n_workers)
-        for worker, stream in enumerate(streams):
+        for worker in range(n_workers):
+            # Not seed.spawn(), which gives other streams at each call.
+            stream = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, worker))
             generator = np.random.Generator(np.random.PCG64(stream))
             crashes += [
                 Crash(worker, time_s, self.down_s) for time_s in self._times(generator, self.crash_every_s, self.down_s)
@@ -180,10 +181,12 @@ class FaultRates:
                 for time_s in self._times(generator, self.slow_every_s, self.slow_s)
             ]
         kept: list[Fault] = []
+        back_ps = [0] * n_workers
         for crash in sorted(crashes, key=lambda c: (c.start_ps, c.worker)):
-            down = {c.worker for c in kept if c.end_ps is not None and crash.start_ps < c.end_ps}
-            if len(down) + 1 < n_workers:
+            down = sum(crash.start_ps < time_ps for time_ps in back_ps)
+            if down + 1 < n_workers:
                 kept.append(crash)
+                back_ps[crash.worker] = crash.start_ps + round(self.down_s * PS_PER_S)
         return (*sorted(slow, key=lambda f: (f.start_ps, f.worker)), *kept)
 
     def _times(self, generator: np.random.Generator, every_s: float, lasts_s: float) -> list[float]:
