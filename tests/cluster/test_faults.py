@@ -1,5 +1,6 @@
 """Schedules of faults: what is refused and how, and what is drawn by chance."""
 
+import itertools
 import math
 
 import numpy as np
@@ -122,9 +123,9 @@ def of_worker(faults, workers, kind):
 
 
 def test_a_larger_cluster_keeps_the_faults_that_it_had():
-    """Crashes that were left out, so that somebody was up, may come back."""
+    """Those that were left out, so that somebody was up, may come; of 20 workers hardly ever all others are down."""
     for number in range(20):
-        small, large = (RATES.draw(seeded(number), n) for n in (3, 7))
+        small, large = (RATES.draw(seeded(number), n) for n in (3, 20))
         assert of_worker(large, range(3), Slowdown) == of_worker(small, range(3), Slowdown)
         before, after = of_worker(small, range(3), Crash), of_worker(large, range(3), Crash)
         assert [crash for crash in after if crash in before] == before
@@ -142,7 +143,7 @@ def test_slow_downs_do_not_depend_on_down_times():
 @pytest.mark.parametrize(("kind", "mean"), [(Crash, 50.0), (Slowdown, 40.0)])
 def test_mean_times(kind, mean):
     """Faults over the time in which they could come is the rate of an exponential: to four standard errors."""
-    n = 2000
+    n = 300
     faults = of_worker(RATES.draw(seeded(), n), range(n), kind)
     spans = sum(min(fault.end_ps * 1e-12, 1000.0) - fault.time_s for fault in faults)
     assert (n * 1000.0 - spans) / len(faults) == pytest.approx(mean, rel=4 / math.sqrt(len(faults)))
@@ -150,7 +151,7 @@ def test_mean_times(kind, mean):
 
 
 def test_times_until_the_first_fault_are_exponential():
-    n = 5000
+    n = 500
     first = {crash.worker: crash.time_s for crash in reversed(RATES.draw(seeded(), n)) if isinstance(crash, Crash)}
     times = np.sort(list(first.values()))
     assert len(times) == n
@@ -181,7 +182,7 @@ def test_dropped_crashes_are_those_that_would_leave_nobody():
     rates = FaultRates(crash_every_s=1.0, down_s=10.0, until_s=100.0)
     crashes = rates.draw(seeded(), 2)
     assert len(crashes) > 8
-    for before, after in zip(crashes, crashes[1:], strict=False):
+    for before, after in itertools.pairwise(crashes):
         assert before.end_ps <= after.start_ps
 
 
