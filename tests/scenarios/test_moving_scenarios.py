@@ -43,7 +43,7 @@ def test_a_network_alone_moves_nothing():
         ({"network": 5}, "network must be a mapping of names to values, got 5"),
         (
             {"network": {**ALL, "outside": LINK}},
-            "network key must be one of nodes, per_node, inside, between; got 'out",
+            "network key must be one of nodes, per_node, inside, between; got",
         ),
         ({"network": {"inside": LINK}}, r"either nodes \(of each worker\) or per_node \(workers\), got \['inside'\]"),
         ({"network": {**ALL, "per_node": 2}}, r"either nodes .* or per_node .*, got \['between', 'inside', 'nodes', "),
@@ -68,7 +68,7 @@ def test_a_network_alone_moves_nothing():
         ),
         (
             {"workers": [{"model": "llama-3.1-405b", "gpu": "h100", "tp": 8}]},
-            "no fitted cost of llama-3.1-405b on 8 x h100",
+            "no fitted cost of llama-3.1-405b",
         ),
         ({"faults": [Crash(0, 1.0)]}, "faults must be a mapping of names to values"),
         ({"faults": {"crash_every": 5}}, "faults: .*'crash_every'"),
@@ -76,13 +76,13 @@ def test_a_network_alone_moves_nothing():
         ({"faults": {"down_s": 0}}, "down_s must be above 0, got 0"),
         (
             {"faults": {"schedule": [], "down_s": 5}},
-            r"schedule alone or the fields of FaultRates, got \['down_s', 'sch",
+            r"schedule alone or the fields of FaultRates, got \['down_s'",
         ),
         ({"faults": {"schedule": ["crash"]}}, "fault 0 must be a mapping of names to values, got 'crash'"),
         ({"faults": {"schedule": 5}}, "schedule must be a list of faults, got 5"),
         (
             {"faults": {"schedule": [{"worker": 0, "time_s": 1.0}]}},
-            "kind of fault 0 must be one of crash, slow-down; got",
+            "kind of fault 0 must be one of crash, slow-down",
         ),
         ({"faults": {"schedule": [{"kind": "fire"}]}}, "kind of fault 0 must be one of crash, slow-down; got 'fire'"),
         ({"faults": {"schedule": [{"kind": "crash", "worker": 0}]}}, "fault 0: .*time_s"),
@@ -92,11 +92,11 @@ def test_a_network_alone_moves_nothing():
         ),
         (
             {"faults": {"schedule": [{"kind": "crash", "worker": 0, "time_s": -1}]}},
-            "fault 0: time_s of a crash must be",
+            "fault 0: time_s of a crash",
         ),
         (
             {"faults": {"schedule": [{"kind": "crash", "worker": 4, "time_s": 1}]}},
-            "worker of a fault must be from 0 to 3",
+            "worker of a fault must be from 0",
         ),
         (
             {"faults": {"schedule": [{"kind": "crash", "worker": w, "time_s": 1 + w} for w in range(4)]}},
