@@ -125,7 +125,7 @@ def observe_request(s, q, at):
     request = requests(s)[q]
     last_turn = sessions(s)[request.session].arrived_ps
     count_arrivals(s)
-    out[0] = known_tokens(s, q)
+    out[0] = shown_tokens(s, q)
     out[1] = hints(s)[q]
     out[2] = request.turn
     out[3] = last_turn >= 0
@@ -140,6 +140,12 @@ def observe_request(s, q, at):
     out[12] = (ck.n_arrived - ck.window_60) / 60.0
     counted = max(1, cf.limit - cf.warmup)
     out[13] = min(1.0, (cf.limit - ck.n_arrived + (ck.request >= 0)) / counted)
+
+
+@njit(nogil=True)
+def shown_tokens(s, q):
+    """Length of the prompt of request `q`; at a ROUTE decision with the tokens that it came back with."""
+    return known_tokens(s, q) if clock(s).request == q else requests(s)[q].prompt_tokens
 
 
 @njit(nogil=True)
@@ -185,12 +191,9 @@ def observe_cache(s, w, q, at):
         entry = index_rows(s)[r]
         if matching:
             n = entry.pages if cf.history_view else rows(s)[r].cached
-            if node.slot >= cf.n_shared:  # no other request has it; it is somewhere if `q` has been routed
-                if progress(s)[q].worker != w:
-                    n = 0
-                elif n > 0:
-                    sent_ps = progress(s)[q].arrived_ps
-            elif n > 0 and entry.sent_ps >= 0:
+            if node.slot >= cf.n_shared and progress(s)[q].worker != w:
+                n = 0  # no other request has it; it is somewhere if `q` has been routed
+            if n > 0 and entry.sent_ps >= 0:
                 sent_ps = entry.sent_ps
             matched += min(n, limit)
             matching = n >= limit
@@ -200,7 +203,7 @@ def observe_cache(s, w, q, at):
             break  # below a node that nobody here uses, nobody uses anything
     hit = hit_tokens(s, matched, request.prompt_tokens)
     block[3] = hit
-    block[4] = known_tokens(s, q) - hit
+    block[4] = shown_tokens(s, q) - hit
     block[5] = _seconds_since(s, sent_ps)
     block[6] = sessions(s)[request.session].worker == w
     joining = 0 if progress(s)[q].worker == w else request.prompt_tokens - active * cf.page_size
