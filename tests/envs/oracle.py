@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.envs.watched import IDLE, Row, Watched, WatchedCluster
-from tests.reference import least_loaded, prefix_affinity, round_robin, simulate
+from tests.reference import least_loaded, prefix_affinity, simulate
 from tests.reference import simulator as reference_simulator
 from tests.reference.views import View
 from tests.sim.cases import Case
 
 DAY_S = 86400.0
-RULES = {"round_robin": round_robin, "least_loaded": least_loaded, "prefix_affinity": prefix_affinity}
+RULES = {"least_loaded": least_loaded, "prefix_affinity": prefix_affinity}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,9 @@ class Oracle:
     ) -> None:
         self.case, self.size = case, case.engine.page_size
         self.hashes = case.workload().requests[["prefix_u", "session_u"]]
-        self.warmup, self.warmup_router = warmup, RULES[warmup_router]
+        self.rules = {**RULES, "round_robin": self.round_robin}
+        self.turn = 0
+        self.warmup, self.warmup_router = warmup, self.rules[warmup_router]
         self.period_ps, self.slo = period_ps, slo
         self.hints = hints or [0] * len(case.requests)
         self.view: Any = None
@@ -99,7 +101,7 @@ class Oracle:
         self.view = view
         self.pages[q] = view._prompt_pages
         now = view.now
-        rule = RULES.get(self.case.router)
+        rule = self.rules.get(self.case.router)
         again = q in self.numbers
         if self.numbers.get(q, len(self.numbers)) < self.warmup:
             rule = self.warmup_router
@@ -110,6 +112,12 @@ class Oracle:
         known = self.known(q) if again else len(self.prompt(q))
         worker = view._workers[target]
         self.sent.append(Sent(q, target, now, known - view.visible_hit(target), len(worker.events)))
+        return target
+
+    def round_robin(self, view: View, q: int) -> int:
+        """The one after the last that this rule chose, or the next one that is up; others may decide in between."""
+        target = view.first_up(self.turn)
+        self.turn = (target + 1) % len(self.case.workers)
         return target
 
     def chosen(self, q: int) -> int:
