@@ -32,10 +32,12 @@ from kvgym.sim.kernels.access import (
     rows,
     running,
     sessions,
+    transfers,
     workers,
 )
 from kvgym.sim.kernels.candidates import describe
 from kvgym.sim.kernels.duration import boundaries_until, boundary
+from kvgym.sim.kernels.locks import OPENING
 from kvgym.sim.kernels.network import NOBODY, better_source
 from kvgym.sim.kernels.view import gen_tps, kv_use, resident_pages
 from kvgym.sim.tables import INFINITE
@@ -237,7 +239,7 @@ def _match(first_worker, w):
 def entered_in_run(s, w):
     """Pages that the run in progress has put into worker `w`'s tree so far; its row counts them at the run's end."""
     wk = workers(s)[w]
-    if wk.event_ps == INFINITE or wk.run == 1:
+    if wk.event_ps == INFINITE or (wk.run == 1 and wk.event_ps > clock(s).now_ps):  # a run may be cut to its first end
         return 0
     size = config(s).page_size
     done = boundaries_until(wk, clock(s).now_ps)
@@ -277,9 +279,8 @@ def observe_engine(s, w, at):
         block[16] = wk.n_queued + wk.n_fetching
         block[17] = wk.n_running
         block[18] = wk.queued_tokens
-        # An iteration that ends now has ended, inside a run too. The next ones start in the order of the workers: those
-        # before the one that asks for pages have started.
-        started = w < ck.asking
+        # An iteration that ends now has ended, inside a run too.
+        started = w < next_to_start(s)
         block[19] = kv_use(s, w, ck.now_ps if started else ck.now_ps - 1)
         block[20] = gen_tps(s, w, ck.now_ps) if started or not ends_now(s, w) else 0.0
         block[21] = 0.0
@@ -290,6 +291,15 @@ def observe_engine(s, w, at):
     block[19] = wk.seen_kv_use
     block[20] = wk.seen_gen_tps
     block[21] = (ck.now_ps - wk.seen_ps) * 1e-12
+
+
+@njit(nogil=True)
+def next_to_start(s):
+    """The first worker that has not started its next iteration: the one that asks for pages; transfers start before."""
+    for i in range(clock(s).n_transfers):
+        if transfers(s)[i].stage == OPENING:
+            return 0
+    return clock(s).asking
 
 
 @njit(nogil=True)
