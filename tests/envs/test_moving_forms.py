@@ -58,7 +58,7 @@ def test_the_native_form_is_what_gymnasium_makes_of_single_ones(form, mode, thre
         ended += int((ours[2] | ours[3]).sum())
         found += happened(native)
         masked += int((~native.action_masks()).sum())
-    assert ended >= 3 and masked > 0 or form == "evict rule"
+    assert (ended >= 3 and masked > 0) or form == "evict rule"
     assert (found > 0).all()
     sync.close()
     native.close()
