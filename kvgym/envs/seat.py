@@ -114,7 +114,7 @@ class RouterSeat(Seat):
         self._form = form_bits(self.layout, agent.observation == "scaled")
 
     def choose(self, filled: NDArray[np.int8]) -> int:
-        """The agent's answer to the ROUTE decision that is due."""
+        """The agent's answer to the ROUTE decision that is due; as in KVGym/Route-v0, where that worker is down."""
         observation = np.empty(self.layout.size, np.float32)
         _, _, _, time, session = self.env.call_kernel(LOOK, 0, 0, self._form, observation, filled)
         worker = int(self.ask(observation, self.action_masks().view(np.int8), time, session))
@@ -122,6 +122,9 @@ class RouterSeat(Seat):
             raise ValueError(
                 f"the router must choose a worker from 0 to {self.layout.n_workers - 1}, it chose {worker}"
             )
+        if not self.action_masks()[worker]:
+            up = np.flatnonzero(self.action_masks())
+            return int(up[worker % len(up)])
         return worker
 
     def action_masks(self) -> NDArray[np.bool_]:
