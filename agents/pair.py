@@ -53,8 +53,9 @@ class Pair(Agent):
         """See `Agent.reset`."""
         super().reset(env, seed)
         n, slots = self.n_workers, self.layout.n_candidates
-        self._routes = HalfSeat(self.env, self.router, Layout(n), 0, n, self.observation)
-        leaves = Layout(n, routes=False, evicts=True, n_candidates=slots)
+        routes = Layout(n, fetches=self.layout.fetches)
+        self._routes = HalfSeat(self.env, self.router, routes, 0, n, self.observation)
+        leaves = Layout(n, routes=False, evicts=True, n_candidates=slots, fetches=self.layout.fetches)
         self._evicts = HalfSeat(self.env, self.evictor, leaves, n, slots, self.observation)
         for seat in (self._routes, self._evicts):
             seat.reset(seed)
