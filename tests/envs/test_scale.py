@@ -14,9 +14,7 @@ def test_the_logarithm_is_the_librarys_to_float32():
 
 
 def test_features_are_scaled_as_the_layout_says():
-    layout = Layout(
-        1, evicts=True, n_candidates=1, fetches=True
-    )  # a block of each kind, in order
+    layout = Layout(1, evicts=True, n_candidates=1, fetches=True)  # a block of each kind, in order
     rng = np.random.default_rng(1)
     for _ in range(50):
         physical = (10 ** rng.uniform(-3, 9, layout.size) * (rng.random(layout.size) < 0.9)).astype(np.float32)
