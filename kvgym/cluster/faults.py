@@ -100,7 +100,10 @@ def check_faults(faults: Iterable[Any], n_workers: int) -> tuple[Fault, ...]:
         ValueError: If one is no fault or of no worker, two of a kind overlap on a worker, or at some moment no worker
             is up. Intervals are half open: a worker that returns as another one crashes is up.
     """
-    checked = tuple(faults)
+    try:
+        checked = tuple(faults)
+    except TypeError:
+        raise ValueError(f"faults must be Crash or Slowdown, got {faults!r}") from None
     for fault in checked:
         if not isinstance(fault, (Crash, Slowdown)):
             raise ValueError(f"faults must be Crash or Slowdown, got {fault!r}")

@@ -94,6 +94,8 @@ def make_faults(description: Any, n_workers: int) -> FaultRates | tuple[Fault, .
     if len(given) > 1:
         raise ValueError(f"faults must have schedule alone or the fields of FaultRates, got {sorted(given)}")
     faults: list[Fault] = []
+    if not isinstance(given["schedule"], (list, tuple)):
+        raise ValueError(f"schedule must be a list of faults, got {given['schedule']!r}")
     for number, entry in enumerate(given["schedule"]):
         fields = dict(mapping(f"fault {number}", entry))
         kind = FAULT_KINDS[_check.choice(f"kind of fault {number}", fields.pop("kind", None), FAULT_KINDS)]

@@ -9,6 +9,7 @@ from agents.rule_pair import RulePair
 from kvgym.envs.evict import EvictEnv
 from kvgym.envs.layout import Layout
 from kvgym.evaluation import play
+from tests.envs.helpers import MOVING
 
 SMALL = {"warmup_requests": 40, "episode_requests": 600}
 BOTH = pytest.mark.parametrize("scenario", ["gsp-stable", "multi-turn"])
@@ -59,6 +60,32 @@ def test_a_pair_plays_as_evict_v0_with_its_router(scenario, evictor):
     assert paired.seen == alone.seen
     assert (paired.spaces, paired.layout) == (alone.spaces, alone.layout)
     assert joint.n_invalid == evict.n_invalid == 0
+
+
+MOVES = {**MOVING, "warmup_requests": 4, "episode_requests": 150, "recipe_args": {"lengths": [512, 1024, 2048]}}
+
+
+@pytest.mark.parametrize("off", [{"faults": {}}, {"transfer": "never"}])
+def test_a_router_where_pages_move_or_workers_fail(off):
+    """It sees what could be fetched, and which workers are up, as it would alone.
+
+    Where both happen, the leaf that slot 0 gives up may be longer than the oldest pages: a transfer touches a part of a
+    path on its source and shows no boundary there.
+    """
+    more = {**MOVES, **off}
+    alone, paired = Recorder("lbgr_code"), Recorder("lbgr_code")
+    route = play(alone, "gsp-stable", 1, overrides=more, evictor="lru")
+    joint = play(Pair(paired, "lru"), "gsp-stable", 1, overrides=more)
+    assert (joint.metrics, paired.seen, paired.layout) == (route.metrics, alone.seen, alone.layout)
+    assert route.metrics["returns"] + route.metrics["fetched_tokens"] > 0
+
+
+def test_an_evictor_where_pages_move_and_workers_fail():
+    alone, paired = Recorder("rlt"), Recorder("rlt")
+    evict = play(alone, "gsp-stable", 1, overrides=MOVES, router="agents:lbgr_code")
+    joint = play(Pair("lbgr_code", paired), "gsp-stable", 1, overrides=MOVES)
+    assert (joint.metrics, paired.seen, paired.layout) == (evict.metrics, alone.seen, alone.layout)
+    assert evict.metrics["returns"] > 0 and evict.metrics["fetched_tokens"] > 0
 
 
 def test_each_half_hears_of_all_that_finished_since_its_own_last_decision():

@@ -35,7 +35,7 @@ class EvictOracle(Oracle):
 
     def rule(self, q: int) -> str | None:
         """The evictor that is named with a ROUTE decision; the first of all evicts for the warm-up."""
-        return self.case.rules[q] if len(self.sent) > self.warmup else self.case.rules[0]
+        return self.case.rules[q] if self.numbers[q] >= self.warmup else self.case.rules[0]
 
     def asked_to_route(self, q: int, now: int) -> None:
         super().asked_to_route(q, now)

@@ -90,6 +90,19 @@ def pressed(scenario: str, **more: Any) -> dict[str, Any]:
     return small(scenario, **{**(workers if scenario != "sanity" else {}), **more, "recipe_args": args})
 
 
+MOVING: dict[str, Any] = {
+    "workers": [{"kv_tokens": 6144, "cost": {"c0": 20.0, "k": 0.1}, "kv_bytes_per_token": 1000, "count": 3}],
+    "network": {
+        "nodes": [0, 0, 1],
+        "inside": {"latency_ms": 0.1, "gb_per_s": 1.0},
+        "between": {"latency_ms": 2.0, "gb_per_s": 0.02},
+    },
+    "transfer": "auto",
+    "faults": {"crash_every_s": 1.5, "down_s": 0.7, "slow_every_s": 2.0, "slow_s": 0.5, "until_s": 100.0},
+}
+"""Scenario overrides: links that pay, crashes and slow-downs."""
+
+
 def make_form(form: str, scenario: str = "gsp-stable", more: dict[str, Any] | None = None, **kwargs: Any) -> Any:
     """An id in a form of `FORMS`, in a scenario with little memory; `more` are further overrides."""
     name, arguments = FORMS[form]

@@ -2,64 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.reference import least_loaded, prefix_affinity, round_robin, simulate
+from tests.envs.watched import IDLE, Row, Watched, WatchedCluster
+from tests.reference import least_loaded, prefix_affinity, simulate
 from tests.reference import simulator as reference_simulator
-from tests.reference.engine import Worker
 from tests.reference.views import View
 from tests.sim.cases import Case
 
 DAY_S = 86400.0
-RULES = {"round_robin": round_robin, "least_loaded": least_loaded, "prefix_affinity": prefix_affinity}
-IDLE = {"queued": 0.0, "running": 0.0, "queued_tokens": 0.0, "kv_use": 0.0, "gen_tps": 0.0}
-Row = dict[str, float]
+RULES = {"least_loaded": least_loaded, "prefix_affinity": prefix_affinity}
 
 
-class Watched(Worker):
-    """A reference worker that keeps its metrics after each change, and first tokens and finishes in their order."""
+@dataclass(frozen=True)
+class Sent:
+    """A request that was sent to a worker: when, its estimated miss, and the events of the worker until then."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.past: list[tuple[int, Row]] = []
-        self.events: list[tuple[str, int, int]] = []  # what, when, request
-
-    def metrics(self) -> Row:
-        iteration = self.iteration
-        decodes = sum(chunk.is_decode for chunk in iteration.chunks) if iteration else 0
-        return {
-            "queued": len(self.queue),
-            "running": len(self.running),
-            "queued_tokens": sum(live.known() for live in self.queue),
-            "kv_use": (self.cache.kv_pages - self.cache.free - self.cache.evictable()) / self.cache.kv_pages,
-            "gen_tps": decodes * 1e12 / (iteration.end_ps - iteration.start_ps) if iteration else 0.0,
-        }
-
-    def start(self, now: int) -> None:
-        super().start(now)
-        self.past.append((now, self.metrics()))
-
-    def finish_iteration(self, now: int) -> list[int]:
-        new = [live for live in self.running if live.record.first_token_ps < 0]
-        done: list[int] = super().finish_iteration(now)
-        self.events += [("first", now, live.index) for live in new if live.record.first_token_ps >= 0]
-        self.events += [("finish", now, index) for index in done]
-        self.past.append((now, self.metrics()))
-        return done
-
-    def will_get(self, now: int, prompt_tokens: int) -> None:
-        """A request is about to join the queue."""
-        metrics = self.metrics()
-        metrics["queued"] += 1
-        metrics["queued_tokens"] += prompt_tokens
-        self.past.append((now, metrics))
-
-    def before(self, time: int) -> Row:
-        """Metrics just before `time`."""
-        earlier = [metrics for at, metrics in self.past if at < time]
-        return earlier[-1] if earlier else IDLE
+    request: int
+    worker: int
+    time: int
+    miss: int
+    events: int
 
 
 class Oracle:
@@ -84,15 +50,22 @@ class Oracle:
     ) -> None:
         self.case, self.size = case, case.engine.page_size
         self.hashes = case.workload().requests[["prefix_u", "session_u"]]
-        self.warmup, self.warmup_router = warmup, RULES[warmup_router]
+        self.rules = {**RULES, "round_robin": self.round_robin}
+        self.turn = 0
+        self.warmup, self.warmup_router = warmup, self.rules[warmup_router]
         self.period_ps, self.slo = period_ps, slo
         self.hints = hints or [0] * len(case.requests)
         self.view: Any = None
-        self.sent: list[tuple[int, int, int, int]] = []  # request, worker, time, estimated miss
+        self.cluster: Any = None
+        self.sent: list[Sent] = []
+        self.numbers: dict[int, int] = {}  # of requests, in the order of their arrivals
         self.pages: dict[int, Any] = {}  # of the prompts, as the view wants them
+        self.routing = -1  # the request of the ROUTE decision that is being shown
+        self.now = 0
         self.rows: list[Row] = []
         self.times: list[int] = []
         monkeypatch.setattr(reference_simulator, "Worker", Watched)
+        monkeypatch.setattr(reference_simulator, "Cluster", self.make_cluster)
         result = simulate(
             case.requests,
             case.reference_workers(),
@@ -100,10 +73,17 @@ class Oracle:
             case.evictor,
             self.route,
             history_pages=case.history_pages,
+            network=case.reference_network(),
+            faults=case.reference_faults(),
             **self.asks(),
         )
         self.records = result.records
         self.rows.append(self.observe(None, max(record.finish_ps for record in result.records)))
+
+    def make_cluster(self, *args: Any) -> WatchedCluster:
+        """What the reference makes of its arguments, kept."""
+        self.cluster = WatchedCluster(*args)
+        return self.cluster
 
     def asks(self) -> dict[str, Any]:
         """Further arguments of the simulation: who is asked when pages are wanted."""
@@ -111,24 +91,47 @@ class Oracle:
 
     def asked_to_route(self, q: int, now: int) -> None:
         """A ROUTE decision is due that the environment's player takes."""
+        self.routing = q
         self.rows.append(self.observe(q, now))
         self.times.append(now)
+        self.routing = -1
 
     def route(self, view: View, q: int) -> int:
         """Observes, then decides as the environment's player does, or the case's rule."""
         self.view = view
         self.pages[q] = view._prompt_pages
-        now = self.arrival(q)
-        rule = RULES.get(self.case.router)
-        if len(self.sent) < self.warmup:
+        now = view.now
+        rule = self.rules.get(self.case.router)
+        again = q in self.numbers
+        if self.numbers.get(q, len(self.numbers)) < self.warmup:
             rule = self.warmup_router
         elif rule is None:
             self.asked_to_route(q, now)
-        target = self.case.routes[q] if rule is None else rule(view, q)
-        prompt = self.prompt(q)
-        self.view._workers[target].will_get(now, len(prompt))
-        self.sent.append((q, target, now, len(prompt) - view.visible_hit(target)))
+        self.numbers.setdefault(q, len(self.numbers))
+        target = self.chosen(q) if rule is None else rule(view, q)
+        known = self.known(q) if again else len(self.prompt(q))
+        worker = view._workers[target]
+        self.sent.append(Sent(q, target, now, known - view.visible_hit(target), len(worker.events)))
         return target
+
+    def round_robin(self, view: View, q: int) -> int:
+        """The one after the last that this rule chose, or the next one that is up; others may decide in between."""
+        target = view.first_up(self.turn)
+        self.turn = (target + 1) % len(self.case.workers)
+        return target
+
+    def chosen(self, q: int) -> int:
+        """What the environment's player does: see `tests.sim.compare.target`."""
+        returns = self.cluster.result.records[q].returns
+        return self.view.first_up((self.case.routes[q] + returns) % len(self.case.workers))
+
+    def known(self, q: int) -> int:
+        """Known tokens of a request that has been routed before."""
+        return int(self.cluster.lives[q].known())
+
+    def length(self, q: int) -> int:
+        """Tokens of a request as a decision about it shows them: at a ROUTE decision those that it came back with."""
+        return self.known(q) if self.routing == q and q in self.numbers else len(self.prompt(q))
 
     def arrival(self, q: int) -> int:
         request = self.case.requests[q]
@@ -153,50 +156,56 @@ class Oracle:
         session = self.case.requests[q].session
         return q if session is None else session
 
-    def worker_of(self) -> dict[int, int]:
-        """Where each request was sent."""
-        return {q: w for q, w, _, _ in self.sent}
+    def here(self, w: int) -> dict[int, Sent]:
+        """What was sent to a worker since it crashed last, the last time that it was."""
+        events = self.view._workers[w].events
+        sent = [one for one in self.sent if one.worker == w]
+        return {one.request: one for one in sent if all(kind != "crash" for kind, *_ in events[one.events :])}
 
-    def last_turn(self, q: int) -> tuple[int, int] | None:
-        """Worker and time of the last request of the same session that was routed."""
-        turns = [(w, time) for other, w, time, _ in self.sent if self.session(other) == self.session(q)]
+    def last_turn(self, q: int) -> Sent | None:
+        """The last request of the same session that was routed; one that came back may be it itself."""
+        turns = [one for one in self.sent if self.session(one.request) == self.session(q)]
         return turns[-1] if turns else None
 
     def observe(self, q: int | None, now: int) -> Row:
+        self.now = now
         row = {} if q is None else self.request_row(q, now)
         for w in range(len(self.case.workers)):
-            parts = self.fixed_row(w) | self.cache_row(w, q, now) | self.router_row(w, q, now) | self.engine_row(w, now)
-            row |= {f"w{w}.{name}": value for name, value in parts.items()}
+            parts = self.fixed_row(w, now) | self.cache_row(w, q, now) | self.router_row(w, q) | self.engine_row(w, now)
+            row |= {f"w{w}.{name}": value for name, value in (parts | self.fetch_row(w, q, now)).items()}
         return row
 
     def request_row(self, q: int, now: int) -> Row:
-        arrivals = [time for *_, time, _ in self.sent]
-        if q not in self.worker_of():  # a routed one is due when it needs pages
-            arrivals.append(now)
+        first: dict[int, int] = {}
+        for one in self.sent:
+            first.setdefault(one.request, one.time)
+        first.setdefault(q, now)  # a routed one is due when it needs pages, or comes back
+        arrivals = first.values()
         last = self.last_turn(q)
         counted = len(self.case.requests) - self.warmup
         return {
-            "prompt": len(self.prompt(q)),
+            "prompt": self.length(q),
             "output_hint": self.hints[q],
             "turn": self.case.requests[q].turn,
             "has_prev": last is not None,
-            "session_gap": (now - last[1]) * 1e-12 if last else DAY_S,
+            "session_gap": (now - last.time) * 1e-12 if last else DAY_S,
             "prefix_u": self.hashes["prefix_u"][q],
             "session_u": self.hashes["session_u"][q],
             "class": 0,
             "slo_ttft": self.slo[0],
             "slo_tpot": self.slo[1],
-            "route_gap": (now - self.sent[-1][2]) * 1e-12 if self.sent else 0.0,
+            "route_gap": (now - self.sent[-1].time) * 1e-12 if self.sent else 0.0,
             "rate_10s": sum(now - 10 * 10**12 < time for time in arrivals) / 10,
             "rate_60s": sum(now - 60 * 10**12 < time for time in arrivals) / 60,
-            "remaining": min(1.0, (len(self.case.requests) - len(self.sent)) / counted),
+            "remaining": min(1.0, (len(self.case.requests) - len(first) + (self.routing == q)) / counted),
         }
 
-    def fixed_row(self, w: int) -> Row:
+    def fixed_row(self, w: int, now: int) -> Row:
         budget = self.case.engine.chunk_tokens
         seconds = [worker.cost.seconds(budget, 0, 0, 0, 0) for worker in self.case.workers]
         pages = [worker.kv_pages for worker in self.case.workers]
-        return {"up": 1, "speed": min(seconds) / seconds[w], "kv_size": pages[w] / max(pages)}
+        up = self.cluster.faults.is_up(w, now)
+        return {"up": up, "speed": min(seconds) / seconds[w], "kv_size": pages[w] / max(pages)}
 
     def cache_row(self, w: int, q: int | None, now: int) -> Row:
         cache = self.view._workers[w].cache
@@ -209,10 +218,17 @@ class Oracle:
         last = self.last_turn(q)
         return row | {
             "match": hit,
-            "miss": len(self.prompt(q)) - hit,
+            "miss": self.length(q) - hit,
             "match_age": self.match_age(w, q, now),
-            "is_prev": last is not None and last[0] == w,
+            "is_prev": last is not None and last.worker == w,
         }
+
+    def fetch_row(self, w: int, q: int | None, now: int) -> Row:
+        if q is None:
+            return {"fetch": 0, "fetch_s": 0}
+        hits = [self.view.visible_hit(v) for v in range(len(self.case.workers))]
+        tokens, ps = self.cluster.fetch(hits, w, now)
+        return {"fetch": tokens, "fetch_s": ps * 1e-12}
 
     def match_age(self, w: int, q: int, now: int) -> float:
         """Since a prompt was sent here that holds the deepest matched page held by any such prompt."""
@@ -221,28 +237,31 @@ class Oracle:
         prefixes = self.prefixes(q)
         matched = sum(page in pages for page in self.view._prompt_pages)
         for prefix in reversed(prefixes[:matched]):
-            times = [
-                time for other, to, time, _ in self.sent if to == w and self.prompt(other)[: len(prefix)] == prefix
-            ]
+            sent = self.here(w).values()
+            times = [one.time for one in sent if self.prompt(one.request)[: len(prefix)] == prefix]
             if times:
-                return (now - times[-1]) * 1e-12
+                return (now - max(times)) * 1e-12
         return DAY_S
 
-    def router_row(self, w: int, q: int | None, now: int) -> Row:
-        here = {other: miss for other, to, _, miss in self.sent if to == w}
-        started, finished = self.happened("first"), self.happened("finish")
+    def router_row(self, w: int, q: int | None) -> Row:
+        here, events = self.here(w), self.view._workers[w].events
+        finished = self.happened("finish")
         active = [other for other in here if other not in finished]
-        waiting = [other for other in here if other not in started]
-        snapshot = now if self.period_ps == 0 else now // self.period_ps * self.period_ps
-        since = [miss for _, to, time, miss in self.sent if to == w and time >= snapshot]
+        # Those that have got no token since they were sent.
+        waiting = [
+            one
+            for one in here.values()
+            if all(kind != "token" or other != one.request for kind, _, other in events[one.events :])
+        ]
+        snapshot = self.snapshot(w, self.now)
         ttft, tpot = self.averages(w)
         return {
             "inflight": len(active),
             "waiting": len(waiting),
-            "n_sent": len(here),
-            "prefill": sum(here[other] for other in waiting),
+            "n_sent": sum(one.worker == w for one in self.sent),
+            "prefill": sum(one.miss for one in waiting),
             "active_with": self.distinct_tokens(active if q is None else [*active, *({q} - set(active))]),
-            "sent_since_snapshot": sum(since) if self.period_ps else 0,
+            "sent_since_snapshot": sum(one.miss for one in here.values() if self.period_ps and one.time >= snapshot),
             "ttft_ewma": ttft,
             "tpot_ewma": tpot,
         }
@@ -255,19 +274,25 @@ class Oracle:
     def averages(self, w: int) -> tuple[float, float]:
         """Moving averages of TTFT and TPOT, gain 1/16 from 0."""
         ttft = tpot = 0.0
-        began: dict[int, int] = {}
-        for kind, time, q in self.view._workers[w].events:
+        first = self.happened("first")
+        for kind, time, q in self.view._workers[w].since_crash():
             length = len(self.case.requests[q].output)
             if kind == "first":
-                began[q] = time
                 ttft += ((time - self.arrival(q)) * 1e-12 - ttft) / 16
-            elif length > 1:
-                tpot += ((time - began[q]) * 1e-12 / (length - 1) - tpot) / 16
+            elif kind == "finish" and length > 1:
+                tpot += ((time - first[q]) * 1e-12 / (length - 1) - tpot) / 16
         return ttft, tpot
 
-    def engine_row(self, w: int, now: int) -> Row:
-        worker = self.view._workers[w]
+    def snapshot(self, w: int, now: int) -> int:
+        """When the last snapshot of a worker's metrics was taken; there is none of one that is down."""
         if self.period_ps == 0:
-            return worker.metrics() | {"age": 0.0}
-        snapshot = now // self.period_ps * self.period_ps
-        return worker.before(snapshot) | {"age": (now - snapshot) * 1e-12}
+            return now if self.cluster.faults.is_up(w, now) else self.cluster.last_crash(w, now)
+        snapshots = range(now // self.period_ps * self.period_ps, -1, -self.period_ps)
+        return next(time for time in snapshots if self.cluster.was_up(w, time))
+
+    def engine_row(self, w: int, now: int) -> Row:
+        worker, snapshot = self.view._workers[w], self.snapshot(w, now)
+        age = {"age": (now - snapshot) * 1e-12}
+        if self.period_ps == 0:
+            return (worker.metrics() if snapshot == now and self.cluster.faults.is_up(w, now) else IDLE) | age
+        return worker.before(snapshot) | age

@@ -10,7 +10,7 @@ from kvgym.sim import RULES
 from tests.envs.evict_oracle import EvictOracle
 from tests.envs.token_scenarios import drawn_out, make_asked_env
 from tests.sim.cases import random_case
-from tests.sim.compare import Evicting, draws
+from tests.sim.compare import Evicting, draws, target
 
 SCHEDULES = ("mixed", "prefill_first")
 
@@ -34,8 +34,9 @@ def play(env, case):
         clock = logged.tables["clock"][0]
         if env.layout.routes and clock["request"] >= 0:
             q = int(clock["request"])
-            assert case.rules or mask == [1] * n + [0] * case.candidates
-            action = (case.routes[q], RULES.index(case.rules[q])) if case.rules else case.routes[q]
+            assert case.rules or mask == logged.up().tolist() + [0] * case.candidates
+            worker = target(logged, case, q)
+            action = (worker, RULES.index(case.rules[q])) if case.rules else worker
             filled = []
         else:
             q = int(logged.tables["workers"]["asker"][clock["asking"]]) if clock["asking"] >= 0 else -1

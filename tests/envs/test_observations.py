@@ -9,6 +9,7 @@ from kvgym.envs.features import REQUEST_FEATURES, WORKER_FEATURES
 from tests.envs.oracle import Oracle
 from tests.envs.token_scenarios import drawn_out, make_env
 from tests.sim.cases import random_case
+from tests.sim.compare import target
 
 NAMES = [feature.name for feature in REQUEST_FEATURES + WORKER_FEATURES]
 
@@ -26,7 +27,7 @@ def compare(env, case, oracle):
         if not done:
             q = int(env.simulator.tables["clock"]["request"][0])
             assert info["time"] == oracle.times[number] * 1e-12
-            observation, _, done, _, info = env.step(case.routes[q])
+            observation, _, done, _, info = env.step(target(env.simulator, case, q))
 
 
 def check(monkeypatch, case, **oracle_options):

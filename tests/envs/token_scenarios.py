@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kvgym.cluster import IterationCost
+from kvgym.cluster import Crash, IterationCost, Slowdown
 from kvgym.envs.evict import EvictEnv
 from kvgym.envs.joint import JointEnv
 from kvgym.envs.route import RouteEnv
@@ -79,8 +79,14 @@ def overrides(case: Case) -> dict[str, Any]:
     return {
         "recipe": "tokens",
         "workers": [
-            {"kv_tokens": worker.kv_pages * page_size, "cost": cost_arguments(worker.cost)} for worker in case.workers
+            {
+                "kv_tokens": worker.kv_pages * page_size,
+                "cost": cost_arguments(worker.cost),
+                "kv_bytes_per_token": worker.kv_bytes_per_token,
+            }
+            for worker in case.workers
         ],
+        **moving_overrides(case),
         "engine": dataclasses.asdict(case.engine),
         "evictor": case.evictor,
         "view": "history" if history else "exact",
@@ -113,3 +119,17 @@ def drawn_out(case: Case, factor: int = 6) -> Case:
 
 def cost_arguments(cost: IterationCost) -> dict[str, Any]:
     return dataclasses.asdict(cost)
+
+
+def moving_overrides(case: Case) -> dict[str, Any]:
+    """Overrides that describe a case's network and faults."""
+    described: dict[str, Any] = {}
+    if case.network is not None:
+        described["transfer"] = "auto"
+        described["network"] = {"nodes": case.network.nodes, "inside": case.network.inside}
+        described["network"]["between"] = case.network.between
+    if case.faults:
+        kinds = {Crash: "crash", Slowdown: "slow-down"}
+        schedule = [{"kind": kinds[type(fault)], **dataclasses.asdict(fault)} for fault in case.faults]
+        described["faults"] = {"schedule": schedule}
+    return described

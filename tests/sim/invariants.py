@@ -1,4 +1,4 @@
-"""Everything that the simulator's tables say twice, counted again from the running requests, page by page."""
+"""Everything that the simulator's tables say twice, counted again from running requests and transfers, page by page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from kvgym.sim import EVICTORS, Simulator
 from kvgym.sim.kernels.lists import BIRTHS
+from kvgym.sim.kernels.locks import PLANNED
 
 Page = tuple[int, int]
 """A node of the workload, and a page of it."""
@@ -26,10 +27,26 @@ class Recount:
         first = worker * int(self.config["max_running"])
         self.running = self.tables["running"][first : first + int(self.row["n_running"])].tolist()
         for q in self.running:
-            progress = self.tables["progress"][q]
-            for page in self.path(q)[: progress["tree_pages"]]:
-                self.locks[page] += 1
-            self.own += int(progress["held_pages"] - progress["tree_pages"])
+            self.count_held(q)
+        clock = self.tables["clock"][0]
+        self.transfers = self.tables["transfers"][: int(clock["n_transfers"])]
+        for transfer in self.transfers[self.transfers["stage"] != PLANNED]:
+            q = int(transfer["request"])
+            if transfer["target"] == worker:
+                self.count_held(q)
+            elif transfer["source"] == worker:
+                self.lock(self.path(q)[: transfer["end_page"]])
+
+    def count_held(self, q: int) -> None:
+        """Request `q` holds pages of this worker: some of the tree, and own ones."""
+        progress = self.tables["progress"][q]
+        self.lock(self.path(q)[: progress["tree_pages"]])
+        self.own += int(progress["held_pages"] - progress["tree_pages"])
+
+    def lock(self, pages: list[Page]) -> None:
+        """One lock more on each."""
+        for page in pages:
+            self.locks[page] += 1
 
     def path(self, q: int) -> list[Page]:
         """Pages of a request's path."""
@@ -63,11 +80,28 @@ class Recount:
             self.check_spans(list(row_of_node.values()))
         if self.config["tracks_births"]:
             self.check_births(list(row_of_node.values()))
+        self.check_transfers()
         for q in self.running:
             progress, request = self.tables["progress"][q], self.tables["requests"][q]
             size = int(self.config["page_size"])
+            assert progress["worker"] == self.worker
             assert progress["held_pages"] >= -(-progress["computed"] // size)
             assert progress["emitted"] < request["output_tokens"]
+
+    def check_transfers(self) -> None:
+        """Who waits for a transfer is counted, is on its target alone, and holds nothing before its start."""
+        mine = self.transfers[self.transfers["target"] == self.worker]
+        assert len(mine) == self.row["n_fetching"]
+        for transfer in mine:
+            progress = self.tables["progress"][transfer["request"]]
+            assert transfer["request"] not in self.running and progress["worker"] == self.worker
+            assert self.row["up"] and self.tables["workers"]["up"][transfer["source"]]
+            if transfer["stage"] == PLANNED:
+                assert progress["held_pages"] == progress["tree_pages"] == 0
+            else:
+                assert progress["tree_pages"] + transfer["pages"] == transfer["end_page"]
+        if not self.row["up"]:
+            assert not self.running and self.row["n_queued"] == 0 and self.row["free"] == self.row["kv_pages"]
 
     def check_pages(self, row_of_node: dict[int, tuple[int, Any]]) -> None:
         """Rule C1 of docs/semantics.md: prefix-closed, locked as running requests say, nothing lost."""
@@ -90,7 +124,7 @@ class Recount:
             assert row["children"] == children[v]
         assert all(page < row_of_node[v][1]["cached"] for (v, page), locks in self.locks.items() if locks)
         assert unlocked == self.row["evictable"]
-        assert cached == self.row["loaded"] - self.row["evicted"]
+        assert cached == self.row["loaded"] + self.row["fetched"] - self.row["evicted"] - self.row["lost"]
         assert cached + self.own + self.row["free"] == self.row["kv_pages"]
         if EVICTORS[self.config["evictor"]] == "rlt_code":
             assert marked == self.row["marked"]

@@ -16,7 +16,10 @@ from kvgym.sim import EVICTORS, RULES, Simulator
 from tests.reference import RefRequest
 from tests.sim import invariants
 from tests.sim.cases import Case, random_case
-from tests.sim.compare import iterations, play, records
+from tests.sim.compare import iterations, play, records, target
+from tests.sim.moving_cases import moving_case
+
+MOVING = ("lru", "lru_node", "random", "rlt", "rlt_code", "belady", "fifo", "slru", "ghost_slru", "workload_aware")
 
 cases = st.builds(
     random_case,
@@ -36,7 +39,7 @@ def columns(simulator: Simulator) -> dict[str, list[Any]]:
 def advance_to(simulator: Simulator, case: Case, decisions: int) -> None:
     """Takes this many decisions, and stops at the next one or at the end."""
     while (decision := simulator.advance()).kind == "ROUTE" and decisions > 0:
-        simulator.route(case.routes[decision.request])
+        simulator.route(target(simulator, case, decision.request))
         decisions -= 1
 
 
@@ -45,7 +48,17 @@ def check_end(simulator: Simulator, case: Case) -> None:
     workers = simulator.tables["workers"]
     assert (workers["free"] + workers["evictable"] == workers["kv_pages"]).all()
     assert not workers["n_running"].any() and not workers["n_queued"].any()
-    for name in ("inflight", "waiting", "prefill_estimate", "active_tokens", "queued_tokens", "owed", "wanted"):
+    assert simulator.tables["clock"]["n_transfers"] == 0
+    for name in (
+        "n_fetching",
+        "inflight",
+        "waiting",
+        "prefill_estimate",
+        "active_tokens",
+        "queued_tokens",
+        "owed",
+        "wanted",
+    ):
         assert not workers[name].any(), name
     # Every request finished exactly once, in the order of its times.
     assert sorted(simulator.tables["finished"].tolist()) == list(range(len(case.requests)))
@@ -97,6 +110,43 @@ def test_invariants_where_an_agent_evicts(slots, schedule, seed, page_size, quan
     check_end(simulator, case)
 
 
+@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
+@pytest.mark.parametrize("evictor", MOVING)
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_invariants_where_pages_move_and_workers_fail(evictor, schedule, seed):
+    case = moving_case(seed, evictor, schedule, router="agent")
+    simulator = case.simulator()
+    while (decision := simulator.advance()).kind == "ROUTE":
+        invariants.check(simulator)
+        simulator.route(target(simulator, case, decision.request))
+    invariants.check(simulator)
+    check_end(simulator, case)
+
+
+@pytest.mark.parametrize("slots", [0, 4, 16])
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    schedule=st.sampled_from(["mixed", "prefill_first"]),
+    quantum=st.sampled_from(["leaf", 1]),
+    chance=st.randoms(use_true_random=False),
+)
+def test_invariants_where_an_agent_evicts_for_transfers_too(slots, seed, schedule, quantum, chance):
+    case = moving_case(seed, "agent", schedule, router="agent", candidates=slots, quantum=quantum)
+    simulator = case.simulator()
+    while (decision := simulator.advance()).kind != "DONE":
+        invariants.check(simulator)
+        if decision.kind == "ROUTE":
+            simulator.route(target(simulator, case, decision.request))
+        elif slots == 0:
+            simulator.evict(chance.choice(RULES))
+        else:
+            simulator.evict(chance.choice(np.flatnonzero(simulator.candidates()["valid"]).tolist()))
+    invariants.check(simulator)
+    check_end(simulator, case)
+
+
 @settings(max_examples=30, deadline=None)
 @given(case=cases)
 def test_same_seed_same_bits(case):
@@ -113,17 +163,17 @@ def test_same_seed_same_bits(case):
 @given(case=cases, share=st.floats(0, 1))
 def test_clone_and_pickle_go_on_identically(case, share):
     plain = case.simulator()
-    expected = play(plain, case)
+    expected, _ = play(plain, case)
     original = case.simulator()
     stop = int(share * len(expected))
     advance_to(original, case, stop)
     before = columns(original)
     copies = [original.clone(), pickle.loads(pickle.dumps(original))]
     for copy in copies:
-        assert play(copy, case) == expected[stop:]
+        assert play(copy, case)[0] == expected[stop:]
         assert columns(copy) == columns(plain)
         assert columns(original) == before
-    assert play(original, case) == expected[stop:]
+    assert play(original, case)[0] == expected[stop:]
     assert columns(original) == columns(plain)
 
 

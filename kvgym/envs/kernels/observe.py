@@ -5,6 +5,7 @@ from numba import njit
 
 from kvgym.envs.features import DAY_S, N_CANDIDATE, N_DECISION, N_EVICT, N_FETCH, N_REQUEST, N_WORKER
 from kvgym.envs.kernels.codes import EVICTS, FETCHES, ROUTES, SCALED
+from kvgym.envs.kernels.engine_metrics import observe_engine
 from kvgym.envs.kernels.scale import (
     CELL,
     FIRST_CANDIDATE,
@@ -35,9 +36,9 @@ from kvgym.sim.kernels.access import (
     workers,
 )
 from kvgym.sim.kernels.candidates import describe
-from kvgym.sim.kernels.duration import boundaries_until, boundary
+from kvgym.sim.kernels.duration import boundaries_until
 from kvgym.sim.kernels.network import NOBODY, better_source
-from kvgym.sim.kernels.view import gen_tps, kv_use, resident_pages
+from kvgym.sim.kernels.view import resident_pages
 from kvgym.sim.tables import INFINITE
 
 WINDOW_10_PS = 10 * 10**12
@@ -49,12 +50,6 @@ def due_request(s):
     """The request that the decision that is due is about, -1 = none is due."""
     asking = clock(s).asking
     return workers(s)[asking].asker if asking >= 0 else clock(s).request
-
-
-@njit(nogil=True)
-def tokens_to_route(s, q):
-    """The prompt of request `q`; where it is routed again, with the tokens that it has emitted."""
-    return known_tokens(s, q) if clock(s).request >= 0 else requests(s)[q].prompt_tokens
 
 
 @njit(nogil=True)
@@ -131,7 +126,7 @@ def observe_request(s, q, at):
     request = requests(s)[q]
     last_turn = sessions(s)[request.session].arrived_ps
     count_arrivals(s)
-    out[0] = tokens_to_route(s, q)
+    out[0] = shown_tokens(s, q)
     out[1] = hints(s)[q]
     out[2] = request.turn
     out[3] = last_turn >= 0
@@ -146,6 +141,12 @@ def observe_request(s, q, at):
     out[12] = (ck.n_arrived - ck.window_60) / 60.0
     counted = max(1, cf.limit - cf.warmup)
     out[13] = min(1.0, (cf.limit - ck.n_arrived + (ck.request >= 0)) / counted)
+
+
+@njit(nogil=True)
+def shown_tokens(s, q):
+    """Length of the prompt of request `q`; at a ROUTE decision with the tokens that it came back with."""
+    return known_tokens(s, q) if clock(s).request == q else requests(s)[q].prompt_tokens
 
 
 @njit(nogil=True)
@@ -191,12 +192,9 @@ def observe_cache(s, w, q, at):
         entry = index_rows(s)[r]
         if matching:
             n = entry.pages if cf.history_view else rows(s)[r].cached
-            if node.slot >= cf.n_shared:  # no other request has it; it is somewhere if `q` has been routed
-                if progress(s)[q].worker != w:
-                    n = 0
-                elif n > 0:
-                    sent_ps = progress(s)[q].arrived_ps
-            elif n > 0 and entry.sent_ps >= 0:
+            if node.slot >= cf.n_shared and progress(s)[q].worker != w:
+                n = 0  # no other request has it; it is somewhere if `q` has been routed
+            if n > 0 and entry.sent_ps >= 0:
                 sent_ps = entry.sent_ps
             matched += min(n, limit)
             matching = n >= limit
@@ -206,7 +204,7 @@ def observe_cache(s, w, q, at):
             break  # below a node that nobody here uses, nobody uses anything
     hit = hit_tokens(s, matched, request.prompt_tokens)
     block[3] = hit
-    block[4] = tokens_to_route(s, q) - hit
+    block[4] = shown_tokens(s, q) - hit
     block[5] = _seconds_since(s, sent_ps)
     block[6] = sessions(s)[request.session].worker == w
     joining = 0 if progress(s)[q].worker == w else request.prompt_tokens - active * cf.page_size
@@ -240,7 +238,7 @@ def _match(first_worker, w):
 def entered_in_run(s, w):
     """Pages that the run in progress has put into worker `w`'s tree so far; its row counts them at the run's end."""
     wk = workers(s)[w]
-    if wk.event_ps == INFINITE or wk.run == 1:
+    if wk.event_ps == INFINITE or (wk.run == 1 and wk.event_ps > clock(s).now_ps):  # a run may be cut to its first end
         return 0
     size = config(s).page_size
     done = boundaries_until(wk, clock(s).now_ps)
@@ -267,37 +265,3 @@ def observe_worker(s, w, at):
     block[13] = wk.sent_since_snapshot
     block[14] = wk.ttft_ewma_s
     block[15] = wk.tpot_ewma_s
-
-
-@njit(nogil=True)
-def observe_engine(s, w, at):
-    """Engine metrics, of now or of the last snapshot."""
-    block = block_at(at, N_WORKER)
-    ck = clock(s)
-    wk = workers(s)[w]
-    if config(s).metrics_period_ps == 0 and wk.up:
-        block[13] = 0.0
-        block[16] = wk.n_queued + wk.n_fetching
-        block[17] = wk.n_running
-        block[18] = wk.queued_tokens
-        # An iteration that ends now has ended, inside a run too. The next ones start in the order of the workers: those
-        # before the one that asks for pages have started.
-        started = w < ck.asking
-        block[19] = kv_use(s, w, ck.now_ps if started else ck.now_ps - 1)
-        block[20] = gen_tps(s, w, ck.now_ps) if started or not ends_now(s, w) else 0.0
-        block[21] = 0.0
-        return
-    block[16] = wk.seen_queued
-    block[17] = wk.seen_running
-    block[18] = wk.seen_queued_tokens
-    block[19] = wk.seen_kv_use
-    block[20] = wk.seen_gen_tps
-    block[21] = (ck.now_ps - wk.seen_ps) * 1e-12
-
-
-@njit(nogil=True)
-def ends_now(s, w):
-    """Whether an iteration of the run in progress on worker `w` ends at this moment."""
-    now = clock(s).now_ps
-    wk = workers(s)[w]
-    return wk.event_ps < INFINITE and boundary(wk, boundaries_until(wk, now)) == now

@@ -104,7 +104,8 @@ def _count_in_flight(s, w, q, change):
     wk = workers(s)[w]
     size = config(s).page_size
     own = request.prompt_tokens
-    for i in range(shared_prompt_nodes(s, q)):
+    shared = shared_prompt_nodes(s, q)
+    for i in range(shared):
         v = paths(s)[request.path_start + i]
         entry = index_rows(s)[row_of(s, w, v)]
         tokens = nodes(s)[v].n_pages * size
@@ -115,6 +116,10 @@ def _count_in_flight(s, w, q, change):
             wk.active_tokens += change * tokens
         if change > 0:
             entry.sent_ps = clock(s).now_ps
+    if change > 0 and shared < request.path_nodes:
+        v = paths(s)[request.path_start + shared]
+        if nodes(s)[v].slot >= config(s).n_shared:  # its own: no other request has it
+            index_rows(s)[row_of(s, w, v)].sent_ps = clock(s).now_ps
     wk.active_tokens += change * own
 
 

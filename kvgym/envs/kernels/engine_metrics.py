@@ -1,0 +1,53 @@
+"""Engine metrics of a worker, as the router sees them: of now, or of the last snapshot."""
+
+from numba import njit
+
+from kvgym.envs.features import N_WORKER
+from kvgym.envs.kernels.scale import block_at
+from kvgym.sim.kernels.access import clock, config, transfers, workers
+from kvgym.sim.kernels.duration import boundaries_until, boundary
+from kvgym.sim.kernels.locks import OPENING
+from kvgym.sim.kernels.view import gen_tps, kv_use
+from kvgym.sim.tables import INFINITE
+
+
+@njit(nogil=True)
+def observe_engine(s, w, at):
+    """Engine metrics, of now or of the last snapshot."""
+    block = block_at(at, N_WORKER)
+    ck = clock(s)
+    wk = workers(s)[w]
+    if config(s).metrics_period_ps == 0 and wk.up:
+        block[13] = 0.0
+        block[16] = wk.n_queued + wk.n_fetching
+        block[17] = wk.n_running
+        block[18] = wk.queued_tokens
+        # An iteration that ends now has ended, inside a run too.
+        started = w < next_to_start(s)
+        block[19] = kv_use(s, w, ck.now_ps if started else ck.now_ps - 1)
+        block[20] = gen_tps(s, w, ck.now_ps) if started or not ends_now(s, w) else 0.0
+        block[21] = 0.0
+        return
+    block[16] = wk.seen_queued
+    block[17] = wk.seen_running
+    block[18] = wk.seen_queued_tokens
+    block[19] = wk.seen_kv_use
+    block[20] = wk.seen_gen_tps
+    block[21] = (ck.now_ps - wk.seen_ps) * 1e-12
+
+
+@njit(nogil=True)
+def next_to_start(s):
+    """The first worker that has not started its next iteration: the one that asks for pages; transfers start before."""
+    for i in range(clock(s).n_transfers):
+        if transfers(s)[i].stage == OPENING:
+            return 0
+    return clock(s).asking
+
+
+@njit(nogil=True)
+def ends_now(s, w):
+    """Whether an iteration of the run in progress on worker `w` ends at this moment."""
+    now = clock(s).now_ps
+    wk = workers(s)[w]
+    return wk.event_ps < INFINITE and boundary(wk, boundaries_until(wk, now)) == now
