@@ -30,8 +30,8 @@ class EvictEnv(AskedEnv):
 
     ## Action Space
     `action="leaf"` (default): `Discrete(K)`, K = `candidates`. Slots 0 .. K/2-1 offer the least recently used leaves,
-    the oldest first; slots K/2 .. K-1 leaves drawn uniformly from those without a mark of RLT (arXiv 2601.18999). So
-    slot 0 is LRU, and slot K/2 with `quantum=1` is RLT. The chosen leaf gives up min(pages wanted, quantum, its tail)
+    the oldest first; slots K/2 .. K-1 leaves drawn uniformly from those without a mark of RLT (arXiv 2601.18999). So,
+    with `quantum=1`, slot 0 is LRU and slot K/2 is RLT. The chosen leaf gives up min(pages wanted, quantum, its tail)
     pages, the tail being what lies above it up to a branch, a locked or a marked page; decisions follow until enough
     are free.
     `action="rule"`: `Discrete(P)`: an evictor of `rules`, which frees all that is wanted.
