@@ -10,7 +10,8 @@ _BAR = 20
 def render_text(sim: Simulator) -> str:
     """The time, the request that is due, and per worker its memory, batch and queue.
 
-    In the memory bar `#` is locked by running requests, `+` cached, `.` free.
+    In the memory bar `#` is locked by running requests and transfers, `+` cached, `.` free. A worker that is down says so;
+    `fetching` are requests that wait for pages of another worker, and what could be fetched for the one that is due.
     """
     now = sim.now  # raises before reset()
     clock = sim.tables["clock"][0]
@@ -26,8 +27,16 @@ def render_text(sim: Simulator) -> str:
         full = round(_BAR * locked / pages)
         cached = round(_BAR * (pages - int(worker["free"])) / pages) - full
         bar = "#" * full + "+" * cached + "." * (_BAR - full - cached)
+        if not worker["up"]:
+            lines.append(f"worker {w} [{bar}] down")
+            continue
         line = f"worker {w} [{bar}] running {worker['n_running']:4d}  queued {worker['n_queued']:4d}"
+        if sim.settings.transfers:
+            line += f"  fetching {worker['n_fetching']:4d}"
         if due >= 0:
             line += f"  hit {sim.visible_hit(w, due):6d}"
+            if sim.settings.transfers:
+                tokens, seconds = sim.offer(w, due)
+                line += f"  could fetch {tokens:6d} in {1e3 * seconds:.1f} ms"
         lines.append(line)
     return "\n".join(lines)

@@ -13,13 +13,13 @@ from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
 from kvgym.sim import state
 from kvgym.sim.decision import KINDS, Decision
 from kvgym.sim.inspection import Inspection
-from kvgym.sim.kernels.rules import ASK, EVICT, EVICTORS, FAULT, LOG_FULL, ROUTE, ROUTERS, RULES
+from kvgym.sim.kernels.rules import ASK, CONTRADICTION, EVICT, EVICTORS, LOG_FULL, ROUTE, ROUTERS, RULES
 from kvgym.workload import Workload
 
 QUANTA = ("leaf", 1)
 VIEWS = ("exact", "history")
 TRANSFERS = ("never", "auto")
-FAULTS = ("", "pages do not add up", "evictable pages", "a page without its parent", "locks", "leaves", "rows")
+CONTRADICTIONS = ("", "pages do not add up", "evictable pages", "a page without its parent", "locks", "leaves", "rows")
 
 Router = str | Callable[["Simulator", "Decision"], int]
 Evictor = str | Callable[["Simulator", "Decision"], int | str]
@@ -210,9 +210,9 @@ class Simulator(Inspection):
         clock = self._clock
         while True:
             code: int = self._kernels.advance(self._address)
-            if code == FAULT:
+            if code == CONTRADICTION:
                 where = f"worker {clock['error_worker']} at {self.now:.6f} s"
-                raise RuntimeError(f"the tables of {where} contradict each other: {FAULTS[clock['error']]}")
+                raise RuntimeError(f"the tables of {where} contradict each other: {CONTRADICTIONS[clock['error']]}")
             if code != LOG_FULL:
                 return code
             state.grow_logs(self.tables)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.wrappers import FlattenObservation, NormalizeObservation, RecordEpisodeStatistics, TimeLimit
 
-from tests.envs.helpers import make, play, random_policy, small, total_reward
+from tests.envs.helpers import make, make_form, play, random_policy, small, total_reward
 from tests.envs.test_observation_cases import small_case
 from tests.envs.token_scenarios import make_env
 
@@ -110,3 +110,16 @@ def test_vector_wrappers_and_same_step_autoreset():
     assert infos["final_info"]["episode_metrics"]["n"].tolist() == [5, 5, 5]
     assert infos["action_mask"].shape == (3, 4)
     envs.close()
+
+
+def test_what_is_down_and_what_could_be_fetched_is_shown():
+    schedule = [{"kind": "crash", "worker": 1, "time_s": 0.0, "down_s": 1e5}]
+    env = make_form("route", "multi-node-agents", {"faults": {"schedule": schedule}}, render_mode="ansi")
+    env.reset(seed=0)
+    for _ in range(20):
+        env.step(0)
+    lines = env.render().splitlines()[2:]
+    assert re.fullmatch(r"worker 1 \[\.{20}\] down", lines[1])
+    offers = [int(re.search(r"could fetch +(\d+) in \d+\.\d ms", lines[w])[1]) for w in (0, 2)]
+    assert offers == [env.simulator.offer(w, env.simulator.tables["clock"]["request"][0])[0] for w in (0, 2)]
+    assert max(offers) > 0

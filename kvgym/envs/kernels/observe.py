@@ -36,8 +36,9 @@ from kvgym.sim.kernels.access import (
     workers,
 )
 from kvgym.sim.kernels.candidates import describe
+from kvgym.sim.kernels.due import NOBODY
 from kvgym.sim.kernels.duration import boundaries_until
-from kvgym.sim.kernels.network import NOBODY, better_source
+from kvgym.sim.kernels.network import better_source
 from kvgym.sim.kernels.view import resident_pages
 from kvgym.sim.tables import INFINITE
 

@@ -15,7 +15,7 @@ from kvgym.sim.kernels.iteration_start import start_iteration
 from kvgym.sim.kernels.logs import logs_full
 from kvgym.sim.kernels.queues import join
 from kvgym.sim.kernels.routers import choose_worker
-from kvgym.sim.kernels.rules import AGENT, ASK, DONE, EVICT, FAULT, LOG_FULL, ROUTE, TRUNCATED
+from kvgym.sim.kernels.rules import AGENT, ASK, CONTRADICTION, DONE, EVICT, LOG_FULL, ROUTE, TRUNCATED
 from kvgym.sim.kernels.transfers import cut_targets, decide_transfer, end_transfers, start_transfers
 from kvgym.sim.kernels.view import take_snapshot, visible_hit
 from kvgym.sim.tables import INFINITE
@@ -48,7 +48,7 @@ def advance(s):
         if asking == NOBODY:
             asking = _start_idle(s)
         if cf.debug and check_workers(s):
-            return FAULT
+            return CONTRADICTION
         if asking != NOBODY:
             offer(s, asking)
             return EVICT
@@ -66,7 +66,7 @@ def advance(s):
         if cf.n_faults > 0:
             do_faults(s)
         if cf.debug and check_workers(s):
-            return FAULT
+            return CONTRADICTION
 
 
 @njit(nogil=True)

@@ -8,7 +8,6 @@ from kvgym.sim.kernels.locks import MOVING, PLANNED
 from kvgym.sim.tables import INFINITE
 
 INSIDE, BETWEEN = range(2)
-NOBODY = -1
 
 
 @njit(nogil=True)

@@ -44,7 +44,7 @@ RULES = tuple(name for name in EVICTORS if name not in ("rlt_code", "belady"))
 ROUTERS = ("agent", "random", "round_robin", "least_loaded", "prefix_affinity")
 AGENT, RANDOM_ROUTER, ROUND_ROBIN, LEAST_LOADED, PREFIX_AFFINITY = range(len(ROUTERS))
 
-ROUTE, EVICT, DONE, TRUNCATED, LOG_FULL, FAULT = range(6)
+ROUTE, EVICT, DONE, TRUNCATED, LOG_FULL, CONTRADICTION = range(6)
 """Why `events.advance` came back."""
 
 RETURN, RECOVER, SLOW_DOWN, CRASH = range(4)

@@ -4,13 +4,13 @@ import numpy as np
 from numba import njit
 
 from kvgym.sim.kernels.access import clock, config, hit_tokens, known_tokens, progress, traffic, transfers, workers
-from kvgym.sim.kernels.due import see_worker
+from kvgym.sim.kernels.due import NOBODY, see_worker
 from kvgym.sim.kernels.duration import cut_run
 from kvgym.sim.kernels.iteration_end import catch_up
 from kvgym.sim.kernels.keyed import prefill_ps
 from kvgym.sim.kernels.locks import MOVING, OPENING, PLANNED
 from kvgym.sim.kernels.memory import allocate
-from kvgym.sim.kernels.network import NOBODY, better_source, plan_transfers, transfer_ps
+from kvgym.sim.kernels.network import better_source, plan_transfers, transfer_ps
 from kvgym.sim.kernels.queues import join
 from kvgym.sim.kernels.rules import ASKED
 from kvgym.sim.kernels.tree import enter_pages, hold_prefix, lock_pages, release, resident_prefix, unlock_pages
