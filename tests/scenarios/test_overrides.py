@@ -73,7 +73,7 @@ REFUSED = [
     ({"engine": 5}, "engine must be a mapping"),
     ({"engine": {"speed": 1}}, "engine has the settings page_size, .*; .*'speed'"),
     ({"engine": {"schedule": "x"}}, "schedule must be one of mixed, prefill_first"),
-    ({"recipe": "x"}, "recipe must be one of gsp, multi_turn, long_documents, equal, trace"),
+    ({"recipe": "x"}, "recipe must be one of gsp, multi_turn, long_documents, equal, coding_agents, trace"),
     ({"recipe_args": None}, "recipe_args must be a mapping"),
     ({"evictor": "x"}, "evictor must be one of lru"),
     ({"view": "x"}, "view must be one of exact, history"),
