@@ -121,4 +121,6 @@ if __name__ == "__main__":
     parser.add_argument("table", choices=TABLES)
     parser.add_argument("--seeds", type=int, default=32, help="episodes per cell: seeds 0 .. seeds - 1 (default 32)")
     arguments = parser.parse_args()
+    if arguments.seeds < 2:
+        parser.error(f"--seeds must be at least 2, or there is no interval; got {arguments.seeds}")
     print(TABLES[arguments.table](arguments.seeds))

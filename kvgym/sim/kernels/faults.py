@@ -64,8 +64,7 @@ def _crash(s, w):
     wk = workers(s)[w]
     wk.up = 0
     _stop_iteration(s, w)
-    drop = clock(s).n_transfers > 0
-    if drop:
+    if clock(s).n_transfers > 0:
         _send_back_fetching(s, w)
         drop_transfers(s, w)
     _lose_cache(s, w)
