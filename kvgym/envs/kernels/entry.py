@@ -8,7 +8,7 @@ from kvgym.envs.kernels.observe import due_request, observe
 from kvgym.sim.kernels import events
 from kvgym.sim.kernels.access import candidates, clock, config, requests, workers
 from kvgym.sim.kernels.candidates import evict_by_rule, evict_candidate
-from kvgym.sim.kernels.fetch import fetch_paths, fetch_requests
+from kvgym.sim.kernels.prefetch import prefetch_paths, prefetch_requests
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
 
 # code of `rules`, cost e2e, cost ttft, time (all in seconds), session
@@ -93,9 +93,9 @@ def act_many(first, last, handles, plan, pays, ttft, per_cost, form, out, masks,
     ended = 0
     for i in range(first, last):
         if i + 2 < last:
-            fetch_requests(handles[i + 2])
+            prefetch_requests(handles[i + 2])
         if i + 1 < last:
-            fetch_paths(handles[i + 1])
+            prefetch_paths(handles[i + 1])
         if plan[i, 0] == SKIP:
             continue
         s = handles[i]

@@ -47,7 +47,7 @@ def _prefetch(typing_context, address):
 
 
 @njit(nogil=True)
-def _fetch(table, row, n):
+def _prefetch_rows(table, row, n):
     """The `n` rows of a table that begin with `row`."""
     first = table.ctypes.data + row * table.itemsize
     for address in range(first, first + n * table.itemsize, _LINE):
@@ -55,22 +55,22 @@ def _fetch(table, row, n):
 
 
 @njit(nogil=True)
-def fetch_requests(s):
+def prefetch_requests(s):
     """First: the request that is due, the one that will probably be next, and the oldest running one of each worker."""
     ck = clock(s)
     for q in (ck.request, ck.next_open):
         if 0 <= q < config(s).n_requests:
-            _fetch(requests(s), q, 1)
-            _fetch(progress(s), q, 1)
-    _fetch(arrived(s), ck.n_arrived, 1)
-    _fetch(finished(s), ck.n_finished, 1)
+            _prefetch_rows(requests(s), q, 1)
+            _prefetch_rows(progress(s), q, 1)
+    _prefetch_rows(arrived(s), ck.n_arrived, 1)
+    _prefetch_rows(finished(s), ck.n_finished, 1)
     for w in range(config(s).n_workers):
         if workers(s)[w].n_running > 0:
-            _fetch(progress(s), running(s)[w * config(s).max_running], 1)
+            _prefetch_rows(progress(s), running(s)[w * config(s).max_running], 1)
 
 
 @njit(nogil=True)
-def fetch_paths(s):
+def prefetch_paths(s):
     """Second, when these requests are there: what is known of the beginnings of their paths on every worker."""
     ck = clock(s)
     cf = config(s)
@@ -78,10 +78,10 @@ def fetch_paths(s):
         if not 0 <= q < cf.n_requests:
             continue
         request = requests(s)[q]
-        _fetch(sessions(s), request.session, 1)
+        _prefetch_rows(sessions(s), request.session, 1)
         for i in range(request.path_start, request.path_start + min(_DEEPEST, request.path_nodes)):
             v = paths(s)[i]
             copies = cf.n_workers if nodes(s)[v].slot < cf.n_shared else 1
-            _fetch(page_ids(s), v, 1)
-            _fetch(rows(s), row_of(s, 0, v), copies)
-            _fetch(index_rows(s), row_of(s, 0, v), copies)
+            _prefetch_rows(page_ids(s), v, 1)
+            _prefetch_rows(rows(s), row_of(s, 0, v), copies)
+            _prefetch_rows(index_rows(s), row_of(s, 0, v), copies)
