@@ -10,8 +10,8 @@ _BAR = 20
 def render_text(sim: Simulator) -> str:
     """The time, the request that is due, and per worker its memory, batch and queue.
 
-    In the memory bar `#` is locked by running requests and transfers, `+` cached, `.` free. A worker that is down says so;
-    `fetching` are requests that wait for pages of another worker, and what could be fetched for the one that is due.
+    In the memory bar `#` is locked by running requests and transfers, `+` cached, `.` free. A worker that is down says
+    so. With transfers: requests that wait for pages of another worker, and what could be fetched for the one due.
     """
     now = sim.now  # raises before reset()
     clock = sim.tables["clock"][0]
