@@ -60,3 +60,8 @@ def test_agent_that_names_rules():
         rules = [rng.choice((None, None, *RULES)) for _ in range(45)]
         found += agree(seed, "agent", SCHEDULES[seed % 2], candidates=0, rules=rules, router="agent")
     assert found["transfers"] > 50 and found["returns"] > 50
+
+
+def test_pages_of_a_run_are_older_than_a_transfer_that_ends_in_it():
+    # Once they were entered when the run ended, after the tick of the transfer's end: fifo took another leaf.
+    assert agree(1364, "fifo", "mixed", fails=False)["transfers"] > 0

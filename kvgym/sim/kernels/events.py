@@ -16,7 +16,7 @@ from kvgym.sim.kernels.logs import logs_full
 from kvgym.sim.kernels.queues import join
 from kvgym.sim.kernels.routers import choose_worker
 from kvgym.sim.kernels.rules import AGENT, ASK, CONTRADICTION, DONE, EVICT, LOG_FULL, ROUTE, TRUNCATED
-from kvgym.sim.kernels.transfers import cut_targets, decide_transfer, end_transfers, start_transfers
+from kvgym.sim.kernels.transfers import decide_transfer, end_transfers, start_transfers
 from kvgym.sim.kernels.view import take_snapshot, visible_hit
 from kvgym.sim.tables import INFINITE
 
@@ -40,11 +40,8 @@ def advance(s):
                 continue
             if cf.truncate:
                 return TRUNCATED
-        starts_transfer = ck.next_transfer_ps <= ck.now_ps
-        if starts_transfer:
-            cut_targets(s)
         _end_runs(s)  # those that an event of this instant has cut: all ends come before all starts
-        asking = start_transfers(s) if starts_transfer else NOBODY
+        asking = start_transfers(s) if ck.next_transfer_ps <= ck.now_ps else NOBODY
         if asking == NOBODY:
             asking = _start_idle(s)
         if cf.debug and check_workers(s):

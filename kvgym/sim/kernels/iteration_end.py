@@ -20,6 +20,7 @@ from kvgym.sim.kernels.access import (
 from kvgym.sim.kernels.arrivals import queue_successors
 from kvgym.sim.kernels.bookkeeping import see_finish, see_token
 from kvgym.sim.kernels.boundaries import show_end
+from kvgym.sim.kernels.due import see_worker
 from kvgym.sim.kernels.duration import boundary, cut_run
 from kvgym.sim.kernels.marks import mark_as_code
 from kvgym.sim.kernels.memory import forget_running, hold
@@ -77,12 +78,17 @@ def book_run(s, w, done):
 def catch_up(s, w):
     """Books the iterations of worker `w` that are over, and the pages that the one in progress has taken.
 
-    The run ends with that one: somebody else is about to take pages.
+    Somebody else is about to take, enter or stamp pages there: what the run has done so far was before. The run ends
+    with the iteration in progress; if one ends now, it has ended.
     """
     wk = workers(s)[w]
     if wk.event_ps == INFINITE or wk.run == 1:
         return
     cut_run(s, w, clock(s).now_ps)
+    if wk.event_ps == clock(s).now_ps:
+        end_run(s, w)
+        see_worker(s, w)
+        return
     done = wk.run - 1
     book_run(s, w, done)
     for i in range(wk.n_running):
@@ -94,6 +100,7 @@ def catch_up(s, w):
     wk.first_ps += wk.slope_ps * done
     wk.kv_tokens += wk.decodes * done
     wk.run = 1
+    see_worker(s, w)
 
 
 @njit(nogil=True)

@@ -4,8 +4,7 @@ import numpy as np
 from numba import njit
 
 from kvgym.sim.kernels.access import clock, config, hit_tokens, known_tokens, progress, traffic, transfers, workers
-from kvgym.sim.kernels.due import NOBODY, see_worker
-from kvgym.sim.kernels.duration import cut_run
+from kvgym.sim.kernels.due import NOBODY
 from kvgym.sim.kernels.iteration_end import catch_up
 from kvgym.sim.kernels.keyed import prefill_ps
 from kvgym.sim.kernels.locks import MOVING, OPENING, PLANNED
@@ -87,23 +86,10 @@ def _join_queue(s, i):
 
 @njit(nogil=True)
 def _let_try_again(s, w):
-    """Pages of worker `w` are unlocked: those who wait for pages try again."""
+    """Pages of worker `w`, which has caught up, are unlocked: those who wait for pages try again at its next start."""
     wk = workers(s)[w]
     wk.head_refused = 0
     wk.prefill_waits = 0
-    cut_run(s, w, clock(s).now_ps)
-    see_worker(s, w)
-
-
-@njit(nogil=True)
-def cut_targets(s):
-    """Runs of workers to which transfers start now end at their next boundary: they may find fewer pages then."""
-    now = clock(s).now_ps
-    for i in range(clock(s).n_transfers):
-        transfer = transfers(s)[i]
-        if transfer.stage == PLANNED:  # those that wait may start now, too, if one before them is given up
-            cut_run(s, transfer.target, now)
-            see_worker(s, transfer.target)
 
 
 @njit(nogil=True)
@@ -160,6 +146,8 @@ def _arrive(s, i):
     transfer = transfers(s)[i]
     q, v, w = transfer.request, transfer.source, transfer.target
     wk = workers(s)[w]
+    catch_up(s, w)
+    catch_up(s, v)
     loaded, recomputed = wk.loaded, wk.recomputed
     enter_pages(s, w, q, transfer.end_page, clock(s).now_ps)
     wk.fetched += wk.loaded - loaded  # nobody computed these pages
@@ -187,6 +175,7 @@ def drop_transfers(s, w):
             i += 1
             continue
         if transfer.stage != PLANNED:
+            catch_up(s, transfer.target)
             release(s, transfer.target, transfer.request)
             _let_try_again(s, transfer.target)
         _pair(s, transfer).given_up += 1
@@ -198,6 +187,7 @@ def drop_transfers(s, w):
             i += 1
             continue
         if transfer.stage != PLANNED:
+            catch_up(s, transfer.source)
             unlock_pages(s, transfer.source, transfer.request, transfer.end_page)
             _let_try_again(s, transfer.source)
         _pair(s, transfer).given_up += 1
