@@ -12,6 +12,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from agents.lbgr import Lbgr, dot
+from agents.lbgr_study import played
 from kvgym.evaluation.statistics import interval
 
 Floats = NDArray[np.float64]
@@ -60,21 +61,8 @@ class Watched(Lbgr):
 def errors(form: Mapping[str, Any], fault: Mapping[str, Any], seed: int) -> dict[str, tuple[Floats, Floats]]:
     """Per window the relative errors |estimate - latency| / latency on the worker that changes, and on the others."""
     overrides = {"faults": {"schedule": [dict(fault)]} if fault else {}}
-    env: Any = gym.make(
-        "kvgym:KVGym/Route-v0",
-        scenario="straggler",
-        scenario_overrides=overrides,
-        observation=Watched.observation,
-        split="validation",
-    )
     agent = Watched(**form)
-    observation, info = env.reset(seed=seed)
-    agent.reset(env, seed)
-    over = False
-    while not over:
-        observation, _, terminated, truncated, info = env.step(agent.act(observation, info))
-        over = terminated or truncated
-    progress = env.unwrapped.simulator.tables["progress"]
+    progress = played(agent, "straggler", seed, overrides).simulator.tables["progress"]
     counted = progress[progress["decision"] >= 0]
     worker, sent_s, expected_s = np.array(agent.expected)[counted["decision"]].T
     latency_s = counted["finish_ps"] * 1e-12 - sent_s

@@ -52,6 +52,12 @@ SETTINGS: dict[str, tuple[str, dict[str, Any] | None]] = {
 
 def play(agent: Any, scenario: str, seed: int, overrides: Mapping[str, Any] | None = None) -> dict[str, float]:
     """Lets an agent play an episode of the validation split; returns the episode's metrics."""
+    metrics: dict[str, float] = played(agent, scenario, seed, overrides).episode_metrics()
+    return metrics
+
+
+def played(agent: Any, scenario: str, seed: int, overrides: Mapping[str, Any] | None = None) -> Any:
+    """Lets an agent play an episode of the validation split; returns the unwrapped environment at its end."""
     env = gym.make(
         "kvgym:KVGym/Route-v0",
         scenario=scenario,
@@ -65,8 +71,7 @@ def play(agent: Any, scenario: str, seed: int, overrides: Mapping[str, Any] | No
     while not done:
         observation, _, terminated, truncated, info = env.step(agent.act(observation, info))
         done = terminated or truncated
-    metrics: dict[str, float] = info["episode_metrics"]
-    return metrics
+    return env.unwrapped
 
 
 def table(setting: str, forms: Sequence[str], seeds: int) -> str:

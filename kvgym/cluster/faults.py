@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from kvgym import _check
+from kvgym.cluster.cost import PS_PER_S
 from kvgym.workload.random import Stream
 
-PS_PER_S = 1_000_000_000_000
 LONGEST_S = 1e6
 """Times of faults are below this: they are counted in picoseconds."""
 _CRASHES, _SLOWDOWNS = range(2)  # streams of a worker's faults

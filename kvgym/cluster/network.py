@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from kvgym import _check
+from kvgym.cluster.cost import PS_PER_S
 from kvgym.cluster.published import check_fields, check_source
-
-PS_PER_S = 1_000_000_000_000
 
 
 @dataclass(frozen=True)

@@ -177,8 +177,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         if self._mask[choice]:
             return choice
         self.n_invalid += 1
-        legal = np.flatnonzero(self._mask[:n])
-        return int(legal[choice % len(legal)])
+        return legal_instead(choice, self._mask[:n])
 
     def _opening(self, observation: Observation, time: float, session: int) -> tuple[Observation, dict[str, Any]]:
         """What `reset` returns, once the mask is there."""
@@ -243,6 +242,12 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self._load_kernels()
         if self.simulator.tables:
             self._address = self.simulator.address
+
+
+def legal_instead(choice: int, mask: NDArray[Any]) -> int:
+    """What an illegal choice stands for: legal[choice mod number of legal ones]."""
+    legal = np.flatnonzero(mask)
+    return int(legal[choice % len(legal)])
 
 
 def form_bits(layout: Layout, scaled: bool) -> int:

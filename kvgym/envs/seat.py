@@ -10,7 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from kvgym import _check
-from kvgym.envs.base import Observation, finished_since, form_bits
+from kvgym.envs.base import Observation, finished_since, form_bits, legal_instead
 from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
 from kvgym.sim.kernels.rules import ROUTERS
@@ -123,10 +123,7 @@ class RouterSeat(Seat):
                 f"the router must choose a worker from 0 to {self.layout.n_workers - 1}, it chose {worker}"
             )
         mask = self.action_masks()
-        if not mask[worker]:  # as KVGym/Route-v0 has it
-            legal = np.flatnonzero(mask)
-            worker = int(legal[worker % len(legal)])
-        return worker
+        return worker if mask[worker] else legal_instead(worker, mask)  # as KVGym/Route-v0 has it
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which workers may be chosen: bool (M,)."""

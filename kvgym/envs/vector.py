@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kvgym import _check, _compile
 from kvgym.envs.ahead import Ahead
-from kvgym.envs.base import ClusterEnv, Observation
+from kvgym.envs.base import ClusterEnv, Observation, legal_instead
 from kvgym.envs.infos import gather
 from kvgym.envs.kernels.codes import SKIP
 from kvgym.envs.threads import Threads
@@ -116,8 +116,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         allowed = self._masks[np.arange(self.num_envs), actions]
         for i in np.flatnonzero((allowed == 0) & ~self._done).tolist():
             self.envs[i].n_invalid += 1
-            legal = np.flatnonzero(self._masks[i, :n])
-            actions[i] = legal[actions[i] % len(legal)]
+            actions[i] = legal_instead(actions[i], self._masks[i, :n])
         return actions
 
     def _close_masks(self, masks: NDArray[np.int8], codes: NDArray[np.int64]) -> None:

@@ -28,11 +28,13 @@ def _kinds(cluster: ClusterSpec) -> list[IterationCost]:
     return list(dict.fromkeys(worker.cost for worker in cluster.workers))
 
 
-def cost_tables(cluster: ClusterSpec, engine: EngineSpec, faults: Sequence[Fault]) -> Tables:
-    """The tables `costs` and `g`, with a row per kind of worker and one per slowed kind, and `faults`."""
-    rows = rows_of_costs(cluster)
+def cost_tables(cluster: ClusterSpec, engine: EngineSpec, faults: Sequence[Fault], rows: Sequence[int]) -> Tables:
+    """The tables `costs` and `g`, with a row per kind of worker and one per slowed kind, and `faults`.
+
+    `rows` are those of the workers, see `rows_of_costs`.
+    """
     slowed = dict.fromkeys((rows[fault.worker], fault.factor) for fault in faults if isinstance(fault, Slowdown))
-    first = len(_kinds(cluster))
+    first = max(rows) + 1
     paces = {key: first + i for i, key in enumerate(slowed)}
     return {**_costs(cluster, engine, tuple(slowed)), "faults": _fault_rows(faults, rows, paces)}
 

@@ -123,11 +123,11 @@ def make_tables(
     tables["progress"]["worker"] = -1
     for time in ("arrived_ps", "admitted_ps", "first_token_ps", "finish_ps"):
         tables["progress"][time] = -1
-    tables["ends"]["oldest"] = tables["ends"]["newest"] = -1
     if flags["tracks_ghosts"]:
         _add_ghosts(tables, workload, m)
     _add_uses(tables, workload, settings)
-    tables |= cost_tables(cluster, engine, episode.faults)
+    cost_rows = rows_of_costs(cluster)
+    tables |= cost_tables(cluster, engine, episode.faults, cost_rows)
     tables |= network_tables(cluster if settings.transfers else None)
     tables["config"] = _config(workload, cluster, engine, settings, episode)
     tables["config"]["leaf_capacity"] = leaf_capacity
@@ -135,9 +135,7 @@ def make_tables(
         tables["config"][name] = flag
     random_words = _seed_words(seed, m)
     tables["clock"] = _clock(random_words[m])
-    tables["workers"] = _workers(cluster, random_words)
-    if flags["tracks_spans"]:
-        _link_free_spans(tables)
+    tables["workers"] = _workers(cluster, cost_rows, random_words)
     return tables
 
 
@@ -162,14 +160,6 @@ def _add_ghosts(tables: Tables, workload: Workload, m: int) -> None:
     pages[(m - 1) * n_shared + slot[~shared]] = nodes["n_pages"][~shared]
     tables["memories"]["ghosts"] = np.cumsum(pages) - pages
     tables["ghosts"] = np.zeros(pages.sum(), np.int64)
-
-
-def _link_free_spans(tables: Tables) -> None:
-    """All spans of each worker are free: a list that begins at `free_span`."""
-    ends = np.cumsum(tables["workers"]["kv_pages"])
-    tables["workers"]["free_span"] = ends - tables["workers"]["kv_pages"]
-    tables["spans"]["above"] = np.arange(1, len(tables["spans"]) + 1)
-    tables["spans"]["above"][ends - 1] = -1
 
 
 def _config(
@@ -227,13 +217,13 @@ def _clock(random_words: NDArray[np.uint64]) -> NDArray[Any]:
     return clock
 
 
-def _workers(cluster: ClusterSpec, random_words: NDArray[np.uint64]) -> NDArray[Any]:
+def _workers(cluster: ClusterSpec, cost_rows: list[int], random_words: NDArray[np.uint64]) -> NDArray[Any]:
     workers = np.zeros(len(cluster), dict(TABLES)["workers"])
     workers["event_ps"] = INFINITE
     workers["prefill"] = -1
     workers["kv_pages"] = [worker.kv_pages for worker in cluster.workers]
     workers["free"] = workers["kv_pages"]
-    workers["cost"] = workers["pace"] = rows_of_costs(cluster)
+    workers["cost"] = workers["pace"] = cost_rows
     workers["up"] = 1
     if cluster.network is not None:
         workers["node"] = dense_nodes(cluster.network)

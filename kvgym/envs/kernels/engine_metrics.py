@@ -23,7 +23,7 @@ def observe_engine(s, w, at):
         block[17] = wk.n_running
         block[18] = wk.queued_tokens
         # An iteration that ends now has ended, inside a run too.
-        started = w < next_to_start(s)
+        started = w < first_not_started(s)
         block[19] = kv_use(s, w, ck.now_ps if started else ck.now_ps - 1)
         block[20] = gen_tps(s, w, ck.now_ps) if started or not ends_now(s, w) else 0.0
         block[21] = 0.0
@@ -37,12 +37,14 @@ def observe_engine(s, w, at):
 
 
 @njit(nogil=True)
-def next_to_start(s):
+def first_not_started(s):
     """The first worker that has not started its next iteration: the one that asks for pages; transfers start before."""
-    for i in range(clock(s).n_transfers):
-        if transfers(s)[i].stage == OPENING:
-            return 0
-    return clock(s).asking
+    asking = clock(s).asking
+    if asking > 0:
+        for i in range(clock(s).n_transfers):
+            if transfers(s)[i].stage == OPENING:
+                return 0
+    return asking
 
 
 @njit(nogil=True)

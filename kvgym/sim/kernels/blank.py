@@ -2,7 +2,8 @@
 
 from numba import njit
 
-from kvgym.sim.kernels.access import index_rows, memories, rows
+from kvgym.sim.cache_tables import N_LISTS
+from kvgym.sim.kernels.access import config, ends, index_rows, memories, rows, spans, workers
 from kvgym.sim.kernels.boundaries import NOTHING
 from kvgym.sim.kernels.lists import NONE, NOT_LISTED
 from kvgym.sim.kernels.marks import NO_MARKS
@@ -45,3 +46,25 @@ def blank_index(s, r):
     entry.older = NOT_LISTED
     entry.newer = NONE
     entry.active = 0
+
+
+@njit(nogil=True)
+def blank_lists(s, w):
+    """Nothing of worker `w` is listed."""
+    for which in range(N_LISTS):
+        end = ends(s)[which * config(s).n_workers + w]
+        end.oldest = NONE
+        end.newest = NONE
+
+
+@njit(nogil=True)
+def free_spans(s, w):
+    """All spans of worker `w` are free: a list that begins at `free_span`."""
+    first = 0
+    for v in range(w):
+        first += workers(s)[v].kv_pages
+    pages = workers(s)[w].kv_pages
+    for i in range(first, first + pages):
+        spans(s)[i].above = i + 1
+    spans(s)[first + pages - 1].above = NONE
+    workers(s)[w].free_span = first

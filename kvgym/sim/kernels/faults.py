@@ -3,12 +3,11 @@
 import numpy as np
 from numba import njit
 
-from kvgym.sim.cache_tables import N_CATEGORIES, N_LISTS
+from kvgym.sim.cache_tables import N_CATEGORIES
 from kvgym.sim.kernels.access import (
     categories,
     clock,
     config,
-    ends,
     faults,
     ghosts,
     memories,
@@ -17,16 +16,14 @@ from kvgym.sim.kernels.access import (
     row_of,
     rows,
     running,
-    spans,
     transfers,
     workers,
 )
 from kvgym.sim.kernels.arrivals import RETURNED_PS, push_pending
-from kvgym.sim.kernels.blank import blank_index, blank_memory, blank_row
+from kvgym.sim.kernels.blank import blank_index, blank_lists, blank_memory, blank_row, free_spans
 from kvgym.sim.kernels.due import see_worker
 from kvgym.sim.kernels.duration import boundaries_until, boundary, cut_log, cut_run, log_lost
-from kvgym.sim.kernels.iteration_end import book_run
-from kvgym.sim.kernels.lists import NONE
+from kvgym.sim.kernels.iteration_end import book_decodes
 from kvgym.sim.kernels.locks import on_worker
 from kvgym.sim.kernels.queues import pop_front
 from kvgym.sim.kernels.rules import CRASH, RETURN
@@ -81,7 +78,8 @@ def _stop_iteration(s, w):
     now = clock(s).now_ps
     done = boundaries_until(wk, now)
     if done > 0:
-        book_run(s, w, done)
+        book_decodes(s, w, done)
+        wk.iterations += done
     wk.busy_ps += now - wk.start_ps
     cut_log(s, w, done)
     if boundary(wk, done) < now:
@@ -143,12 +141,9 @@ def _lose_cache(s, w):
         if cf.tracks_ghosts:
             first = memories(s)[r].ghosts
             ghosts(s)[first : first + nodes(s)[v].n_pages] = 0
-    for which in range(N_LISTS):
-        end = ends(s)[which * cf.n_workers + w]
-        end.oldest = NONE
-        end.newest = NONE
+    blank_lists(s, w)
     if cf.tracks_spans:
-        _free_spans(s, w)
+        free_spans(s, w)
         for number in range(N_CATEGORIES):
             count = categories(s)[w * N_CATEGORIES + number]
             count.uses = 0
@@ -164,18 +159,6 @@ def _lose_cache(s, w):
     wk.counter = 0
     wk.accesses = 0
     wk.inflation = 0.0
-
-
-@njit(nogil=True)
-def _free_spans(s, w):
-    first = 0
-    for v in range(w):
-        first += workers(s)[v].kv_pages
-    pages = workers(s)[w].kv_pages
-    for i in range(first, first + pages):
-        spans(s)[i].above = i + 1
-    spans(s)[first + pages - 1].above = NONE
-    workers(s)[w].free_span = first
 
 
 @njit(nogil=True)

@@ -43,9 +43,7 @@ def end_run(s, w):
     done = np.int64(0)
     if wk.run > 1 and config(s).tracks_spans:
         done = wk.run - 1  # pages of earlier iterations are older than whoever finishes in the last one
-        for i in range(count):
-            if progress(s)[batch[first + i]].decoding:
-                _end_decodes(s, w, batch[first + i], np.int64(0), done)
+        book_decodes(s, w, done)
     for i in range(count):
         q = batch[first + i]
         run = progress(s)[q]
@@ -64,14 +62,13 @@ def end_run(s, w):
 
 
 @njit(nogil=True)
-def book_run(s, w, done):
-    """Books the first `done` iterations of the run of decodes in progress, before the others are over."""
+def book_decodes(s, w, done):
+    """Books what the first `done` iterations of the run of decodes in progress gave, before the others are over."""
     wk = workers(s)[w]
     for i in range(wk.n_running):
         q = running(s)[w * config(s).max_running + i]
         if progress(s)[q].decoding:
             _end_decodes(s, w, q, np.int64(0), done)
-    wk.iterations += done
 
 
 @njit(nogil=True)
@@ -90,7 +87,8 @@ def catch_up(s, w):
         see_worker(s, w)
         return
     done = wk.run - 1
-    book_run(s, w, done)
+    book_decodes(s, w, done)
+    wk.iterations += done
     for i in range(wk.n_running):
         q = running(s)[w * config(s).max_running + i]
         if progress(s)[q].decoding:

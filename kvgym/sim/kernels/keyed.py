@@ -96,21 +96,27 @@ def needed_tokens(s, span):
 
 
 @njit(nogil=True)
-def prefill_s(s, w, tokens, known):
-    """Seconds to compute `tokens` tokens after `known` ones: their share of full prefill iterations."""
+def _prefill(s, w, tokens, known, ps):
+    """Time to compute `tokens` tokens after `known` ones: their share of full prefill iterations.
+
+    `ps` is a picosecond in the unit of the result.
+    """
     chunk = config(s).chunk_tokens
     cost = costs(s)[workers(s)[w].cost]
-    g = g_table(s)[workers(s)[w].cost * (chunk + 1) + chunk] / chunk * 1e-12
-    return tokens * g + cost.a_s * 1e-12 * tokens * (known + (tokens + 1) / 2)
+    g = g_table(s)[workers(s)[w].cost * (chunk + 1) + chunk] / chunk * ps
+    return tokens * g + cost.a_s * ps * tokens * (known + (tokens + 1) / 2)
+
+
+@njit(nogil=True)
+def prefill_s(s, w, tokens, known):
+    """Seconds to compute `tokens` tokens after `known` ones."""
+    return _prefill(s, w, tokens, known, 1e-12)
 
 
 @njit(nogil=True)
 def prefill_ps(s, w, tokens, known):
     """The same in picoseconds, a float: what times are compared with."""
-    chunk = config(s).chunk_tokens
-    cost = costs(s)[workers(s)[w].cost]
-    g = g_table(s)[workers(s)[w].cost * (chunk + 1) + chunk] / chunk
-    return tokens * g + cost.a_s * tokens * (known + (tokens + 1) / 2)
+    return _prefill(s, w, tokens, known, 1.0)
 
 
 @njit(nogil=True)

@@ -4,7 +4,7 @@ from numba import njit
 
 from kvgym.sim.kernels.access import config, ends_of_runs, nodes, page_ids, row_of, sessions
 from kvgym.sim.kernels.arrivals import skip_to_open
-from kvgym.sim.kernels.blank import blank_index, blank_memory, blank_row
+from kvgym.sim.kernels.blank import blank_index, blank_lists, blank_memory, blank_row, free_spans
 from kvgym.sim.tables import INFINITE
 
 
@@ -14,6 +14,10 @@ def prepare(s):
     cf = config(s)
     for i in range(len(ends_of_runs(s))):
         ends_of_runs(s)[i] = INFINITE
+    for w in range(cf.n_workers):
+        blank_lists(s, w)
+        if cf.tracks_spans:
+            free_spans(s, w)
     for v in range(cf.n_nodes):
         page_ids(s)[v] = -1
         copies = cf.n_workers if nodes(s)[v].slot < cf.n_shared else 1

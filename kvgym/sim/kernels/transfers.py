@@ -93,14 +93,28 @@ def _let_try_again(s, w):
 
 
 @njit(nogil=True)
+def _give_up(s, i):
+    """The i-th transfer comes to nothing: its request computes the pages itself."""
+    _pair(s, transfers(s)[i]).given_up += 1
+    _join_queue(s, i)
+
+
+@njit(nogil=True)
+def _unlock_source(s, transfer):
+    """The source of a transfer that had started is read no more."""
+    catch_up(s, transfer.source)
+    unlock_pages(s, transfer.source, transfer.request, transfer.end_page)
+    _let_try_again(s, transfer.source)
+
+
+@njit(nogil=True)
 def start_transfers(s):
     """Starts transfers whose time has come; returns a worker that waits for an EVICT decision, or NOBODY."""
     i = 0
     while i < clock(s).n_transfers:
         transfer = transfers(s)[i]
         if transfer.stage == PLANNED and transfer.start_ps <= clock(s).now_ps and not _open(s, i):
-            _pair(s, transfer).given_up += 1
-            _join_queue(s, i)
+            _give_up(s, i)
             continue
         if transfer.stage == OPENING:
             if allocate(s, transfer.target, transfer.request, transfer.pages) == ASKED:
@@ -144,10 +158,9 @@ def end_transfers(s):
 def _arrive(s, i):
     """The pages of the i-th transfer are there."""
     transfer = transfers(s)[i]
-    q, v, w = transfer.request, transfer.source, transfer.target
+    q, w = transfer.request, transfer.target
     wk = workers(s)[w]
     catch_up(s, w)
-    catch_up(s, v)
     loaded, recomputed = wk.loaded, wk.recomputed
     enter_pages(s, w, q, transfer.end_page, clock(s).now_ps)
     wk.fetched += wk.loaded - loaded  # nobody computed these pages
@@ -159,9 +172,8 @@ def _arrive(s, i):
     pair.tokens += tokens
     pair.ps += transfer.end_ps - transfer.start_ps
     release(s, w, q)
-    unlock_pages(s, v, q, transfer.end_page)
     _let_try_again(s, w)
-    _let_try_again(s, v)
+    _unlock_source(s, transfer)
     _join_queue(s, i)
 
 
@@ -178,8 +190,7 @@ def drop_transfers(s, w):
             catch_up(s, transfer.target)
             release(s, transfer.target, transfer.request)
             _let_try_again(s, transfer.target)
-        _pair(s, transfer).given_up += 1
-        _join_queue(s, i)
+        _give_up(s, i)
     i = 0
     while i < clock(s).n_transfers:
         transfer = transfers(s)[i]
@@ -187,8 +198,6 @@ def drop_transfers(s, w):
             i += 1
             continue
         if transfer.stage != PLANNED:
-            catch_up(s, transfer.source)
-            unlock_pages(s, transfer.source, transfer.request, transfer.end_page)
-            _let_try_again(s, transfer.source)
+            _unlock_source(s, transfer)
         _pair(s, transfer).given_up += 1
         _remove(s, i)
