@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,13 @@ def options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--env", default="KVGym/Route-v0", help="id of the environment (KVGym/Route-v0)")
     parser.add_argument("--scenario", default="gsp-stable", help=f"one of {', '.join(SCENARIOS)} (gsp-stable)")
     parser.add_argument("--overrides", default="{}", metavar="JSON", help="fields of the scenario to change")
+    parser.add_argument(
+        "--env-kwargs", default="{}", metavar="JSON", help='arguments of the environment: {"action": "rule"}'
+    )
     parser.add_argument("--total-steps", type=int, help="decisions in all (what the hyper-parameters say)")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so much training (no limit)")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="stop after so long, validation included (no limit)"
+    )
     parser.add_argument("--num-envs", type=int, help="environments in the batch (what the hyper-parameters say)")
     parser.add_argument("--seed", type=int, default=0, help="training seed (0)")
     parser.add_argument("--hyperparams", type=Path, metavar="FILE", help="another file of hyper-parameters")
@@ -67,7 +73,8 @@ def main(argv: list[str] | None = None) -> None:
 def _train(given: argparse.Namespace) -> None:
     env_id = given.env.removeprefix("kvgym:")
     _check.choice("--env", env_id, ENVIRONMENTS)
-    overrides = _overrides(given.scenario, given.overrides)
+    overrides, env_kwargs = _mapping("--overrides", given.overrides), _mapping("--env-kwargs", given.env_kwargs)
+    get_scenario(given.scenario, overrides)
     for name in ("validation_seeds", "validations", "threads"):
         _check.whole(f"--{name.replace('_', '-')}", getattr(given, name), 1)
     _check.whole("--seed", given.seed, 0)
@@ -80,6 +87,7 @@ def _train(given: argparse.Namespace) -> None:
         raise ValueError(f'training needs the extra "train": pip install -e ".[train]" ({error})') from error
     found = hyperparams.load(given.algorithm, env_id, given.hyperparams)
     total = found.n_timesteps if given.total_steps is None else _check.whole("--total-steps", given.total_steps, 1)
+    found = replace(found, env_kwargs={**found.env_kwargs, **env_kwargs})
     if given.num_envs is not None:
         found = found.with_envs(_check.whole("--num-envs", given.num_envs, 1))
     plan = learner.Plan(
@@ -102,15 +110,14 @@ def _train(given: argparse.Namespace) -> None:
     print(f"trained file: {run.trained}")
 
 
-def _overrides(scenario: str, text: str) -> dict[str, Any]:
+def _mapping(name: str, text: str) -> dict[str, Any]:
     try:
-        overrides = json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"--overrides must be JSON, got {text!r}: {error}") from error
-    if not isinstance(overrides, dict):
-        raise ValueError(f"--overrides must be a JSON object, got {text!r}")
-    get_scenario(scenario, overrides)
-    return overrides
+        raise ValueError(f"{name} must be JSON, got {text!r}: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be a JSON object, got {text!r}")
+    return value
 
 
 if __name__ == "__main__":

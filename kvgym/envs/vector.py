@@ -49,6 +49,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     Attributes:
         envs: The single environments. Step the batch, not them.
+        arrivals: Requests that arrived in the last step of each environment: int64 (num_envs,). What a learner who
+            discounts by request wants to know; in steps that end an episode and reset, those of the ended one.
 
     Raises:
         ValueError: If an argument is not allowed.
@@ -92,9 +94,10 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._threads = Threads(self.num_envs, self.num_threads)
         n = self.num_envs
         self._handles = np.zeros(n, np.int64)
-        self._whole = np.zeros((2, n), np.int64)  # code and session
+        self._whole = np.zeros((3, n), np.int64)  # code, session, and requests arrived so far
         self._paid = np.zeros((2, n))  # cost that rewards have paid so far, and time
         self._masks = np.ones((n, len(single._mask)), np.int8)
+        self.arrivals = np.zeros(n, np.int64)
         self._done = np.ones(n, bool)
         self._yes = np.ones(n, bool)
         self._begun = False
@@ -175,6 +178,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._handles[i] = env._address
         self._masks[i] = info["action_mask"]
         self._whole[1, i] = info["session"]
+        self._whole[2, i] = env.simulator.tables["clock"]["n_arrived"][0]
         self._paid[:, i] = 0.0, info["time"]
         self._done[i] = False
         if self._ahead is not None:
@@ -202,7 +206,9 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         observation = np.empty((n, self.layout.size), np.float32)
         self._masks = np.ones_like(self._masks)
         real = np.zeros((2, n))  # reward and dt
+        before = self._whole[2].copy()
         n_ended = self._run(plan, observation, real)
+        self.arrivals = self._whole[2] - before
         codes = self._whole[0]
         self._close_masks(self._masks, codes)
         for i in resetting.tolist():
