@@ -20,26 +20,53 @@ from stable_baselines3.common.buffers import ReplayBuffer, RolloutBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from agents.training.credit import Credit
+from kvgym import _check
 from kvgym.envs.vector import ClusterVectorEnv
+
+CREDITS = ("reward", "evictions")
 
 
 class _Rollout(RolloutBuffer):
-    """A rollout buffer that notes the arrivals of each step, as `envs` counts them."""
+    """A rollout buffer that notes the arrivals of each step, as `envs` counts them.
+
+    Args:
+        *args: As SB3 gives them.
+        credit: "reward": what is maximised stands above. "evictions": for environments in which leaves are evicted; the
+            reward of a step is minus what `Credit` charges it with, and the return of a decision is that of the
+            decisions from it to the next arrival: with the costs where they were caused there is nothing to wait for.
+        **kwargs: As SB3 gives them.
+
+    Raises:
+        ValueError: If `credit` is not one of these.
+    """
 
     envs: ClusterVectorEnv[Any]
+
+    def __init__(self, *args: Any, credit: str = "reward", **kwargs: Any) -> None:
+        self._charges = _check.choice("credit", credit, CREDITS) == "evictions"
+        super().__init__(*args, **kwargs)
 
     def reset(self) -> None:
         super().reset()
         self.arrivals = np.zeros((self.buffer_size, self.n_envs), np.float32)
+        if self._charges and hasattr(self, "envs"):
+            self._credit = Credit(self.envs.envs, self.gamma)
 
     def add(self, *args: Any, **kwargs: Any) -> None:
-        self.arrivals[self.pos] = self.envs.arrivals
+        step = self.pos
+        self.arrivals[step] = self.envs.arrivals
         super().add(*args, **kwargs)
+        if self._charges:
+            self.rewards[step] = 0.0
+            steps, places, seconds = self._credit.step(self.envs.arrivals, self.envs.ended)
+            np.subtract.at(self.rewards, (steps, places), seconds.astype(np.float32))
 
     def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: NDArray[Any]) -> None:
         """Generalised advantage estimation (arXiv 1506.02438) with gamma and lambda once per request.
 
-        A_t = r_t + gamma ** n_t V_(t+1) - V_t + (gamma lambda) ** n_t A_(t+1), n_t the requests that arrived in step t.
+        A_t = r_t + gamma ** n_t V_(t+1) - V_t + (gamma lambda) ** n_t A_(t+1), n_t the requests that arrived in step t;
+        with credit="evictions" gamma is 0 here.
 
         Args:
             last_values: (n_envs, 1) values of the states after the last step.
@@ -47,7 +74,7 @@ class _Rollout(RolloutBuffer):
         """
         going_on = np.vstack([1.0 - self.episode_starts[1:], 1.0 - dones.astype(np.float32)])
         next_values = np.vstack([self.values[1:], last_values.cpu().numpy().reshape(1, -1)])
-        discounts = self.gamma**self.arrivals * going_on
+        discounts = (0.0 if self._charges else self.gamma) ** self.arrivals * going_on
         deltas = self.rewards + discounts * next_values - self.values
         carried = discounts * self.gae_lambda**self.arrivals
         advantage = np.zeros(self.n_envs, np.float32)

@@ -51,6 +51,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         envs: The single environments. Step the batch, not them.
         arrivals: Requests that arrived in the last step of each environment: int64 (num_envs,). What a learner who
             discounts by request wants to know; in steps that end an episode and reset, those of the ended one.
+        ended: Whether the last step of each environment ended an episode: bool (num_envs,).
 
     Raises:
         ValueError: If an argument is not allowed.
@@ -97,7 +98,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._whole = np.zeros((3, n), np.int64)  # code, session, and requests arrived so far
         self._paid = np.zeros((2, n))  # cost that rewards have paid so far, and time
         self._masks = np.ones((n, len(single._mask)), np.int8)
-        self.arrivals = np.zeros(n, np.int64)
+        self.arrivals, self.ended = np.zeros(n, np.int64), np.zeros(n, bool)
         self._done = np.ones(n, bool)
         self._yes = np.ones(n, bool)
         self._begun = False
@@ -214,11 +215,13 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         for i in resetting.tolist():
             observation[i] = self._reset_one(i, None, None)
         terminated, truncated = np.zeros(n, bool), np.zeros(n, bool)
+        self.ended = terminated
         extra: dict[str, Any] = {}
         if n_ended:
             ended = (codes != ROUTE) & (codes != EVICT) & (plan[:, 0] != SKIP)
             truncated = ended & (codes == TRUNCATED)
             terminated = ended & ~truncated
+            self.ended = ended
             extra = self._end(np.flatnonzero(ended), observation, real[1])
         if self.autoreset_mode == AutoresetMode.DISABLED:
             self._observation = observation.copy()  # what a partial reset shows of the others

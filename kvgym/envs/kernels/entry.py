@@ -88,7 +88,7 @@ def act_many(first, last, handles, plan, pays, ttft, per_cost, form, out, masks,
 
     `plan` holds kind, choice and rule; `pays`: costs are counted from step to step. Writes observations into `out`,
     which slots are filled into the columns of `masks` from `first_slot` on, code, session and requests arrived so far
-    into `whole`, reward and dt into `real`; `paid` holds the cost paid so far and the time. Returns how many have ended.
+    into `whole`, reward and dt into `real`; `paid` holds the cost paid so far and the time. Returns how many ended.
     """
     ended = 0
     for i in range(first, last):
