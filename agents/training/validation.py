@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agents.training.file import Trained
 from kvgym.evaluation.stage import make_env
+from kvgym.scenarios import ScenarioLike
 
 
 def choose(scores: torch.Tensor, masks: NDArray[np.bool_], space: spaces.Space[Any]) -> NDArray[np.int64]:
@@ -42,7 +43,7 @@ class _Player:
 
 
 def validate(
-    trained: Trained, scenario: str, overrides: Mapping[str, Any] | None, seeds: Sequence[int]
+    trained: Trained, scenario: ScenarioLike, overrides: Mapping[str, Any] | None, seeds: Sequence[int]
 ) -> dict[int, float]:
     """Mean latency J (s) of the scenario's objective, by validation seed; the episodes are played side by side."""
     envs = {seed: make_env(_Player(trained), scenario, overrides=overrides, split="validation") for seed in seeds}

@@ -19,6 +19,7 @@ from kvgym.envs.base import ClusterEnv, Observation, legal_instead
 from kvgym.envs.infos import gather
 from kvgym.envs.kernels.codes import SKIP
 from kvgym.envs.threads import Threads
+from kvgym.scenarios import get_scenario
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE, TRUNCATED
 
 Single = TypeVar("Single", bound=ClusterEnv)
@@ -73,6 +74,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.num_envs = _check.whole("num_envs", num_envs, 1)
         self.autoreset_mode = check_autoreset(autoreset_mode)
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
+        if "scenario" in settings:
+            settings["scenario"] = get_scenario(settings["scenario"])  # read once, not by every environment
         self.envs: list[Single] = [self.env_class(**settings) for _ in range(self.num_envs)]
         if _check.flag("stagger", stagger):
             for i, env in enumerate(self.envs):
@@ -135,7 +138,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         seeds = self._seeds(seed)
         if isinstance(seed, int):
             super().reset(seed=seed)
-        options = dict(options or {})
+        options = {} if options is None else dict(_check.mapping("options", options))
         chosen = self._reset_mask(options.pop("reset_mask", None))
         observation = self._observation.copy()
         dt = np.zeros(self.num_envs)
