@@ -43,8 +43,8 @@ class Identity:
         router: Who routes where the agent only evicts, else "".
         oracle: It knows the future, and says so.
         split: "train", "validation" or "test".
-        files: SHA-256 by name of the files that agent, arguments, overrides and fields name, and of the code of a recipe
-            that is not one of the suite.
+        files: SHA-256 by name of the files that agent, arguments, overrides and fields name, and of a recipe that is
+            not one of the suite.
     """
 
     suite_version: str

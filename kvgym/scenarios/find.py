@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +63,17 @@ def _find(scenario: Any, argument: str) -> Scenario:
         ) from None
 
 
-def _from_fields(fields: Mapping[str, Any], argument: str) -> Scenario:
-    given = dict(fields)
+def _from_fields(values: Mapping[str, Any], argument: str) -> Scenario:
+    given = dict(values)
     base = given.pop("base", None)
     if base is None:
         _check.keywords(argument, given, Scenario)
         return Scenario(**given)
     based = SCENARIOS[_check.choice(f"base of {argument}", base, SCENARIOS)]
     if "name" not in given:
-        raise ValueError(f"{argument}: 'name' is missing; beside base there must be a name, got {dict(fields)!r}")
+        raise ValueError(f"{argument}: 'name' is missing; beside base there must be a name, got {dict(values)!r}")
+    for key in given:
+        _check.choice(f"field of {argument}", key, ["base", *(field.name for field in fields(Scenario)), "n_workers"])
     own = {"name": given.pop("name"), "version": given.pop("version", 0)}
     return replace(based.with_overrides({"text": f"{base} with other fields", **given}), **own)
 
@@ -91,11 +93,11 @@ def _from_file(path: Path, argument: str) -> Scenario:
         kind = "a folder" if path.is_dir() else f"which is not there, seen from {Path.cwd()}"
         raise ValueError(f"{argument} must be an existing file where it ends in {path.suffix}; got {path}, {kind}")
     try:
-        fields = _read(path)
-        arguments = fields.get("recipe_args")
+        values = _read(path)
+        arguments = values.get("recipe_args")
         if isinstance(arguments, dict) and isinstance(arguments.get("path"), str):
             arguments["path"] = str(path.parent / arguments["path"])
-        return _from_fields(fields, argument)
+        return _from_fields(values, argument)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

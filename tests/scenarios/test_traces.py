@@ -150,6 +150,8 @@ def test_refusals(traces, tmp_path):
         ValueError, match=r"recipe_args of trace, format 'mooncake': 'starts' .* allowed are rate_scale"
     ):
         workload(trace_scenario(traces["mooncake"], starts="fixed"))
+    with pytest.raises(ValueError, match="rate_scale must be a finite number from 0 to 1e\\+09, got 'x'"):
+        workload(trace_scenario(traces["mooncake"], rate_scale="x"))
     with pytest.raises(ValueError, match=r"recipe_args of trace: .*'speed'"):
         workload(trace_scenario(traces["mooncake"], speed=3))
     with pytest.raises(ValueError, match="timestamp"):
