@@ -51,7 +51,7 @@ def test_specs_of_vector_forms_stay_json(given, form):
 
 
 @pytest.mark.parametrize("form", FORMS[1:])
-@pytest.mark.parametrize("context", ["spawn", "fork"])
+@pytest.mark.parametrize("context", ["spawn", "forkserver"])
 def test_processes_find_it(given, form, context):
     """Each process plays what a single environment plays."""
     settings = {"scenario": given[form], "scenario_overrides": {"episode_requests": 6}}
