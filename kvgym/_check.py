@@ -4,9 +4,12 @@ import inspect
 import math
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
+_signature = lru_cache(maxsize=64)(inspect.signature)  # recipes are asked for theirs in every episode
 
 
 def finite(name: str, value: Any, minimum: float = 0.0, maximum: float = math.inf) -> float:
@@ -119,7 +122,7 @@ def keywords(
     Raises:
         ValueError: If one is not known or is missing; the message names it, its value and those that there are.
     """
-    parameters = list(inspect.signature(function).parameters.values())[first:]
+    parameters = list(_signature(function).parameters.values())[first:]
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     known = [one.name for one in parameters if one.kind in kinds and one.name not in without]
     takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)

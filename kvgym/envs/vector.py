@@ -19,7 +19,6 @@ from kvgym.envs.base import ClusterEnv, Observation, legal_instead
 from kvgym.envs.infos import gather
 from kvgym.envs.kernels.codes import SKIP
 from kvgym.envs.threads import Threads
-from kvgym.scenarios import get_scenario
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE, TRUNCATED
 
 Single = TypeVar("Single", bound=ClusterEnv)
@@ -74,13 +73,15 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.num_envs = _check.whole("num_envs", num_envs, 1)
         self.autoreset_mode = check_autoreset(autoreset_mode)
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
-        if "scenario" in settings:
-            settings["scenario"] = get_scenario(settings["scenario"])  # read once, not by every environment
-        self.envs: list[Single] = [self.env_class(**settings) for _ in range(self.num_envs)]
+        single = self.env_class(**settings)
+        settings |= {
+            "scenario": single.scenario,
+            "scenario_overrides": None,
+        }  # found and changed once, not by every one
+        self.envs: list[Single] = [single, *(self.env_class(**settings) for _ in range(self.num_envs - 1))]
         if _check.flag("stagger", stagger):
             for i, env in enumerate(self.envs):
                 env._first_share = (i + 1) / self.num_envs
-        single = self.envs[0]
         self.render_mode = single.render_mode
         self.metadata = {**single.metadata, "autoreset_mode": self.autoreset_mode}
         self.layout = single.layout

@@ -187,13 +187,13 @@ def register_recipe(name: str, recipe: Recipe) -> None:
         raise ValueError(f"there is a recipe {name!r} already, it must have another name")
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(name: Any) -> Recipe:
     """A recipe by its name, or by "module:name".
 
     Raises:
         ValueError: If there is none; the message lists those that there are.
     """
-    if ":" in str(name) and name not in RECIPES:
+    if isinstance(name, str) and ":" in name:
         return _check_recipe(name, _named.load("recipe", name))
     try:
         return RECIPES[_check.choice("recipe", name, RECIPES)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from kvgym import _check
 from kvgym.cluster import ClusterSpec, Crash, EngineSpec, Fault, FaultRates
 from kvgym.scenarios.describe import make_cluster, make_engine, make_faults, plain
-from kvgym.scenarios.recipes import check_arguments, find_recipe, make_workload
+from kvgym.scenarios.recipes import check_arguments, make_workload
 from kvgym.sim import EVICTORS, ROUTERS, TRANSFERS, Simulator
 from kvgym.workload import Workload
 
@@ -33,7 +34,7 @@ class Scenario:
     Fields are JSON values, and the engine's are those of a mapping: `Scenario(**scenario.to_dict())` is the same again.
 
     Attributes:
-        name: Its name.
+        name: Its name: letters, digits, spaces and _ . + -; results and trained files are named by it.
         version: Raised with every change of the scenario; scores of different versions are not comparable.
         text: One line for tables.
         recipe: How the workload is made: one of `kvgym.scenarios.recipes.RECIPES`, or "module:name" of a function, see
@@ -95,7 +96,8 @@ class Scenario:
 
     def __post_init__(self) -> None:
         """Checks the fields and builds the cluster."""
-        _check.string("name of a scenario", self.name)
+        if not re.fullmatch(r"[\w .+-]+", _check.string("name of a scenario", self.name)):
+            raise ValueError(f"name of a scenario must be letters, digits, spaces and _ . + -, got {self.name!r}")
         _check.whole("version", self.version, 0)
         _check.string("text", self.text, empty=True)
         if not isinstance(self.engine, EngineSpec):
@@ -103,7 +105,6 @@ class Scenario:
         for name in ("recipe_args", "faults", *(() if self.network is None else ("network",))):
             object.__setattr__(self, name, plain(name, _check.mapping(name, getattr(self, name))))
         object.__setattr__(self, "workers", tuple(plain("workers", _workers(self.workers))))
-        find_recipe(self.recipe)
         check_arguments(self.recipe, self.recipe_args, complete=False)
         _check.choice("objective", self.objective, OBJECTIVES)
         _check.choice("evictor", self.evictor, EVICTORS)
@@ -134,7 +135,8 @@ class Scenario:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values: what a file holds, and what `scenario=` of an environment takes."""
-        return {**asdict(self), "workers": list(asdict(self)["workers"])}
+        values = asdict(self)
+        return {**values, "workers": list(values["workers"])}
 
     @property
     def key(self) -> int:

@@ -153,6 +153,8 @@ REFUSED = [
     ({**FIELDS, "n_workers": 3}, "scenario: 'n_workers' (given 3) is not known"),
     ({**FIELDS, "name": ""}, "name of a scenario must be a string with something in it, got ''"),
     ({**FIELDS, "name": 3}, "name of a scenario must be a string with something in it, got 3"),
+    ({**FIELDS, "name": "a/b"}, "name of a scenario must be letters, digits, spaces and _ . + -, got 'a/b'"),
+    ({**FIELDS, "name": "a:b"}, "name of a scenario must be letters, digits, spaces and _ . + -, got 'a:b'"),
     ({**FIELDS, "version": -1}, "version must be an integer >= 0, got -1"),
     ({**FIELDS, "engine": 5}, "engine must be a mapping of names to values, got 5"),
     ({**FIELDS, "engine": {"speed": 1}}, "engine: 'speed' (given 1) is not known; allowed are page_size, "),

@@ -72,6 +72,7 @@ REFUSED = [
     (recipe("coding_agents", prefix_tokens="a"), "prefix_tokens must be an integer >= 0, got 'a'"),
     (recipe("coding_agents", max_context=5), "max_context must be an integer >= 12002, got 5"),
     ({"recipe": 5}, "recipe must be one of gsp, multi_turn, long_documents, equal, coding_agents, trace; got 5; or "),
+    ({"recipe": {"a": 1}}, "trace; got {'a': 1}; or "),
     ({"recipe": None}, "recipe must be one of gsp, "),
     ({"recipe": "gps"}, "trace; got 'gps'; or \"module:name\" of a function"),
     (trace(), "recipe_args of trace: 'path' is missing; needed are path, got {}"),
