@@ -77,7 +77,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         settings |= {
             "scenario": single.scenario,
             "scenario_overrides": None,
-        }  # found and changed once, not by every one
+        }  # found once, for all
         self.envs: list[Single] = [single, *(self.env_class(**settings) for _ in range(self.num_envs - 1))]
         if _check.flag("stagger", stagger):
             for i, env in enumerate(self.envs):
