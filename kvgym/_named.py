@@ -16,8 +16,9 @@ def load(argument: str, place: str) -> Any:
             is imported is raised as it is.
     """
     module, _, name = place.partition(":")
-    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
-        hint = " (the module as in `import`, without a folder and .py)" if module.endswith(".py") else ""
+    is_file = module.endswith(".py")
+    if is_file or not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+        hint = " (the module as in `import`, without a folder and .py)" if is_file else ""
         raise ValueError(f'{argument} must be "module:name"{hint}, got {place!r}')
     try:
         found: Any = import_module(module)

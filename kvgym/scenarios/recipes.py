@@ -220,9 +220,10 @@ def make_workload(
         ValueError: If it is not there, its arguments are not allowed, or it makes something else than a workload with
             pages of that size.
     """
-    recipe = find_recipe(name)
     check_arguments(name, args)
-    made: Any = recipe(seed, page_size, wanted, split, **args)
+    # A fresh one each time: whoever calls its spawn() gets the same children again.
+    seed = np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key, pool_size=seed.pool_size)
+    made: Any = find_recipe(name)(seed, page_size, wanted, split, **args)
     if not isinstance(made, Workload) or made.page_size != page_size:
         got = f"one of {made.page_size}" if isinstance(made, Workload) else repr(made)
         raise ValueError(f"recipe {name!r} must return a Workload with pages of {page_size} tokens, got {got}")

@@ -96,15 +96,18 @@ class Scenario:
 
     def __post_init__(self) -> None:
         """Checks the fields and builds the cluster."""
+        for name in ("recipe_args", "faults", *(() if self.network is None else ("network",))):
+            _check.mapping(name, getattr(self, name))
+        for one in fields(self):
+            if one.name != "engine":
+                object.__setattr__(self, one.name, plain(one.name, getattr(self, one.name)))
+            elif not isinstance(self.engine, EngineSpec):
+                object.__setattr__(self, "engine", make_engine(self.engine))
+        object.__setattr__(self, "workers", tuple(_workers(self.workers)))
         if not re.fullmatch(r"[\w .+-]+", _check.string("name of a scenario", self.name)):
             raise ValueError(f"name of a scenario must be letters, digits, spaces and _ . + -, got {self.name!r}")
         _check.whole("version", self.version, 0)
         _check.string("text", self.text, empty=True)
-        if not isinstance(self.engine, EngineSpec):
-            object.__setattr__(self, "engine", make_engine(self.engine))
-        for name in ("recipe_args", "faults", *(() if self.network is None else ("network",))):
-            object.__setattr__(self, name, plain(name, _check.mapping(name, getattr(self, name))))
-        object.__setattr__(self, "workers", tuple(plain("workers", _workers(self.workers))))
         check_arguments(self.recipe, self.recipe_args, complete=False)
         _check.choice("objective", self.objective, OBJECTIVES)
         _check.choice("evictor", self.evictor, EVICTORS)

@@ -71,3 +71,8 @@ def clumsy(seed, page_size, wanted, split, *, rate=None):
 
 def of_three(seed, page_size, wanted):
     return orders(seed, page_size, wanted, "train")
+
+
+def spawning(seed, page_size, wanted, split):
+    (child,) = seed.spawn(1)
+    return orders(child, page_size, wanted, split)

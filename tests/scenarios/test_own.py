@@ -101,7 +101,8 @@ def test_a_scenario_needs_only_name_recipe_and_workers():
 def test_values_become_plain_ones_that_nobody_else_holds(tmp_path):
     args = {"lengths": (512, np.int64(1024)), "rate": np.float64(3.0)}
     workers = [dict(own.WORKERS[1], kv_tokens=np.int32(20_000))]
-    scenario = Scenario(name="plain", recipe="gsp", recipe_args=args, workers=workers)
+    more = {"episode_requests": np.int64(9), "slo_ttft_s": np.float32(0.5), "engine": {"max_running": np.int16(4)}}
+    scenario = Scenario(name="plain", recipe="gsp", recipe_args=args, workers=workers, **more)
     args["rate"] = 7.0
     workers[0]["cost"]["w"] = 14.0
     assert scenario.recipe_args == {"lengths": [512, 1024], "rate": 3.0}
@@ -175,6 +176,7 @@ REFUSED = [
     ("nowhere.at.all:shop", "there is no module 'nowhere' in the folders that Python imports from"),
     (":shop", "scenario must be \"module:name\", got ':shop'"),
     ("module:", "scenario must be \"module:name\", got 'module:'"),
+    ("own.py:shop", 'scenario must be "module:name" (the module as in `import`, without a folder and .py), got '),
     ("a/own.py:shop", 'scenario must be "module:name" (the module as in `import`, without a folder and .py), got '),
     ("nowhere.json", "scenario must be an existing file where it ends in .json; got nowhere.json, which is not there"),
     (Path("nowhere.yml"), "scenario must be an existing file where it ends in .yml; got nowhere.yml, which is not the"),
@@ -276,6 +278,13 @@ def test_recipes_of_ones_own_that_are_wrong(recipe, args, message):
 def test_a_recipe_may_take_whatever_comes():
     scenario = replace(own.shop, recipe=f"{PLACE}with_any")
     assert workload(scenario).content_hash() == workload(own.shop).content_hash()
+
+
+def test_a_recipe_that_spawns_seeds_plays_the_same_again():
+    scenario = replace(own.shop, recipe=f"{PLACE}spawning", recipe_args={})
+    seed = scenario.seeds(0, "train", 0)[0]
+    assert scenario.workload(seed).content_hash() == scenario.workload(seed).content_hash()
+    assert seed.n_children_spawned == 0
 
 
 def test_splits_and_seeds_of_ones_own():
