@@ -44,8 +44,9 @@ def test_the_spec_stays_json(given, form, id):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_specs_of_vector_forms_stay_json(given, form):
-    env = gym.make_vec("KVGym/Route-v0", 2, scenario=given[form])
+    env = kvgym.make_vec("KVGym/Route-v0", 2, scenario=given[form], autoreset_mode="SameStep")
     again = gym.make_vec(EnvSpec.from_json(env.spec.to_json()))
+    assert again.unwrapped.autoreset_mode == env.unwrapped.autoreset_mode
     assert again.unwrapped.envs[1].scenario == env.unwrapped.envs[1].scenario
     np.testing.assert_array_equal(again.reset(seed=1)[0], env.reset(seed=1)[0])
 
