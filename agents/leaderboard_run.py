@@ -97,7 +97,7 @@ def play_task(task: Task) -> Outcome:
             agent = make_agent(task.entry.agent, **task.entry.kwargs)
             episode = play(
                 agent,
-                task.case.scenario.name,
+                task.case.source,
                 seed,
                 overrides=task.case.overrides,
                 split=task.split,

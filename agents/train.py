@@ -22,8 +22,9 @@ from typing import Any
 from agents.training import ALGORITHMS
 from envs_registry import ENVIRONMENTS
 from kvgym import _check
-from kvgym.scenarios import SCENARIOS, get_scenario
+from kvgym.scenarios import SUITE_SCENARIOS, get_scenario
 
+_SCENARIO = f"""one of {", ".join(SUITE_SCENARIOS)} (gsp-stable), or your own: a .json or .yml file, or module:name"""
 _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
 
 
@@ -39,7 +40,7 @@ def options(argv: list[str] | None) -> argparse.Namespace:
         help="ppo_mask is MaskablePPO, which is understood, too",
     )
     parser.add_argument("--env", default="KVGym/Route-v0", help="id of the environment (KVGym/Route-v0)")
-    parser.add_argument("--scenario", default="gsp-stable", help=f"one of {', '.join(SCENARIOS)} (gsp-stable)")
+    parser.add_argument("--scenario", default="gsp-stable", help=_SCENARIO)
     parser.add_argument("--overrides", default="{}", metavar="JSON", help="fields of the scenario to change")
     parser.add_argument(
         "--env-kwargs", default="{}", metavar="JSON", help='arguments of the environment: {"action": "rule"}'
@@ -73,8 +74,9 @@ def main(argv: list[str] | None = None) -> None:
 def _train(given: argparse.Namespace) -> None:
     env_id = given.env.removeprefix("kvgym:")
     _check.choice("--env", env_id, ENVIRONMENTS)
+    scenario = get_scenario(given.scenario, argument="--scenario")
     overrides, env_kwargs = _mapping("--overrides", given.overrides), _mapping("--env-kwargs", given.env_kwargs)
-    get_scenario(given.scenario, overrides)
+    scenario.with_overrides(overrides)
     for name in ("validation_seeds", "validations", "threads"):
         _check.whole(f"--{name.replace('_', '-')}", getattr(given, name), 1)
     _check.whole("--seed", given.seed, 0)
@@ -93,7 +95,8 @@ def _train(given: argparse.Namespace) -> None:
     plan = learner.Plan(
         algorithm=given.algorithm,
         env_id=env_id,
-        scenario=given.scenario,
+        # The fields of one's own, so that a run goes on only with the scenario that it began with.
+        scenario=given.scenario if given.scenario in SUITE_SCENARIOS else scenario.to_dict(),
         overrides=overrides,
         seed=given.seed,
         total_steps=total,
@@ -103,9 +106,9 @@ def _train(given: argparse.Namespace) -> None:
         n_validations=given.validations,
         threads=given.threads,
     )
-    name = "-".join((given.algorithm, env_id.partition("/")[2], given.scenario, str(given.seed)))
+    name = "-".join((given.algorithm, env_id.partition("/")[2], scenario.name, str(given.seed)))
     run = Run(given.out or Path("runs") / name, learner.config(plan), given.resume)
-    print(f"{given.algorithm} on {env_id}, scenario {given.scenario}, {total:,} steps, in {run.folder}")
+    print(f"{given.algorithm} on {env_id}, scenario {scenario.name}, {total:,} steps, in {run.folder}")
     learner.train(plan, run, resume=given.resume, progress=sys.stderr.isatty())
     print(f"trained file: {run.trained}")
 

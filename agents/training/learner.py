@@ -47,7 +47,7 @@ class Plan:
     Attributes:
         algorithm: "ppo", "dqn" or "ppo_mask".
         env_id: Id of the environment.
-        scenario: Name of the scenario.
+        scenario: Name of the scenario, or all fields of one that is not of the suite.
         overrides: Fields of the scenario to change, in training and in validation.
         seed: Of the networks, of exploration and of the workloads.
         total_steps: Decisions in all.
@@ -60,7 +60,7 @@ class Plan:
 
     algorithm: str
     env_id: str
-    scenario: str
+    scenario: str | Mapping[str, Any]
     overrides: Mapping[str, Any]
     seed: int
     total_steps: int
@@ -267,7 +267,7 @@ class Watch(BaseCallback):
         single = self.training_env.unwrapped.envs.envs[0]  # type: ignore[attr-defined]
         origin = {
             "algorithm": plan.algorithm,
-            "scenario": plan.scenario,
+            "scenario": single.scenario.name,
             "scenario_version": single.scenario.version,
             "overrides": dict(plan.overrides),
             "seed": plan.seed,

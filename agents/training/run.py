@@ -59,8 +59,9 @@ class Run:
     @property
     def trained(self) -> Path:
         """Where the trained file is."""
-        name = "-".join(str(self.config[part]) for part in ("algorithm", "scenario", "seed"))
-        return self.folder / f"{name}.pt"
+        scenario = self.config["scenario"]  # a name, or the fields of a scenario
+        name = scenario if isinstance(scenario, str) else scenario["name"]
+        return self.folder / f"{self.config['algorithm']}-{name}-{self.config['seed']}.pt"
 
     @property
     def checkpoint(self) -> Path | None:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from agents.training.file import Trained
 from kvgym.evaluation.stage import make_env
+from kvgym.scenarios import ScenarioLike
 
 
 def choose(scores: torch.Tensor, masks: NDArray[np.bool_], space: spaces.Space[Any]) -> NDArray[np.int64]:
@@ -46,7 +47,7 @@ class _Player:
 
 def validate(
     trained: Trained,
-    scenario: str,
+    scenario: ScenarioLike,
     overrides: Mapping[str, Any] | None,
     seeds: Sequence[int],
     limit_s: float = math.inf,
@@ -55,7 +56,7 @@ def validate(
 
     Args:
         trained: What plays.
-        scenario: Name of the scenario.
+        scenario: What `get_scenario` takes.
         overrides: Fields of it to change.
         seeds: Validation seeds.
         limit_s: After so many seconds it is given up.

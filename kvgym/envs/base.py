@@ -15,7 +15,7 @@ from kvgym.envs.kernels.codes import EVICTS, FETCHES, LOOK, ROUTES, SCALED
 from kvgym.envs.layout import FORMS, Layout
 from kvgym.envs.metrics import episode_metrics
 from kvgym.envs.rendering import render_text
-from kvgym.scenarios import SPLITS, Scenario, get_scenario
+from kvgym.scenarios import SPLITS, Scenario, ScenarioLike, get_scenario
 from kvgym.sim import Simulator
 from kvgym.sim.kernels.rules import EVICT, ROUTE, TRUNCATED
 from kvgym.workload import Workload
@@ -61,7 +61,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
     def __init__(
         self,
-        scenario: str,
+        scenario: ScenarioLike,
         *,
         scenario_overrides: Mapping[str, Any] | None,
         observation: str,
@@ -104,7 +104,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
     def _begin(self, seed: int | None, options: dict[str, Any] | None) -> np.random.SeedSequence:
         """Puts the simulator at the start of the next episode; returns the seeds of the rules' random choices."""
-        given = self._given_seeds(options or {})
+        given = self._given_seeds({} if options is None else options)
         ahead, self._ahead = self._ahead, None
         super().reset(seed=seed)
         self._episode = 0 if seed is not None else self._episode + 1
@@ -157,7 +157,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         return simulator, policy_seed
 
     def _given_seeds(self, options: dict[str, Any]) -> dict[str, int]:
-        for key in options:
+        for key in _check.mapping("options", options):
             _check.choice("options key", key, SEED_OPTIONS)
         return {key: _check.whole(key, seed, 0) for key, seed in options.items()}
 

@@ -14,6 +14,8 @@ from kvgym.envs.base import Observation, Result
 from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, PASS, SEND
 from kvgym.envs.layout import Layout
 from kvgym.envs.seat import RouterSeat, check_router
+from kvgym.envs.unknown import explains_unknown
+from kvgym.scenarios import ScenarioLike
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
 
 FORMS = ("leaf", "rule")
@@ -72,9 +74,10 @@ class EvictEnv(AskedEnv):
     * v0: first version.
     """
 
+    @explains_unknown
     def __init__(
         self,
-        scenario: str = "gsp-stable",
+        scenario: ScenarioLike = "gsp-stable",
         *,
         scenario_overrides: Mapping[str, Any] | None = None,
         router: str = "least_loaded",

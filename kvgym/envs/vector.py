@@ -76,11 +76,15 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.num_envs = _check.whole("num_envs", num_envs, 1)
         self.autoreset_mode = check_autoreset(autoreset_mode)
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
-        self.envs: list[Single] = [self.env_class(**settings) for _ in range(self.num_envs)]
+        single = self.env_class(**settings)
+        settings |= {
+            "scenario": single.scenario,
+            "scenario_overrides": None,
+        }  # found once, for all
+        self.envs: list[Single] = [single, *(self.env_class(**settings) for _ in range(self.num_envs - 1))]
         if _check.flag("stagger", stagger):
             for i, env in enumerate(self.envs):
                 env._first_share = (i + 1) / self.num_envs
-        single = self.envs[0]
         self.render_mode = single.render_mode
         self.metadata = {**single.metadata, "autoreset_mode": self.autoreset_mode}
         self.layout = single.layout
@@ -139,7 +143,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         seeds = self._seeds(seed)
         if isinstance(seed, int):
             super().reset(seed=seed)
-        options = dict(options or {})
+        options = {} if options is None else dict(_check.mapping("options", options))
         chosen = self._reset_mask(options.pop("reset_mask", None))
         observation = self._observation.copy()
         dt = np.zeros(self.num_envs)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from gymnasium import spaces
 
 from kvgym.evaluation.stage import make_env
+from kvgym.scenarios import ScenarioLike
 from kvgym.sim import Simulator
 
 _PART = 1 << 16
@@ -70,7 +71,7 @@ class Episode:
 
 def play(
     agent: Agent,
-    scenario: str,
+    scenario: ScenarioLike,
     seed: int,
     *,
     overrides: Mapping[str, Any] | None = None,
@@ -82,7 +83,7 @@ def play(
 
     Args:
         agent: Who decides.
-        scenario: Name of a scenario.
+        scenario: Name of a scenario, or what else `kvgym.get_scenario` takes.
         seed: An integer >= 0.
         overrides: Fields of the scenario to change.
         evictor: For an agent that routes: which pages go when memory is short; default: the scenario's own.

@@ -10,6 +10,7 @@ import gymnasium as gym
 from kvgym import _check
 from kvgym.envs.layout import FORMS
 from kvgym.envs.seat import ROUTE_ID
+from kvgym.scenarios import ScenarioLike
 
 ROUTE, EVICT, JOINT = ENVIRONMENTS = (ROUTE_ID, "KVGym/Evict-v0", "KVGym/Joint-v0")
 ASKABLE = ("action", "candidates", "quantum", "rules")
@@ -43,7 +44,7 @@ def env_kwargs_of(agent: Any) -> dict[str, Any]:
 
 def make_env(
     agent: Any,
-    scenario: str,
+    scenario: ScenarioLike,
     *,
     overrides: Mapping[str, Any] | None = None,
     evictor: str | None = None,
@@ -54,7 +55,7 @@ def make_env(
 
     Args:
         agent: Who plays.
-        scenario: Name of a scenario.
+        scenario: Name of a scenario, or what else `kvgym.get_scenario` takes.
         overrides: Fields of the scenario to change.
         evictor: Where the agent routes alone: which pages go; default: the environment's.
         router: Where the agent evicts alone: who routes, see KVGym/Evict-v0; default: the environment's.

@@ -20,6 +20,7 @@ from agents import make_agent, train
 from agents.leaderboard import main as leaderboard
 from agents.training import file
 from kvgym.evaluation.episode import play
+from tests.scenarios import own
 
 SMALL = ["--num-envs", "4", "--validation-seeds", "2", "--validations", "2"]
 SHORT = ["--overrides", '{"episode_requests": 60, "warmup_requests": 10}']
@@ -101,6 +102,22 @@ def test_the_folder_of_a_run(tmp_path: Path) -> None:
     agent = make_agent("learned", path=str(tmp_path / "ppo-gsp-stable-0.pt"))
     played = play(agent, "gsp-stable", 1, overrides=json.loads(SHORT[1]), split="validation")
     assert best["by_seed"]["1"] == played.J
+
+
+def test_a_scenario_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is named by it, and goes on only with the same fields."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "folder" / "shop.json"
+    path.write_text(json.dumps(own.shop.to_dict()))
+    argv = ["ppo", *SMALL, "--total-steps", "256", "--scenario"]
+    train.main([*argv, "folder/shop.json"])
+    held = file.read(tmp_path / "runs" / "ppo-Route-v0-shop-0" / "ppo-shop-0.pt")
+    assert (held.origin["scenario"], held.origin["scenario_version"]) == ("shop", 0)
+    train.main([*argv, "tests.scenarios.own:shop", "--resume"])  # the same fields
+    path.write_text(json.dumps({**own.shop.to_dict(), "slo_ttft_s": 3.0}))
+    with pytest.raises(SystemExit, match=r"scenario was .*'slo_ttft_s': 0.0.*, is .*'slo_ttft_s': 3.0"):
+        train.main([*argv, str(path), "--resume"])
 
 
 def test_one_file_plays_on_any_number_of_workers(tmp_path: Path) -> None:
