@@ -52,7 +52,8 @@ class ClusterEnv(gym.Env[Observation, Any]):
         n_invalid: Actions of this episode that were not legal.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 20}  # noqa: RUF012  Env declares it so
+    # Frames per second: as many decisions. A power of two, or moviepy rounds its times and loses the last frame.
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 16}  # noqa: RUF012  Env has it so
     _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_kernel", "_act_kernel", "_address")
     workload: Workload
     n_invalid: int = 0

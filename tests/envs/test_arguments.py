@@ -61,7 +61,7 @@ ROUTER_NAMES = [
         ("reward", "tpot", "reward must be one of e2e, ttft; got 'tpot'"),
         ("horizon", "never", "horizon must be one of drain, truncate; got 'never'"),
         ("split", "dev", "split must be one of train, validation, test; got 'dev'"),
-        ("render_mode", "human", "render_mode must be one of ansi; got 'human'"),
+        ("render_mode", "human", "render_mode must be one of ansi, rgb_array; got 'human'"),
         ("scenario", "gps", "scenario must be one of gsp, "),
     ],
 )
