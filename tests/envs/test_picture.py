@@ -101,9 +101,8 @@ def test_queues_crashes_and_what_could_be_fetched():
             assert length(shown, drawn.FETCHING) == min(drawn._COUNT_LENGTH - worker["n_queued"], worker["n_fetching"])
             offered = sim.offer(w, due)[0] if due >= 0 else 0
             assert (length(shown, drawn.OFFERED) > 0) == (offered > 0)
-            seen |= {name for name in ("n_queued", "n_fetching") if worker[name] > 0} | (
-                {"offer"} if offered else set()
-            )
+            kinds = {"queued": worker["n_queued"], "fetching": worker["n_fetching"], "offer": offered}
+            seen |= {kind for kind, n in kinds.items() if n > 0}
     assert seen == {"down", "queued", "fetching", "offer"}
 
 

@@ -31,7 +31,8 @@ def test_questions_need_a_reset(method):
 
 
 @pytest.mark.parametrize(
-    "action", [-1, 4, 10**30, 1.0, np.float32(1), "1", None, [1], np.array([1]), np.array([[0]]), np.int64(-1)]
+    "action",
+    [-1, 4, 10**30, 1.0, np.float32(1), "1", None, [1], np.array([1]), np.array([[0]]), np.int64(-1), True, np.True_],
 )
 def test_an_action_outside_the_space_is_refused(action):
     env = make()
