@@ -1,5 +1,8 @@
 """The lines that a user of Stable-Baselines3 types first, on every id; a warning is a failure."""
 
+import re
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -18,8 +21,13 @@ from stable_baselines3.common.vec_env import SubprocVecEnv, VecVideoRecorder  # 
 from kvgym.integrations.sb3 import make_sb3  # noqa: E402
 
 SMALL = {"scenario_overrides": pressed("gsp-stable")}
-LITTLE = {"PPO": {"n_steps": 32, "batch_size": 32}, "MaskablePPO": {"n_steps": 32, "batch_size": 32}}
-LITTLE["DQN"] = {"learning_starts": 16, "buffer_size": 1000}
+LITTLE = {
+    "PPO": {"n_steps": 32, "batch_size": 32},
+    "A2C": {"n_steps": 32},
+    "DQN": {"learning_starts": 16, "buffer_size": 1000},
+    "MaskablePPO": {"n_steps": 32, "batch_size": 32},
+}
+"""What keeps an algorithm short."""
 
 NO_FILMS = "moviepy is not installed (extra test)"
 
@@ -62,7 +70,7 @@ def test_make_vec_env_with_processes():
     envs.close()
 
 
-@pytest.mark.parametrize(("id", "name"), [(id, name) for id in ENVIRONMENTS for name in ("PPO", "DQN", "MaskablePPO")])
+@pytest.mark.parametrize(("id", "name"), [(id, name) for id in ENVIRONMENTS for name in LITTLE])
 def test_an_algorithm_takes_the_id(id, name):
     make = algorithm(name)
     if (id, name) == ("KVGym/Joint-v0", "DQN"):  # a pair of numbers is no action of DQN's
@@ -108,6 +116,16 @@ def test_evaluate_policy(id):
             total, done = total + reward, terminated or truncated
         returns.append(total)
     assert mean == pytest.approx(np.mean(returns), rel=1e-4)
+
+
+def test_the_example_of_the_docs():
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    section = text.split("\n## With SB3's own lines\n")[1].split("\n## ")[0]
+    (example,) = re.findall(r"```python\n(.+?)```", section, re.DOTALL)
+    names = {}
+    exec(example, names)
+    assert names["model"].num_timesteps >= 2_000
+    assert names["mean"] < 0
 
 
 @pytest.mark.parametrize("form", ["route", "evict", "joint", "joint-leaf"])
