@@ -32,6 +32,16 @@ LITTLE = {
 NO_FILMS = "moviepy is not installed (extra test)"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """On a machine that does other work the threads of torch wait for each other, several times as long."""
+    torch = pytest.importorskip("torch", reason="the extra train is not installed")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def algorithm(name):
     if name == "MaskablePPO":
         return pytest.importorskip("sb3_contrib", reason="the extra train is not installed").MaskablePPO
