@@ -41,7 +41,7 @@ def whole(name: str, value: Any, minimum: int) -> int:
 
 
 def index(name: str, value: Any, n: int, what: str = "an integer") -> int:
-    """Returns `value` as an int if it is an integer from 0 to `n` - 1.
+    """Returns `value` as an int if it is an integer (not a bool) from 0 to `n` - 1.
 
     Raises:
         ValueError: If it is not; the message names the argument, the value and, as `what`, the range.
@@ -50,7 +50,7 @@ def index(name: str, value: Any, n: int, what: str = "an integer") -> int:
         number = operator.index(value)
     except TypeError:
         number = -1
-    if not 0 <= number < n:
+    if isinstance(value, bool) or not 0 <= number < n:
         raise ValueError(f"{name} must be {what} from 0 to {n - 1}, got {value!r}")
     return number
 

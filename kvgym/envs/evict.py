@@ -106,7 +106,7 @@ class EvictEnv(AskedEnv):
             render_mode=render_mode,
         )
         kernel_router, agent = check_router(router)
-        slots = self._set_form(action, FORMS, candidates, rules)
+        slots = self._set_form(action, FORMS, candidates, quantum, rules)
         self._n_actions = slots if self._leaf else len(self.rules)
         self.action_space = spaces.Discrete(self._n_actions)
         simulator = self.scenario.simulator("agent", kernel_router, candidates=slots, quantum=quantum)

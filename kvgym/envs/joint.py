@@ -92,7 +92,7 @@ class JointEnv(AskedEnv):
             split=split,
             render_mode=render_mode,
         )
-        slots = self._set_form(action, FORMS, candidates, rules)
+        slots = self._set_form(action, FORMS, candidates, quantum, rules)
         if self._leaf:
             self.action_space = spaces.Discrete(self._n + slots)
         else:

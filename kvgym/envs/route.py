@@ -59,7 +59,7 @@ class RouteEnv(ClusterEnv):
     | `evictor` | the scenario's | one of `kvgym.sim.EVICTORS` |
     | `horizon` | "drain" | "drain" or "truncate" |
     | `split` | "train" | "train", "validation" or "test": workloads of different splits never share a random stream |
-    | `render_mode` | none | "ansi" |
+    | `render_mode` | none | "ansi" (text) or "rgb_array" (a picture) |
 
     ## Info
     `action_mask`, `dt` (s since the last decision), `time` (s), `session` (of the request, -1 at the end); at the end
