@@ -109,7 +109,10 @@ def _train(given: argparse.Namespace) -> None:
     name = "-".join((given.algorithm, env_id.partition("/")[2], scenario.name, str(given.seed)))
     run = Run(given.out or Path("runs") / name, learner.config(plan), given.resume)
     print(f"{given.algorithm} on {env_id}, scenario {scenario.name}, {total:,} steps, in {run.folder}")
-    learner.train(plan, run, resume=given.resume, progress=sys.stderr.isatty())
+    try:
+        learner.train(plan, run, resume=given.resume, progress=sys.stderr.isatty())
+    finally:
+        run.close()
     print(f"trained file: {run.trained}")
 
 
