@@ -1,16 +1,19 @@
-"""How good PPO gets with the shipped hyper-parameters, and how fast: against the rules, on the same seeds.
+"""How good a network gets with the shipped hyper-parameters, and how fast: against rules, on the same seeds.
 
-    python -m benchmarks.learning [--minutes 5] [--training-seeds 3] [--runs DIR] [--out FILE]
+    python -m benchmarks.learning [--env ID] [--scenario ..] [--minutes 5] [--training-seeds 3] [--runs DIR]
 
 Each training seed trains for so many minutes at most (`python -m agents.train`), and keeps the network that was best on
-8 validation seeds. What is compared are 32 other validation seeds, pairwise: J of a rule over J of PPO, the geometric
-mean with its 95 % interval; above 1 PPO is faster. Runs are kept in DIR, and gone on with.
+8 validation seeds. What is compared are 32 other validation seeds, pairwise: J of a rule over J of the network, the
+geometric mean with its 95 % interval; above 1 the network is faster. Runs are kept in DIR, and gone on with.
+`--plot FILE` draws the curves (extra "plot").
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,31 +27,27 @@ from benchmarks.timing import report
 from kvgym.evaluation.episode import play
 from kvgym.evaluation.scoring import ratio
 
-RULES: dict[str, tuple[str, str | None]] = {
-    "JSQ": ("least_loaded", None),
-    "cache-aware": ("cache_aware", None),
-    "LPWL": ("lpwl", None),
-    "LMetric": ("lmetric", None),
-    "LBGR": ("lbgr", None),
-    "LBGR + RLT": ("lbgr_code", "rlt_code"),
-}
-"""Agent and evictor; None = the scenario's, which PPO has, too."""
-CHOOSING = range(8)
-"""Validation seeds that choose the network."""
 
+@dataclass(frozen=True)
+class Rival:
+    """A rule, in the environment that it plays.
 
-def trained(scenario: str, seed: int, minutes: float, steps: int | None, folder: Path) -> tuple[Path, Path]:
-    """The trained file and the run's folder of a training seed, trained if it isn't there."""
-    place = folder / f"{scenario}-{seed}"
-    argv = ["ppo", "--scenario", scenario, "--seed", str(seed), "--minutes", str(minutes), "--out", str(place)]
-    argv += ["--total-steps", str(steps)] if steps else []
-    train.main([*argv, *(["--resume"] if (place / "config.json").exists() else [])])
-    return place / f"ppo-{scenario}-{seed}.pt", place
+    Attributes:
+        agent: Name of the agent.
+        evictor: Who evicts, where the agent only routes; None = the scenario's, which a network that routes has, too.
+        arguments: Of the agent.
+    """
 
+    agent: str
+    evictor: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
 
-def costs(agent: Any, scenario: str, evictor: str | None, seeds: range) -> np.ndarray[Any, Any]:
+    def costs(
+    agent: Any, scenario: str, overrides: dict[str, Any], evictor: str | None, seeds: range
+) -> np.ndarray[Any, Any]:
     """J by seed."""
-    return np.array([play(agent, scenario, seed, evictor=evictor, split="validation").J for seed in seeds])
+    played = (play(agent, scenario, s, overrides=overrides, evictor=evictor, split="validation") for s in seeds)
+    return np.array([episode.J for episode in played])
 
 
 def first_below(curve: list[dict[str, Any]], level: float) -> float | None:
@@ -71,32 +70,54 @@ def curve_rows(scenario: str, curves: list[list[dict[str, Any]]]) -> list[dict[s
     ]
 
 
-def measure(scenario: str, args: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], ...]:
-    """Rows of the training seeds, rows of the rules, and rows of the curves."""
-    seeds = range(1000, 1000 + args.compared)
-    rules = {name: costs(make_agent(agent), scenario, evictor, seeds) for name, (agent, evictor) in RULES.items()}
-    levels = {
-        name: costs(make_agent(RULES[name][0]), scenario, None, CHOOSING).mean() for name in ("JSQ", "cache-aware")
-    }
+def measure(env_id: str, scenario: str, args: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], ...]:
+    """Rows of the training seeds, rows of the rules, rows of the curves, and the curves."""
+    seeds, study = range(1000, 1000 + args.compared), STUDIES[env_id]
+    rules = {name: rival.costs(scenario, args.overrides, seeds) for name, rival in study.rivals.items()}
+    levels = {name: study.rivals[name].costs(scenario, args.overrides, CHOOSING).mean() for name in study.levels}
     rows, learned, curves = [], [], []
     for seed in range(args.training_seeds):
-        path, place = trained(scenario, seed, args.minutes, args.total_steps, folder)
+        path, place = trained(env_id, scenario, seed, args, folder)
         curve = read_curve(place)
         curves.append(curve)
-        found = costs(make_agent("learned", path=str(path)), scenario, None, seeds)
+        found = costs(make_agent("learned", path=str(path)), scenario, args.overrides, None, seeds)
         learned.append(found)
         row = {"scenario": scenario, "training seed": seed, "steps": curve[-1]["steps"], "s": curve[-1]["seconds"]}
         row["J (s)"] = float(found.mean())
         for name, level in levels.items():
-            row[f"{name} / PPO"] = _said(rules[name], found)
+            row[f"{name} / network"] = _said(rules[name], found)
             row[f"s until below {name}"] = first_below(curve, level)
         rows.append(row)
     mean = np.mean(learned, axis=0)
     compared = [
-        {"scenario": scenario, "rule": name, "J (s)": float(cost.mean()), "J / J of PPO (95 %)": _said(cost, mean)}
+        {
+            "scenario": scenario,
+            "rule": name,
+            "J (s)": float(cost.mean()),
+            "J / J of the network (95 %)": _said(cost, mean),
+        }
         for name, cost in rules.items()
     ]
-    return rows, compared, curve_rows(scenario, curves)
+    drawn = [{"scenario": scenario, "curves": curves, "rules": {name: float(c.mean()) for name, c in rules.items()}}]
+    return rows, compared, curve_rows(scenario, curves), drawn
+
+
+def draw(studies: list[dict[str, Any]], title: str, place: Path) -> None:
+    """Draws the curves of the training seeds beside the rules, a panel per scenario."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5 * len(studies), 4.2), layout="constrained")
+    for axis, study in zip(figure.subplots(1, len(studies), squeeze=False)[0], studies, strict=True):
+        end = max(curve[-1]["seconds"] for curve in study["curves"])
+        for seed, curve in enumerate(study["curves"]):
+            axis.plot([p["seconds"] for p in curve], [p["J"] for p in curve], marker="o", ms=3, label=f"seed {seed}")
+        for name, cost in study["rules"].items():
+            axis.axhline(cost, color="#999999", lw=0.8, ls=(0, (4, 3)), zorder=0)
+            axis.annotate(name, (end, cost), fontsize=7, va="bottom", ha="right", color="#555555")
+        axis.set(title=study["scenario"], xlabel="seconds of training and validation", ylabel="J (s)", yscale="log")
+        axis.legend(fontsize=7)
+    figure.suptitle(title)
+    figure.savefig(place, dpi=120)
 
 
 def _said(slow: Any, fast: Any) -> str:
@@ -107,16 +128,19 @@ def _said(slow: Any, fast: Any) -> str:
 def main(argv: list[str] | None = None) -> None:
     """Measures and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--env", choices=STUDIES, default="KVGym/Route-v0")
     parser.add_argument("--scenario", nargs="+", default=["gsp-stable", "multi-turn"])
-    parser.add_argument("--minutes", type=float, default=5.0, help="of training, at most (5)")
+    parser.add_argument("--overrides", type=json.loads, default={}, metavar="JSON", help="fields to change in all")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training and validation, at most (5)")
     parser.add_argument("--total-steps", type=int, help="decisions in training (what the hyper-parameters say)")
     parser.add_argument("--training-seeds", type=int, default=3)
     parser.add_argument("--compared", type=int, default=32, help="validation seeds that are compared (32)")
     parser.add_argument("--runs", type=Path, default=Path("runs") / "learning", help="folder of the training runs")
     parser.add_argument("--quick", action="store_true", help="the smallest form, which shows nothing but that it runs")
     parser.add_argument("--out", type=Path, help="write the tables here as JSON")
+    parser.add_argument("--plot", type=Path, help="draw the curves into this file")
     args = parser.parse_args(argv)
-    title = f"PPO with the shipped hyper-parameters, at most {args.minutes:g} minutes"
+    title = f"{args.env} with the shipped hyper-parameters, at most {args.minutes:g} minutes"
     if find_spec("stable_baselines3") is None:
         report(title, [{"scenario": 'not installed: pip install "kvgym[train]"'}], args.out)
         return
@@ -124,13 +148,16 @@ def main(argv: list[str] | None = None) -> None:
         args.scenario, args.total_steps, args.training_seeds, args.compared = ["sanity"], 8192, 1, 2
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) if args.quick else args.runs
-        tables = [measure(name, args, folder) for name in tqdm(args.scenario, desc="scenarios", disable=None)]
-    rows, compared, curves = ([row for table in tables for row in table[part]] for part in range(3))
+        studies = tqdm(args.scenario, desc="scenarios", disable=None)
+        tables = [measure(args.env, name, args, folder) for name in studies]
+    rows, compared, curves, drawn = ([row for table in tables for row in table[part]] for part in range(4))
     more = {
         "the rules on the same seeds, beside the mean of the training seeds": compared,
         "the curves: validation while training, on the seeds that choose the network": curves,
     }
     report(title, rows, args.out, more)
+    if args.plot is not None:
+        draw(drawn, title, args.plot)
 
 
 if __name__ == "__main__":
