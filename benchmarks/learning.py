@@ -42,12 +42,74 @@ class Rival:
     evictor: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
 
-    def costs(
-    agent: Any, scenario: str, overrides: dict[str, Any], evictor: str | None, seeds: range
-) -> np.ndarray[Any, Any]:
+
+@dataclass(frozen=True)
+class Study:
+    """What is trained in an environment, and what it is held against.
+
+    Attributes:
+        algorithm: What `agents.train` is asked for.
+        rivals: The rules, by the name that tables give them.
+        levels: Those of them for which the time is noted at which the network was better.
+    """
+
+    algorithm: str
+    rivals: dict[str, Rival]
+    levels: tuple[str, ...]
+
+
+EVICTORS = ("lru", "rlt", "lfu", "ghost_slru", "belady")
+STUDIES = {
+    "KVGym/Route-v0": Study(
+        "ppo",
+        {
+            "JSQ": Rival("least_loaded"),
+            "cache-aware": Rival("cache_aware"),
+            "LPWL": Rival("lpwl"),
+            "LMetric": Rival("lmetric"),
+            "LBGR": Rival("lbgr"),
+            "LBGR + RLT": Rival("lbgr_code", "rlt_code"),
+        },
+        ("JSQ", "cache-aware"),
+    ),
+    "KVGym/Evict-v0": Study(
+        "ppo_mask",
+        {
+            "random leaf": Rival("random_leaf"),
+            **{name: Rival("least_loaded", name) for name in EVICTORS},  # least_loaded: the router of Evict-v0
+        },
+        ("lru", "rlt"),
+    ),
+    "KVGym/Joint-v0": Study(
+        "ppo_mask",
+        {
+            "LMetric + random leaf": Rival("pair", None, {"router": "lmetric", "evictor": "random_leaf"}),
+            **{f"LMetric + {name}": Rival("lmetric", name) for name in EVICTORS},
+            "LBGR + RLT": Rival("lbgr_code", "rlt_code"),
+        },
+        ("LMetric + lru", "LBGR + RLT"),
+    ),
+}
+CHOOSING = range(8)
+"""Validation seeds that choose the network."""
+
+
+def trained(env_id: str, scenario: str, seed: int, args: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
+    """The trained file and the run's folder of a training seed, trained if it isn't there."""
+    algorithm = STUDIES[env_id].algorithm
+    place = folder / f"{env_id.partition('/')[2]}-{scenario}-{seed}"
+    argv = [algorithm, "--env", env_id, "--scenario", scenario, "--seed", str(seed), "--out", str(place)]
+    argv += ["--overrides", json.dumps(args.overrides), "--minutes", str(args.minutes)]
+    argv += ["--total-steps", str(args.total_steps)] if args.total_steps else []
+    train.main([*argv, *(["--resume"] if (place / "config.json").exists() else [])])
+    return place / f"{algorithm}-{scenario}-{seed}.pt", place
+
+
+def costs(rival: Rival, scenario: str, overrides: dict[str, Any], seeds: range) -> np.ndarray[Any, Any]:
     """J by seed."""
-    played = (play(agent, scenario, s, overrides=overrides, evictor=evictor, split="validation") for s in seeds)
-    return np.array([episode.J for episode in played])
+    agent = make_agent(rival.agent, **rival.arguments)
+    settings: dict[str, Any] = {"overrides": overrides, "evictor": rival.evictor, "split": "validation"}
+    return np.array([play(agent, scenario, seed, **settings).J for seed in seeds])
 
 
 def first_below(curve: list[dict[str, Any]], level: float) -> float | None:
@@ -73,14 +135,14 @@ def curve_rows(scenario: str, curves: list[list[dict[str, Any]]]) -> list[dict[s
 def measure(env_id: str, scenario: str, args: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], ...]:
     """Rows of the training seeds, rows of the rules, rows of the curves, and the curves."""
     seeds, study = range(1000, 1000 + args.compared), STUDIES[env_id]
-    rules = {name: rival.costs(scenario, args.overrides, seeds) for name, rival in study.rivals.items()}
-    levels = {name: study.rivals[name].costs(scenario, args.overrides, CHOOSING).mean() for name in study.levels}
+    rules = {name: costs(rival, scenario, args.overrides, seeds) for name, rival in study.rivals.items()}
+    levels = {name: costs(study.rivals[name], scenario, args.overrides, CHOOSING).mean() for name in study.levels}
     rows, learned, curves = [], [], []
     for seed in range(args.training_seeds):
         path, place = trained(env_id, scenario, seed, args, folder)
         curve = read_curve(place)
         curves.append(curve)
-        found = costs(make_agent("learned", path=str(path)), scenario, args.overrides, None, seeds)
+        found = costs(Rival("learned", None, {"path": str(path)}), scenario, args.overrides, seeds)
         learned.append(found)
         row = {"scenario": scenario, "training seed": seed, "steps": curve[-1]["steps"], "s": curve[-1]["seconds"]}
         row["J (s)"] = float(found.mean())
