@@ -34,15 +34,15 @@ class EvictEnv(AskedEnv):
     `action="leaf"` (default): `Discrete(K)`, K = `candidates`. Slots 0 .. K/2-1 offer the least recently used leaves,
     the oldest first; slots K/2 .. K-1 leaves drawn uniformly from those without a mark of RLT (arXiv 2601.18999). So,
     with `quantum=1`, slot 0 is LRU and slot K/2 is RLT. The chosen leaf gives up min(pages wanted, quantum, its tail)
-    pages, the tail being what lies above it up to a branch, a locked or a marked page; decisions follow until enough
-    are free.
+    pages, the tail being what lies above it up to a branch, a locked or a marked page (of a marked leaf, marks stop
+    nothing); decisions follow until enough are free, at most 8 for one allocation: LRU frees what the eighth leaves.
     `action="rule"`: `Discrete(P)`: an evictor of `rules`, which frees all that is wanted.
 
     `info["action_mask"]` (int8) and `action_masks()` (bool) say which slots hold a leaf. An action outside the space
     raises; an empty slot stands for legal[a mod number of legal ones], and is counted in `n_invalid`.
 
     ## Observation Space
-    `Box(float32)`: the request that needs the pages (14 features), 22 per worker, 5 on what is wanted, 14 per
+    `Box(float32)`: the request that needs the pages (14 features), 22 per worker, 6 on what is wanted, 14 per
     candidate; see `kvgym.envs.features`. `observation="scaled"` (default) is for networks, `"physical"` has the same
     features in their units.
 

@@ -38,7 +38,7 @@ class JointEnv(AskedEnv):
 
     ## Observation Space
     `Box(float32)`. Rule form: that of KVGym/Route-v0. Leaf form: 2 features that say which decision is due, the request
-    (14), 22 per worker (2 more where pages may be fetched), 5 on what is wanted, 14 per candidate (zeros at an
+    (14), 22 per worker (2 more where pages may be fetched), 6 on what is wanted, 14 per candidate (zeros at an
     arrival); see `kvgym.envs.features`.
 
     ## Rewards
