@@ -35,7 +35,7 @@ VALIDATION_S = 300.0
 VALIDATING_S, VALIDATING_SHARE = 10.0, 0.25
 """Seconds that all validations may take, and the share of a run's time that they may take beyond."""
 GRACE = 0.05
-"""Share of the time of a run by which its last validation may exceed it."""
+"""Share of the time of a run by which its last validation may exceed it, and which is kept for the first one."""
 
 CLASSES: dict[str, Any] = {"ppo": PPO, "dqn": DQN, "ppo_mask": MaskablePPO}
 
@@ -198,8 +198,11 @@ class Watch(BaseCallback):
         self._bar.update(self.num_timesteps - self._bar.n)
 
     def _on_step(self) -> bool:
-        # What the last validation will take is kept for it.
-        return self._tick() + 1.1 * self.state.longest < self._limit
+        if math.isinf(self._limit):
+            return True
+        # What the last validation will take is kept for it; a guess, as long as there was none.
+        longest = self.state.longest or GRACE * self._limit
+        return self._tick() + 1.1 * longest < self._limit
 
     def _on_rollout_start(self) -> None:
         # Between rollouts, when the last one has been learned from.
