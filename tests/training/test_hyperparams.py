@@ -22,7 +22,7 @@ KVGym/Route-v0:
 def test_what_is_shipped_cuts_episodes_and_looks_far_ahead(algorithm: str, env_id: str) -> None:
     found = load(algorithm, env_id)
     assert found.env_kwargs["horizon"] == "truncate"
-    assert found.env_kwargs["scenario_overrides"] == {"episode_requests": 512}
+    assert found.env_kwargs["scenario_overrides"]["episode_requests"] <= 1024
     assert found.algorithm["gamma"] >= 0.997
     # What YAML takes for text rl-zoo3 takes for a schedule, "5e-4" too.
     rate = found.algorithm["learning_rate"]
