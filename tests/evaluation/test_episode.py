@@ -26,7 +26,7 @@ def test_a_record_is_what_the_environment_says(players):
     assert record.n_actions == 100
     assert record.actions_sha256 == hashlib.sha256(",".join(map(str, actions)).encode()).hexdigest()
     assert record.workload_sha256 == env.unwrapped.workload.content_hash()
-    assert (record.seed, record.n_invalid, record.n_dropped, record.cloned) == (7, 0, 0, False)
+    assert (record.seed, record.n_invalid, record.n_dropped, record.oracle) == (7, 0, 0, False)
 
 
 def test_the_same_seed_gives_the_same_episode_and_another_seed_another(players):
