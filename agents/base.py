@@ -8,7 +8,7 @@ These attributes make a class one:
     act(observation, info) -> an action of its environment
     environment            id of the environment that it plays; without it: "KVGym/Route-v0"
     env_kwargs             what it asks of that environment: `action`, `candidates`, `quantum`, `rules`; without it: {}
-    oracle                 True: it needs more than a ranked agent may have (below), and is not ranked; without it: False
+    oracle                 True: it needs more than a ranked agent may have (below), and is not ranked
 
 An agent that is ranked knows only what it is shown: the observation, `info` and, pulled when it wants them,
 `env.unwrapped.finished()` (the requests finished since the last decision) and `env.unwrapped.prompt_pages()`. In an

@@ -203,7 +203,11 @@ def _board(
     random, reference = (names[entry] for entry in ANCHORS)
     for anchor in (random, reference):
         if anchor in failed:
-            return None, names, f"FAILED {case.scenario.name}: no table without its anchor {anchor}: {failed[anchor].reason}"
+            return (
+                None,
+                names,
+                f"FAILED {case.scenario.name}: no table without its anchor {anchor}: {failed[anchor].reason}",
+            )
     board = standings.board(case.scenario, case.overrides, plan.split, played, failed, random, reference)
     if plan.track == "evict" and _all_equal(
         [board.costs[names[e]] for e in plan.entries[len(ANCHORS) :] if names[e] in played]

@@ -100,21 +100,26 @@ def _prepare(entries: Iterable[Entry], cases: Iterable[Case], split: str) -> Non
         for entry in entries:
             kind = entry.evictor_on(case.scenario) if entry.environment == ROUTE and not entry.guests else entry
             kinds.setdefault((kind, case.scenario.name), (entry, case))
-    own, foreign = ([pair for pair in kinds.values() if bool(pair[0].guests) == is_guest] for is_guest in (False, True))
-    _make_all(own, split)
-    if foreign:
-        apart(_make_all, foreign, split)
+    groups: dict[tuple[str, ...], list[tuple[Entry, Case]]] = {}
+    for entry, case in kinds.values():
+        groups.setdefault(entry.guests, []).append((entry, case))
+    for guests, pairs in groups.items():
+        if guests:
+            apart(_make_all, pairs, split)
+        else:
+            _make_all(pairs, split)
 
 
 def _make_all(pairs: Iterable[tuple[Entry, Case]], split: str) -> None:
     for entry, case in pairs:
-        make_env(
-            make_agent(entry.agent, **entry.kwargs),
-            case.scenario.name,
-            overrides=case.overrides,
-            split=split,
-            **play_where(entry, entry.evictor_on(case.scenario)),
-        )
+        where = play_where(entry, entry.evictor_on(case.scenario))
+        try:
+            agent = make_agent(entry.agent, **entry.kwargs)
+            make_env(agent, case.scenario.name, overrides=case.overrides, split=split, **where)
+        except ValueError:
+            raise
+        except Exception as error:  # an agent may raise anything
+            raise ValueError(f"{entry.label}: {type(error).__name__}: {error}") from error
 
 
 def play_where(entry: Entry, evictor: str) -> dict[str, Any]:

@@ -23,7 +23,11 @@ def progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """
     if sys.stderr.isatty():
         with tqdm(total=total, unit=unit, leave=False) as bar:
-            yield lambda n: None if bar.update(n) else None
+
+            def advance(n: int) -> None:
+                bar.update(n)
+
+            yield advance
         return
     done = [0]
     over = threading.Event()

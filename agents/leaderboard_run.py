@@ -1,19 +1,20 @@
 """Plays a plan over several processes; what is finished already is not played again.
 
 Agents play in processes of theirs, with nothing of this one in them. What they did is played again, without them, in
-this process or others that never ran an agent (`kvgym.evaluation.replay`), and what counts is what comes of it there. Agents that
-came with a file of their own don't share a process with others, which could change what those play.
+this process or in others that never ran an agent (`kvgym.evaluation.replay`), and what counts is what comes of it
+there. Agents that came with a file of their own share no process with others, and can't change what those play.
 """
 
 from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 from agents import make_agent
 from agents.leaderboard_entries import Entry
@@ -52,7 +53,7 @@ class Task:
     split: str
 
     @property
-    def options(self) -> dict[str, object]:
+    def options(self) -> dict[str, Any]:
         """What `record` and `replay` are to be told, beside the seed."""
         where = play_where(self.entry, self.identity.evictor)
         return {"scenario": self.case.scenario.name, "overrides": self.case.overrides, "split": self.split, **where}
@@ -148,7 +149,7 @@ def _failure(seed: int, error: Exception) -> Failure:
     return Failure(f"seed {seed}: {name}{error}{place}", broke_rule=own)
 
 
-def _outcomes(tasks: list[Task], workers: int) -> Iterator[tuple[Task, Outcome]]:
+def _outcomes(tasks: list[Task], workers: int) -> Generator[tuple[Task, Outcome]]:
     groups: dict[tuple[str, ...], list[Task]] = {}
     for task in tasks:
         groups.setdefault(task.entry.guests, []).append(task)
@@ -190,7 +191,8 @@ def _in_processes(tasks: dict[int, Task], workers: int, replays: Pool | None) ->
         playing: dict[Future[Played], int] = {players.submit(play_task, task): n for n, task in tasks.items()}
         checking: dict[Future[Outcome], int] = {}
         while playing or checking:
-            done, _ = wait([*playing, *checking], return_when=FIRST_COMPLETED)
+            waiting: list[Future[Any]] = [*playing, *checking]
+            done = wait(waiting, return_when=FIRST_COMPLETED)[0]
             for played in done & playing.keys():
                 number = playing.pop(played)
                 if replays is None:

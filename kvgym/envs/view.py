@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from kvgym.envs.layout import Layout
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 RULE = (
     "a ranked agent knows what it is shown and nothing behind it; one that needs more declares `oracle = True`, "

@@ -190,7 +190,7 @@ def record(agent: Agent, scenario: str, seed: int, **options: Any) -> Recording:
 
 
 def _open(agent: Agent, scenario: str, options: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The environment as a few callables, begin, step, course of the episode, read an action; and what is shown of it."""
+    """The environment as callables (begin, step, course of the episode, read an action), and what is shown of it."""
     env = make_env(agent, scenario, **options)
 
     def begin(seed: int) -> Any:

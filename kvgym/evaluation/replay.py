@@ -74,8 +74,9 @@ def _compare(shown: Course, found: Course) -> None:
     """Raises where a recording is not what its actions lead to."""
     if shown.workload_sha256 != found.workload_sha256:
         raise RuleBroken("the workload that was played is not the one that the seed stands for")
-    values = [[one.get(name, np.nan) for name in found.metrics] for one in (shown.metrics, found.metrics)]
-    same = shown.metrics.keys() == found.metrics.keys() and np.array_equal(*values, equal_nan=True)
+    same = shown.metrics.keys() == found.metrics.keys() and np.array_equal(
+        [shown.metrics[name] for name in found.metrics], list(found.metrics.values()), equal_nan=True
+    )
     if not same or shown.records_sha256 != found.records_sha256:
         raise RuleBroken(
             f"J was {shown.metrics.get('J', np.nan):.6g} s, and the same actions played again give "

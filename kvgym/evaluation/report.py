@@ -21,7 +21,7 @@ _TIERS = {
 
 
 _LEGEND = """J: mean latency, what counts (lower is better). Score: 0 = random + lru, 100 = reference, logarithmic in J.
-Evictor "own": the one that the scenario names. An oracle may know the future: it is shown for comparison and not ranked.
+Evictor "own": the one that the scenario names. An oracle may know the future: it is shown and not ranked.
 Latencies in seconds. TTFT: time to first token. hit %: prompt tokens found in a cache. us/act: time per decision."""
 _EVICTORS = """Evictor "agents:NAME": an agent of the suite, which chooses among leaves offered; path.py:Class: yours;
 "joint": the agent that routes evicts as well; all others are evictors of the simulator."""

@@ -155,19 +155,13 @@ class WalksFrames(Honest):
 
 
 class PatchesStep(Honest):
-    """Requests are sent where the agent says, and produce a token each."""
+    """Requests go where fewer run, whatever the action says."""
 
     def __init__(self):
         from kvgym.envs.route import RouteEnv
 
-        real = RouteEnv._begin
-
-        def begin(self, seed, options):
-            policy_seed = real(self, seed, options)
-            self.simulator.tables["requests"]["output_tokens"][:] = 1
-            return policy_seed
-
-        RouteEnv._begin = begin
+        real = RouteEnv.step
+        RouteEnv.step = lambda self, _: real(self, int(self.simulator.tables["workers"]["n_running"].argmin()))
 
 
 class PatchesMetrics(Honest):
@@ -184,20 +178,6 @@ class PatchesNumpy(Honest):
     def __init__(self):
         real = np.mean
         np.mean = lambda *args, **kwargs: real(*args, **kwargs) / 2
-
-
-class PatchesRecords(Honest):
-    def __init__(self):
-        from kvgym.sim.simulator import Simulator
-
-        real = Simulator.records
-
-        def records(self):
-            out = real(self)
-            out["finish"] = out["arrival"]
-            return out
-
-        Simulator.records = records
 
 
 class PatchesMemory(Honest):
@@ -248,8 +228,9 @@ class Oracle(Honest):
     oracle = True
 
     def act(self, observation, info):
-        self.env.simulator.clone()
-        copy.deepcopy(self.env)
+        if info["time"] < 1.0:
+            self.env.simulator.clone()
+            copy.deepcopy(self.env)
         return 0
 
 

@@ -77,12 +77,6 @@ def test_masked_actions_are_counted(players):
         assert play(kind(), "sanity", 0, overrides=down).n_invalid == expected
 
 
-def test_an_agent_that_clones_is_caught(players):
-    peeking = play(players.Peeks(), "sanity", 0, overrides=SHORT)
-    assert peeking.cloned
-    assert peeking.J == play(players.First(), "sanity", 0, overrides=SHORT).J
-
-
 PAGED = {"warmup_requests": 50, "episode_requests": 600}
 
 
