@@ -34,7 +34,7 @@ def progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
     began = time.monotonic()
 
     def tell() -> None:
-        while not over.wait(EVERY_S):
+        while not over.wait(EVERY_S) and sum(done) < total:
             print(line(sum(done), total, unit, time.monotonic() - began), file=sys.stderr, flush=True)
 
     thread = threading.Thread(target=tell, daemon=True)

@@ -78,9 +78,10 @@ def _compare(shown: Course, found: Course) -> None:
         [shown.metrics[name] for name in found.metrics], list(found.metrics.values()), equal_nan=True
     )
     if not same or shown.records_sha256 != found.records_sha256:
+        where = "metrics" if shown.records_sha256 == found.records_sha256 else "records of its requests"
         raise RuleBroken(
             f"J was {shown.metrics.get('J', np.nan):.6g} s, and the same actions played again give "
-            f"{found.metrics['J']:.6g} s and other records: what the agent played was changed"
+            f"{found.metrics['J']:.6g} s and other {where}: what the agent played was changed, or how it was measured"
         )
 
 

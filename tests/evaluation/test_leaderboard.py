@@ -308,7 +308,7 @@ def test_an_interrupt_before_anything_is_played_is_no_error(monkeypatch, capsys)
     assert "interrupted: nothing is kept without --out" in capsys.readouterr().err
 
 
-def test_a_file_is_told_now_and_then_how_far_work_is(board, monkeypatch, capfd):
+def test_a_file_is_told_now_and_then_how_far_work_is(monkeypatch, capfd):
     monkeypatch.setattr(leaderboard_progress, "EVERY_S", 0.05)
     assert leaderboard.main([*FAST, "--agent", f"{PLAYERS}:Slow"]) == 0
     said = capfd.readouterr().err.splitlines()

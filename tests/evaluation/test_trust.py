@@ -207,8 +207,11 @@ def changed(recording, **changes):
         ({"actions": lambda r: np.where(np.arange(100) == 50, 7, r.actions)}, "0 to 1, got 7"),
         ({"actions": lambda r: 1 - r.actions * 0}, "J was .* the same actions played again give"),
         ({"course": lambda r: r.course._replace(workload_sha256="0")}, "the workload that was played is not"),
-        ({"course": lambda r: r.course._replace(metrics={**r.course.metrics, "J": 0.1})}, "J was 0.1 s"),
-        ({"course": lambda r: r.course._replace(records_sha256="0")}, "other records"),
+        (
+            {"course": lambda r: r.course._replace(metrics={**r.course.metrics, "J": 0.1})},
+            "J was 0.1 s.* other metrics",
+        ),
+        ({"course": lambda r: r.course._replace(records_sha256="0")}, "other records of its requests"),
         ({"env_kwargs": lambda r: {"evictor": "belady"}}, "env_kwargs must be one of action"),
     ],
 )
