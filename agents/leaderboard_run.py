@@ -136,8 +136,11 @@ def check(task: Task, played: Played) -> Outcome:
         try:
             again = replace(recording, environment=task.entry.environment)
             episodes.append(replay(again, seed=seed, **task.options))
-        except (RuleBroken, ValueError) as error:
+        except RuleBroken as error:
             return Outcome(episodes, Failure(f"seed {seed}: {error}", broke_rule=True))
+        except Exception as error:  # a process that runs somebody's code may hand in anything
+            reason = f"seed {seed}: what was recorded can't be checked: {type(error).__name__}: {error}"
+            return Outcome(episodes, Failure(reason, broke_rule=True))
     return Outcome(episodes, played.failure)
 
 
@@ -200,4 +203,9 @@ def _in_processes(tasks: dict[int, Task], workers: int, replays: Pool | None) ->
                 else:
                     checking[replays.submit(check, tasks[number], played.result())] = number
             for checked in done & checking.keys():
-                yield checking.pop(checked), checked.result()
+                number = checking.pop(checked)
+                try:
+                    outcome = checked.result()
+                except BrokenProcessPool:  # not a player's: nobody's agent was there
+                    raise RuntimeError("a process that plays episodes again died: is memory short?") from None
+                yield number, outcome

@@ -13,13 +13,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from agents import leaderboard, make_agent
+from agents import leaderboard, leaderboard_run, make_agent
+from agents.leaderboard_plan import make_plan
 from agents.pair import Pair
 from agents.rule_pair import RulePair
 from kvgym.envs.base import ClusterEnv
 from kvgym.envs.view import PUBLIC, RuleBroken, View, sealed
 from kvgym.evaluation import guard, play, replay
 from kvgym.evaluation.episode import record
+from kvgym.evaluation.runs import Store
 from kvgym.scenarios import Scenario, get_scenario
 from kvgym.sim import Simulator
 from tests.evaluation import cheats
@@ -289,6 +291,17 @@ def test_cheats_are_not_ranked(table):
         assert "NOT RANKED" in row
         assert f"NOT RANKED {error['agent']} + lru: {error['error']}" in out
     assert errors == {}
+
+
+def test_whatever_a_process_hands_in_is_no_more_than_not_ranked():
+    options = leaderboard.make_parser().parse_args(["--scenario", "sanity", "--seeds", "1", "--split", "test"])
+    options.track = "route"
+    task = leaderboard_run.open_tasks(make_plan(options), Store(None))[0]
+    assert not leaderboard_run.check(task, leaderboard_run.play_task(task)).failure
+    for rubbish in (None, 7, changed(leaderboard_run.play_task(task).recordings[0], actions="left")):
+        outcome = leaderboard_run.check(task, leaderboard_run.Played([rubbish]))
+        assert (outcome.episodes, outcome.failure.broke_rule) == ([], True)
+        assert "seed 0: what was recorded can't be checked" in outcome.failure.reason
 
 
 def test_memory_that_is_not_there_is_noticed(tmp_path, capsys):
