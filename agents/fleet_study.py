@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from agents import make_agent
 from agents.lbgr_study import play
+from kvgym import _command
 from kvgym.evaluation.statistics import Interval, interval
 from kvgym.scenarios import get_scenario
 
@@ -113,14 +114,19 @@ def _ranking_table(found: Mapping[str, tuple[Floats, Floats]]) -> str:
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-if __name__ == "__main__":
-    from agents.fleet_change import change
+def main() -> None:
+    """Prints a table."""
+    from agents.fleet_change import change  # which imports this module
 
-    TABLES = {"transfers": transfers, "ranking": ranking, "change": change}
+    tables = {"transfers": transfers, "ranking": ranking, "change": change}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=TABLES)
+    parser.add_argument("table", choices=tables)
     parser.add_argument("--seeds", type=int, default=32, help="episodes per cell: seeds 0 .. seeds - 1 (default 32)")
     arguments = parser.parse_args()
     if arguments.seeds < 2:
         parser.error(f"--seeds must be at least 2, or there is no interval; got {arguments.seeds}")
-    print(TABLES[arguments.table](arguments.seeds))
+    print(tables[arguments.table](arguments.seeds))
+
+
+if __name__ == "__main__":
+    _command.run(main)

@@ -14,6 +14,7 @@ import numpy as np
 from tabulate import tabulate
 
 from agents import make_agent
+from kvgym import _command
 
 TRUE_MS_PER_CHARACTER = 0.16 / 6
 
@@ -103,4 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--track", choices=TRACKS, help=_TRACK)
     add("--quick", action="store_true", help="a smoke test: few agents and seeds, about a minute")
-    add("--scenario", nargs="+", action="extend", metavar="NAME", help=_SCENARIO)
+    add("--scenario", nargs="+", action="extend", metavar="NAME|FILE|module:name", help=_SCENARIO)
     add("--agent", nargs="+", action=_Agent, metavar="NAME|path.py:Class", help="agents (default: those of the suite)")
     add("--agent-args", action=_AgentArgs, metavar="JSON", help="keyword arguments of the agent named just before")
     add("--router", nargs="+", action="extend", metavar="NAME|path.py:Class", help=_ROUTER)
@@ -85,7 +85,7 @@ def make_parser() -> argparse.ArgumentParser:
 _TRACK = """route (default): agents that route; evict: agents and rules that evict, behind one router; joint: routers x
 evictors, and agents that do both"""
 _SCENARIO = f"""scenarios (default: all that need no file but the held-out {", ".join(FLEET_SCENARIOS)}; on evict
-and joint those where evictors make a difference)"""
+and joint those where evictors make a difference); your own: a .json or .yml file, or module:name"""
 _ROUTER = "who routes: one on the track evict (default lbgr_code), the rows of the matrix on the track joint"
 _EVICTOR = f"""on the track route, what each agent is played with: {OWN} (the scenario's) or evictors of the simulator;
 on evict and joint, the evictors that are compared, on joint also agents:NAME and path.py:Class. Those of the

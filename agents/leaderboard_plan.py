@@ -21,7 +21,9 @@ from kvgym.evaluation.anchors import N_SEEDS
 from kvgym.evaluation.matrix import Axes
 from kvgym.evaluation.runs import Identity
 from kvgym.evaluation.stage import ROUTE, make_env
-from kvgym.scenarios import SCENARIOS, Scenario, get_scenario
+from kvgym.scenarios import SUITE_SCENARIOS, Scenario, ScenarioLike, get_scenario
+from kvgym.scenarios.find import is_file
+from kvgym.scenarios.recipes import SUITE_RECIPES, recipe_file
 
 DEFAULT_SCENARIOS = ("gsp", "gsp-stable", "gsp-worst", "multi-turn", "long-doc", "sanity")
 FLEET_SCENARIOS = ("mixed-fleet", "straggler", "failover", "multi-node-agents")
@@ -43,10 +45,13 @@ class Case:
     Attributes:
         scenario: The scenario, overrides applied.
         overrides: Its changed fields.
+        source: What processes apply the overrides to: "module:name", so that they import the module, which may register
+            recipes; else the scenario as it was found here.
     """
 
     scenario: Scenario
     overrides: Mapping[str, Any]
+    source: ScenarioLike
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def _make_all(pairs: Iterable[tuple[Entry, Case]], split: str) -> None:
         where = play_where(entry, entry.evictor_on(case.scenario))
         try:
             agent = make_agent(entry.agent, **entry.kwargs)
-            make_env(agent, case.scenario.name, overrides=case.overrides, split=split, **where)
+            make_env(agent, case.source, overrides=case.overrides, split=split, **where)
         except ValueError:
             raise
         except Exception as error:  # an agent may raise anything
@@ -129,8 +134,6 @@ def play_where(entry: Entry, evictor: str) -> dict[str, Any]:
 
 def _cases(options: argparse.Namespace) -> tuple[Case, ...]:
     names = list(options.scenario or ())
-    for name in names:
-        _check.choice("--scenario", name, SCENARIOS)
     if options.trace is None:
         for option in ("format", "rate_scale", "max_requests"):
             if getattr(options, option) is not None:
@@ -139,9 +142,18 @@ def _cases(options: argparse.Namespace) -> tuple[Case, ...]:
                 )
         if "trace" in names:
             raise ValueError("--scenario trace needs a trace file: give it with --trace PATH")
-        return tuple(_case(name, {}, options.split) for name in names or _SCENARIOS[options.track])
+        return _different(_case(name, {}, options.split) for name in names or _SCENARIOS[options.track])
     trace = _case("trace", _trace_overrides(options), options.split)
-    return (*(_case(name, {}, options.split) for name in names if name != "trace"), trace)
+    return _different((*(_case(name, {}, options.split) for name in names if name != "trace"), trace))
+
+
+def _different(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """The cases, if no two have one name: tables and results are told apart by it."""
+    found: dict[str, Case] = {}
+    for case in cases:
+        if found.setdefault(case.scenario.name, case).scenario != case.scenario:
+            raise ValueError(f"--scenario: two scenarios have the name {case.scenario.name!r}, give one another name")
+    return tuple(found.values())
 
 
 def _trace_overrides(options: argparse.Namespace) -> dict[str, Any]:
@@ -160,19 +172,25 @@ def _trace_overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _case(name: str, overrides: dict[str, Any], split: str) -> Case:
-    scenario = get_scenario(name, overrides)
+    plain = get_scenario(name, argument="--scenario")
+    if plain.name in SUITE_SCENARIOS and plain != SUITE_SCENARIOS[plain.name]:
+        raise ValueError(f"--scenario {name}: {plain.name!r} is a scenario of the suite, yours must have another name")
+    scenario = plain.with_overrides(overrides)
     scenario.workload(scenario.seeds(0, split, 0)[0], split)  # raises where a trace is too short, or no trace at all
-    return Case(scenario, overrides)
+    return Case(scenario, overrides, name if ":" in name and not is_file(name) else plain)
 
 
 def identity(entry: Entry, case: Case, split: str) -> Identity:
     """What the results of an entry on a case are kept under."""
+    fields = {} if case.scenario.name in SUITE_SCENARIOS else case.scenario.to_dict()
+    code = [] if case.scenario.recipe in SUITE_RECIPES else [recipe_file(case.scenario.recipe)]
     return Identity(
         suite_version=kvgym.__version__,
         code_sha256=_code(),
         scenario=case.scenario.name,
         scenario_version=case.scenario.version,
         overrides=files.without_folders(case.overrides),
+        scenario_fields=files.without_folders(fields),
         environment=entry.environment,
         agent=os.path.basename(entry.agent),
         agent_args=files.without_folders(entry.kwargs),
@@ -180,7 +198,7 @@ def identity(entry: Entry, case: Case, split: str) -> Identity:
         router=os.path.basename(entry.router),
         oracle=entry.player(entry.evictor_on(case.scenario)).oracle,
         split=split,
-        files=files.file_hashes([entry.agent, entry.router, entry.kwargs, case.overrides]),
+        files=files.file_hashes([entry.agent, entry.router, entry.kwargs, case.overrides, fields, code]),
     )
 
 

@@ -56,7 +56,7 @@ class Task:
     def options(self) -> dict[str, Any]:
         """What `record` and `replay` are to be told, beside the seed."""
         where = play_where(self.entry, self.identity.evictor)
-        return {"scenario": self.case.scenario.name, "overrides": self.case.overrides, "split": self.split, **where}
+        return {"scenario": self.case.source, "overrides": self.case.overrides, "split": self.split, **where}
 
 
 @dataclass(frozen=True)

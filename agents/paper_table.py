@@ -17,6 +17,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from agents import make_agent
+from kvgym import _command
 from kvgym._check import whole
 from kvgym.evaluation import play
 
@@ -71,4 +72,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _command.run(main)

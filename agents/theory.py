@@ -12,7 +12,6 @@ notebooks/02_rlt_and_the_theory.ipynb tells the story.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -24,10 +23,11 @@ from tqdm import tqdm
 from agents.theory_measure import EVICTORS, HitRate, Ratio, hit_rates, ratios
 from agents.theory_values import GROUPS, harmonic
 from agents.theory_workloads import ORDERS, leaf_order
+from kvgym import _command
 from kvgym._check import whole
 from kvgym.evaluation import files
 
-USAGE, INTERRUPTED = 2, 130
+USAGE = 2
 PARTS = (*ORDERS, "groups")
 LENGTH, PHASES, SEEDS = 4000, 300, 3
 QUICK_LENGTH, QUICK_PHASES, QUICK_SEEDS = 400, 100, 1
@@ -182,11 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.out.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    try:
-        found, rates = measure(options)
-    except KeyboardInterrupt:
-        print("\ninterrupted: nothing is written", file=sys.stderr)
-        return INTERRUPTED
+    found, rates = measure(options)
     show(found, rates)
     if options.out:
         save(options, found, rates)
@@ -194,4 +190,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    _command.run(main)

@@ -15,14 +15,16 @@ import argparse
 import json
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agents.training import ALGORITHMS
 from envs_registry import ENVIRONMENTS
 from kvgym import _check
-from kvgym.scenarios import SCENARIOS, get_scenario
+from kvgym.scenarios import SUITE_SCENARIOS, get_scenario
 
+_SCENARIO = f"""one of {", ".join(SUITE_SCENARIOS)} (gsp-stable), or your own: a .json or .yml file, or module:name"""
 _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
 
 
@@ -38,10 +40,15 @@ def options(argv: list[str] | None) -> argparse.Namespace:
         help="ppo_mask is MaskablePPO, which is understood, too",
     )
     parser.add_argument("--env", default="KVGym/Route-v0", help="id of the environment (KVGym/Route-v0)")
-    parser.add_argument("--scenario", default="gsp-stable", help=f"one of {', '.join(SCENARIOS)} (gsp-stable)")
+    parser.add_argument("--scenario", default="gsp-stable", help=_SCENARIO)
     parser.add_argument("--overrides", default="{}", metavar="JSON", help="fields of the scenario to change")
+    parser.add_argument(
+        "--env-kwargs", default="{}", metavar="JSON", help='arguments of the environment: {"action": "rule"}'
+    )
     parser.add_argument("--total-steps", type=int, help="decisions in all (what the hyper-parameters say)")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="stop after so much training (no limit)")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="stop after so long, validation included (no limit)"
+    )
     parser.add_argument("--num-envs", type=int, help="environments in the batch (what the hyper-parameters say)")
     parser.add_argument("--seed", type=int, default=0, help="training seed (0)")
     parser.add_argument("--hyperparams", type=Path, metavar="FILE", help="another file of hyper-parameters")
@@ -67,7 +74,9 @@ def main(argv: list[str] | None = None) -> None:
 def _train(given: argparse.Namespace) -> None:
     env_id = given.env.removeprefix("kvgym:")
     _check.choice("--env", env_id, ENVIRONMENTS)
-    overrides = _overrides(given.scenario, given.overrides)
+    scenario = get_scenario(given.scenario, argument="--scenario")
+    overrides, env_kwargs = _mapping("--overrides", given.overrides), _mapping("--env-kwargs", given.env_kwargs)
+    scenario.with_overrides(overrides)
     for name in ("validation_seeds", "validations", "threads"):
         _check.whole(f"--{name.replace('_', '-')}", getattr(given, name), 1)
     _check.whole("--seed", given.seed, 0)
@@ -80,12 +89,14 @@ def _train(given: argparse.Namespace) -> None:
         raise ValueError(f'training needs the extra "train": pip install -e ".[train]" ({error})') from error
     found = hyperparams.load(given.algorithm, env_id, given.hyperparams)
     total = found.n_timesteps if given.total_steps is None else _check.whole("--total-steps", given.total_steps, 1)
+    found = replace(found, env_kwargs={**found.env_kwargs, **env_kwargs})
     if given.num_envs is not None:
         found = found.with_envs(_check.whole("--num-envs", given.num_envs, 1))
     plan = learner.Plan(
         algorithm=given.algorithm,
         env_id=env_id,
-        scenario=given.scenario,
+        # The fields of one's own, so that a run goes on only with the scenario that it began with.
+        scenario=given.scenario if given.scenario in SUITE_SCENARIOS else scenario.to_dict(),
         overrides=overrides,
         seed=given.seed,
         total_steps=total,
@@ -95,22 +106,24 @@ def _train(given: argparse.Namespace) -> None:
         n_validations=given.validations,
         threads=given.threads,
     )
-    name = "-".join((given.algorithm, env_id.partition("/")[2], given.scenario, str(given.seed)))
+    name = "-".join((given.algorithm, env_id.partition("/")[2], scenario.name, str(given.seed)))
     run = Run(given.out or Path("runs") / name, learner.config(plan), given.resume)
-    print(f"{given.algorithm} on {env_id}, scenario {given.scenario}, {total:,} steps, in {run.folder}")
-    learner.train(plan, run, resume=given.resume, progress=sys.stderr.isatty())
+    print(f"{given.algorithm} on {env_id}, scenario {scenario.name}, {total:,} steps, in {run.folder}")
+    try:
+        learner.train(plan, run, resume=given.resume, progress=sys.stderr.isatty())
+    finally:
+        run.close()
     print(f"trained file: {run.trained}")
 
 
-def _overrides(scenario: str, text: str) -> dict[str, Any]:
+def _mapping(name: str, text: str) -> dict[str, Any]:
     try:
-        overrides = json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"--overrides must be JSON, got {text!r}: {error}") from error
-    if not isinstance(overrides, dict):
-        raise ValueError(f"--overrides must be a JSON object, got {text!r}")
-    get_scenario(scenario, overrides)
-    return overrides
+        raise ValueError(f"{name} must be JSON, got {text!r}: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be a JSON object, got {text!r}")
+    return value
 
 
 if __name__ == "__main__":

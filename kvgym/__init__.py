@@ -9,7 +9,7 @@ from envs_registry import register_envs
 if TYPE_CHECKING:
     from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost, WorkerSpec
     from kvgym.envs.make import make_vec
-    from kvgym.scenarios import Scenario
+    from kvgym.scenarios import Scenario, get_scenario, register_recipe, register_scenario
     from kvgym.sim import Simulator
     from kvgym.workload import Workload
 
@@ -23,7 +23,10 @@ __all__ = [
     "Simulator",
     "WorkerSpec",
     "Workload",
+    "get_scenario",
     "make_vec",
+    "register_recipe",
+    "register_scenario",
 ]
 
 # Imported on first use: `import kvgym` only registers the environments, and stays fast.
@@ -35,7 +38,10 @@ _HOMES = {
     "Simulator": "kvgym.sim",
     "WorkerSpec": "kvgym.cluster",
     "Workload": "kvgym.workload",
+    "get_scenario": "kvgym.scenarios",
     "make_vec": "kvgym.envs.make",
+    "register_recipe": "kvgym.scenarios",
+    "register_scenario": "kvgym.scenarios",
 }
 
 

@@ -1,11 +1,15 @@
 """Checks of arguments: each returns the value in its plain Python type or raises a ValueError that names it."""
 
+import inspect
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
+_signature = lru_cache(maxsize=64)(inspect.signature)  # recipes are asked for theirs in every episode
 
 
 def finite(name: str, value: Any, minimum: float = 0.0, maximum: float = math.inf) -> float:
@@ -37,7 +41,7 @@ def whole(name: str, value: Any, minimum: int) -> int:
 
 
 def index(name: str, value: Any, n: int, what: str = "an integer") -> int:
-    """Returns `value` as an int if it is an integer from 0 to `n` - 1.
+    """Returns `value` as an int if it is an integer (not a bool) from 0 to `n` - 1.
 
     Raises:
         ValueError: If it is not; the message names the argument, the value and, as `what`, the range.
@@ -46,7 +50,7 @@ def index(name: str, value: Any, n: int, what: str = "an integer") -> int:
         number = operator.index(value)
     except TypeError:
         number = -1
-    if not 0 <= number < n:
+    if isinstance(value, bool) or not 0 <= number < n:
         raise ValueError(f"{name} must be {what} from 0 to {n - 1}, got {value!r}")
     return number
 
@@ -72,3 +76,62 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in names:
         raise ValueError(f"{name} must be one of {', '.join(names)}; got {value!r}")
     return value
+
+
+def string(name: str, value: Any, *, empty: bool = False) -> str:
+    """Returns `value` if it is a string, with something in it unless it may be `empty`.
+
+    Raises:
+        ValueError: If it is not; the message names the argument and the value.
+    """
+    if not isinstance(value, str) or not (value or empty):
+        raise ValueError(f"{name} must be a string{'' if empty else ' with something in it'}, got {value!r}")
+    return value
+
+
+def mapping(name: str, value: Any) -> Mapping[str, Any]:
+    """Returns `value` if it is a mapping.
+
+    Raises:
+        ValueError: If it is not; the message names the argument and the value.
+    """
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be a mapping of names to values, got {value!r}")
+    return value
+
+
+def keywords(
+    name: str,
+    given: Mapping[Any, Any],
+    function: Callable[..., Any],
+    *,
+    first: int = 0,
+    without: Collection[str] = (),
+    complete: bool = True,
+) -> None:
+    """Checks that a function, or a class, takes all of `given` as keyword arguments.
+
+    Args:
+        name: What the arguments are called in messages.
+        given: The arguments.
+        function: Who takes them.
+        first: Its first parameters, so many, are somebody else's to give.
+        without: So are these.
+        complete: Whether those without a default must be among them.
+
+    Raises:
+        ValueError: If one is not known or is missing; the message names it, its value and those that there are.
+    """
+    parameters = list(_signature(function).parameters.values())[first:]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = [one.name for one in parameters if one.kind in kinds and one.name not in without]
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    for key, value in given.items():
+        if key not in known and not (takes_any and isinstance(key, str) and key not in without):
+            raise ValueError(
+                f"{name}: {key!r} (given {value!r}) is not known; allowed are {', '.join(known) or 'none'}"
+            )
+    needed = [one.name for one in parameters if one.name in known and one.default is one.empty]
+    missing = [one for one in needed if one not in given]
+    if complete and missing:
+        raise ValueError(f"{name}: {missing[0]!r} is missing; needed are {', '.join(needed)}, got {dict(given)!r}")

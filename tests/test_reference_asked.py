@@ -48,7 +48,7 @@ def test_a_question_and_its_tails():
     assert result.evictions == [[(1, 1), (1, 0), (0, 3)]]
     first, second = script.questions
     assert (first.time_ps, first.request, first.worker) == (20_000, 2, 0)
-    assert (first.wanted, first.free, first.locked, first.unmarked) == (3, 0, 0, 6)
+    assert (first.wanted, first.decisions_left, first.free, first.locked, first.unmarked) == (3, 3, 0, 0, 6)
     assert offered(first) == [(0, 3), (1, 1), (1, 1), (0, 3)]
     # Page 4: its tail are 4 tokens after 0, 4 x 260 / 16 = 65 ps; 20_000 - 140 since its stamp and entry.
     assert astuple(first.slots[0]) == (
@@ -59,8 +59,13 @@ def test_a_question_and_its_tails():
         *((1, 1), True, False, 2, 2, pytest.approx(32.5e-12), 9_880, 9_880),
         *(0, 0, 0, 1, 0, 10_000, 1),
     )
-    assert (second.wanted, second.free, second.locked, second.unmarked) == (1, 2, 0, 4)
+    assert (second.wanted, second.decisions_left, second.free, second.locked, second.unmarked) == (1, 1, 2, 0, 4)
     assert offered(second) == [(0, 3), None, (0, 3), None]
+
+
+def amounts(script):
+    """Of each question the pages still wanted, and the decisions that may be left."""
+    return [(question.wanted, question.decisions_left) for question in script.questions]
 
 
 def test_quantum_one_asks_for_each_page():
@@ -68,7 +73,93 @@ def test_quantum_one_asks_for_each_page():
     script = Script(1, 1, 0)
     result = ask(one_by_one([1, 2, 3, 4], [5, 6], [7, 8, 9]), 6, script, 4, quantum=1)
     assert result.evictions == [[(1, 1), (1, 0), (0, 3)]]
-    assert [question.wanted for question in script.questions] == [3, 2, 1]
+    assert amounts(script) == [(3, 3), (2, 2), (1, 1)]
+
+
+def test_quantum_one_has_no_bound():
+    # 7 of 8 pages are wanted: 7 decisions, each for one page of the chain or, slot 1, for 11.
+    script = Script(0, 0, 0, 1, 0, 0, 0)
+    result = ask(one_by_one(range(1, 8), [11], range(20, 27)), 8, script, 4, quantum=1)
+    assert result.evictions == [[(0, 6), (0, 5), (0, 4), (1, 0), (0, 3), (0, 2), (0, 1)]]
+    assert amounts(script) == [(left, left) for left in range(7, 0, -1)]
+
+
+def test_lru_frees_what_the_fourth_decision_leaves():
+    # Worker of 12, [1 2] .. [11 12]; 11 are wanted. Slot 1 of 4, the second oldest: 4 3, 6 5, 8 7, 10 9. 3 are wanted
+    # still: lru takes 2 and 1, then 12. Each decision draws two leaves, of 6, 5, 4 and 3; lru draws none.
+    script = Script(1, 1, 1, 1)
+    draws = [(6, (5, 1)), (5, (0, 1)), (5, (5, 1)), (4, (0, 1)), (4, (5, 1)), (3, (0, 1)), (3, (5, 1)), (2, (0, 1))]
+    prompts = [[first, first + 1] for first in range(1, 12, 2)]
+    result = ask(one_by_one(*prompts, range(20, 31)), 12, script, 4, draws)
+    chosen = [(1, 1), (1, 0), (2, 1), (2, 0), (3, 1), (3, 0), (4, 1), (4, 0)]
+    assert result.evictions == [[*chosen, (0, 1), (0, 0), (5, 1)]]
+    assert amounts(script) == [(11, 4), (9, 3), (7, 2), (5, 1)]
+
+
+def test_lru_goes_page_by_page_from_leaf_to_leaf():
+    # Worker of 9: [1 2 3], [50], [1 2 4], [60] .. [63]; 8 are wanted. Slot 3 of the oldest four takes 60, 61, 62, 63.
+    # Then lru: 3, 50, 4, and 2, which only now is a leaf.
+    script = Script(3, 3, 3, 3)
+    prompts = [[1, 2, 3], [50], [1, 2, 4], [60], [61], [62], [63], range(70, 78)]
+    result = ask(one_by_one(*prompts), 9, script, 8)
+    assert result.evictions == [[(3, 0), (4, 0), (5, 0), (6, 0), (0, 2), (1, 0), (2, 2), (0, 1)]]
+    assert amounts(script) == [(8, 4), (7, 3), (6, 2), (5, 1)]
+
+
+def test_decisions_left_are_no_more_than_the_pages_wanted():
+    # Worker of 9: [1], [2], [3], [10 .. 15]. 5 are wanted: 1 goes, then three at most may follow; 2; then the tail of
+    # 15 has all 3 that are wanted, and the fourth decision isn't needed.
+    script = Script(0, 0, 1)
+    result = ask(one_by_one([1], [2], [3], range(10, 16), range(20, 25)), 9, script, 4)
+    assert result.evictions == [[(0, 0), (1, 0), (3, 5), (3, 4), (3, 3)]]
+    assert amounts(script) == [(5, 4), (4, 3), (3, 2)]
+    # 3 are wanted of [1 2], [3 4]: three decisions at most, then the one page that is left can take one.
+    script = Script(0, 0)
+    assert ask(one_by_one([1, 2], [3, 4], [5, 6, 7]), 4, script, 2).evictions == [[(0, 1), (0, 0), (1, 1)]]
+    assert amounts(script) == [(3, 3), (1, 1)]
+
+
+def test_marked_leaves_go_one_page_at_a_time_four_times():
+    # Worker of 8: [1], [2], [3 .. 8], all marked. [9]: a new phase, 1 goes. [3 .. 8] again marks 3 .. 8. [10 .. 15]
+    # wants 6: leaves 2 (unmarked), 9, 8. Slot 2 is 8, marked, as is 7 above it: 1 page; then 7, 6, 5. lru: 2, then 9,
+    # though no unmarked leaf is left: no phase. So at [20] 3 4 and 10 .. 15 are marked, and it opens one: 4 goes.
+    script = Script(0, 2, 2, 2, 2, 0)
+    path = range(3, 9)
+    result = ask(one_by_one([1], [2], path, [9], path, range(10, 16), [20]), 8, script, 6)
+    assert result.evictions == [[(0, 0), (2, 5), (2, 4), (2, 3), (2, 2), (1, 0), (3, 0), (2, 1)]]
+    assert amounts(script) == [(1, 1), (6, 4), (5, 3), (4, 2), (3, 1), (1, 1)]
+    for question in script.questions[1:5]:
+        assert (question.slots[2].marked, question.slots[2].tail_pages) == (True, 1)
+        assert offered(question)[3:] == [(1, 0), None, None]
+    assert [question.unmarked for question in script.questions] == [8, 1, 1, 1, 1, 8]
+
+
+def test_the_shortest_tail_again_and_again():
+    # Worker of 12: [1], [2], [3 .. 6], [7 8], [9], [10 11 12]; 8 are wanted. 1, 2, 9, then 8 7. The rest by lru: 6 5 4.
+    questions = []
+
+    def shortest(question):
+        questions.append(question)
+        tails = [(slot.tail_pages, number) for number, slot in enumerate(question.slots) if slot is not None]
+        return min(tails)[1]
+
+    prompts = [[1], [2], range(3, 7), [7, 8], [9], [10, 11, 12], range(20, 28)]
+    result = run(one_by_one(*prompts), 12, evictor="agent", evict=shortest)
+    assert result.evictions == [[(0, 0), (1, 0), (4, 0), (3, 1), (3, 0), (2, 3), (2, 2), (2, 1)]]
+    assert [(question.wanted, question.decisions_left) for question in questions] == [(8, 4), (7, 3), (6, 2), (5, 1)]
+
+
+def test_each_allocation_has_four_decisions():
+    # Worker of 12, [1] .. [12]. Two requests of 5 pages come together and start in one iteration. Slot 1 of 4: the
+    # first takes 2 3 4 5, lru 1; the second begins to count again: 7 8 9 10, lru 6.
+    script = Script(*[1] * 8)
+    pair = [request(range(20, 25), at=200_000), request(range(30, 35), at=200_000)]
+    result = ask(one_by_one(*([page] for page in range(1, 13))) + pair, 12, script, 4)
+    assert result.evictions == [[(page - 1, 0) for page in (2, 3, 4, 5, 1, 7, 8, 9, 10, 6)]]
+    assert amounts(script) == [(5, 4), (4, 3), (3, 2), (2, 1)] * 2
+    assert [(question.time_ps, question.request) for question in script.questions] == [(200_000, 12)] * 4 + [
+        (200_000, 13)
+    ] * 4
 
 
 def test_features_of_a_shared_branch():
@@ -179,7 +270,17 @@ def test_evict_full_request_is_what_is_wanted():
     script = Script(0)
     result = ask(one_by_one(range(6), range(10, 14)), 8, script, 2, settings=engine(evict_full_request=True))
     assert result.evictions == [[(0, 5), (0, 4), (0, 3), (0, 2)]]
-    assert script.questions[0].wanted == 4
+    assert amounts(script) == [(4, 4)]
+
+
+def test_four_decisions_of_all_that_evict_full_request_wants():
+    # Worker of 8, [1] .. [6]; 5 pages with 2 free: all 5 are wanted. Slot 1: 2 3 4 5; lru 1. Two stay free.
+    script = Script(1, 1, 1, 1)
+    requests = one_by_one([1], [2], [3], [4], [5], [6], range(10, 15))
+    result = ask(requests, 8, script, 4, settings=engine(evict_full_request=True))
+    assert result.evictions == [[(1, 0), (2, 0), (3, 0), (4, 0), (0, 0)]]
+    assert amounts(script) == [(5, 4), (4, 3), (3, 2), (2, 1)]
+    assert len(result.resident[0]) == 6
 
 
 def test_rule_form():
@@ -191,7 +292,16 @@ def test_rule_form():
     question = script.questions[0]
     # Nothing is drawn and no phase begins before a rule is named.
     assert (question.slots, question.wanted, question.free, question.unmarked) == ((), 3, 4, 0)
+    assert question.decisions_left == 1
     assert ask(requests, 10, Script("mru"), 0, []).evictions == [[(1, 3), (1, 2), (0, 3)]]
+
+
+def test_a_rule_frees_all_that_is_wanted():
+    # Worker of 6, [1] .. [6]; 5 are wanted: one decision, and the rule takes them all.
+    script = Script("mru")
+    result = ask(one_by_one([1], [2], [3], [4], [5], [6], range(10, 15)), 6, script, 0)
+    assert result.evictions == [[(5, 0), (4, 0), (3, 0), (2, 0), (1, 0)]]
+    assert amounts(script) == [(5, 1)]
 
 
 def test_rules_share_their_books():

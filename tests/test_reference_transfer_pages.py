@@ -130,8 +130,8 @@ def test_evict_for_a_transfer():
 
     requests = [request(A), request(range(70, 76)), request((*A, 9), at=1000)]
     result = play(requests, [20, 10], [0, 1, 1], LINK, evictor="agent", evict=ask, candidates=2)
-    rows = [(q.time_ps, q.request, q.worker, q.wanted, q.free, q.locked) for q in questions]
-    assert rows == [(1000, 2, 1, 4, 4, 0), (1026, 2, 1, 1, 0, 8)]
+    rows = [(q.time_ps, q.request, q.worker, q.wanted, q.decisions_left, q.free, q.locked) for q in questions]
+    assert rows == [(1000, 2, 1, 4, 4, 4, 0), (1026, 2, 1, 1, 1, 0, 8)]
     assert result.evictions[1] == [(1, 5), (1, 4), (1, 3), (1, 2), (1, 1)]
     assert times(result, 2) == (1000, 1026, 1136)
 

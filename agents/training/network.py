@@ -7,7 +7,7 @@ alike, from their own block and that of the worker that needs the pages. Needs t
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -192,7 +192,7 @@ class _Head(nn.Module):
 
 
 class Critic(nn.Module):
-    """The value of a state.
+    """The value of a state, for which the candidates are not looked at: what the cluster has to do says nearly all.
 
     Args:
         shape: What there is to see.
@@ -201,10 +201,12 @@ class Critic(nn.Module):
     def __init__(self, shape: Shape) -> None:
         """Makes the layers."""
         super().__init__()
-        self.trunk = Trunk(shape)
+        self.n_candidates = shape.candidates
+        self.trunk = Trunk(replace(shape, candidates=0))
         self.rest = nn.Sequential(nn.Linear(shape.width, shape.width), nn.Tanh(), nn.Linear(shape.width, 1))
 
     def forward(self, observation: Tensor) -> Tensor:
         """Values (B, 1) of scaled observations (B, size), float32."""
-        values: Tensor = self.rest(self.trunk(observation)[2])
+        end = observation.shape[1] - self.n_candidates * N_CANDIDATE
+        values: Tensor = self.rest(self.trunk(observation[:, :end])[2])
         return values

@@ -12,6 +12,7 @@ from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
 from torch import Tensor, nn
 
 from agents.training.network import Actor, Critic, Shape
+from kvgym.envs.layout import Layout
 
 
 class _ActorCritic(nn.Module):
@@ -33,8 +34,8 @@ class _ActorCritic(nn.Module):
         return values
 
 
-class _Shared:
-    """What the policies have in common: their shape, from the arguments and from the spaces.
+class Shared:
+    """Base of the policies: their shape, from the arguments and from the spaces.
 
     Args:
         *args: As SB3 gives them: observation space, action space, schedule of the learning rate.
@@ -61,6 +62,7 @@ class _Shared:
         fetches: bool = False,
         **kwargs: Any,
     ) -> None:
+        """Finds out what there is to see and to score."""
         self._given = {
             "routes": routes,
             "evicts": evicts,
@@ -77,6 +79,16 @@ class _Shared:
         return data | self._given
 
 
+def blocks(layout: Layout) -> dict[str, Any]:
+    """The arguments of a policy that say what observations of a layout consist of."""
+    return {
+        "routes": layout.routes,
+        "evicts": layout.evicts,
+        "candidates": layout.n_candidates,
+        "fetches": layout.fetches,
+    }
+
+
 def _shape(observations: spaces.Box, actions: spaces.Space[Any], given: dict[str, Any]) -> Shape:
     n_actions = int(np.sum(actions.nvec)) if isinstance(actions, spaces.MultiDiscrete) else int(actions.n)  # type: ignore[attr-defined]
     n_workers = Shape(**given).layout(observations.shape[0]).n_workers
@@ -86,7 +98,7 @@ def _shape(observations: spaces.Box, actions: spaces.Space[Any], given: dict[str
     return Shape(**given, rules=rules)
 
 
-class _OnPolicy(_Shared):
+class _OnPolicy(Shared):
     """The part of an actor-critic policy that SB3 and sb3-contrib would build from layers of their own."""
 
     def _build(self, lr_schedule: Any) -> None:
@@ -119,7 +131,7 @@ class SharedMaskablePolicy(_OnPolicy, MaskableActorCriticPolicy):
     """For MaskablePPO of sb3-contrib."""
 
 
-class SharedQPolicy(_Shared, DQNPolicy):
+class SharedQPolicy(Shared, DQNPolicy):
     """For DQN of Stable-Baselines3."""
 
     def make_q_net(self) -> QNetwork:

@@ -4,6 +4,7 @@
     checkpoints/000001024000/   model.zip and what else it takes to go on; the newest two are kept
     curve.jsonl                 a line per validation: steps, seconds, mean J, J by seed
     tensorboard/                event files
+    lock                        held by the process that trains here
     NAME.pt                     the network that was best on the validation seeds, see `agents.training.file`
 
 Checkpoints are written under another name and renamed: one that has its name is whole.
@@ -17,6 +18,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from kvgym.evaluation import files
 
@@ -34,14 +37,16 @@ class Run:
         resume: Go on with what is there.
 
     Raises:
-        ValueError: If there is a run in the folder and `resume` is False, there is none and it is True, or the one
-            that is there was asked for something else.
+        ValueError: If there is a run in the folder and `resume` is False, there is none and it is True, the one that
+            is there was asked for something else, or another process is at it.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, Any], resume: bool) -> None:
         """Opens the folder."""
         self.folder, self.config = folder, dict(config)
         place = folder / "config.json"
+        if place.exists():
+            self._take()
         if resume:
             if not place.is_file():
                 raise ValueError(f"--resume: there is no run in {folder}")
@@ -54,13 +59,27 @@ class Run:
             raise ValueError(f"--out: there is a run in {folder} already: --resume goes on with it")
         else:
             (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+            self._take()
             files.write(place, json.dumps(self.config, indent=1) + "\n")
+
+    def _take(self) -> None:
+        """Makes the folder this process's; the operating system lets go of it however the process ends."""
+        self._lock = FileLock(self.folder / "lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(f"--out: another process is training in {self.folder}") from None
+
+    def close(self) -> None:
+        """Lets other processes go on with the run."""
+        self._lock.release()
 
     @property
     def trained(self) -> Path:
         """Where the trained file is."""
-        name = "-".join(str(self.config[part]) for part in ("algorithm", "scenario", "seed"))
-        return self.folder / f"{name}.pt"
+        scenario = self.config["scenario"]  # a name, or the fields of a scenario
+        name = scenario if isinstance(scenario, str) else scenario["name"]
+        return self.folder / f"{self.config['algorithm']}-{name}-{self.config['seed']}.pt"
 
     @property
     def checkpoint(self) -> Path | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +11,11 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from agents.training.file import Trained
 from kvgym.evaluation.stage import make_env
+from kvgym.scenarios import ScenarioLike
 
 
 def choose(scores: torch.Tensor, masks: NDArray[np.bool_], space: spaces.Space[Any]) -> NDArray[np.int64]:
@@ -42,15 +46,35 @@ class _Player:
 
 
 def validate(
-    trained: Trained, scenario: str, overrides: Mapping[str, Any] | None, seeds: Sequence[int]
-) -> dict[int, float]:
-    """Mean latency J (s) of the scenario's objective, by validation seed; the episodes are played side by side."""
+    trained: Trained,
+    scenario: ScenarioLike,
+    overrides: Mapping[str, Any] | None,
+    seeds: Sequence[int],
+    limit_s: float = math.inf,
+) -> dict[int, float] | None:
+    """Plays an episode of the split "validation" for each seed, side by side.
+
+    Args:
+        trained: What plays.
+        scenario: What `get_scenario` takes.
+        overrides: Fields of it to change.
+        seeds: Validation seeds.
+        limit_s: After so many seconds it is given up.
+
+    Returns:
+        Mean latency J (s) of the scenario's objective, by seed; None if it was given up.
+    """
+    deadline = time.monotonic() + limit_s
+    progress = tqdm(total=len(seeds), desc="validation", unit="episode", leave=False, disable=None)
     envs = {seed: make_env(_Player(trained), scenario, overrides=overrides, split="validation") for seed in seeds}
     begun = {seed: env.reset(seed=seed) for seed, env in envs.items()}
     seen = {seed: observation for seed, (observation, _) in begun.items()}
     space = envs[seeds[0]].action_space
     found: dict[int, float] = {}
     while seen:
+        if time.monotonic() > deadline:
+            progress.close()
+            return None
         masks = np.stack([envs[seed].action_masks() for seed in seen])
         with torch.no_grad():
             scores = trained.actor(torch.from_numpy(np.stack(list(seen.values()))))
@@ -59,4 +83,6 @@ def validate(
             if terminated:
                 found[seed] = info["episode_metrics"]["J"]
                 del seen[seed]
+                progress.update()
+    progress.close()
     return {seed: found[seed] for seed in seeds}

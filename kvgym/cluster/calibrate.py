@@ -17,6 +17,7 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
+from kvgym import _command
 from kvgym.cluster.catalogue import Catalogue, load_catalogue
 from kvgym.cluster.memory import kv_tokens
 from kvgym.cluster.pair import Pair
@@ -112,4 +113,4 @@ def _summary(distances: list[float]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    _command.run(main)

@@ -211,11 +211,11 @@ def worker_spec(
     )
 
 
-def _name(what: str, value: Any) -> str:
-    """`value` if it is a name."""
+def _name(what: str, value: Any) -> Any:
+    """`value`, unless it is a mapping."""
     if isinstance(value, Mapping):
         raise ValueError(f"{what} must be a name unless the form is {PUBLISHED!r}, got {value!r}")
-    return str(value)
+    return value
 
 
 def _given(what: str, value: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

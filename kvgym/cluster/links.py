@@ -6,11 +6,11 @@ python -m kvgym.cluster.links [--model llama-3.1-8b] [--gpu h100] [--tp 1] [--to
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from kvgym import _command
 from kvgym.cluster.catalogue import load_catalogue, worker_spec
 from kvgym.cluster.cost import PS_PER_S, IterationCost
 from kvgym.cluster.network import Link
@@ -69,4 +69,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    _command.run(main)

@@ -18,6 +18,7 @@ import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
+from kvgym import _command
 from kvgym.cluster.calibrate import Distance, dense_pairs
 from kvgym.cluster.catalogue import Catalogue, load_catalogue
 from kvgym.cluster.memory import kv_tokens
@@ -194,4 +195,4 @@ def _show(title: str, rows: list[Row], columns: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    _command.run(main)

@@ -19,11 +19,18 @@ class AskedEnv(ClusterEnv):
         rules: Evictors that the rule form names by their place here.
     """
 
-    def _set_form(self, action: str, forms: Sequence[str], candidates: int, rules: Sequence[str] | None) -> int:
+    def _set_form(
+        self, action: str, forms: Sequence[str], candidates: int, quantum: str | int, rules: Sequence[str] | None
+    ) -> int:
         """Takes the arguments that say what an action is; returns the number of slots, 0 in rule form."""
+        self._leaf = _check.choice("action", action, forms) == "leaf"
+        if self._leaf and rules is not None:
+            raise ValueError(f'rules is for action="rule", got {rules!r} with action="leaf"')
+        for name, given, default in (("candidates", candidates, 16), ("quantum", quantum, "leaf")):
+            if not self._leaf and given != default:
+                raise ValueError(f'{name} is for action="leaf", got {given!r} with action="rule"')
         self.rules = check_rules(rules)
         self._rule_numbers = [EVICTORS.index(rule) for rule in self.rules]
-        self._leaf = _check.choice("action", action, forms) == "leaf"
         return check_candidates(candidates) if self._leaf else 0
 
     def _begin(self, seed: int | None, options: dict[str, Any] | None) -> np.random.SeedSequence:

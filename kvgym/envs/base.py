@@ -14,8 +14,10 @@ from kvgym import _check, _compile
 from kvgym.envs.kernels.codes import EVICTS, FETCHES, LOOK, ROUTES, SCALED
 from kvgym.envs.layout import FORMS, Layout
 from kvgym.envs.metrics import episode_metrics
+from kvgym.envs.picture import render_image
 from kvgym.envs.rendering import render_text
-from kvgym.scenarios import SPLITS, Scenario, get_scenario
+from kvgym.envs.scene import read_scene
+from kvgym.scenarios import SPLITS, Scenario, ScenarioLike, get_scenario
 from kvgym.sim import Simulator
 from kvgym.sim.kernels.rules import EVICT, ROUTE, TRUNCATED
 from kvgym.workload import Workload
@@ -50,7 +52,8 @@ class ClusterEnv(gym.Env[Observation, Any]):
         n_invalid: Actions of this episode that were not legal.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 4}  # noqa: RUF012  Env declares it so
+    # Frames per second: as many decisions. A power of two, or moviepy rounds its times and loses the last frame.
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 16}  # noqa: RUF012  Env has it so
     _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_kernel", "_act_kernel", "_address")
     workload: Workload
     n_invalid: int = 0
@@ -61,7 +64,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
     def __init__(
         self,
-        scenario: str,
+        scenario: ScenarioLike,
         *,
         scenario_overrides: Mapping[str, Any] | None,
         observation: str,
@@ -104,7 +107,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
     def _begin(self, seed: int | None, options: dict[str, Any] | None) -> np.random.SeedSequence:
         """Puts the simulator at the start of the next episode; returns the seeds of the rules' random choices."""
-        given = self._given_seeds(options or {})
+        given = self._given_seeds({} if options is None else options)
         ahead, self._ahead = self._ahead, None
         super().reset(seed=seed)
         self._episode = 0 if seed is not None else self._episode + 1
@@ -157,7 +160,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         return simulator, policy_seed
 
     def _given_seeds(self, options: dict[str, Any]) -> dict[str, int]:
-        for key in options:
+        for key in _check.mapping("options", options):
             _check.choice("options key", key, SEED_OPTIONS)
         return {key: _check.whole(key, seed, 0) for key, seed in options.items()}
 
@@ -234,12 +237,23 @@ class ClusterEnv(gym.Env[Observation, Any]):
         """Metrics of the requests that count and have finished, see `kvgym.envs.metrics.episode_metrics`."""
         return episode_metrics(self.simulator, self.scenario)
 
-    def render(self) -> str | None:
-        """The cluster as text for render_mode "ansi", else nothing."""
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """The cluster as it is now, between two steps.
+
+        Returns:
+            For render_mode "ansi" text; for "rgb_array" a picture, uint8 (height, width, 3), of one shape as long as
+            the environment lives; without a mode nothing.
+
+        Raises:
+            RuntimeError: Before `reset()`.
+        """
         if self.render_mode is None:
-            gym.logger.warn('render() without a render mode: make the environment with render_mode="ansi"')
+            gym.logger.warn(
+                'render() without a render mode: make the environment with render_mode="ansi" or "rgb_array"'
+            )
             return None
-        return render_text(self.simulator)
+        scene = read_scene(self.simulator)
+        return render_text(scene) if self.render_mode == "ansi" else render_image(scene)
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but compiled code and addresses: a pickled environment goes on where it was."""

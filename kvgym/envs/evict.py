@@ -14,6 +14,8 @@ from kvgym.envs.base import Observation, Result
 from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, PASS, SEND
 from kvgym.envs.layout import Layout
 from kvgym.envs.seat import RouterSeat, check_router
+from kvgym.envs.unknown import explains_unknown
+from kvgym.scenarios import ScenarioLike
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
 
 FORMS = ("leaf", "rule")
@@ -72,9 +74,10 @@ class EvictEnv(AskedEnv):
     * v0: first version.
     """
 
+    @explains_unknown
     def __init__(
         self,
-        scenario: str = "gsp-stable",
+        scenario: ScenarioLike = "gsp-stable",
         *,
         scenario_overrides: Mapping[str, Any] | None = None,
         router: str = "least_loaded",
@@ -103,7 +106,7 @@ class EvictEnv(AskedEnv):
             render_mode=render_mode,
         )
         kernel_router, agent = check_router(router)
-        slots = self._set_form(action, FORMS, candidates, rules)
+        slots = self._set_form(action, FORMS, candidates, quantum, rules)
         self._n_actions = slots if self._leaf else len(self.rules)
         self.action_space = spaces.Discrete(self._n_actions)
         simulator = self.scenario.simulator("agent", kernel_router, candidates=slots, quantum=quantum)

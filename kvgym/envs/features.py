@@ -107,6 +107,7 @@ DECISION_FEATURES = (
 EVICT_FEATURES = (
     Feature("asked_worker", "", "the worker that needs pages", IDENTITY, 1, 4095),
     _log("need_pages", "pages", 16, _TOKENS, "pages that are still wanted"),
+    _log("decisions_left", "decisions", 1, _TOKENS, "the most that may be taken for them, this one included"),
     Feature("free", "", "share of the worker's KV pages that are free"),
     Feature("locked", "", "share that running requests lock"),
     Feature("unmarked", "", "share that is resident and has no mark (of RLT)"),

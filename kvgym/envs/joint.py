@@ -13,6 +13,8 @@ from kvgym.envs.asked import AskedEnv
 from kvgym.envs.base import Observation, Result
 from kvgym.envs.kernels.codes import EVICT_LEAF, LOOK, SEND
 from kvgym.envs.layout import Layout
+from kvgym.envs.unknown import explains_unknown
+from kvgym.scenarios import ScenarioLike
 from kvgym.sim import RULES
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
 
@@ -60,9 +62,10 @@ class JointEnv(AskedEnv):
     * v0: first version.
     """
 
+    @explains_unknown
     def __init__(
         self,
-        scenario: str = "gsp-stable",
+        scenario: ScenarioLike = "gsp-stable",
         *,
         scenario_overrides: Mapping[str, Any] | None = None,
         action: str = "rule",
@@ -89,7 +92,7 @@ class JointEnv(AskedEnv):
             split=split,
             render_mode=render_mode,
         )
-        slots = self._set_form(action, FORMS, candidates, rules)
+        slots = self._set_form(action, FORMS, candidates, quantum, rules)
         if self._leaf:
             self.action_space = spaces.Discrete(self._n + slots)
         else:

@@ -39,7 +39,7 @@ def make_vec(
     """
     autoreset = check_autoreset(autoreset_mode)
     if _check.choice("mode", mode, MODES) == "native":
-        native: dict[str, Any] = {"autoreset_mode": autoreset, "num_threads": num_threads, "stagger": stagger}
+        native: dict[str, Any] = {"autoreset_mode": autoreset.value, "num_threads": num_threads, "stagger": stagger}
         return gym.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **native, **settings)
     for name, given, default in (("num_threads", num_threads, 1), ("stagger", stagger, False)):
         if given != default:

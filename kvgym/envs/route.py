@@ -12,6 +12,8 @@ from kvgym import _check
 from kvgym.envs.base import ClusterEnv, Observation, Result
 from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
+from kvgym.envs.unknown import explains_unknown
+from kvgym.scenarios import ScenarioLike
 from kvgym.sim import EVICTORS
 from kvgym.sim.kernels.rules import ROUTE
 
@@ -50,14 +52,14 @@ class RouteEnv(ClusterEnv):
     ## Arguments
     | argument | default | meaning |
     |---|---|---|
-    | `scenario` | "gsp-stable" | a name of `kvgym.scenarios.SCENARIOS` |
+    | `scenario` | "gsp-stable" | a name of `kvgym.scenarios.SCENARIOS`, a file, "module:name", .., see `get_scenario` |
     | `scenario_overrides` | none | fields of the scenario to change, see `Scenario.with_overrides` |
     | `observation` | "scaled" | "scaled" or "physical" |
     | `reward` | the scenario's objective | "e2e" or "ttft" |
     | `evictor` | the scenario's | one of `kvgym.sim.EVICTORS` |
     | `horizon` | "drain" | "drain" or "truncate" |
     | `split` | "train" | "train", "validation" or "test": workloads of different splits never share a random stream |
-    | `render_mode` | none | "ansi" |
+    | `render_mode` | none | "ansi" (text) or "rgb_array" (a picture) |
 
     ## Info
     `action_mask`, `dt` (s since the last decision), `time` (s), `session` (of the request, -1 at the end); at the end
@@ -70,9 +72,10 @@ class RouteEnv(ClusterEnv):
     * v0: first version.
     """
 
+    @explains_unknown
     def __init__(
         self,
-        scenario: str = "gsp-stable",
+        scenario: ScenarioLike = "gsp-stable",
         *,
         scenario_overrides: Mapping[str, Any] | None = None,
         observation: str = "scaled",

@@ -49,6 +49,9 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     Attributes:
         envs: The single environments. Step the batch, not them.
+        arrivals: Requests that arrived in the last step of each environment: int64 (num_envs,). What a learner who
+            discounts by request wants to know; in steps that end an episode and reset, those of the ended one.
+        ended: Whether the last step of each environment ended an episode: bool (num_envs,).
 
     Raises:
         ValueError: If an argument is not allowed.
@@ -73,11 +76,15 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.num_envs = _check.whole("num_envs", num_envs, 1)
         self.autoreset_mode = check_autoreset(autoreset_mode)
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
-        self.envs: list[Single] = [self.env_class(**settings) for _ in range(self.num_envs)]
+        single = self.env_class(**settings)
+        settings |= {
+            "scenario": single.scenario,
+            "scenario_overrides": None,
+        }  # found once, for all
+        self.envs: list[Single] = [single, *(self.env_class(**settings) for _ in range(self.num_envs - 1))]
         if _check.flag("stagger", stagger):
             for i, env in enumerate(self.envs):
                 env._first_share = (i + 1) / self.num_envs
-        single = self.envs[0]
         self.render_mode = single.render_mode
         self.metadata = {**single.metadata, "autoreset_mode": self.autoreset_mode}
         self.layout = single.layout
@@ -92,9 +99,10 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._threads = Threads(self.num_envs, self.num_threads)
         n = self.num_envs
         self._handles = np.zeros(n, np.int64)
-        self._whole = np.zeros((2, n), np.int64)  # code and session
+        self._whole = np.zeros((3, n), np.int64)  # code, session, and requests arrived so far
         self._paid = np.zeros((2, n))  # cost that rewards have paid so far, and time
         self._masks = np.ones((n, len(single._mask)), np.int8)
+        self.arrivals, self.ended = np.zeros(n, np.int64), np.zeros(n, bool)
         self._done = np.ones(n, bool)
         self._yes = np.ones(n, bool)
         self._begun = False
@@ -135,7 +143,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         seeds = self._seeds(seed)
         if isinstance(seed, int):
             super().reset(seed=seed)
-        options = dict(options or {})
+        options = {} if options is None else dict(_check.mapping("options", options))
         chosen = self._reset_mask(options.pop("reset_mask", None))
         observation = self._observation.copy()
         dt = np.zeros(self.num_envs)
@@ -175,6 +183,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._handles[i] = env._address
         self._masks[i] = info["action_mask"]
         self._whole[1, i] = info["session"]
+        self._whole[2, i] = env.simulator.tables["clock"]["n_arrived"][0]
         self._paid[:, i] = 0.0, info["time"]
         self._done[i] = False
         if self._ahead is not None:
@@ -202,17 +211,21 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         observation = np.empty((n, self.layout.size), np.float32)
         self._masks = np.ones_like(self._masks)
         real = np.zeros((2, n))  # reward and dt
+        before = self._whole[2].copy()
         n_ended = self._run(plan, observation, real)
+        self.arrivals = self._whole[2] - before
         codes = self._whole[0]
         self._close_masks(self._masks, codes)
         for i in resetting.tolist():
             observation[i] = self._reset_one(i, None, None)
         terminated, truncated = np.zeros(n, bool), np.zeros(n, bool)
+        self.ended = terminated
         extra: dict[str, Any] = {}
         if n_ended:
             ended = (codes != ROUTE) & (codes != EVICT) & (plan[:, 0] != SKIP)
             truncated = ended & (codes == TRUNCATED)
             terminated = ended & ~truncated
+            self.ended = ended
             extra = self._end(np.flatnonzero(ended), observation, real[1])
         if self.autoreset_mode == AutoresetMode.DISABLED:
             self._observation = observation.copy()  # what a partial reset shows of the others

@@ -58,7 +58,7 @@ class EvictVectorEnv(ClusterVectorEnv[EvictEnv]):
             env = self.envs[i]
             code, e2e, ttft, time, session = env.route_on(observation[i], self._masks[i])
             cost = ttft if env._pays_ttft else e2e
-            self._whole[:, i] = code, session
+            self._whole[:, i] = code, session, env.simulator.tables["clock"]["n_arrived"][0]
             real[:, i] = (cost - before[0, i]) * env._per_cost, time - before[1, i]
             self._paid[:, i] = cost, time
             n_ended += code != EVICT

@@ -12,7 +12,7 @@ import numpy as np
 from kvgym.evaluation import files
 from kvgym.evaluation.scoring import RANDOM, REFERENCE, tier
 from kvgym.evaluation.statistics import Floats
-from kvgym.scenarios import Scenario
+from kvgym.scenarios import SUITE_SCENARIOS, Scenario
 
 PATH = Path(__file__).with_name("anchors.json")
 N_SEEDS = 32
@@ -56,8 +56,8 @@ class Anchors:
 
 
 def frozen(scenario: Scenario) -> Anchors | None:
-    """The frozen anchors of a scenario as it is; None where its version has none."""
-    anchors = load().get(scenario.name)
+    """The frozen anchors of a scenario of the suite as it is; None where its version has none, or a field differs."""
+    anchors = load().get(scenario.name) if SUITE_SCENARIOS.get(scenario.name) == scenario else None
     return anchors if anchors is not None and anchors.version == scenario.version else None
 
 

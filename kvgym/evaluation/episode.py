@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kvgym.envs.view import View, plain, sealed, shown
 from kvgym.evaluation.guard import making_a_workload
 from kvgym.evaluation.stage import env_kwargs_of, environment_of, make_env
+from kvgym.scenarios import ScenarioLike
 
 _PART = 1 << 16
 
@@ -113,7 +114,7 @@ class Recording:
 
 def play(
     agent: Agent,
-    scenario: str,
+    scenario: ScenarioLike,
     seed: int,
     *,
     overrides: Mapping[str, Any] | None = None,
@@ -127,7 +128,7 @@ def play(
 
     Args:
         agent: Who decides.
-        scenario: Name of a scenario.
+        scenario: Name of a scenario, or what else `kvgym.get_scenario` takes.
         seed: An integer >= 0.
         overrides: Fields of the scenario to change.
         evictor: For an agent that routes: which pages go when memory is short; default: the scenario's own.
@@ -141,7 +142,7 @@ def play(
     return record(agent, scenario, seed, overrides=overrides, evictor=evictor, router=router, split=split).episode
 
 
-def record(agent: Agent, scenario: str, seed: int, **options: Any) -> Recording:
+def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> Recording:
     """Plays an episode and keeps what it takes to play it again; arguments and errors as those of `play`."""
     # All that is left here of the environment is sealed: an agent that looks around sees the variables of its callers.
     begin, step, course_of, read, view = _open(agent, scenario, options)
@@ -189,7 +190,7 @@ def record(agent: Agent, scenario: str, seed: int, **options: Any) -> Recording:
     )
 
 
-def _open(agent: Agent, scenario: str, options: Mapping[str, Any]) -> tuple[Any, ...]:
+def _open(agent: Agent, scenario: ScenarioLike, options: Mapping[str, Any]) -> tuple[Any, ...]:
     """The environment as callables (begin, step, course of the episode, read an action), and what is shown of it."""
     env = make_env(agent, scenario, **options)
 

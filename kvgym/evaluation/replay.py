@@ -16,16 +16,17 @@ from kvgym.envs.seat import ROUTE_ID
 from kvgym.envs.view import RuleBroken
 from kvgym.evaluation.episode import Course, Episode, Recording, course, digest
 from kvgym.evaluation.stage import stage_of
+from kvgym.scenarios import ScenarioLike
 
 
-def replay(recording: Recording, scenario: str, seed: int, **options: Any) -> Episode:
+def replay(recording: Recording, scenario: ScenarioLike, seed: int, **options: Any) -> Episode:
     """Plays a recording's actions on a fresh environment; returns its episode with all that this one gives.
 
     Only what is measured in seconds, and whether the agent was given the environment itself, is the recording's.
 
     Args:
         recording: What an agent did. What it declares is checked again.
-        scenario: Name of the scenario.
+        scenario: What was played.
         seed: Of the episode.
         **options: Those that `kvgym.evaluation.play` was given.
 

@@ -8,15 +8,19 @@ from typing import Any
 
 from tabulate import tabulate
 
+from kvgym.evaluation import files
 from kvgym.evaluation.columns import COLUMNS, Column
 from kvgym.evaluation.matrix import Axes, matrix
 from kvgym.evaluation.standings import Board, Overall, Player, Standing
 from kvgym.evaluation.statistics import Interval, method
+from kvgym.scenarios import SUITE_SCENARIOS
 
 SCHEMA_VERSION = 1
 _TIERS = {
     "main": "Score over the main tier",
     "overloaded": "Score over the overloaded tier (random + lru can't keep up: J grows with the episode's length)",
+    "own, main": "Score over the scenarios that are not the suite's",
+    "own, overloaded": "Score over the overloaded scenarios that are not the suite's",
 }
 
 
@@ -105,6 +109,9 @@ def as_dict(report: Report) -> dict[str, Any]:
                 "name": board.scenario.name,
                 "version": board.scenario.version,
                 "overrides": board.overrides,
+                "fields": None
+                if board.scenario.name in SUITE_SCENARIOS
+                else files.without_folders(board.scenario.to_dict()),
                 "objective": board.scenario.objective,
                 "tier": board.tier,
                 "separation": board.separation._asdict(),
@@ -167,11 +174,12 @@ def _banner(report: Report) -> str:
 
 def _heading(board: Board) -> list[str]:
     scenario = board.scenario
-    name = f"{scenario.name} (version {scenario.version}{', with overrides' if board.overrides else ''})"
+    kind = "" if scenario.name in SUITE_SCENARIOS else ", not of the suite"
+    name = f"{scenario.name} (version {scenario.version}{kind}{', with overrides' if board.overrides else ''})"
     low, high = board.separation.low, board.separation.high
     seeds = "frozen anchors" if board.frozen else "anchors played here"
     lines = [
-        f"{name}: {scenario.text}",
+        f"{name}: {scenario.text}" if scenario.text else name,
         f"tier: {board.tier}; J_random / J_reference = {board.separation.mean:.2f} [{low:.2f}, {high:.2f}] ({seeds})",
     ]
     if board.n_dropped:

@@ -21,7 +21,7 @@ from kvgym.evaluation import files
 from kvgym.evaluation.episode import Episode
 from kvgym.evaluation.files import ResultError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _NUMBERS = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
 
 
@@ -35,6 +35,7 @@ class Identity:
         scenario: Its name.
         scenario_version: Its version.
         overrides: Its changed fields.
+        scenario_fields: All fields of a scenario that is not one of the suite; else empty.
         environment: Id of what the agent plays.
         agent: Name, or path.py:Class.
         agent_args: Keyword arguments of the agent.
@@ -42,7 +43,8 @@ class Identity:
         router: Who routes where the agent only evicts, else "".
         oracle: It may know the future, and says so.
         split: "train", "validation" or "test".
-        files: SHA-256 by name of the files that agent, arguments and overrides name.
+        files: SHA-256 by name of the files that agent, arguments, overrides and fields name, and of a recipe that is
+            not one of the suite.
     """
 
     suite_version: str
@@ -50,6 +52,7 @@ class Identity:
     scenario: str
     scenario_version: int
     overrides: Mapping[str, Any]
+    scenario_fields: Mapping[str, Any]
     environment: str
     agent: str
     agent_args: Mapping[str, Any]

@@ -11,6 +11,7 @@ import gymnasium as gym
 from kvgym import _check
 from kvgym.envs.layout import FORMS
 from kvgym.envs.seat import ROUTE_ID
+from kvgym.scenarios import ScenarioLike
 
 ROUTE, EVICT, JOINT = ENVIRONMENTS = (ROUTE_ID, "KVGym/Evict-v0", "KVGym/Joint-v0")
 ASKABLE = ("action", "candidates", "quantum", "rules")
@@ -68,7 +69,7 @@ class Stage:
 
 def stage_of(
     agent: Any,
-    scenario: str,
+    scenario: ScenarioLike,
     *,
     overrides: Mapping[str, Any] | None = None,
     evictor: str | None = None,
@@ -79,7 +80,7 @@ def stage_of(
 
     Args:
         agent: Who plays.
-        scenario: Name of a scenario.
+        scenario: Name of a scenario, or what else `kvgym.get_scenario` takes.
         overrides: Fields of the scenario to change.
         evictor: Where the agent routes alone: which pages go; default: the environment's.
         router: Where the agent evicts alone: who routes, see KVGym/Evict-v0; default: the environment's.
@@ -103,7 +104,7 @@ def stage_of(
     return Stage(name, {**given, **rest})
 
 
-def make_env(agent: Any, scenario: str, **options: Any) -> Any:
+def make_env(agent: Any, scenario: ScenarioLike, **options: Any) -> Any:
     """Makes the environment that an agent plays; arguments and errors as those of `stage_of`."""
     stage = stage_of(agent, scenario, **options)
     try:

@@ -12,7 +12,7 @@ from kvgym.evaluation import anchors, scoring
 from kvgym.evaluation.episode import Episode
 from kvgym.evaluation.scoring import Comparison, Score
 from kvgym.evaluation.statistics import Floats, Interval
-from kvgym.scenarios import Scenario
+from kvgym.scenarios import SUITE_SCENARIOS, Scenario
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class Board:
     Attributes:
         scenario: The scenario, with its overrides.
         overrides: Its changed fields.
-        tier: See `kvgym.evaluation.scoring.tier`.
+        tier: See `kvgym.evaluation.scoring.tier`; with "own, " before it where the scenario is not one of the suite, so
+            that no score over the suite has a part in it.
         separation: J_random / J_reference of the anchors that decide the tier, with its 95 % interval.
         frozen: Whether those are the frozen anchors.
         n_dropped: Requests that fit on no worker, over all seeds.
@@ -134,7 +135,7 @@ def board(
     """
     costs = {player: np.array([episode.J for episode in episodes]) for player, episodes in played.items()}
     seeds = tuple(episode.seed for episode in played[reference])
-    known = anchors.frozen(scenario) if split == "test" and not overrides else None
+    known = anchors.frozen(scenario) if split == "test" else None
     notes = []
     if known is not None and not known.agree(seeds, costs[random], costs[reference]):
         notes.append(
@@ -147,6 +148,8 @@ def board(
         utilisation = _mean([episode.metrics["utilisation"] for episode in played[random]])
         place = scoring.tier(costs[random], costs[reference], utilisation)
         ratio = scoring.ratio(costs[random], costs[reference])
+    if scenario.name not in SUITE_SCENARIOS and place != "not counted":
+        place = f"own, {place}"
     labels = {random: "anchor: 0", reference: "anchor: 100"}
     rows = [
         Standing(

@@ -41,6 +41,7 @@ class Sb3VecEnv(VecEnv):
         self.envs = envs
         self._actions: Any = None
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
+        self.metadata["render_fps"] = envs.metadata["render_fps"]  # for VecVideoRecorder
 
     def reset(self) -> NDArray[np.float32]:
         """Starts an episode in every environment, with the seeds and options that were set before."""
@@ -107,8 +108,8 @@ class Sb3VecEnv(VecEnv):
         return [False] * len(self._chosen(indices))
 
     def get_images(self) -> Sequence[Any]:
-        """The environments render text: there are no images."""
-        return [None] * self.num_envs
+        """A picture of each environment, uint8 (height, width, 3); None where render_mode is not "rgb_array"."""
+        return self.envs.render() if self.render_mode == "rgb_array" else [None] * self.num_envs
 
 
 def make_sb3(id: str, num_envs: int = 1, *, num_threads: int = 1, stagger: bool = False, **settings: Any) -> Sb3VecEnv:

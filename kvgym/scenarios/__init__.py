@@ -1,6 +1,18 @@
-"""Named settings: a scenario is a workload recipe, a cluster, engine settings and an objective."""
+"""Settings: a scenario is a workload recipe, a cluster, engine settings and an objective; of the suite, or your own."""
 
-from kvgym.scenarios.library import SCENARIOS, get_scenario
+from kvgym.scenarios.find import ScenarioLike, get_scenario
+from kvgym.scenarios.library import SCENARIOS, SUITE_SCENARIOS, register_scenario
+from kvgym.scenarios.recipes import register_recipe
 from kvgym.scenarios.scenario import OBJECTIVES, SPLITS, Scenario
 
-__all__ = ["OBJECTIVES", "SCENARIOS", "SPLITS", "Scenario", "get_scenario"]
+__all__ = [
+    "OBJECTIVES",
+    "SCENARIOS",
+    "SPLITS",
+    "SUITE_SCENARIOS",
+    "Scenario",
+    "ScenarioLike",
+    "get_scenario",
+    "register_recipe",
+    "register_scenario",
+]

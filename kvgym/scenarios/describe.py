@@ -1,14 +1,19 @@
-"""Clusters, networks and faults from the JSON values of a scenario."""
+"""Engines, clusters, networks and faults from the JSON values of a scenario."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from kvgym import _check
 from kvgym.cluster import (
     ClusterSpec,
     Crash,
+    EngineSpec,
     Fault,
     FaultRates,
     IterationCost,
@@ -24,11 +29,36 @@ from kvgym.cluster import (
 FAULT_KINDS = {"crash": Crash, "slow-down": Slowdown}
 
 
-def mapping(name: str, value: Any) -> Mapping[str, Any]:
-    """`value` if it is a mapping; raises a ValueError that names it if not."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name} must be a mapping of names to values, got {value!r}")
-    return value
+def plain(name: str, value: Any) -> Any:
+    """A copy of a JSON value in dicts, lists and plain numbers; paths become strings.
+
+    Raises:
+        ValueError: If something in it is no JSON value; the message says where.
+    """
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"{name} must have names as keys, got {key!r}")
+        return {key: plain(f"{key} of {name}", item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(f"entry {i} of {name}", item) for i, item in enumerate(value)]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(name, value.tolist())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise ValueError(f"{name} must be a JSON value (number, string, True, False, None, list, mapping), got {value!r}")
+
+
+def make_engine(given: Any, base: EngineSpec | None = None) -> EngineSpec:
+    """The engine's settings, from a mapping of them; those that it lacks are those of `base`.
+
+    Raises:
+        ValueError: If a setting is not known or not allowed.
+    """
+    _check.keywords("engine", _check.mapping("engine", given), EngineSpec)
+    return replace(EngineSpec() if base is None else base, **given)
 
 
 def make_cluster(workers: Sequence[Any], network: Any, page_size: int) -> ClusterSpec:
@@ -39,30 +69,31 @@ def make_cluster(workers: Sequence[Any], network: Any, page_size: int) -> Cluste
     """
     specs: list[WorkerSpec] = []
     for number, worker in enumerate(workers):
-        description = dict(mapping(f"worker {number}", worker))
+        description = dict(_check.mapping(f"worker {number}", worker))
         count = _check.whole(f"count of worker {number}", description.pop("count", 1), 1)
         specs += [_make_worker(number, description, page_size)] * count
     return ClusterSpec(tuple(specs), None if network is None else _make_network(network, len(specs)))
 
 
 def _make_worker(number: int, description: dict[str, Any], page_size: int) -> WorkerSpec:
+    where = f"worker {number}"
+    own = "cost" in description or "kv_tokens" in description
+    _check.keywords(where, description, _own_worker if own else worker_spec, without=("page_size",))
     try:
-        if "cost" in description:
-            cost = IterationCost(**mapping("cost", description.pop("cost")))
-            pages = _check.whole("kv_tokens", description.pop("kv_tokens", None), page_size) // page_size
-            size = description.pop("kv_bytes_per_token", 0)
-            if description:
-                raise ValueError(
-                    f"keys {sorted(description)} are not known beside cost, kv_tokens and kv_bytes_per_token"
-                )
-            return WorkerSpec(pages, cost, size)
-        return worker_spec(**description, page_size=page_size)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"worker {number}: {error}") from error
+        return (_own_worker if own else worker_spec)(**description, page_size=page_size)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _own_worker(*, kv_tokens: Any, cost: Any, kv_bytes_per_token: Any = 0, page_size: int) -> WorkerSpec:
+    """A worker that is not of the catalogue."""
+    _check.keywords("cost", _check.mapping("cost", cost), IterationCost)
+    pages = _check.whole("kv_tokens", kv_tokens, page_size) // page_size
+    return WorkerSpec(pages, IterationCost(**cost), kv_bytes_per_token)
 
 
 def _make_network(description: Any, n_workers: int) -> Network:
-    given = dict(mapping("network", description))
+    given = dict(_check.mapping("network", description))
     for key in given:
         _check.choice("network key", key, ("nodes", "per_node", "inside", "between"))
     if ("nodes" in given) == ("per_node" in given):
@@ -82,12 +113,10 @@ def make_faults(description: Any, n_workers: int) -> FaultRates | tuple[Fault, .
     Raises:
         ValueError: If the description is not as `Scenario` says, or at some moment no worker would be up.
     """
-    given = mapping("faults", description)
+    given = _check.mapping("faults", description)
     if "schedule" not in given:
-        try:
-            rates = FaultRates(**given)
-        except TypeError as error:
-            raise ValueError(f"faults: {error}") from error
+        _check.keywords("faults", given, FaultRates)
+        rates = FaultRates(**given)
         if n_workers == 1 and rates.crash_every_s > 0:
             raise ValueError("faults: a cluster of one worker can't have crashes, somebody must be up")
         return rates
@@ -97,10 +126,11 @@ def make_faults(description: Any, n_workers: int) -> FaultRates | tuple[Fault, .
     if not isinstance(given["schedule"], (list, tuple)):
         raise ValueError(f"schedule must be a list of faults, got {given['schedule']!r}")
     for number, entry in enumerate(given["schedule"]):
-        fields = dict(mapping(f"fault {number}", entry))
+        fields = dict(_check.mapping(f"fault {number}", entry))
         kind = FAULT_KINDS[_check.choice(f"kind of fault {number}", fields.pop("kind", None), FAULT_KINDS)]
+        _check.keywords(f"fault {number}", fields, kind)
         try:
             faults.append(kind(**fields))
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise ValueError(f"fault {number}: {error}") from error
     return check_faults(faults, n_workers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kvgym import _check
 from kvgym.cluster import EngineSpec
 from kvgym.scenarios.scenario import Scenario
 
@@ -176,14 +175,19 @@ _ALL = (
     ),
 )
 
-SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
+SUITE_SCENARIOS: Mapping[str, Scenario] = {scenario.name: scenario for scenario in _ALL}
+"""The scenarios of the package, by name."""
+SCENARIOS: dict[str, Scenario] = dict(SUITE_SCENARIOS)
+"""Those, and what `register_scenario` has added in this process."""
 
 
-def get_scenario(name: str, overrides: Mapping[str, Any] | None = None) -> Scenario:
-    """A named scenario, with some of its fields changed.
+def register_scenario(scenario: Scenario) -> None:
+    """Lets environments of this process name a scenario; "module:name" is found by other processes too.
 
     Raises:
-        ValueError: If there is no such scenario (the message lists those that exist), or an override is not allowed.
+        ValueError: If it is no Scenario, or there is another one of its name.
     """
-    scenario = SCENARIOS[_check.choice("scenario", name, SCENARIOS)]
-    return scenario if overrides is None else scenario.with_overrides(overrides)
+    if not isinstance(scenario, Scenario):
+        raise ValueError(f"scenario must be a Scenario, got {scenario!r}")
+    if not SCENARIOS.setdefault(scenario.name, scenario) == scenario:
+        raise ValueError(f"there is another scenario {scenario.name!r} already, this one must have another name")

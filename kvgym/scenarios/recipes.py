@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kvgym import _check
+from kvgym import _check, _named
 from kvgym.workload import Workload
 from kvgym.workload.agent_sessions import read_agent_sessions
 from kvgym.workload.coding_agents import coding_agents
@@ -21,29 +23,62 @@ from kvgym.workload.multi_turn import multi_turn
 from kvgym.workload.trace_file import read_records
 
 Recipe = Callable[..., Workload]
+"""Makes the workload of an episode: recipe(seed, page_size, wanted, split, **recipe_args).
 
-TRACE_FORMATS = ("mooncake", "agent-sessions")
+The first four are given by position: the episode's `np.random.SeedSequence`, which alone may decide what is random and
+is another one for each split; tokens per page; how many requests the scenario plays and one more, to stop at; and
+"train", "validation" or "test". What follows are the names that a scenario may have in `recipe_args`. A recipe that can
+make fewer requests than wanted is refused when the scenario plays more; more of them may be asked for where some fit on
+no worker.
+"""
+_GIVEN = 4
+
 TRACE_SHARES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
 """Shares of a trace (of its time, or of its sessions) that belong to each split: they never overlap."""
+
+
+def _hands_on_to(*generators: Callable[..., Workload], but: Sequence[str] = ()) -> Callable[[Recipe], Recipe]:
+    """Makes a recipe show, as parameters of its own, the keyword arguments that it hands on to generators."""
+
+    def mark(recipe: Recipe) -> Recipe:
+        shown = {name: one for name, one in inspect.signature(recipe).parameters.items() if one.kind != one.VAR_KEYWORD}
+        for function in generators:
+            for name, one in inspect.signature(function).parameters.items():
+                if one.kind == one.KEYWORD_ONLY and name not in but:
+                    shown.setdefault(name, one)
+        recipe.__signature__ = inspect.Signature(list(shown.values()))  # type: ignore[attr-defined]  # inspect knows it
+        return recipe
+
+    return mark
 
 
 def _generated(make: Callable[..., Workload]) -> Recipe:
     """A recipe of a generator: its random stream already depends on the split."""
 
+    @_hands_on_to(make)
     def recipe(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
         return make(seed, page_size, **args)
 
     return recipe
 
 
+@_hands_on_to(gsp, but=["requests"])
 def _gsp(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
     return gsp(seed, page_size, requests=wanted, **args)
 
 
+@_hands_on_to(equal_requests, but=["requests"])
 def _equal(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
     return equal_requests(seed, page_size, requests=wanted, **args)
 
 
+_READERS: dict[str, Callable[..., Workload]] = {"mooncake": read_mooncake, "agent-sessions": read_agent_sessions}
+TRACE_FORMATS = tuple(_READERS)
+_WHICH_PART = ("seed", "window_s", "max_requests", "first_session", "max_sessions")
+"""Arguments of the readers that the recipe gives."""
+
+
+@_hands_on_to(*_READERS.values(), but=_WHICH_PART)
 def trace(
     seed: np.random.SeedSequence,
     page_size: int,
@@ -67,10 +102,15 @@ def trace(
 
     Raises:
         TraceError: If the file is not in the format.
-        ValueError: If it has too few requests, or an argument is not allowed.
+        ValueError: If it has too few requests, or an argument is not allowed, or there is no such file.
         OSError: If it can't be read.
     """
     _check.choice("format", format, TRACE_FORMATS)
+    _check.keywords(f"recipe_args of trace, format {format!r}", args, _READERS[format], first=2, without=_WHICH_PART)
+    where = "path in recipe_args of trace"
+    if not Path(_check.string(where, path)).is_file():
+        kind = ", which is a folder" if Path(path).is_dir() else ""
+        raise ValueError(f"{where} must be an existing file, got {path!r}{kind}")
     place = float(np.random.PCG64(seed).random_raw() >> np.uint64(11)) * 2.0**-53
     low, high = TRACE_SHARES[split]
     if format == "mooncake":
@@ -111,6 +151,7 @@ def _sessions(path: str, modified_ns: int) -> int:
     return sum(1 for _ in read_records(path))
 
 
+@_hands_on_to(coding_agents, but=["requests"])
 def _coding_agents(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
     """Enough sessions that the requests of an episode can come from many that go on: half as many again."""
     return coding_agents(seed, page_size, requests=wanted + wanted // 2, **args)
@@ -124,3 +165,84 @@ RECIPES: dict[str, Recipe] = {
     "coding_agents": _coding_agents,
     "trace": trace,
 }
+"""Name -> recipe; `register_recipe` adds to it."""
+SUITE_RECIPES = tuple(RECIPES)
+"""Names of those that come with the package."""
+
+
+def register_recipe(name: str, recipe: Recipe) -> None:
+    """Lets scenarios of this process name a recipe; "module:name" in its place is found by other processes too.
+
+    Args:
+        name: A new name, without a colon.
+        recipe: A function (seed, page_size, wanted, split, **recipe_args) that returns a Workload; see `Recipe`.
+
+    Raises:
+        ValueError: If there is another recipe of that name, or it is no function of four arguments and more.
+    """
+    if ":" in _check.string("name of a recipe", name):
+        raise ValueError(f"name of a recipe must have no colon, got {name!r}")
+    _check_recipe(name, recipe)
+    if RECIPES.setdefault(name, recipe) is not recipe:
+        raise ValueError(f"there is a recipe {name!r} already, it must have another name")
+
+
+def find_recipe(name: Any) -> Recipe:
+    """A recipe by its name, or by "module:name".
+
+    Raises:
+        ValueError: If there is none; the message lists those that there are.
+    """
+    if isinstance(name, str) and ":" in name:
+        return _check_recipe(name, _named.load("recipe", name))
+    try:
+        return RECIPES[_check.choice("recipe", name, RECIPES)]
+    except ValueError as error:
+        raise ValueError(
+            f'{error}; or "module:name" of a function (what `register_recipe` adds is known in its process alone)'
+        ) from None
+
+
+def recipe_file(name: str) -> str:
+    """The source file of a recipe, "" where it has none."""
+    try:
+        return inspect.getsourcefile(inspect.unwrap(find_recipe(name))) or ""
+    except TypeError:  # no function, or one that was typed in
+        return ""
+
+
+def make_workload(
+    name: str, seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, args: Mapping[str, Any]
+) -> Workload:
+    """What a recipe makes.
+
+    Raises:
+        ValueError: If it is not there, its arguments are not allowed, or it makes something else than a workload with
+            pages of that size.
+    """
+    check_arguments(name, args)
+    # A fresh one each time: whoever calls its spawn() gets the same children again.
+    seed = np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key, pool_size=seed.pool_size)
+    made: Any = find_recipe(name)(seed, page_size, wanted, split, **args)
+    if not isinstance(made, Workload) or made.page_size != page_size:
+        got = f"one of {made.page_size}" if isinstance(made, Workload) else repr(made)
+        raise ValueError(f"recipe {name!r} must return a Workload with pages of {page_size} tokens, got {got}")
+    return made
+
+
+def check_arguments(name: str, args: Mapping[str, Any], complete: bool = True) -> None:
+    """Checks the names of a recipe's arguments; unless `complete` some may be missing.
+
+    Raises:
+        ValueError: If one is not known, or is missing.
+    """
+    _check.keywords(f"recipe_args of {name}", args, find_recipe(name), first=_GIVEN, complete=complete)
+
+
+def _check_recipe(name: str, recipe: Recipe) -> Recipe:
+    try:
+        inspect.signature(recipe).bind_partial(*range(_GIVEN))
+    except (TypeError, ValueError) as error:
+        form = "a function (seed, page_size, wanted, split, **recipe_args)"
+        raise ValueError(f"recipe {name!r} must be {form}, got {recipe!r}: {error}") from None
+    return recipe

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,8 @@ from numpy.typing import NDArray
 
 from kvgym import _check
 from kvgym.cluster import ClusterSpec, Crash, EngineSpec, Fault, FaultRates
-from kvgym.scenarios.describe import make_cluster, make_faults, mapping
-from kvgym.scenarios.recipes import RECIPES
+from kvgym.scenarios.describe import make_cluster, make_engine, make_faults, plain
+from kvgym.scenarios.recipes import check_arguments, make_workload
 from kvgym.sim import EVICTORS, ROUTERS, TRANSFERS, Simulator
 from kvgym.workload import Workload
 
@@ -26,20 +28,23 @@ SPLITS = ("train", "validation", "test")
 _RULES, _HINTS, _FAULTS = 1000, 1001, 1002
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scenario:
     """What an environment plays.
 
+    Fields are JSON values, and the engine's are those of a mapping: `Scenario(**scenario.to_dict())` is the same again.
+
     Attributes:
-        name: Its name.
+        name: Its name: letters, digits, spaces and _ . + -; results and trained files are named by it.
         version: Raised with every change of the scenario; scores of different versions are not comparable.
         text: One line for tables.
-        recipe: How the workload is made, one of `RECIPES`.
-        recipe_args: Keyword arguments of the recipe; JSON values.
+        recipe: How the workload is made: one of `kvgym.scenarios.recipes.RECIPES`, or "module:name" of a function, see
+            `kvgym.scenarios.recipes.Recipe`.
+        recipe_args: Keyword arguments of the recipe.
         workers: Worker descriptions; each has either the keys model, gpu and optionally tp, weights, form,
             mem_fraction, overhead_ms of `kvgym.cluster.worker_spec`, or kv_tokens and cost (keyword arguments of
             `IterationCost`) and optionally kv_bytes_per_token; and optionally count, how many there are of it.
-        engine: Settings of the engine on each worker.
+        engine: Settings of the engine on each worker: an EngineSpec, or a mapping of its fields.
         objective: Latency that counts: "e2e" or "ttft".
         evictor: Which cached pages go when memory is short.
         view: What a router sees of the caches, "exact" or "history".
@@ -61,18 +66,19 @@ class Scenario:
         faults: Nothing, or the fields of `kvgym.cluster.FaultRates`: schedules are drawn, one per episode, with the
             workload's seed; or schedule, a list of faults that every episode has: mappings with kind ("crash" or
             "slow-down") and the fields of `kvgym.cluster.Crash` or `Slowdown`.
+        cluster: The workers and their network, built from the fields.
 
     Raises:
         ValueError: If a field is not as described.
     """
 
     name: str
-    version: int
-    text: str
+    version: int = 0
+    text: str = ""
     recipe: str
-    recipe_args: Mapping[str, Any]
-    workers: tuple[Mapping[str, Any], ...]
-    engine: EngineSpec
+    recipe_args: Mapping[str, Any] = field(default_factory=dict)
+    workers: Sequence[Mapping[str, Any]]
+    engine: EngineSpec = field(default_factory=EngineSpec)
     objective: str = "e2e"
     evictor: str = "lru"
     view: str = "history"
@@ -88,12 +94,22 @@ class Scenario:
     network: Mapping[str, Any] | None = None
     transfer: str = "never"
     faults: Mapping[str, Any] = field(default_factory=dict)
-    cluster: ClusterSpec = field(init=False, compare=False)
-    _faults: FaultRates | tuple[Fault, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Checks the fields and builds the cluster."""
-        _check.choice("recipe", self.recipe, RECIPES)
+        for name in ("recipe_args", "faults", *(() if self.network is None else ("network",))):
+            _check.mapping(name, getattr(self, name))
+        for one in fields(self):
+            if one.name != "engine":
+                object.__setattr__(self, one.name, plain(one.name, getattr(self, one.name)))
+            elif not isinstance(self.engine, EngineSpec):
+                object.__setattr__(self, "engine", make_engine(self.engine))
+        object.__setattr__(self, "workers", tuple(_workers(self.workers)))
+        if not re.fullmatch(r"[\w .+-]+", _check.string("name of a scenario", self.name)):
+            raise ValueError(f"name of a scenario must be letters, digits, spaces and _ . + -, got {self.name!r}")
+        _check.whole("version", self.version, 0)
+        _check.string("text", self.text, empty=True)
+        check_arguments(self.recipe, self.recipe_args, complete=False)
         _check.choice("objective", self.objective, OBJECTIVES)
         _check.choice("evictor", self.evictor, EVICTORS)
         _check.choice("view", self.view, ("exact", "history"))
@@ -108,10 +124,23 @@ class Scenario:
             _check.finite("output_hint_sigma", self.output_hint_sigma, maximum=10.0)
         _check.finite("slo_ttft_s", self.slo_ttft_s)
         _check.finite("slo_tpot_s", self.slo_tpot_s)
-        object.__setattr__(self, "cluster", make_cluster(self.workers, self.network, self.engine.page_size))
         if _check.choice("transfer", self.transfer, TRANSFERS) == "auto" and self.network is None:
             raise ValueError('transfer "auto" needs a network, the scenario has none')
-        object.__setattr__(self, "_faults", make_faults(self.faults, len(self.cluster)))
+        self._faults  # noqa: B018  built now, and with it the cluster, so that what is not allowed raises now
+
+    @cached_property
+    def cluster(self) -> ClusterSpec:
+        """The workers and their network."""
+        return make_cluster(self.workers, self.network, self.engine.page_size)
+
+    @cached_property
+    def _faults(self) -> FaultRates | tuple[Fault, ...]:
+        return make_faults(self.faults, len(self.cluster))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values: what a file holds, and what `scenario=` of an environment takes."""
+        values = asdict(self)
+        return {**values, "workers": list(values["workers"])}
 
     @property
     def key(self) -> int:
@@ -126,19 +155,17 @@ class Scenario:
         Raises:
             ValueError: If a key is no field (the message lists those that are), or a value is not allowed.
         """
-        changes = dict(mapping("scenario_overrides", overrides))
+        changes = dict(_check.mapping("scenario_overrides", overrides))
         known = [f.name for f in fields(self) if f.init and f.name not in ("name", "version")] + ["n_workers"]
         for key in changes:
             _check.choice("scenario_overrides key", key, known)
         if "engine" in changes:
-            changes["engine"] = _merge("engine", self.engine, changes["engine"])
+            changes["engine"] = make_engine(changes["engine"], self.engine)
         if "recipe_args" in changes or "recipe" in changes:
             own = self.recipe_args if changes.get("recipe", self.recipe) == self.recipe else {}
-            changes["recipe_args"] = {**own, **mapping("recipe_args", changes.get("recipe_args", {}))}
-        if "workers" in changes:
-            changes["workers"] = _workers(changes["workers"])
+            changes["recipe_args"] = {**own, **_check.mapping("recipe_args", changes.get("recipe_args", {}))}
         if "n_workers" in changes:
-            first = mapping("worker 0", changes.get("workers", self.workers)[0])
+            first = _check.mapping("worker 0", _workers(changes.get("workers", self.workers))[0])
             changes["workers"] = ({**first, "count": _check.whole("n_workers", changes.pop("n_workers"), 1)},)
         return replace(self, **changes)
 
@@ -158,10 +185,7 @@ class Scenario:
         asked = wanted + 1  # an episode that is cut ends at the arrival after its last one
         smallest = min(worker.kv_pages for worker in self.cluster.workers)
         while True:
-            try:
-                made = RECIPES[self.recipe](seed, self.engine.page_size, asked, split, **self.recipe_args)
-            except TypeError as error:
-                raise ValueError(f"recipe_args of {self.recipe}: {error}") from error
+            made = make_workload(self.recipe, seed, self.engine.page_size, asked, split, self.recipe_args)
             workload = made.drop_oversized(smallest)
             if len(workload) >= wanted or len(made) != asked:
                 break
@@ -224,15 +248,7 @@ def _child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, number))
 
 
-def _workers(value: Any) -> tuple[Any, ...]:
+def _workers(value: Any) -> Sequence[Any]:
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError(f"workers must be a list of worker descriptions, got {value!r}")
-    return tuple(value)
-
-
-def _merge(name: str, spec: EngineSpec, changes: Any) -> EngineSpec:
-    try:
-        return replace(spec, **mapping(name, changes))
-    except TypeError as error:
-        known = ", ".join(f.name for f in fields(spec))
-        raise ValueError(f"{name} has the settings {known}; {error}") from error
+    return value

@@ -156,6 +156,7 @@ WORKER = np.dtype(
         ("evicting", "i8"),
         ("asker", "i8"),  # the request that it is for
         ("wanted", "i8"),  # pages still to be evicted
+        ("decisions_left", "i8"),  # that the allocation may take
         # queue and running requests
         ("queue_head", "i8"),
         ("queue_tail", "i8"),

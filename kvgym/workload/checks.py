@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from reprlib import repr as short_repr
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,7 +31,8 @@ def wholes(name: str, values: ArrayLike, n: int | None, low: int, high: int = MA
     if array.size == 0 and array.ndim == 1:
         array = array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ValueError(f"{name} must be a flat sequence of integers, got shape {array.shape}, dtype {array.dtype}")
+        got = f"got shape {array.shape}, dtype {array.dtype}: {short_repr(values)}"
+        raise ValueError(f"{name} must be a flat sequence of integers, {got}")
     check_length(name, len(array), n)
     if array.size and (array.min() < low or array.max() > high):
         i = int(np.argmax((array < low) | (array > high)))

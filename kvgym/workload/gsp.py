@@ -53,8 +53,8 @@ def gsp(
     finite("prefix_ratio", prefix_ratio, 0.0, 1.0)
     whole("output_tokens", output_tokens, 1)
     choice("order", order, ("random", "grouped", "worst"))
-    whole("the number of lengths", len(lengths), 1)
     choices = wholes("lengths", lengths, None, 1)
+    whole("the number of lengths", len(choices), 1)
     n_all = groups * prompts_per_group
     n = n_all if requests is None else min(n_all, whole("requests", requests, 1))
     if order == "random":

@@ -52,8 +52,8 @@ def long_documents(
     whole("question_tokens", question_tokens, 1)
     whole("output_tokens", output_tokens, 1)
     whole("reserve_tokens", reserve_tokens, 0)
-    whole("the number of lengths", len(lengths), 1)
     targets = wholes("lengths", lengths, None, 1)
+    whole("the number of lengths", len(targets), 1)
     longest = whole("context_tokens", context_tokens, reserve_tokens + output_tokens + question_tokens + 1)
     longest -= reserve_tokens + output_tokens + question_tokens
 

@@ -56,8 +56,8 @@ def multi_turn(
         ValueError: for an argument outside these.
     """
     whole("conversations", conversations, 1)
-    whole("the number of turns", len(turns), 1)
     choices = wholes("turns", turns, None, 1, MAX_TURNS)
+    whole("the number of turns", len(choices), 1)
     whole("message_tokens", message_tokens, 1)
     whole("output_tokens", output_tokens, 1)
     whole("system_tokens", system_tokens, 0)

@@ -50,7 +50,7 @@ class RepeatWorkload(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts the next episode: of the same workload, or after k of them of the next one."""
-        given = dict(options or {})
+        given = {} if options is None else dict(_check.mapping("options", options))
         if seed is not None or self._seed is None:
             self._seed = fresh_seed() if seed is None else seed
             self._group, self.repeat = 0, 0
@@ -109,7 +109,8 @@ class GroupWorkloads(VectorWrapper):
         Raises:
             ValueError: If `seed` is no integer >= 0, or the mask has a part of a group.
         """
-        mask = np.asarray((options or {}).get("reset_mask", True))
+        given = {} if options is None else _check.mapping("options", options)
+        mask = np.asarray(given.get("reset_mask", True))
         if mask.shape == (self.num_envs,) and np.ptp(mask.reshape(-1, self.k).astype(int), axis=1).any():
             raise ValueError(f"reset_mask must have whole groups of {self.k}, got {mask!r}")
         if seed is None and not self._seeded:

@@ -110,7 +110,9 @@ class ShuffleWorkers(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def _true_action(self, action: Any) -> Any:
         """The action with a true worker; one that is outside the space goes on as it is, and is refused there."""
-        if not self.action_space.contains(np.asarray(action) if self._actions.pairs else action):
+        known = self.action_space.contains(np.asarray(action) if self._actions.pairs else action)
+        # Gymnasium takes True for 1.
+        if not known or any(isinstance(part, (bool, np.bool_)) for part in np.asarray(action, object).flat):
             return action
         told = self._actions.true(np.array([action], np.int64), self.order[None])[0]
         return told if self._actions.pairs else int(told)

@@ -52,6 +52,7 @@ class EvictOracle(Oracle):
             "is_evict": 1.0,
             "asked_worker": question.worker,
             "need_pages": question.wanted,
+            "decisions_left": question.decisions_left,
             "free": question.free / kv_pages,
             "locked": question.locked / kv_pages,
             "unmarked": question.unmarked / kv_pages,

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from kvgym.envs.evict import EvictEnv
@@ -61,14 +62,37 @@ ROUTER_NAMES = [
         ("reward", "tpot", "reward must be one of e2e, ttft; got 'tpot'"),
         ("horizon", "never", "horizon must be one of drain, truncate; got 'never'"),
         ("split", "dev", "split must be one of train, validation, test; got 'dev'"),
-        ("render_mode", "human", "render_mode must be one of ansi; got 'human'"),
+        ("render_mode", "human", "render_mode must be one of ansi, rgb_array; got 'human'"),
         ("scenario", "gps", "scenario must be one of gsp, "),
     ],
 )
 def test_refused(make, name, value, message):
-    settings = {"action": "leaf"} if name == "candidates" else {}
+    form = {"candidates": "leaf", "quantum": "leaf", "rules": "rule"}  # of which an argument is
+    settings = {"action": form[name]} if name in form else {}
     with pytest.raises(ValueError, match=re.escape(message)):
         make(**{**settings, name: value})
+
+
+@pytest.mark.parametrize("make", [EvictEnv, JointEnv])
+@pytest.mark.parametrize(
+    ("action", "name", "value"),
+    [("leaf", "rules", ["lru", "rlt"]), ("leaf", "rules", []), ("rule", "candidates", 4), ("rule", "quantum", 1)],
+)
+def test_what_the_form_ignores_is_refused(make, action, name, value):
+    other = "rule" if action == "leaf" else "leaf"
+    message = f'{name} is for action="{other}", got {value!r} with action="{action}"'
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make(action=action, **{name: value})
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("yes", [True, False, np.True_])
+def test_a_truth_value_is_no_action(form, yes):
+    env = make_form(form)
+    env.reset(seed=0)
+    for action in [(yes, 0), [0, yes]] if form == "joint" else [yes]:
+        with pytest.raises(ValueError, match="from 0 to "):
+            env.step(action)
 
 
 @pytest.mark.parametrize(("router", "message"), ROUTER_NAMES)

@@ -37,7 +37,7 @@ def test_positions():
 def test_positions_of_those_who_evict(layout):
     """Evict leaf, Joint leaf, Evict rule."""
     both, k = 2 * layout.routes, layout.n_candidates
-    assert layout.size == len(layout.names) == len(layout.features) == both + 14 + 3 * 22 + 5 + 14 * k
+    assert layout.size == len(layout.names) == len(layout.features) == both + 14 + 3 * 22 + 6 + 14 * k
     assert len(set(layout.names)) == layout.size
     assert (
         [layout.names[layout.request(f.name)] for f in DECISION_FEATURES] == ["is_route", "is_evict"] if both else True

@@ -31,7 +31,8 @@ def test_questions_need_a_reset(method):
 
 
 @pytest.mark.parametrize(
-    "action", [-1, 4, 10**30, 1.0, np.float32(1), "1", None, [1], np.array([1]), np.array([[0]]), np.int64(-1)]
+    "action",
+    [-1, 4, 10**30, 1.0, np.float32(1), "1", None, [1], np.array([1]), np.array([[0]]), np.int64(-1), True, np.True_],
 )
 def test_an_action_outside_the_space_is_refused(action):
     env = make()
@@ -166,7 +167,7 @@ REFUSALS = [
     ({"evictor": "agent"}, f"evictor must be one of {', '.join(EVICTORS)}; got 'agent'"),
     ({"horizon": "never"}, "horizon must be one of drain, truncate"),
     ({"split": "dev"}, "split must be one of train, validation, test"),
-    ({"render_mode": "human"}, "render_mode must be one of ansi"),
+    ({"render_mode": "human"}, "render_mode must be one of ansi, rgb_array"),
     ({"scenario_overrides": {"rate": 3}}, "scenario_overrides key must be one of .*recipe_args.*n_workers; got 'rate'"),
     ({"scenario_overrides": [("evictor", "lru")]}, "scenario_overrides must be a mapping"),
 ]

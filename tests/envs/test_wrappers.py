@@ -56,7 +56,7 @@ def test_rendering_at_every_step_changes_nothing():
 def test_render_without_a_mode_warns():
     env = make()
     env.reset(seed=0)
-    with pytest.warns(UserWarning, match='render_mode="ansi"'):
+    with pytest.warns(UserWarning, match='render_mode="ansi" or "rgb_array"'):
         assert env.render() is None
 
 
@@ -123,3 +123,16 @@ def test_what_is_down_and_what_could_be_fetched_is_shown():
     offers = [int(re.search(r"could fetch +(\d+) in \d+\.\d ms", lines[w])[1]) for w in (0, 2)]
     assert offers == [env.simulator.offer(w, env.simulator.tables["clock"]["request"][0])[0] for w in (0, 2)]
     assert max(offers) > 0
+
+
+def test_what_an_evict_decision_wants_is_shown():
+    env = make_form("evict-one", render_mode="ansi")
+    env.reset(seed=0)
+    sim = env.simulator
+    worker = int(sim.tables["clock"]["asking"][0])
+    tails = [str(tail) if tail else "-" for tail in sim.candidates()["tail_pages"]]
+    lines = env.render().splitlines()
+    assert re.fullmatch(r"request \d+: \d+ prompt tokens, session \d+", lines[1])
+    wanted = sim.tables["workers"]["wanted"][worker]
+    assert lines[2] == f"evict {wanted} pages on worker {worker}, slots with {' '.join(tails)}"
+    assert len(lines) == 6 and not any("hit" in line for line in lines)

@@ -44,6 +44,7 @@ def identity(**changes):
         scenario="gsp",
         scenario_version=0,
         overrides={},
+        scenario_fields={},
         environment="KVGym/Route-v0",
         agent="some/where.py:Mine",
         agent_args={"x": 1},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .cache import Cache
@@ -11,6 +11,8 @@ from .evictors import Context, Evictor, Need, open_phase, unmarked_leaves
 from .pages import Page
 
 Name = tuple[int, int]
+
+MOST_DECISIONS = 4  # of one allocation, where a decision frees a tail
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Question:
         request: The request that the pages are for.
         worker: Its worker.
         wanted: Pages that the allocation still wants.
+        decisions_left: Decisions that the allocation may still take at most, this one included.
         free: Free pages.
         locked: Locked pages, requests' own ones outside the tree included.
         unmarked: Resident pages without a mark.
@@ -76,6 +79,7 @@ class Question:
     request: int
     worker: int
     wanted: int
+    decisions_left: int
     free: int
     locked: int
     unmarked: int
@@ -110,14 +114,17 @@ class Asked(Evictor):
 
     def make_room(self, cache: Cache, need: Need) -> None:
         if self.form.candidates == 0:
-            name = self.form.decide(self._question(cache, need, need.pages, ()))
+            name = self.form.decide(self._question(cache, need, need.pages, 1, ()))
             self.rules[name].make_room(cache, need)
             return
-        wanted = need.pages
-        while wanted > 0:
-            wanted -= self._decision(cache, need, wanted)
+        wanted, most = need.pages, MOST_DECISIONS if self.form.quantum == "leaf" else need.pages
+        taken = 0
+        while wanted > 0 and taken < most:
+            wanted -= self._decision(cache, need, wanted, min(wanted, most - taken))
+            taken += 1
+        self.rules["lru"].make_room(cache, replace(need, pages=wanted))
 
-    def _decision(self, cache: Cache, need: Need, wanted: int) -> int:
+    def _decision(self, cache: Cache, need: Need, wanted: int, decisions_left: int) -> int:
         """Offer the slots, free what the answer allows; returns the number of pages that went."""
         open_phase(cache, need.path)
         leaves = self._offer(cache)
@@ -125,7 +132,7 @@ class Asked(Evictor):
             None if leaf is None else self._candidate(cache, leaf, drawn=2 * slot >= len(leaves))
             for slot, leaf in enumerate(leaves)
         )
-        choice = self.form.decide(self._question(cache, need, wanted, slots))
+        choice = self.form.decide(self._question(cache, need, wanted, decisions_left, slots))
         if not 0 <= choice < len(leaves) or leaves[choice] is None:
             raise ValueError(f"slot {choice} is empty")
         tail = cache.tail_of(leaves[choice])
@@ -145,12 +152,15 @@ class Asked(Evictor):
             left.remove(drawn[-1])
         return [part[i] if i < len(part) else None for part in (oldest, drawn) for i in range(half)]
 
-    def _question(self, cache: Cache, need: Need, wanted: int, slots: tuple[Candidate | None, ...]) -> Question:
+    def _question(
+        self, cache: Cache, need: Need, wanted: int, decisions_left: int, slots: tuple[Candidate | None, ...]
+    ) -> Question:
         return Question(
             time_ps=cache.now,
             request=need.request,
             worker=self.context.worker,
             wanted=wanted,
+            decisions_left=decisions_left,
             free=cache.free,
             locked=cache.kv_pages - cache.free - cache.evictable(),
             unmarked=len(cache.resident) - cache.marked(),

@@ -143,8 +143,15 @@ def test_too_few_requests(traces, tmp_path):
 def test_refusals(traces, tmp_path):
     with pytest.raises(ValueError, match="format must be one of mooncake, agent-sessions; got 'csv'"):
         workload(trace_scenario(traces["mooncake"], "csv"))
-    with pytest.raises(OSError, match="nothing"):
-        workload(trace_scenario(tmp_path / "nothing.jsonl"))
+    for path, what in ((tmp_path / "nothing.jsonl", r"nothing\.jsonl'"), (tmp_path, "which is a folder")):
+        with pytest.raises(ValueError, match=f"path in recipe_args of trace must be an existing file, got .*{what}"):
+            workload(trace_scenario(path))
+    with pytest.raises(
+        ValueError, match=r"recipe_args of trace, format 'mooncake': 'starts' .* allowed are rate_scale"
+    ):
+        workload(trace_scenario(traces["mooncake"], starts="fixed"))
+    with pytest.raises(ValueError, match="rate_scale must be a finite number from 0 to 1e\\+09, got 'x'"):
+        workload(trace_scenario(traces["mooncake"], rate_scale="x"))
     with pytest.raises(ValueError, match=r"recipe_args of trace: .*'speed'"):
         workload(trace_scenario(traces["mooncake"], speed=3))
     with pytest.raises(ValueError, match="timestamp"):

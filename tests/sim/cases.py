@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from dataclasses import dataclass, field
@@ -262,3 +263,26 @@ def random_case(seed: int, evictor: str, schedule: str, page_size: int, router: 
         rng.choice([None, 3, 12]),
         seed,
     )
+
+
+def bushy_case(seed: int, evictor: str, schedule: str, page_size: int, router: str | None = None) -> Case:
+    """A random case of many short prompts, and long ones that need the pages of many of them at once."""
+    case = random_case(seed, evictor, schedule, page_size, router)
+    rng = random.Random(seed + 2_000_000)
+
+    def page(head: int) -> tuple[int, ...]:
+        return (head,) * page_size
+
+    requests, fresh = [], itertools.count(1)
+    for old in case.requests:
+        if rng.random() < 0.7:
+            trunk = rng.choice([(), page(1), page(2) + page(2)])
+            prompt = trunk + page(rng.randint(10, 25)) * rng.choice([1, 1, 2])
+        else:
+            prompt = page(rng.randint(30, 34)) * rng.randint(6, 12)
+        output = tuple(-next(fresh) for _ in range(rng.randint(1, page_size + 2)))
+        requests.append(dataclasses.replace(old, prompt=prompt, output=output))
+    need = max(-(-request.computed_tokens() // page_size) for request in requests)
+    workers = [dataclasses.replace(worker, kv_pages=need + rng.randint(0, need)) for worker in case.workers]
+    engine = dataclasses.replace(case.engine, chunk_tokens=page_size * rng.randint(8, 16))
+    return dataclasses.replace(case, requests=requests, workers=workers, engine=engine)

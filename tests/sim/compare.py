@@ -44,6 +44,7 @@ class Evicting:
         self.case = case
         self.random = random.Random(case.seed)
         self.seen: list[tuple[Any, ...]] = []
+        self.left_to_lru = 0  # pages that the last decisions of the reference's allocations left
 
     def choose(self, filled: list[int]) -> int | str:
         """A slot that is not empty, or the name of a rule."""
@@ -66,14 +67,16 @@ class Evicting:
         free, evictable, marked, pages = (int(worker[name]) for name in ("free", "evictable", "marked", "kv_pages"))
         resident = int(worker["loaded"] + worker["fetched"] - worker["evicted"] - worker["lost"])
         # Pages of a run of iterations in progress enter when it ends, but no EVICT decision falls into one.
-        amounts = (int(worker["wanted"]), free, pages - free - evictable, resident - marked)
+        due = (int(worker["wanted"]), int(worker["decisions_left"]))
+        amounts = (*due, free, pages - free - evictable, resident - marked)
         now = int(tables["clock"]["now_ps"][0])
         self.seen.append((now, decision.request, decision.worker, *amounts, slots))
         return self.choose([i for i, slot in enumerate(slots) if slot is not None])
 
     def answer(self, question: Question) -> int | str:
         """For the reference."""
-        amounts = (question.wanted, question.free, question.locked, question.unmarked)
+        due = (question.wanted, question.decisions_left)
+        amounts = (*due, question.free, question.locked, question.unmarked)
         slots = [
             None
             if slot is None
@@ -96,7 +99,10 @@ class Evicting:
             for slot in question.slots
         ]
         self.seen.append((question.time_ps, question.request, question.worker, *amounts, slots))
-        return self.choose([i for i, slot in enumerate(slots) if slot is not None])
+        choice = self.choose([i for i, slot in enumerate(slots) if slot is not None])
+        if slots and question.decisions_left == 1:
+            self.left_to_lru += max(0, question.wanted - question.slots[choice].tail_pages)
+        return choice
 
 
 def target(simulator: Simulator, case: Case, q: int) -> int:
@@ -243,7 +249,8 @@ def assert_agree(case: Case, check: bool = True) -> Counter[str]:
     assert traffic(simulator) == expected.links
     assert totals(simulator) == [tuple(getattr(row, name) for name in TOTAL_FIELDS) for row in expected.totals]
     assert resident(simulator) == expected.resident
-    return count(simulator, expected, replay) + Counter(decisions=len(mine.seen))
+    asked = Counter(decisions=len(mine.seen), left_to_lru=others.left_to_lru)
+    return count(simulator, expected, replay) + asked
 
 
 def count(simulator: Simulator, result: RefResult, replay: Draws) -> Counter[str]:

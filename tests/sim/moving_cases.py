@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Callable
+from typing import Any
 
 from kvgym.cluster import Crash, Fault, Link, Network, Slowdown, check_faults
 from tests.sim.cases import SECONDS_PER_PS, Case, random_case
@@ -38,9 +40,18 @@ def random_faults(rng: random.Random, n_workers: int, end_ps: int, step_ps: int)
     return tuple(faults)
 
 
-def moving_case(seed: int, evictor: str, schedule: str, *, moves: bool = True, fails: bool = True, **changes) -> Case:
+def moving_case(
+    seed: int,
+    evictor: str,
+    schedule: str,
+    *,
+    moves: bool = True,
+    fails: bool = True,
+    base: Callable[[int, str, str, int], Case] = random_case,
+    **changes: Any,
+) -> Case:
     """A random case with two to four workers, some of them with a network, with faults, or with both."""
-    case = random_case(seed, evictor, schedule, PAGE_SIZES[seed % len(PAGE_SIZES)])
+    case = base(seed, evictor, schedule, PAGE_SIZES[seed % len(PAGE_SIZES)])
     rng = random.Random(seed + 1_000_000)
     wanted = rng.randint(2, 4)
     workers = [dataclasses.replace(rng.choice(case.workers), kv_bytes_per_token=1) for _ in range(wanted)]

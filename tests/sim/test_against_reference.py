@@ -15,7 +15,7 @@ from kvgym.cluster import EngineSpec, IterationCost, WorkerSpec
 from kvgym.sim import EVICTORS, RULES
 from kvgym.workload import Workload, gsp, multi_turn
 from tests.reference import RefRequest
-from tests.sim.cases import Case, random_case
+from tests.sim.cases import Case, bushy_case, random_case
 from tests.sim.compare import assert_agree
 
 CASES = 200
@@ -43,13 +43,13 @@ AT_LEAST = {
 }
 
 
-def agree(seed, evictor, schedule, sizes=PAGE_SIZES, **changes):
+def agree(seed, evictor, schedule, sizes=PAGE_SIZES, make=random_case, **changes):
     """Plays a random case on both; what happened."""
-    case = dataclasses.replace(random_case(seed, evictor, schedule, sizes[seed % len(sizes)]), **changes)
+    case = dataclasses.replace(make(seed, evictor, schedule, sizes[seed % len(sizes)]), **changes)
     try:
         return assert_agree(case), case
     except Exception as error:
-        error.add_note(f"random_case({seed}, {evictor!r}, {schedule!r}, {case.engine.page_size}), {changes}")
+        error.add_note(f"{make.__name__}({seed}, {evictor!r}, {schedule!r}, {case.engine.page_size}), {changes}")
         raise
 
 
@@ -93,6 +93,15 @@ def test_agent_that_chooses_leaves(quantum, schedule):
         found += agree(seed, "agent", schedule, candidates=(2, 4, 16)[seed // 3 % 3], quantum=quantum)[0]
     assert too_few(found, schedule, CASES // 3) == {}
     assert found["decisions"] > 2500 and found["draws"] > 5000
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_agent_that_leaves_pages_to_lru(schedule):
+    found: Counter[str] = Counter()
+    for seed in range(CASES // 2):
+        slots = (2, 4, 16)[seed // 3 % 3]
+        found += agree(seed, "agent", schedule, make=bushy_case, candidates=slots)[0]
+    assert found["left_to_lru"] > 50 and found["decisions"] > 2500
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -85,6 +85,56 @@ def test_quantum_one_asks_page_by_page_and_no_time_passes():
     assert resident(simulator) == [{(0, 0), (1, 0), (1, 1), (1, 2)} | THIRD]
 
 
+# Ten pages of their own; the next prompt needs eight of them, a chunk.
+TEN = [[page] for page in range(10)] + [list(range(20, 28))]
+
+
+def due_of(simulator):
+    """Of the decision that is due: pages wanted, decisions left."""
+    worker = simulator.tables["workers"][0]
+    return int(worker["wanted"]), int(worker["decisions_left"])
+
+
+def answers(simulator, choice):
+    """Gives the same answer until nothing is asked any more; what was due each time."""
+    seen = []
+    while simulator.advance().kind == "EVICT":
+        seen.append(due_of(simulator))
+        simulator.evict(choice)
+    return seen
+
+
+def test_lru_frees_what_the_fourth_decision_leaves():
+    # Slot 1 of 4 is the second oldest: 1, 2, 3, 4 go. Then lru: 0, 5, 6, 7.
+    simulator, _ = asked(TEN)
+    assert answers(simulator, 1) == [(8, 4), (7, 3), (6, 2), (5, 1)]
+    assert resident(simulator) == [{(8, 0), (9, 0)} | {(10, page) for page in range(8)}]
+
+
+def test_quantum_one_has_no_bound():
+    # 1, 2, .. 8 go by slot 1.
+    simulator, _ = asked(TEN, quantum=1)
+    assert answers(simulator, 1) == [(left, left) for left in range(8, 0, -1)]
+    assert resident(simulator) == [{(0, 0), (9, 0)} | {(10, page) for page in range(8)}]
+
+
+def test_a_rule_has_one_decision():
+    simulator, _ = asked(TEN, candidates=0)
+    assert answers(simulator, "mru") == [(8, 1)]
+    assert resident(simulator) == [{(0, 0), (1, 0)} | {(10, page) for page in range(8)}]
+
+
+def test_the_next_allocation_begins_to_count_again():
+    # Two requests come together and share an iteration of eight tokens: five pages for the first, which takes four
+    # decisions and leaves one page to lru; three for the second.
+    workload = tokens([*TEN[:10], range(20, 25), range(30, 33)], arrivals=[*range(10), 10, 10])
+    simulator = started(workload, cluster=ONE, evictor="agent", router="round_robin", candidates=4)
+    assert answers(simulator, 1) == [(5, 4), (4, 3), (3, 2), (2, 1), (3, 3), (2, 2), (1, 1)]
+    assert resident(simulator) == [
+        {(5, 0), (9, 0)} | {(10, page) for page in range(5)} | {(11, page) for page in range(3)}
+    ]
+
+
 def test_slots_without_a_leaf():
     simulator, _ = asked(candidates=8)
     assert simulator.candidates()["valid"].tolist() == [True, True, False, False] * 2

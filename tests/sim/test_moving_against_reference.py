@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from kvgym.sim import EVICTORS, RULES
+from tests.sim.cases import bushy_case
 from tests.sim.compare import assert_agree
 from tests.sim.moving_cases import moving_case
 
@@ -51,6 +52,14 @@ def test_agent_that_chooses_leaves(quantum):
     for seed in range(CASES):
         found += agree(seed, "agent", SCHEDULES[seed % 2], candidates=(2, 4, 16)[seed // 3 % 3], quantum=quantum)
     assert found["decisions"] > 500 and found["transfers"] > 50 and found["returns"] > 50
+
+
+def test_agent_that_leaves_pages_to_lru():
+    found: Counter[str] = Counter()
+    for seed in range(CASES):
+        slots = (2, 4, 16)[seed // 3 % 3]
+        found += agree(seed, "agent", SCHEDULES[seed % 2], base=bushy_case, candidates=slots)
+    assert found["left_to_lru"] > 20 and found["transfers"] > 50 and found["returns"] > 50, found
 
 
 def test_agent_that_names_rules():

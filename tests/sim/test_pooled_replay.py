@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from benchmarks import pooled_replay as benchmark
 from tests.workload.samples import agent_sessions, mooncake_rows, write
-
-benchmark = pytest.importorskip("benchmarks.pooled_replay", reason="the benchmarks are not part of this distribution")
 
 Prompts = Sequence[Sequence[int]]
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from kvgym.sim import EVICTORS, RULES, Simulator
 from tests.reference import RefRequest
 from tests.sim import invariants
-from tests.sim.cases import Case, random_case
+from tests.sim.cases import Case, bushy_case, random_case
 from tests.sim.compare import iterations, play, records, target
 from tests.sim.moving_cases import moving_case
 
@@ -108,6 +109,56 @@ def test_invariants_where_an_agent_evicts(slots, schedule, seed, page_size, quan
             simulator.evict(chance.choice(np.flatnonzero(simulator.candidates()["valid"]).tolist()))
     invariants.check(simulator)
     check_end(simulator, case)
+
+
+def shortest_tail(table: NDArray[Any], chance: random.Random) -> int:
+    """The slot whose choice frees the fewest pages."""
+    return int(np.where(table["valid"], table["tail_pages"], np.inf).argmin())
+
+
+def any_slot(table: NDArray[Any], chance: random.Random) -> int:
+    """A slot with a leaf in it."""
+    return chance.choice(np.flatnonzero(table["valid"]).tolist())
+
+
+@pytest.mark.parametrize(("slots", "quantum"), [(0, "leaf"), (4, "leaf"), (16, "leaf"), (4, 1)])
+@pytest.mark.parametrize("choose", [any_slot, shortest_tail])
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    schedule=st.sampled_from(["mixed", "prefill_first"]),
+    base=st.sampled_from([bushy_case, random_case]),
+    chance=st.randoms(use_true_random=False),
+)
+def test_decisions_of_an_allocation(slots, quantum, choose, seed, schedule, base, chance):
+    """Four at most, each for one tail, and all that is wanted is gone after them; with quantum 1 one a page."""
+    case = moving_case(seed, "agent", schedule, base=base, router="agent", candidates=slots, quantum=quantum)
+    simulator = case.simulator()
+    wanted, taken, asker = 0, 0, None  # pages that the allocation in progress still wants, decisions it has taken
+    while (decision := simulator.advance()).kind != "DONE":
+        if decision.kind == "ROUTE":
+            assert wanted == 0
+            simulator.route(target(simulator, case, decision.request))
+            continue
+        worker = simulator.tables["workers"][decision.worker : decision.worker + 1]
+        evicted = int(worker["evicted"][0])
+        if wanted == 0:
+            wanted, taken, asker = int(worker["wanted"][0]), 0, decision
+        assert (decision, wanted) == (asker, int(worker["wanted"][0]))
+        most = 1 if slots == 0 else wanted + taken if quantum == 1 else 4
+        assert worker["decisions_left"][0] == min(wanted, most - taken) >= 1
+        taken += 1
+        if slots == 0:
+            simulator.evict(chance.choice([rule for rule in RULES if rule != "lru_node"]))  # which may free more
+            gone = wanted
+        else:
+            table = simulator.candidates()
+            slot = choose(table, chance)
+            simulator.evict(slot)
+            gone = 1 if quantum == 1 else wanted if taken == 4 else min(wanted, int(table["tail_pages"][slot]))
+        assert worker["evicted"][0] == evicted + gone
+        wanted -= gone
+    assert wanted == 0
 
 
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])

@@ -18,8 +18,10 @@ import torch
 
 from agents import make_agent, train
 from agents.leaderboard import main as leaderboard
-from agents.training import file
+from agents.training import file, learner
+from kvgym.envs.vector import ClusterVectorEnv
 from kvgym.evaluation.episode import play
+from tests.scenarios import own
 
 SMALL = ["--num-envs", "4", "--validation-seeds", "2", "--validations", "2"]
 SHORT = ["--overrides", '{"episode_requests": 60, "warmup_requests": 10}']
@@ -103,6 +105,22 @@ def test_the_folder_of_a_run(tmp_path: Path) -> None:
     assert best["by_seed"]["1"] == played.J
 
 
+def test_a_scenario_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is named by it, and goes on only with the same fields."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "folder" / "shop.json"
+    path.write_text(json.dumps(own.shop.to_dict()))
+    argv = ["ppo", *SMALL, "--total-steps", "256", "--scenario"]
+    train.main([*argv, "folder/shop.json"])
+    held = file.read(tmp_path / "runs" / "ppo-Route-v0-shop-0" / "ppo-shop-0.pt")
+    assert (held.origin["scenario"], held.origin["scenario_version"]) == ("shop", 0)
+    train.main([*argv, "tests.scenarios.own:shop", "--resume"])  # the same fields
+    path.write_text(json.dumps({**own.shop.to_dict(), "slo_ttft_s": 3.0}))
+    with pytest.raises(SystemExit, match=r"scenario was .*'slo_ttft_s': 0.0.*, is .*'slo_ttft_s': 3.0"):
+        train.main([*argv, str(path), "--resume"])
+
+
 def test_one_file_plays_on_any_number_of_workers(tmp_path: Path) -> None:
     run(tmp_path, steps=256)
     agent = make_agent("learned", path=str(tmp_path / "ppo-gsp-stable-0.pt"))
@@ -119,7 +137,7 @@ def test_a_run_goes_on_after_a_kill(tmp_path: Path) -> None:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 240
     checkpoints = tmp_path / "checkpoints"
-    while not (checkpoints.is_dir() and any(path.name.isdigit() for path in checkpoints.iterdir())):
+    while not (tmp_path / "curve.jsonl").exists():  # a validation is over, so there is a checkpoint from before it
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
@@ -129,8 +147,8 @@ def test_a_run_goes_on_after_a_kill(tmp_path: Path) -> None:
     train.main([*command[3:], "--resume", "--minutes", "0.02"])
     after = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     assert len(after) > lines
-    assert after[lines]["steps"] > reached
-    assert after[lines]["seconds"] > after[0]["seconds"]
+    assert after[-1]["steps"] > reached
+    assert after[-1]["seconds"] > after[0]["seconds"]
 
 
 def test_the_same_seed_trains_the_same_network(tmp_path: Path) -> None:
@@ -181,6 +199,88 @@ def test_a_folder_is_not_trained_over(tmp_path: Path) -> None:
         run(tmp_path, steps=256)
     with pytest.raises(SystemExit, match="seed was 0, is 1"):
         run(tmp_path, "--resume", "--seed", "1", steps=256)
+
+
+def test_one_process_trains_in_a_folder(tmp_path: Path) -> None:
+    """A run that is going on is not gone on with by another process; one that was killed is."""
+    command = [sys.executable, "-m", "agents.train", "ppo", *SMALL, *SHORT, "--out", str(tmp_path)]
+    command += ["--total-steps", "1000000"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not (tmp_path / "config.json").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        with pytest.raises(SystemExit, match="another process is training in"):
+            train.main([*command[3:], "--resume"])
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+    train.main([*command[3:], "--resume", "--minutes", "0.02"])
+
+
+def test_minutes_are_wall_time_validations_included(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock of the test's own: a step takes 10 ms, a validation 2 s."""
+    clock = [0.0]
+    monkeypatch.setattr(learner.time, "monotonic", lambda: clock[0])
+    played = ClusterVectorEnv.step
+
+    def step(self: Any, actions: Any) -> Any:
+        clock[0] += 0.01
+        return played(self, actions)
+
+    def validate(*given: Any) -> dict[int, float]:
+        clock[0] += 2.0
+        assert given[-1] > 0
+        return {0: 1.0 + clock[0]}
+
+    monkeypatch.setattr(ClusterVectorEnv, "step", step)
+    monkeypatch.setattr(learner, "validate", validate)
+    run(tmp_path, "--minutes", "0.5", "--validations", "5", steps=10**9)
+    assert 0.9 * 30 <= clock[0] <= 1.1 * 30
+    curve = [json.loads(line)["seconds"] for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert 3 <= len(curve) <= 6  # by time, since the steps would never be over
+
+
+def test_a_validation_that_takes_too_long_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is a checkpoint from before it, and a trained file all the same."""
+    monkeypatch.setattr(learner, "VALIDATION_S", 0.0)
+    run(tmp_path, steps=512)
+    assert "validation given up" in capsys.readouterr().err
+    assert not (tmp_path / "curve.jsonl").exists()
+    (path,) = tmp_path.glob("*.pt")
+    assert file.read(path).origin["steps"] > 0
+    assert any(place.name.isdigit() for place in (tmp_path / "checkpoints").iterdir())
+
+
+def test_a_checkpoint_is_written_before_each_validation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+
+    def validate(*given: Any) -> dict[int, float]:
+        found.append(max(place.name for place in (tmp_path / "checkpoints").iterdir() if place.name.isdigit()))
+        return {0: 1.0}
+
+    monkeypatch.setattr(learner, "validate", validate)
+    run(tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [int(name) for name in found] == [line["steps"] for line in lines]
+    state = json.loads((tmp_path / "checkpoints" / found[-1] / "progress.json").read_text())
+    assert state["validated"] == lines[-1]["steps"]
+
+
+def test_ctrl_c_ends_within_two_seconds(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agents.train", "ppo_mask", "--env", "KVGym/Evict-v0", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / "tensorboard").rglob("events.*")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 1 and said.splitlines()[-1].startswith("agents.train: interrupted")
+    assert "Traceback" not in said
 
 
 def test_what_is_no_trained_file_is_refused(tmp_path: Path) -> None:

@@ -108,6 +108,22 @@ def test_an_environment_made_from_its_spec_as_json_is_the_same(name):
     assert [shown(step) for step in play(env, seed=5)] == [shown(step) for step in play(again, seed=5)]
 
 
+@pytest.mark.parametrize("mode", ["ansi", "rgb_array"])
+def test_they_render_what_is_inside(mode):
+    for wrap in SINGLE.values():
+        env = wrap(made("joint-leaf", render_mode=mode))
+        env.reset(seed=0)
+        assert env.render_mode == mode
+        assert np.array_equal(env.render(), env.unwrapped.render())
+    for wrap in NATIVE:
+        envs = wrap(kvgym.make_vec("KVGym/Route-v0", 2, scenario_overrides=small("gsp-stable"), render_mode=mode))
+        envs.reset(seed=0)
+        assert envs.render_mode == mode
+        shown = envs.render()
+        assert isinstance(shown, tuple) and len(shown) == 2
+        assert all(np.array_equal(*both) for both in zip(shown, envs.unwrapped.render(), strict=True))
+
+
 @pytest.mark.parametrize("wrapper", [*SINGLE.values(), *NATIVE])
 def test_what_they_refuse(wrapper):
     with pytest.raises(ValueError, match="of kvgym"):

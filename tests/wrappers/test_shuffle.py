@@ -86,11 +86,19 @@ def test_orders_are_drawn_anew_and_repeat_with_the_seed():
     assert len(set(orders(RepeatWorkload(ShuffleWorkers(make()), k=30), 3))) > 9
 
 
-@pytest.mark.parametrize("action", [-1, 4, 1.5, None])
+@pytest.mark.parametrize("action", [-1, 4, 1.5, None, True, np.True_])
 def test_actions_outside_the_space_are_refused(action):
     env = ShuffleWorkers(make())
     env.reset(seed=0)
     with pytest.raises(ValueError, match=r"action must be a worker from 0 to 3"):
+        env.step(action)
+
+
+@pytest.mark.parametrize("action", [(True, 0), (0, True), [True, True], (0, 1, 2), (9, 0), 1])
+def test_pairs_outside_the_space_are_refused(action):
+    env = ShuffleWorkers(make_form("joint"))
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="action must be"):
         env.step(action)
 
 

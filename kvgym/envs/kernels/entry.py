@@ -87,8 +87,8 @@ def act_many(first, last, handles, plan, pays, ttft, per_cost, form, out, masks,
     """`act` for environments `first` .. `last` - 1, a column of `whole`, `real` and `paid` and a row of the rest each.
 
     `plan` holds kind, choice and rule; `pays`: costs are counted from step to step. Writes observations into `out`,
-    which slots are filled into the columns of `masks` from `first_slot` on, code and session into `whole`, reward and
-    dt into `real`; `paid` holds the cost paid so far and the time. Returns how many have ended.
+    which slots are filled into the columns of `masks` from `first_slot` on, code, session and requests arrived so far
+    into `whole`, reward and dt into `real`; `paid` holds the cost paid so far and the time. Returns how many ended.
     """
     ended = 0
     for i in range(first, last):
@@ -110,6 +110,7 @@ def act_many(first, last, handles, plan, pays, ttft, per_cost, form, out, masks,
         cost = to_first_token if ttft else e2e
         whole[0, i] = code
         whole[1, i] = session
+        whole[2, i] = clock(s).n_arrived
         real[0, i] = (cost - paid[0, i]) * per_cost
         real[1, i] = time - paid[1, i]
         if not pays:

@@ -102,9 +102,10 @@ def observe_evict(s, scaled, at):
     wk = workers(s)[w]
     out[0] = w
     out[1] = wk.wanted
-    out[2] = wk.free / wk.kv_pages
-    out[3] = (wk.kv_pages - wk.free - wk.evictable) / wk.kv_pages
-    out[4] = (resident_pages(wk) - wk.marked) / wk.kv_pages
+    out[2] = wk.decisions_left
+    out[3] = wk.free / wk.kv_pages
+    out[4] = (wk.kv_pages - wk.free - wk.evictable) / wk.kv_pages
+    out[5] = (resident_pages(wk) - wk.marked) / wk.kv_pages
     if scaled:
         scale(at, N_EVICT, FIRST_EVICT)
     at += CELL * N_EVICT

@@ -16,7 +16,7 @@ from kvgym.sim.kernels.access import (
     sessions,
     workers,
 )
-from kvgym.sim.kernels.evict import evict, log_draw
+from kvgym.sim.kernels.evict import evict, evict_lru, log_draw
 from kvgym.sim.kernels.keyed import depth_tokens, prefill_s
 from kvgym.sim.kernels.leaves import swap_leaves, tail_marked
 from kvgym.sim.kernels.lists import NONE, recency_ends
@@ -79,6 +79,18 @@ def evict_candidate(s, slot):
     total, _ = tail_of(s, w, r)
     n = min(wk.wanted, config(s).quantum, total)
     wk.wanted -= n
+    wk.decisions_left -= 1
+    _drop_tail(s, w, r, n)
+    if wk.decisions_left == 0:
+        evict_lru(s, w, wk.wanted)
+        wk.wanted = 0
+    else:
+        wk.decisions_left = min(wk.decisions_left, wk.wanted)
+
+
+@njit(nogil=True)
+def _drop_tail(s, w, r, n):
+    """Evicts `n` pages of the tail of leaf `r`, and no more than it has."""
     while True:
         row = rows(s)[r]
         k = min(n, row.cached)

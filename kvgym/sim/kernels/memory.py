@@ -5,7 +5,7 @@ from numba import njit
 from kvgym.sim.kernels.access import config, known_tokens, progress, running, workers
 from kvgym.sim.kernels.evict import evict
 from kvgym.sim.kernels.queues import push_front
-from kvgym.sim.kernels.rules import ASK, ASKED, GRANTED, REFUSED
+from kvgym.sim.kernels.rules import ASK, ASKED, GRANTED, MAX_DECISIONS, REFUSED
 from kvgym.sim.kernels.tree import release
 
 
@@ -43,8 +43,18 @@ def _make_room(s, w, q, n):
         wk.evicting = 1
         wk.asker = q
         wk.wanted = wanted
+        wk.decisions_left = _most_decisions(s, wanted)
     else:
         evict(s, w, q, rule, wanted)
+
+
+@njit(nogil=True)
+def _most_decisions(s, wanted):
+    """EVICT decisions that an allocation which has to evict `wanted` pages may take (docs/semantics.md, D6, D7)."""
+    cf = config(s)
+    if cf.n_candidates == 0:
+        return 1
+    return min(wanted, MAX_DECISIONS) if cf.quantum > 1 else wanted
 
 
 @njit(nogil=True)

@@ -50,6 +50,9 @@ ROUTE, EVICT, DONE, TRUNCATED, LOG_FULL, CONTRADICTION = range(6)
 RETURN, RECOVER, SLOW_DOWN, CRASH = range(4)
 """Kinds of faults, in the order in which they happen at one time on one worker."""
 
+MAX_DECISIONS = 8
+"""EVICT decisions that one allocation may take with the quantum "leaf"; `lru` frees what the last one leaves."""
+
 REFUSED, GRANTED, ASKED = range(3)
 """What came of an allocation; ASKED: it waits for an EVICT decision."""
 

@@ -9,12 +9,11 @@ from kvgym.sim.kernels.leaves import kept_pages, tail_marked
 
 @njit(nogil=True)
 def tail_of(s, w, r):
-    """Pages of the tail of leaf `r`, and the row that its topmost page is in."""
+    """Pages of the tail of leaf `r`, and the row that its topmost page is in. Of a marked leaf marks stop nothing."""
     wk = workers(s)[w]
     row = rows(s)[r]
-    pages = 1  # the leaf page goes in any case; those above it only without a mark
-    if row.phase != wk.phase or row.mark_from >= row.cached - 1:
-        pages = max(1, row.cached - kept_pages(s, w, row))
+    marked = tail_marked(wk, row)
+    pages = row.cached - (row.part_pages if marked else kept_pages(s, w, row))
     total = pages
     while pages == row.cached:
         parent = nodes(s)[row.node].parent
@@ -22,9 +21,9 @@ def tail_of(s, w, r):
             break
         above = row_of(s, w, parent)
         row = rows(s)[above]
-        if row.shown == BOUNDARY or row.children > 1 or row.locks > 0 or tail_marked(wk, row):
+        if row.shown == BOUNDARY or row.children > 1 or row.locks > 0 or (tail_marked(wk, row) and not marked):
             break
         r = above
-        pages = row.cached - kept_pages(s, w, row)
+        pages = row.cached - (row.part_pages if marked else kept_pages(s, w, row))
         total += pages
     return total, r
