@@ -8,9 +8,11 @@ These attributes make a class one:
     act(observation, info) -> an action of its environment
     environment            id of the environment that it plays; without it: "KVGym/Route-v0"
     env_kwargs             what it asks of that environment: `action`, `candidates`, `quantum`, `rules`; without it: {}
+    oracle                 True: it needs more than a ranked agent may have (below), and is not ranked
 
 An agent that is ranked knows only what it is shown: the observation, `info` and, pulled when it wants them,
-`env.unwrapped.finished()` (the requests finished since the last decision) and `env.unwrapped.prompt_pages()`.
+`env.unwrapped.finished()` (the requests finished since the last decision) and `env.unwrapped.prompt_pages()`. In an
+evaluation `env` is a `kvgym.envs.view.View`, which has these, layout, spaces and public settings, and nothing else.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class Agent(ABC):
         observation: Form of the observations that `act` expects.
         environment: Id of the environment that it plays.
         env_kwargs: Arguments of that environment which decide what its actions mean.
-        env: The unwrapped environment; this and the rest are there after `reset`.
+        oracle: It needs the environment itself, and is not ranked.
+        env: The unwrapped environment, or the view of it; this and the rest are there after `reset`.
         layout: Where features stand in an observation.
         n_workers: Number of workers.
         random: The agent's own random numbers.
@@ -53,6 +56,7 @@ class Agent(ABC):
     observation: str = "physical"
     environment: ClassVar[str] = ROUTE
     env_kwargs: Mapping[str, Any] = MappingProxyType({})
+    oracle: bool = False
     env: Any
     layout: Layout
     n_workers: int
@@ -62,7 +66,7 @@ class Agent(ABC):
         """Starts an episode; call it after `env.reset()`.
 
         Args:
-            env: The environment, possibly wrapped.
+            env: The environment, possibly wrapped, or the view that an evaluation gives of it.
             seed: Seed of the agent's own random choices.
         """
         self.env = cast(Any, env.unwrapped)  # gym.Env does not know layout, finished(), prompt_pages()

@@ -23,7 +23,7 @@ from agents.leaderboard_run import run
 from kvgym import _check
 from kvgym.evaluation import Episode, anchors, files, report, standings
 from kvgym.evaluation.runs import Store
-from kvgym.evaluation.standings import Board, Player
+from kvgym.evaluation.standings import Board, Failure, Player
 from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import SPLITS
 from kvgym.scenarios.recipes import TRACE_FORMATS
@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m agents.leaderboard",
         description="Plays agents on the same seeds and compares them with the reference, lbgr_code + rlt_code.",
-        epilog="Exit code: 0, 1 if an agent failed, 2 if an option is not allowed, 130 if interrupted.",
+        epilog="Exit code: 0, 1 if an agent failed or broke a rule, 2 if an option is not allowed, 130 if interrupted.",
     )
     add = parser.add_argument
     add("--track", choices=TRACKS, help=_TRACK)
@@ -96,6 +96,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code. Raises SystemExit(2) if an option is not allowed."""
     parser = make_parser()
     options = parser.parse_args(argv)
+    try:
+        return _main(parser, options)
+    except KeyboardInterrupt:
+        kept = "run again with the same --out to go on" if options.out else "nothing is kept without --out"
+        print(f"\ninterrupted: {kept}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         workers = cores if options.workers is None else _check.whole("--workers", options.workers, 1)
@@ -108,13 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         store = Store(options.out / "runs" if options.out else None)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    try:
-        errors = run(plan, store, workers)
-    except KeyboardInterrupt:
-        kept = "run again with the same --out to go on" if options.out else "nothing is kept without --out"
-        print(f"\ninterrupted: {kept}", file=sys.stderr)
-        return INTERRUPTED
-    return show(plan, store, errors, options.out)
+    return show(plan, store, run(plan, store, workers), options.out)
 
 
 def _only_anchors(options: argparse.Namespace) -> None:
@@ -128,8 +131,8 @@ def freeze(workers: int) -> int:
     plan = anchor_plan()
     store = Store(None)
     errors = run(plan, store, workers)
-    for error in errors.values():
-        print(f"FAILED: {error}", file=sys.stderr)
+    for failure in errors.values():
+        print(f"{failure.verdict}: {failure.reason}", file=sys.stderr)
     if errors:
         return FAILED
     found: dict[str, anchors.Anchors] = {}
@@ -149,7 +152,7 @@ def freeze(workers: int) -> int:
     return 0
 
 
-def show(plan: Plan, store: Store, errors: dict[str, str], out: Path | None) -> int:
+def show(plan: Plan, store: Store, errors: dict[str, Failure], out: Path | None) -> int:
     """Prints the tables, and writes them where they are wanted; returns the exit code."""
     boards: list[Board] = []
     played_as: dict[Entry, list[Player]] = {entry: [] for entry in plan.entries}
@@ -183,24 +186,28 @@ def show(plan: Plan, store: Store, errors: dict[str, str], out: Path | None) -> 
 
 
 def _board(
-    case: Case, plan: Plan, store: Store, errors: dict[str, str]
+    case: Case, plan: Plan, store: Store, errors: dict[str, Failure]
 ) -> tuple[Board | None, dict[Entry, Player], str]:
     """The table of a scenario, who each entry is in it; without the table why there is none."""
     played: dict[Player, list[Episode]] = {}
-    failed: dict[Player, str] = {}
+    failed: dict[Player, Failure] = {}
     names: dict[Entry, Player] = {}
     for entry in plan.entries:
         episodes = _episodes(entry, case, plan, store)
-        cloned = episodes is not None and any(episode.cloned for episode in episodes)
-        player = names[entry] = entry.player(entry.evictor_on(case.scenario), cloned)
+        oracle = episodes is not None and any(episode.oracle for episode in episodes)
+        player = names[entry] = entry.player(entry.evictor_on(case.scenario), oracle)
         if episodes is None:
-            failed[player] = errors.get(identity(entry, case, plan.split).key, "not all seeds were played")
+            failed[player] = errors.get(identity(entry, case, plan.split).key, Failure("not all seeds were played"))
         else:
             played[player] = episodes
     random, reference = (names[entry] for entry in ANCHORS)
     for anchor in (random, reference):
         if anchor in failed:
-            return None, names, f"FAILED {case.scenario.name}: no table without its anchor {anchor}: {failed[anchor]}"
+            return (
+                None,
+                names,
+                f"FAILED {case.scenario.name}: no table without its anchor {anchor}: {failed[anchor].reason}",
+            )
     board = standings.board(case.scenario, case.overrides, plan.split, played, failed, random, reference)
     if plan.track == "evict" and _all_equal(
         [board.costs[names[e]] for e in plan.entries[len(ANCHORS) :] if names[e] in played]

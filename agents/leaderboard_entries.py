@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from agents import EVICTION_AGENTS, make_agent
+from agents.leaderboard_processes import apart
 from kvgym import _check
+from kvgym.envs.view import is_oracle
 from kvgym.evaluation import RANDOM, REFERENCE, files
 from kvgym.evaluation.matrix import Axes
 from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
@@ -67,7 +69,7 @@ class Facts(NamedTuple):
     """What an agent says of itself.
 
     Attributes:
-        oracle: It knows the future.
+        oracle: It may know the future.
         training: What it was trained on, and with how many training seeds; "" for rules.
     """
 
@@ -114,14 +116,27 @@ class Entry:
         """The evictor on a scenario."""
         return scenario.evictor if self.evictor == OWN else self.evictor
 
-    def player(self, evictor: str, cloned: bool) -> Player:
-        """The row's name; what was seen to use the future is an oracle, whatever it says."""
-        oracle = self.facts.oracle or cloned or evictor in ORACLE_EVICTORS
+    @property
+    def guests(self) -> tuple[str, ...]:
+        """Files of code that is not the suite's, see `guests_in`."""
+        return guests_in([self.agent, self.router, self.kwargs])
+
+    def player(self, evictor: str, oracle: bool = False) -> Player:
+        """The row's name; what was given the environment itself is an oracle, whatever it says."""
+        oracle = oracle or self.facts.oracle or evictor in ORACLE_EVICTORS
         if self.environment == EVICT:
             return Player(
                 os.path.basename(self.router), evictor_label(self.agent, self.label), oracle, self.facts.training
             )
         return Player(self.label, "joint" if self.environment == JOINT else evictor, oracle, self.facts.training)
+
+
+def guests_in(value: Any) -> tuple[str, ...]:
+    """Files of code that is not the suite's: those of path.py:Class anywhere in a JSON value, agents in agents too."""
+    if isinstance(value, str):
+        return (value.rpartition(":")[0],) if ".py:" in value else ()
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return tuple(sorted({path for item in items for path in guests_in(item)}))
 
 
 def _short(value: Any) -> Any:
@@ -233,23 +248,30 @@ def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], op
 
 def _made(option: str, name: str, args: str, environment: str) -> Facts:
     """Makes an agent once, to see whether it can be made and plays `environment`; says what it says of itself."""
+    guests = guests_in([name, json.loads(args)])
+    try:
+        plays, facts = apart(_ask, name, args) if guests else _ask(name, args)
+    except ValueError as error:
+        raise ValueError(f"{option} {name}: {error}") from error
+    if plays != environment:
+        tracks = {env: track for track, env in TRACKS.items()}
+        raise ValueError(
+            f"{option} {name}: it plays {plays}, an agent of {environment} is needed here"
+            f" (--track {tracks[plays]} is for those of {plays})"
+        )
+    return facts
+
+
+def _ask(name: str, args: str) -> tuple[str, Facts]:
+    """Makes an agent: the environment that it plays, and what it says of itself."""
     try:
         agent = make_agent(name, **json.loads(args))
     except Exception as error:  # an agent's file or constructor may raise anything
-        message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"{option} {name}: {message}") from error
+        raise ValueError(str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}") from None
     missing = [part for part in ("observation", "reset", "act") if not hasattr(agent, part)]
     if missing:
-        raise ValueError(
-            f"{option} {name}: an agent has observation, reset and act; this one lacks {', '.join(missing)}"
-        )
-    if environment_of(agent) != environment:
-        tracks = {env: track for track, env in TRACKS.items()}
-        raise ValueError(
-            f"{option} {name}: it plays {environment_of(agent)}, an agent of {environment} is needed here"
-            f" (--track {tracks[environment_of(agent)]} is for those of {environment_of(agent)})"
-        )
-    return Facts(bool(getattr(agent, "oracle", False)), _training(agent))
+        raise ValueError(f"an agent has observation, reset and act; this one lacks {', '.join(missing)}")
+    return environment_of(agent), Facts(is_oracle(agent), _training(agent))
 
 
 def _training(agent: Any) -> str:

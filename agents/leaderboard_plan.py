@@ -14,6 +14,7 @@ import agents
 import kvgym
 from agents import make_agent
 from agents.leaderboard_entries import ANCHORS, SUITE, Entry, make_entries
+from agents.leaderboard_processes import apart
 from kvgym import _check
 from kvgym.evaluation import files
 from kvgym.evaluation.anchors import N_SEEDS
@@ -99,21 +100,31 @@ def make_plan(options: argparse.Namespace) -> Plan:
 
 def _prepare(entries: Iterable[Entry], cases: Iterable[Case], split: str) -> None:
     """Makes every environment once: what is not allowed raises now, and kernels are compiled before processes start."""
+    kinds: dict[Any, tuple[Entry, Case]] = {}
     for case in cases:
-        seen = set()
         for entry in entries:
-            evictor = entry.evictor_on(case.scenario)
-            kind = evictor if entry.environment == ROUTE else entry
-            if kind not in seen:
-                seen.add(kind)
-                where = play_where(entry, evictor)
-                make_env(
-                    make_agent(entry.agent, **entry.kwargs),
-                    case.source,
-                    overrides=case.overrides,
-                    split=split,
-                    **where,
-                )
+            kind = entry.evictor_on(case.scenario) if entry.environment == ROUTE and not entry.guests else entry
+            kinds.setdefault((kind, case.scenario.name), (entry, case))
+    groups: dict[tuple[str, ...], list[tuple[Entry, Case]]] = {}
+    for entry, case in kinds.values():
+        groups.setdefault(entry.guests, []).append((entry, case))
+    for guests, pairs in groups.items():
+        if guests:
+            apart(_make_all, pairs, split)
+        else:
+            _make_all(pairs, split)
+
+
+def _make_all(pairs: Iterable[tuple[Entry, Case]], split: str) -> None:
+    for entry, case in pairs:
+        where = play_where(entry, entry.evictor_on(case.scenario))
+        try:
+            agent = make_agent(entry.agent, **entry.kwargs)
+            make_env(agent, case.source, overrides=case.overrides, split=split, **where)
+        except ValueError:
+            raise
+        except Exception as error:  # an agent may raise anything
+            raise ValueError(f"{entry.label}: {type(error).__name__}: {error}") from error
 
 
 def play_where(entry: Entry, evictor: str) -> dict[str, Any]:
@@ -185,7 +196,7 @@ def identity(entry: Entry, case: Case, split: str) -> Identity:
         agent_args=files.without_folders(entry.kwargs),
         evictor=entry.evictor_on(case.scenario),
         router=os.path.basename(entry.router),
-        oracle=entry.player(entry.evictor_on(case.scenario), cloned=False).oracle,
+        oracle=entry.player(entry.evictor_on(case.scenario)).oracle,
         split=split,
         files=files.file_hashes([entry.agent, entry.router, entry.kwargs, case.overrides, fields, code]),
     )

@@ -14,6 +14,7 @@ from agents.named import Part, as_agent
 from kvgym.envs.features import DECISION_FEATURES
 from kvgym.envs.layout import Layout
 from kvgym.envs.seat import Seat
+from kvgym.envs.view import is_oracle
 from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, env_kwargs_of
 
 # The joint observation: which decision is due, then the observation of Route-v0, then what is wanted and candidates.
@@ -46,6 +47,7 @@ class Pair(Agent):
         if asked.setdefault("action", "leaf") != "leaf":
             raise ValueError("evictor must choose leaves, it chooses rules: see agents.rule_pair.RulePair")
         self.env_kwargs: Mapping[str, Any] = asked
+        self.oracle = is_oracle(self.router) or is_oracle(self.evictor)
         forms = {self.router.observation, self.evictor.observation}
         self.observation = forms.pop() if len(forms) == 1 else "physical"
 

@@ -10,6 +10,7 @@ import gymnasium as gym
 from agents.base import Agent, Info, Observation
 from agents.named import Part, as_agent
 from kvgym import _check
+from kvgym.envs.view import is_oracle
 from kvgym.evaluation.stage import JOINT, ROUTE
 from kvgym.sim import RULES
 
@@ -37,6 +38,7 @@ class RulePair(Agent):
         self.router = as_agent("router", router, ROUTE)
         self.rule = _check.choice("rule", rule, RULES)
         self.observation = self.router.observation
+        self.oracle = is_oracle(self.router)
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""

@@ -205,8 +205,11 @@ class ClusterEnv(gym.Env[Observation, Any]):
         """Which actions are legal now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
         return self._mask.astype(bool)
 
-    def finished(self) -> NDArray[np.float64]:
+    def finished(self, first: int | None = None) -> NDArray[np.float64]:
         """Requests that finished since the last decision, in order of their finish.
+
+        Args:
+            first: Instead: all that finished after the first `first` ones of the episode, see `n_finished`.
 
         Returns:
             float64 (n, 8) with `FINISHED_COLUMNS`: decision (number of the last ROUTE decision about it, 0 = the first
@@ -218,7 +221,13 @@ class ClusterEnv(gym.Env[Observation, Any]):
         """
         if not self.simulator.tables:
             raise RuntimeError("call reset() before finished(): no episode has begun")
-        return finished_since(self.simulator, int(self.simulator.tables["clock"]["n_reported"][0]))
+        if first is None:
+            return finished_since(self.simulator, int(self.simulator.tables["clock"]["n_reported"][0]))
+        return finished_since(self.simulator, _check.whole("first", first, 0))
+
+    def n_finished(self) -> int:
+        """How many requests have finished in this episode, those of the warm-up included."""
+        return int(self.simulator.tables["clock"]["n_finished"][0]) if self.simulator.tables else 0
 
     def prompt_pages(self) -> NDArray[np.int64]:
         """Ids of the full pages of the prompt that is being routed, numbered by first appearance: int64 (n,)."""

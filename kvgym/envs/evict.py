@@ -133,6 +133,10 @@ class EvictEnv(AskedEnv):
             mask[:] = 1
         return observation, result
 
+    def routed(self) -> list[int]:
+        """The workers that the routing agent has chosen in this episode, in their order; none where a rule routes."""
+        return [] if self._seat is None else self._seat.answers
+
     def route_on(self, observation: Observation, mask: NDArray[np.int8]) -> Result:
         """Lets the routing agent decide until a decision is the agent's; writes what that one sees."""
         assert self._seat is not None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
-from kvgym.evaluation.stage import make_env
+from kvgym.envs.view import View, plain, sealed, shown
+from kvgym.evaluation.guard import making_a_workload
+from kvgym.evaluation.stage import env_kwargs_of, environment_of, make_env
 from kvgym.scenarios import ScenarioLike
-from kvgym.sim import Simulator
 
 _PART = 1 << 16
 
@@ -28,7 +30,7 @@ class Agent(Protocol):
     observation: str
 
     def reset(self, env: Any, seed: int) -> None:
-        """Starts an episode; called after `env.reset()`."""
+        """Starts an episode; called after `env.reset()` with a view of it, or with all of it if it is an oracle."""
 
     def act(self, observation: Any, info: Any) -> Any:
         """Chooses an action of its environment."""
@@ -49,7 +51,7 @@ class Episode:
         actions_sha256: Of the actions, as comma-separated decimals; pairs in brackets.
         workload_sha256: Content hash of the workload.
         n_dropped: Requests of the source that fit on no worker.
-        cloned: The agent called `clone()`, which knows the future.
+        oracle: The agent was given the environment itself.
     """
 
     seed: int
@@ -62,11 +64,52 @@ class Episode:
     actions_sha256: str
     workload_sha256: str
     n_dropped: int
-    cloned: bool
+    oracle: bool
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
         return asdict(self)
+
+
+class Course(NamedTuple):
+    """How an episode went, as two that went the same way have it.
+
+    Attributes:
+        metrics: See `kvgym.envs.metrics.episode_metrics`.
+        workload_sha256: Content hash of the workload.
+        records_sha256: Of what became of each request.
+        n_invalid: Actions that the mask did not allow.
+        n_dropped: Requests of the source that fit on no worker.
+    """
+
+    metrics: dict[str, float]
+    workload_sha256: str
+    records_sha256: str
+    n_invalid: int
+    n_dropped: int
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An episode, and what is needed to play it again without the agent.
+
+    Attributes:
+        environment: What the agent declares.
+        observation: Likewise.
+        env_kwargs: Likewise.
+        actions: What it did: int32 (n,), or (n, 2).
+        answers: What the routing agent in the environment's seat did, if there is one: int32.
+        course: How the episode went.
+        episode: What it came to.
+    """
+
+    environment: str
+    observation: str
+    env_kwargs: Mapping[str, Any]
+    actions: NDArray[np.int32]
+    answers: NDArray[np.int32]
+    course: Course
+    episode: Episode
 
 
 def play(
@@ -81,6 +124,8 @@ def play(
 ) -> Episode:
     """Plays the episode that `seed` stands for, to its end, in the environment that the agent declares.
 
+    The agent is given a `kvgym.envs.view.View`, or the environment itself if it declares `oracle = True`.
+
     Args:
         agent: Who decides.
         scenario: Name of a scenario, or what else `kvgym.get_scenario` takes.
@@ -92,84 +137,106 @@ def play(
 
     Raises:
         ValueError: If an argument is not allowed, or an action is none.
+        RuleBroken: If the agent, being no oracle, asks for what is not shown.
     """
-    env = make_env(agent, scenario, overrides=overrides, evictor=evictor, router=router, split=split)
-    read = _pair if isinstance(env.action_space, spaces.MultiDiscrete) else _index
-    clones = _watch_clones(env.simulator)
+    return record(agent, scenario, seed, overrides=overrides, evictor=evictor, router=router, split=split).episode
+
+
+def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> Recording:
+    """Plays an episode and keeps what it takes to play it again; arguments and errors as those of `play`."""
+    # All that is left here of the environment is sealed: an agent that looks around sees the variables of its callers.
+    begin, step, course_of, read, view = _open(agent, scenario, options)
     clock = time.perf_counter_ns
     began = clock()
-    observation, info = env.reset(seed=seed)
+    observation, info = begin(seed)
     env_ns = clock() - began
-    agent.reset(env, seed)
+    agent.reset(view, seed)
     actions: list[Any] = []
-    invalid = deciding_ns = 0
+    deciding_ns = 0
     over = False
     while not over:
         began = clock()
         chosen = agent.act(observation, info)
         acted = clock()
-        action, place = read(chosen)
-        if 0 <= place < len(info["action_mask"]) and not info["action_mask"][place]:
-            invalid += 1
+        action = read(chosen)
         actions.append(action)
         decided = clock()
-        observation, _, terminated, truncated, info = env.step(action)
+        observation, _, terminated, truncated, info = step(action)
         env_ns += clock() - decided
         deciding_ns += acted - began
         over = terminated or truncated
-    metrics = info["episode_metrics"]
-    return Episode(
+    course, answers = course_of(info["episode_metrics"])
+    episode = Episode(
         seed=seed,
-        J=metrics["J"],
-        metrics=metrics,
+        J=course.metrics["J"],
+        metrics=course.metrics,
         n_actions=len(actions),
-        n_invalid=invalid,
+        n_invalid=course.n_invalid,
         decision_us=deciding_ns / 1e3 / len(actions),
         env_s=env_ns / 1e9,
-        actions_sha256=_digest(actions),
-        workload_sha256=env.workload.content_hash(),
-        n_dropped=env.workload.n_dropped,
-        cloned=bool(clones),
+        actions_sha256=digest(actions),
+        workload_sha256=course.workload_sha256,
+        n_dropped=course.n_dropped,
+        oracle=not isinstance(view, View),
+    )
+    return Recording(
+        environment=environment_of(agent),
+        observation=agent.observation,
+        env_kwargs=env_kwargs_of(agent),
+        actions=np.array(actions, np.int32),
+        answers=np.array(answers, np.int32),
+        course=course,
+        episode=episode,
     )
 
 
-def _digest(actions: list[Any]) -> str:
-    """SHA-256 of the actions, a part at a time: an episode of evictions has millions."""
-    digest = hashlib.sha256()
+def _open(agent: Agent, scenario: ScenarioLike, options: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The environment as callables (begin, step, course of the episode, read an action), and what is shown of it."""
+    env = make_env(agent, scenario, **options)
+
+    def begin(seed: int) -> Any:
+        with making_a_workload():
+            return env.reset(seed=seed)
+
+    def course_of(metrics: dict[str, float]) -> tuple[Course, list[int]]:
+        return course(env, metrics), list(getattr(env, "routed", list)())
+
+    read = _pair if isinstance(env.action_space, spaces.MultiDiscrete) else _index
+    return sealed(begin), sealed(env.step), sealed(course_of), read, shown(env, agent)
+
+
+def course(env: Any, metrics: dict[str, float]) -> Course:
+    """How the episode went that an environment has played to its end."""
+    return Course(
+        metrics=metrics,
+        workload_sha256=env.workload.content_hash(),
+        records_sha256=hashlib.sha256(env.simulator.records().tobytes()).hexdigest(),
+        n_invalid=env.n_invalid,
+        n_dropped=env.workload.n_dropped,
+    )
+
+
+def digest(actions: list[Any]) -> str:
+    """SHA-256 of the actions, as `Episode` has it, a part at a time: an episode of evictions has millions."""
+    total = hashlib.sha256()
     for start in range(0, len(actions), _PART):
         text = ",".join(map(str, actions[start : start + _PART]))
-        digest.update((("," if start else "") + text).encode())
-    return digest.hexdigest()
+        total.update((("," if start else "") + text).encode())
+    return total.hexdigest()
 
 
-def _index(action: Any) -> tuple[int, int]:
-    """The action as an int, and its place in the mask."""
+def _index(action: Any) -> int:
+    """The action as an int."""
     try:
-        index = operator.index(action)
+        return plain(action)
     except TypeError:
         raise ValueError(f"act() must return the index of an action, got {action!r}") from None
-    return index, index
 
 
-def _pair(action: Any) -> tuple[tuple[int, int], int]:
-    """A worker and the number of a rule, as plain numbers; only the worker's part of the mask is ever closed."""
+def _pair(action: Any) -> tuple[int, int]:
+    """A worker and the number of a rule, as plain numbers."""
     try:
-        worker, rule = map(operator.index, action)
+        worker, rule = map(plain, action)
     except (TypeError, ValueError):
         raise ValueError(f"act() must return a worker and the number of a rule, got {action!r}") from None
-    return (worker, rule), worker
-
-
-def _watch_clones(simulator: Simulator) -> list[None]:
-    """A list that grows with every clone of `simulator` that knows the future; clones themselves are left alone."""
-    clones: list[None] = []
-
-    def clone(**options: Any) -> Simulator:
-        if options.get("resample_future") is None:
-            clones.append(None)
-        copy = Simulator.clone(simulator, **options)
-        del copy.__dict__["clone"]
-        return copy
-
-    simulator.__dict__["clone"] = clone
-    return clones
+    return worker, rule

@@ -25,7 +25,7 @@ _TIERS = {
 
 
 _LEGEND = """J: mean latency, what counts (lower is better). Score: 0 = random + lru, 100 = reference, logarithmic in J.
-Evictor "own": the one that the scenario names. An oracle knows the future: it is shown for comparison and not ranked.
+Evictor "own": the one that the scenario names. An oracle may know the future: it is shown and not ranked.
 Latencies in seconds. TTFT: time to first token. hit %: prompt tokens found in a cache. us/act: time per decision."""
 _EVICTORS = """Evictor "agents:NAME": an agent of the suite, which chooses among leaves offered; path.py:Class: yours;
 "joint": the agent that routes evicts as well; all others are evictors of the simulator."""
@@ -119,7 +119,10 @@ def as_dict(report: Report) -> dict[str, Any]:
                 "dropped_requests": board.n_dropped,
                 "notes": board.notes,
                 "rows": [_row_dict(row) for row in board.rows],
-                "errors": [{**_who(player), "error": error} for player, error in board.errors.items()],
+                "errors": [
+                    {**_who(player), "error": failure.reason, "broke_rule": failure.broke_rule}
+                    for player, failure in board.errors.items()
+                ],
             }
             for board in report.boards
         ],
@@ -185,13 +188,14 @@ def _heading(board: Board) -> list[str]:
 
 
 def _errors(board: Board) -> list[str]:
-    return [f"FAILED {player}: {error}" for player, error in board.errors.items()]
+    return [f"{failure.verdict} {player}: {failure.reason}" for player, failure in board.errors.items()]
 
 
 def _table(board: Board, columns: Sequence[Column], style: str) -> str:
     cells = [[column.show(row) for column in columns] for row in board.rows]
     # Players that failed have a row too: their place in the table is where a reader looks for them.
-    cells += [[player.agent, player.evictor, "FAILED"] + [""] * (len(columns) - 3) for player in board.errors]
+    blank = [""] * (len(columns) - 3)
+    cells += [[player.agent, player.evictor, failure.verdict, *blank] for player, failure in board.errors.items()]
     align = ["left" if column.title in ("agent", "evictor") else "right" for column in columns]
     return tabulate(cells, [column.title for column in columns], style, disable_numparse=True, colalign=align)
 

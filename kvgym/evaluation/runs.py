@@ -21,7 +21,7 @@ from kvgym.evaluation import files
 from kvgym.evaluation.episode import Episode
 from kvgym.evaluation.files import ResultError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _NUMBERS = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
 
 
@@ -41,7 +41,7 @@ class Identity:
         agent_args: Keyword arguments of the agent.
         evictor: Which pages go when memory is short; "" where the agent says.
         router: Who routes where the agent only evicts, else "".
-        oracle: It knows the future, and says so.
+        oracle: It may know the future, and says so.
         split: "train", "validation" or "test".
         files: SHA-256 by name of the files that agent, arguments, overrides and fields name, and of a recipe that is
             not one of the suite.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -42,7 +43,31 @@ def env_kwargs_of(agent: Any) -> dict[str, Any]:
     return {_check.choice(f"a name in {what}", name, ASKABLE): value for name, value in asked.items()}
 
 
-def make_env(
+@dataclass(frozen=True)
+class Stage:
+    """An environment as it is made.
+
+    Attributes:
+        environment: Its id.
+        arguments: Its arguments.
+    """
+
+    environment: str
+    arguments: Mapping[str, Any]
+
+    def make(self, **changes: Any) -> Any:
+        """Makes the environment, without Gymnasium's wrappers.
+
+        Args:
+            **changes: Other arguments.
+
+        Raises:
+            ValueError: If an argument is not allowed.
+        """
+        return gym.make(self.environment, disable_env_checker=True, **{**self.arguments, **changes}).unwrapped
+
+
+def stage_of(
     agent: Any,
     scenario: ScenarioLike,
     *,
@@ -50,8 +75,8 @@ def make_env(
     evictor: str | None = None,
     router: str | None = None,
     split: str = "test",
-) -> Any:
-    """Makes the environment that an agent plays, without Gymnasium's wrappers.
+) -> Stage:
+    """The environment that an agent plays.
 
     Args:
         agent: Who plays.
@@ -75,18 +100,17 @@ def make_env(
         if name in (ROUTE, JOINT):
             raise ValueError(f"router must be None for an agent of {name}, which routes itself; got {router!r}")
         rest["router"] = router
+    given = {"scenario": scenario, "scenario_overrides": overrides, "observation": agent.observation, "split": split}
+    return Stage(name, {**given, **rest})
+
+
+def make_env(agent: Any, scenario: ScenarioLike, **options: Any) -> Any:
+    """Makes the environment that an agent plays; arguments and errors as those of `stage_of`."""
+    stage = stage_of(agent, scenario, **options)
     try:
-        return gym.make(
-            name,
-            disable_env_checker=True,
-            scenario=scenario,
-            scenario_overrides=overrides,
-            observation=agent.observation,
-            split=split,
-            **rest,
-        ).unwrapped
+        return stage.make()
     except TypeError as error:
-        raise ValueError(f"{_class_name(agent)}.env_kwargs {rest}: {error}") from error
+        raise ValueError(f"{_class_name(agent)}.env_kwargs {env_kwargs_of(agent)}: {error}") from error
 
 
 def _class_name(agent: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,23 @@ class Player:
     def __str__(self) -> str:
         """Agent and evictor in words."""
         return f"{self.agent} + {self.evictor}{' (oracle)' if self.oracle else ''}"
+
+
+class Failure(NamedTuple):
+    """Why a player has no row.
+
+    Attributes:
+        reason: What went wrong.
+        broke_rule: It did what a ranked agent may not do; else it failed.
+    """
+
+    reason: str
+    broke_rule: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two, for tables."""
+        return "NOT RANKED" if self.broke_rule else "FAILED"
 
 
 @dataclass(frozen=True)
@@ -91,7 +108,7 @@ class Board:
     frozen: bool
     n_dropped: int
     rows: list[Standing]
-    errors: Mapping[Player, str]
+    errors: Mapping[Player, Failure]
     costs: Mapping[Player, Floats]
     notes: list[str] = field(default_factory=list)
 
@@ -101,7 +118,7 @@ def board(
     overrides: Mapping[str, Any],
     split: str,
     played: Mapping[Player, Sequence[Episode]],
-    errors: Mapping[Player, str],
+    errors: Mapping[Player, Failure],
     random: Player,
     reference: Player,
 ) -> Board:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -179,6 +180,7 @@ class Scenario:
         Raises:
             ValueError: If the recipe makes fewer requests than the episode has, or its arguments are not allowed.
         """
+        sys.audit("kvgym.workload", split)  # `kvgym.evaluation.guard` listens
         wanted = self.warmup_requests + self.episode_requests
         asked = wanted + 1  # an episode that is cut ends at the arrival after its last one
         smallest = min(worker.kv_pages for worker in self.cluster.workers)

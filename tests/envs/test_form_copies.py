@@ -50,7 +50,7 @@ def test_a_copied_router_sits_in_the_copy(form):
     env.reset(seed=0)
     for make in COPIES.values():
         twin = make(env)
-        assert twin._seat.env is twin and twin._seat.agent.env is twin._seat
+        assert twin._seat.env is twin and twin._seat.agent.env is twin._seat.view is not env._seat.view
         assert twin._seat.agent is not env._seat.agent
 
 

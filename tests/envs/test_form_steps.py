@@ -41,6 +41,11 @@ def test_finished_rows_are_the_requests_that_ended_since_the_last_decision(form)
         assert ((part[:, 4] > times[-1]) & (part[:, 4] <= info["time"])).all()
         rows.append(part)
         times.append(info["time"])
+        assert env.n_finished() == sum(map(len, rows))
+        for first in (0, env.n_finished() // 2, env.n_finished()):
+            assert env.finished(first).tolist() == np.concatenate(rows)[first:].tolist()
+    with pytest.raises(ValueError, match="first must be an integer >= 0, got -1"):
+        env.finished(-1)
     numbers = np.concatenate(rows)[:, 0]
     assert sorted(numbers) == list(range(-5, 45))
 

@@ -32,7 +32,7 @@ def episode(seed=0, cost=2.0, **changes):
         actions_sha256="a" * 64,
         workload_sha256="b" * 64,
         n_dropped=0,
-        cloned=False,
+        oracle=False,
     )
     return replace(made, **changes)
 

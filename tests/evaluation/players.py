@@ -33,14 +33,6 @@ class Slow(First):
         return 0
 
 
-class Peeks(First):
-    """Uses what only an oracle may."""
-
-    def act(self, observation, info):
-        self.env.simulator.clone().clone()
-        return 0
-
-
 class Says(First):
     """Returns whatever it was given."""
 

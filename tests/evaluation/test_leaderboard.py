@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agents import AGENTS, leaderboard, leaderboard_run
+from agents import AGENTS, leaderboard, leaderboard_progress, leaderboard_run
 from agents.leaderboard_entries import DEFAULT_AGENTS, QUICK_AGENTS
 
 ROOT = Path(__file__).parents[2]
@@ -105,11 +106,6 @@ def test_an_agent_that_kills_its_process_does_not_take_the_others_with_it(board,
     assert lines(out, "round_robin")
 
 
-def test_an_agent_that_clones_is_shown_as_an_oracle(board):
-    _, out = board("--scenario", "sanity", "--seeds", "1", "--workers", "1", "--agent", f"{PLAYERS}:Peeks")
-    assert "(oracle)" in lines(out, "players.py:Peeks")[0]
-
-
 def test_results_are_written_and_not_played_again(board, tmp_path, monkeypatch):
     argv = [*FAST, "--agent", "round_robin", "--out", tmp_path]
     board(*argv)
@@ -117,12 +113,12 @@ def test_results_are_written_and_not_played_again(board, tmp_path, monkeypatch):
     assert len(list((tmp_path / "runs").iterdir())) == 3
     first = (tmp_path / "leaderboard.json").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(leaderboard_run, "play", lambda *args, **kwargs: pytest.fail("played again"))
+        patch.setattr(leaderboard_run, "record", lambda *args, **kwargs: pytest.fail("played again"))
         board(*argv)
     assert (tmp_path / "leaderboard.json").read_bytes() == first
     played = []
-    real = leaderboard_run.play
-    monkeypatch.setattr(leaderboard_run, "play", lambda *args, **kw: played.append(args[2]) or real(*args, **kw))
+    real = leaderboard_run.record
+    monkeypatch.setattr(leaderboard_run, "record", lambda *args, **kw: played.append(kw["seed"]) or real(*args, **kw))
     board(*argv, "--seeds", 3)
     assert played == [2, 2, 2]
     assert len(list((tmp_path / "runs").iterdir())) == 3
@@ -267,8 +263,11 @@ def test_bad_input_ends_the_program_with_2():
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends a signal to a group of processes")
-def test_an_interrupt_keeps_what_is_finished(tmp_path):
-    argv = ["--scenario", "sanity", "--seeds", "60", "--workers", "2", "--agent", f"{PLAYERS}:Slow"]
+@pytest.mark.parametrize("whole_group", [True, False])
+@pytest.mark.parametrize("workers", ["1", "4"])
+def test_an_interrupt_keeps_what_is_finished(tmp_path, workers, whole_group):
+    """Ctrl-C in a terminal reaches the whole group; a signal to the one process ends the others too."""
+    argv = ["--scenario", "sanity", "--seeds", "60", "--workers", workers, "--agent", f"{PLAYERS}:Slow"]
     process = subprocess.Popen(
         [sys.executable, "-m", "agents.leaderboard", *argv, "--out", str(tmp_path)],
         cwd=ROOT,
@@ -282,8 +281,15 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path):
         give_up = time.monotonic() + 240
         while not list(tmp_path.glob("runs/*Slow*.json")) and time.monotonic() < give_up:
             time.sleep(0.1)
-        os.killpg(process.pid, signal.SIGINT)
+        if whole_group:
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            os.kill(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
+        with pytest.raises(ProcessLookupError):
+            for _ in range(100):  # those that it started may take a moment to be gone
+                os.killpg(process.pid, 0)
+                time.sleep(0.1)
     finally:
         process.kill()
     assert process.returncode == leaderboard.INTERRUPTED
@@ -291,6 +297,40 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path):
     assert "Traceback" not in err
     (path,) = tmp_path.glob("runs/*Slow*.json")
     assert 0 < len(json.loads(path.read_text())["episodes"]) < 60
+
+
+def test_an_interrupt_before_anything_is_played_is_no_error(monkeypatch, capsys):
+    def interrupted(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(leaderboard, "make_plan", interrupted)
+    assert leaderboard.main([]) == leaderboard.INTERRUPTED
+    assert "interrupted: nothing is kept without --out" in capsys.readouterr().err
+
+
+def test_a_file_is_told_now_and_then_how_far_work_is(monkeypatch, capfd):
+    monkeypatch.setattr(leaderboard_progress, "EVERY_S", 0.05)
+    assert leaderboard.main([*FAST, "--agent", f"{PLAYERS}:Slow"]) == 0
+    said = capfd.readouterr().err.splitlines()
+    told = [re.fullmatch(r"(\d+) of 6 episodes in 0:\d\d, (no estimate yet|about 0:\d\d to go)", one) for one in said]
+    assert len(told) > 2
+    counts = [int(match[1]) for match in told]
+    assert counts == sorted(counts)
+    assert {match[2] for match in told if match[1] == "0"} <= {"no estimate yet"}
+    assert all(match[2].startswith("about") for match in told if match[1] != "0")
+
+
+def test_the_estimate_is_at_the_pace_so_far():
+    assert leaderboard_progress.line(30, 120, "episode", 100.0) == "30 of 120 episodes in 1:40, about 5:00 to go"
+    assert leaderboard_progress.line(0, 120, "episode", 4000.0) == "0 of 120 episodes in 1:06:40, no estimate yet"
+    assert leaderboard_progress.EVERY_S == 10
+
+
+def test_a_terminal_has_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    with leaderboard_progress.progress(3, "episode") as advance:
+        advance(2)
+    assert "0/3" in capsys.readouterr().err
 
 
 def test_the_rosters_exist():

@@ -7,7 +7,7 @@ import pytest
 from kvgym.evaluation import files, report
 from kvgym.evaluation.columns import COLUMNS, number, signed
 from kvgym.evaluation.matrix import Axes, matrix
-from kvgym.evaluation.standings import Player, board, overall
+from kvgym.evaluation.standings import Failure, Player, board, overall
 from kvgym.evaluation.statistics import Interval
 from kvgym.scenarios import get_scenario
 
@@ -30,7 +30,7 @@ def make_report(made_up):
             GOOD: episodes(4.0),
             ORACLE: episodes(1.0),
         }
-        errors = {BAD: "seed 0: ZeroDivisionError: division by zero (bad.py:3)"}
+        errors = {BAD: Failure("seed 0: ZeroDivisionError: division by zero (bad.py:3)")}
         one = board(get_scenario("gsp-stable"), {}, split, played, errors, RANDOM, REFERENCE)
         players = {player: [player] for player in (*played, BAD)}
         totals = {one.tier: overall([one], one.tier, players, RANDOM, REFERENCE)} if one.tier != "not counted" else {}
@@ -90,6 +90,16 @@ def test_failures_are_shown(make_report):
         assert "FAILED bad + lru: seed 0: ZeroDivisionError: division by zero (bad.py:3)" in text
         assert any(line.strip("| ").startswith("bad ") and "FAILED" in line for line in text.splitlines())
     assert report.as_dict(made)["scenarios"][0]["errors"][0]["agent"] == "bad"
+
+
+def test_who_broke_a_rule_did_not_fail(make_report):
+    made = make_report()
+    made.boards[0].errors[BAD] = Failure("seed 0: it looked behind the view", broke_rule=True)
+    for text in (report.terminal(made, 120), report.markdown(made)):
+        assert "NOT RANKED bad + lru: seed 0: it looked behind the view" in text
+        assert "FAILED" not in text
+    (error,) = report.as_dict(made)["scenarios"][0]["errors"]
+    assert (error["broke_rule"], error["error"]) == (True, "seed 0: it looked behind the view")
 
 
 def test_markdown_has_all_columns_and_says_what_they_are(make_report):

@@ -1,0 +1,78 @@
+"""Processes that end when they are told to."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Pool:
+    """Some processes that run functions, see `pool`."""
+
+    def __init__(self, executor: ProcessPoolExecutor) -> None:
+        """Has nothing to do yet."""
+        self._executor = executor
+
+    def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """As `Executor.submit`."""
+        with _uninterrupted():
+            return self._executor.submit(function, *args, **kwargs)
+
+
+@contextmanager
+def pool(workers: int) -> Iterator[Pool]:
+    """Up to `workers` processes. An error or an interrupt ends them at once, else they end when they have finished."""
+    # "spawn": the same everywhere, safe whatever threads this process has, and nothing of this process is in it.
+    context = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts) as executor:
+        try:
+            yield Pool(executor)
+        except BrokenProcessPool:
+            raise
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - before:
+                process.terminate()
+            raise
+
+
+def _ignore_interrupts() -> None:
+    # Ctrl-C reaches the whole group of processes. This one ends when its parent says so, without a word.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """No Ctrl-C inside, so that a process which is started there never sees one; it comes afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def apart(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Runs a function in a process of its own, for code that is not the suite's.
+
+    The process that keeps the results and makes the tables never runs what came with an agent.
+
+    Raises:
+        ValueError: If the process died.
+    """
+    with pool(1) as process:
+        try:
+            return process.submit(function, *args, **kwargs).result()
+        except BrokenProcessPool:
+            raise ValueError("the process in which it was made died") from None

@@ -1,0 +1,59 @@
+"""How far work is: a bar on a terminal, and a line now and then where standard error is a file."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+EVERY_S = 10.0
+
+
+@contextmanager
+def progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Shows progress on standard error while the block runs; gives a function to be told of what is done.
+
+    Args:
+        total: How much there is to do.
+        unit: Of what.
+    """
+    if sys.stderr.isatty():
+        with tqdm(total=total, unit=unit, leave=False) as bar:
+
+            def advance(n: int) -> None:
+                bar.update(n)
+
+            yield advance
+        return
+    done = [0]
+    over = threading.Event()
+    began = time.monotonic()
+
+    def tell() -> None:
+        while not over.wait(EVERY_S) and sum(done) < total:
+            print(line(sum(done), total, unit, time.monotonic() - began), file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield done.append
+    finally:
+        over.set()
+        thread.join()
+
+
+def line(done: int, total: int, unit: str, seconds: float) -> str:
+    """What is done of `total`, for how long, and how long the rest will take at the same pace."""
+    rest = f"about {clock(seconds * (total - done) / done)} to go" if done else "no estimate yet"
+    return f"{done} of {total} {unit}s in {clock(seconds)}, {rest}"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds as 1:02:03, without hours 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

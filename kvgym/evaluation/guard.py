@@ -1,0 +1,58 @@
+"""What nobody but the evaluation may do in a process in which ranked agents play.
+
+Python tells whoever listens when memory is walked, and `Scenario.workload` when a workload is made; a listener can't be
+taken away again. It makes rules out of what would else be easy to do without noticing: it is no wall, since whoever
+copies the suite's code can make a test workload without a word.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from kvgym.envs.view import RULE, RuleBroken
+
+_WALKS = ("gc.get_objects", "gc.get_referrers", "gc.get_referents", "sys._current_frames")
+_watching = False
+
+
+@contextmanager
+def watch() -> Iterator[None]:
+    """Has walks through memory, and workloads of the split "test", refused with a `RuleBroken`."""
+    _listen()
+    with _set(True):
+        yield
+
+
+@contextmanager
+def making_a_workload() -> Iterator[None]:
+    """For the evaluation itself."""
+    with _set(False):
+        yield
+
+
+@contextmanager
+def _set(value: bool) -> Iterator[None]:
+    global _watching
+    before, _watching = _watching, value
+    try:
+        yield
+    finally:
+        _watching = before
+
+
+@lru_cache(maxsize=1)
+def _listen() -> None:
+    sys.addaudithook(_heard)
+
+
+def _heard(event: str, args: tuple[Any, ...]) -> None:
+    if not _watching:
+        return
+    if event in _WALKS:
+        raise RuleBroken(f"{event}() leads to what is behind the view: {RULE}")
+    if event == "kvgym.workload" and args[0] == "test":
+        raise RuleBroken(f"a workload of the split test was asked for, which is the future: {RULE}")

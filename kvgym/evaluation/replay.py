@@ -1,0 +1,106 @@
+"""Plays what an agent did a second time, without the agent, and compares.
+
+What counts comes from here. A process that has never run an agent's code has whole tables and its own functions, so an
+agent gains nothing by changing either in its process: the same actions then lead elsewhere, and that is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from kvgym.envs.seat import ROUTE_ID
+from kvgym.envs.view import RuleBroken
+from kvgym.evaluation.episode import Course, Episode, Recording, course, digest
+from kvgym.evaluation.stage import stage_of
+from kvgym.scenarios import ScenarioLike
+
+
+def replay(recording: Recording, scenario: ScenarioLike, seed: int, **options: Any) -> Episode:
+    """Plays a recording's actions on a fresh environment; returns its episode with all that this one gives.
+
+    Only what is measured in seconds, and whether the agent was given the environment itself, is the recording's.
+
+    Args:
+        recording: What an agent did. What it declares is checked again.
+        scenario: What was played.
+        seed: Of the episode.
+        **options: Those that `kvgym.evaluation.play` was given.
+
+    Raises:
+        RuleBroken: If the actions don't lead to what the recording says; the message has the difference.
+    """
+    where = stage_of(recording, scenario, **options)
+    changes = {}
+    if ":" in (where.arguments.get("router") or ""):
+        changes["router"] = f"{__name__}:"
+        _Again.answers = iter(recording.answers.tolist())
+    actions = recording.actions.tolist()
+    try:
+        found = _play_again(where.make(**changes), actions, seed)
+    except (StopIteration, ValueError, RuntimeError, TypeError) as error:
+        raise RuleBroken(f"the same actions can't be played again: {error!r}") from error
+    _compare(recording.course, found)
+    return replace(
+        recording.episode,
+        seed=seed,
+        J=found.metrics["J"],
+        metrics=found.metrics,
+        n_actions=len(actions),
+        n_invalid=found.n_invalid,
+        actions_sha256=digest(list(map(tuple, actions)) if recording.actions.ndim == 2 else actions),
+        workload_sha256=found.workload_sha256,
+        n_dropped=found.n_dropped,
+    )
+
+
+def _play_again(env: Any, actions: list[Any], seed: int) -> Course:
+    step = env.step
+    env.reset(seed=seed)
+    over = False
+    for action in actions:
+        if over:
+            raise RuntimeError("the episode is over before its last action")
+        _, _, terminated, truncated, info = step(action)
+        over = terminated or truncated
+    if not over:
+        raise RuntimeError("the episode is not over after its last action")
+    return course(env, info["episode_metrics"])
+
+
+def _compare(shown: Course, found: Course) -> None:
+    """Raises where a recording is not what its actions lead to."""
+    if shown.workload_sha256 != found.workload_sha256:
+        raise RuleBroken("the workload that was played is not the one that the seed stands for")
+    same = shown.metrics.keys() == found.metrics.keys() and np.array_equal(
+        [shown.metrics[name] for name in found.metrics], list(found.metrics.values()), equal_nan=True
+    )
+    if not same or shown.records_sha256 != found.records_sha256:
+        where = "metrics" if shown.records_sha256 == found.records_sha256 else "records of its requests"
+        raise RuleBroken(
+            f"J was {shown.metrics.get('J', np.nan):.6g} s, and the same actions played again give "
+            f"{found.metrics['J']:.6g} s and other {where}: what the agent played was changed, or how it was measured"
+        )
+
+
+class _Again:
+    """Takes the seat of the routing agent, and answers as that one did."""
+
+    environment = ROUTE_ID
+    observation = "physical"
+    answers: Iterator[int] = iter(())
+
+    def reset(self, env: Any, seed: int) -> None:
+        """Nothing is left to decide."""
+
+    def act(self, observation: Any, info: Any) -> int:
+        """The next answer."""
+        return next(_Again.answers)
+
+
+def make_agent(name: str) -> _Again:
+    """How an environment finds it."""
+    return _Again()
