@@ -77,65 +77,78 @@ def test_quantum_one_asks_for_each_page():
 
 
 def test_quantum_one_has_no_bound():
-    # 7 of 8 pages are wanted: 7 decisions, each for one page of the chain or, slot 1, for 11.
-    script = Script(0, 0, 0, 1, 0, 0, 0)
-    result = ask(one_by_one(range(1, 8), [11], range(20, 27)), 8, script, 4, quantum=1)
-    assert result.evictions == [[(0, 6), (0, 5), (0, 4), (1, 0), (0, 3), (0, 2), (0, 1)]]
-    assert amounts(script) == [(left, left) for left in range(7, 0, -1)]
+    # 11 of 12 pages are wanted: 11 decisions, each for one page of the chain or, slot 1, for 20.
+    script = Script(0, 0, 0, 1, *[0] * 7)
+    result = ask(one_by_one(range(1, 12), [20], range(30, 41)), 12, script, 4, quantum=1)
+    assert result.evictions == [[(0, 10), (0, 9), (0, 8), (1, 0), *((0, page) for page in range(7, 0, -1))]]
+    assert amounts(script) == [(left, left) for left in range(11, 0, -1)]
 
 
-def test_lru_frees_what_the_fourth_decision_leaves():
-    # Worker of 12, [1 2] .. [11 12]; 11 are wanted. Slot 1 of 4, the second oldest: 4 3, 6 5, 8 7, 10 9. 3 are wanted
-    # still: lru takes 2 and 1, then 12. Each decision draws two leaves, of 6, 5, 4 and 3; lru draws none.
-    script = Script(1, 1, 1, 1)
-    draws = [(6, (5, 1)), (5, (0, 1)), (5, (5, 1)), (4, (0, 1)), (4, (5, 1)), (3, (0, 1)), (3, (5, 1)), (2, (0, 1))]
-    prompts = [[first, first + 1] for first in range(1, 12, 2)]
-    result = ask(one_by_one(*prompts, range(20, 31)), 12, script, 4, draws)
-    chosen = [(1, 1), (1, 0), (2, 1), (2, 0), (3, 1), (3, 0), (4, 1), (4, 0)]
-    assert result.evictions == [[*chosen, (0, 1), (0, 0), (5, 1)]]
-    assert amounts(script) == [(11, 4), (9, 3), (7, 2), (5, 1)]
+def countdown(wanted):
+    """What `amounts` gives if each of an allocation's decisions, as many as it may take, frees one page."""
+    return [(wanted - taken, 8 - taken) for taken in range(8)]
+
+
+def test_lru_frees_what_the_last_decision_leaves():
+    # Worker of 20, [1 2] .. [19 20]; 19 are wanted. Slot 1 of 4, the second oldest, eight times: 4 3 .. 18 17. 3 are
+    # wanted still: lru takes 2 and 1, then 20. Each decision draws two leaves, of 10, 9 .. 3; lru draws none.
+    script = Script(*[1] * 8)
+    draws = [draw for left in range(10, 2, -1) for draw in ((left, (9, 1)), (left - 1, (0, 1)))]
+    prompts = [[first, first + 1] for first in range(1, 20, 2)]
+    settings = engine(chunk_tokens=20)
+    result = ask(one_by_one(*prompts, range(30, 49)), 20, script, 4, draws, settings=settings)
+    chosen = [(number, page) for number in range(1, 9) for page in (1, 0)]
+    assert result.evictions == [[*chosen, (0, 1), (0, 0), (9, 1)]]
+    assert amounts(script) == [(19, 8), (17, 7), (15, 6), (13, 5), (11, 4), (9, 3), (7, 2), (5, 1)]
 
 
 def test_lru_goes_page_by_page_from_leaf_to_leaf():
-    # Worker of 9: [1 2 3], [50], [1 2 4], [60] .. [63]; 8 are wanted. Slot 3 of the oldest four takes 60, 61, 62, 63.
-    # Then lru: 3, 50, 4, and 2, which only now is a leaf.
-    script = Script(3, 3, 3, 3)
-    prompts = [[1, 2, 3], [50], [1, 2, 4], [60], [61], [62], [63], range(70, 78)]
-    result = ask(one_by_one(*prompts), 9, script, 8)
-    assert result.evictions == [[(3, 0), (4, 0), (5, 0), (6, 0), (0, 2), (1, 0), (2, 2), (0, 1)]]
-    assert amounts(script) == [(8, 4), (7, 3), (6, 2), (5, 1)]
+    # Worker of 13: [1 2 3], [50], [1 2 4], [60] .. [67]; 12 are wanted. Slot 3 of the oldest four takes 60 .. 67. Then
+    # lru: 3, 50, 4, and 2, which only now is a leaf.
+    script = Script(*[3] * 8)
+    prompts = [[1, 2, 3], [50], [1, 2, 4], *([page] for page in range(60, 68)), range(70, 82)]
+    result = ask(one_by_one(*prompts), 13, script, 8)
+    assert result.evictions == [[*((number, 0) for number in range(3, 11)), (0, 2), (1, 0), (2, 2), (0, 1)]]
+    assert amounts(script) == countdown(12)
 
 
 def test_decisions_left_are_no_more_than_the_pages_wanted():
-    # Worker of 9: [1], [2], [3], [10 .. 15]. 5 are wanted: 1 goes, then three at most may follow; 2; then the tail of
-    # 15 has all 3 that are wanted, and the fourth decision isn't needed.
+    # Worker of 13: [1], [2], [3], [10 .. 19]. 9 are wanted: 1 goes, then seven at most may follow; 2; then the tail of
+    # 19 has all 7 that are wanted, and the other decisions aren't needed.
     script = Script(0, 0, 1)
-    result = ask(one_by_one([1], [2], [3], range(10, 16), range(20, 25)), 9, script, 4)
-    assert result.evictions == [[(0, 0), (1, 0), (3, 5), (3, 4), (3, 3)]]
-    assert amounts(script) == [(5, 4), (4, 3), (3, 2)]
+    result = ask(one_by_one([1], [2], [3], range(10, 20), range(20, 29)), 13, script, 4)
+    assert result.evictions == [[(0, 0), (1, 0), *((3, page) for page in range(9, 2, -1))]]
+    assert amounts(script) == [(9, 8), (8, 7), (7, 6)]
+    # 9 are wanted of [1 .. 6], [7 .. 10]: 6 go, and the 3 pages that are left can take three decisions.
+    script = Script(0, 0)
+    result = ask(one_by_one(range(1, 7), range(7, 11), range(20, 29)), 10, script, 4)
+    assert result.evictions == [[*((0, page) for page in range(5, -1, -1)), (1, 3), (1, 2), (1, 1)]]
+    assert amounts(script) == [(9, 8), (3, 3)]
     # 3 are wanted of [1 2], [3 4]: three decisions at most, then the one page that is left can take one.
     script = Script(0, 0)
     assert ask(one_by_one([1, 2], [3, 4], [5, 6, 7]), 4, script, 2).evictions == [[(0, 1), (0, 0), (1, 1)]]
     assert amounts(script) == [(3, 3), (1, 1)]
 
 
-def test_marked_leaves_go_one_page_at_a_time_four_times():
-    # Worker of 8: [1], [2], [3 .. 8], all marked. [9]: a new phase, 1 goes. [3 .. 8] again marks 3 .. 8. [10 .. 15]
-    # wants 6: leaves 2 (unmarked), 9, 8. Slot 2 is 8, marked, as is 7 above it: 1 page; then 7, 6, 5. lru: 2, then 9,
-    # though no unmarked leaf is left: no phase. So at [20] 3 4 and 10 .. 15 are marked, and it opens one: 4 goes.
-    script = Script(0, 2, 2, 2, 2, 0)
-    path = range(3, 9)
-    result = ask(one_by_one([1], [2], path, [9], path, range(10, 16), [20]), 8, script, 6)
-    assert result.evictions == [[(0, 0), (2, 5), (2, 4), (2, 3), (2, 2), (1, 0), (3, 0), (2, 1)]]
-    assert amounts(script) == [(1, 1), (6, 4), (5, 3), (4, 2), (3, 1), (1, 1)]
-    for question in script.questions[1:5]:
-        assert (question.slots[2].marked, question.slots[2].tail_pages) == (True, 1)
-        assert offered(question)[3:] == [(1, 0), None, None]
-    assert [question.unmarked for question in script.questions] == [8, 1, 1, 1, 1, 8]
+def test_lru_opens_no_phase():
+    # Worker of 12: [1] .. [12], all marked. [20]: a new phase, 1 goes. [3] .. [12] again are marked; 2 isn't. 10 are
+    # wanted: slot 1, the second oldest and marked, takes 20, 3 .. 9. lru: 2, then 10, though no unmarked leaf is left:
+    # no phase. So at [40] 11, 12 and the 10 pages are marked, and it opens one: 11 goes.
+    script = Script(0, *[1] * 8, 0)
+    again = [[page] for page in range(3, 13)]
+    result = ask(one_by_one([1], [2], *again, [20], *again, range(30, 40), [40]), 12, script, 8)
+    chosen = [(12, 0), *((page - 1, 0) for page in range(3, 10))]
+    assert result.evictions == [[(0, 0), *chosen, (1, 0), (9, 0), (10, 0)]]
+    assert amounts(script) == [(1, 1), *countdown(10), (1, 1)]
+    for question in script.questions[1:-1]:
+        assert (question.slots[1].marked, question.slots[1].tail_pages) == (True, 1)
+        assert offered(question)[4:] == [(1, 0), None, None, None]
+    assert [question.unmarked for question in script.questions] == [12, *[1] * 8, 12]
 
 
 def test_the_shortest_tail_again_and_again():
-    # Worker of 12: [1], [2], [3 .. 6], [7 8], [9], [10 11 12]; 8 are wanted. 1, 2, 9, then 8 7. The rest by lru: 6 5 4.
+    # Worker of 16: [1], [2], [3 .. 6], [7 8], [9], [10 11 12], [13] .. [16]; 12 are wanted. 1, 2, 9, 13, 14, 15, 16,
+    # then 8 7. The rest by lru: 6 5 4.
     questions = []
 
     def shortest(question):
@@ -143,23 +156,86 @@ def test_the_shortest_tail_again_and_again():
         tails = [(slot.tail_pages, number) for number, slot in enumerate(question.slots) if slot is not None]
         return min(tails)[1]
 
-    prompts = [[1], [2], range(3, 7), [7, 8], [9], [10, 11, 12], range(20, 28)]
-    result = run(one_by_one(*prompts), 12, evictor="agent", evict=shortest)
-    assert result.evictions == [[(0, 0), (1, 0), (4, 0), (3, 1), (3, 0), (2, 3), (2, 2), (2, 1)]]
-    assert [(question.wanted, question.decisions_left) for question in questions] == [(8, 4), (7, 3), (6, 2), (5, 1)]
+    prompts = [[1], [2], range(3, 7), [7, 8], [9], [10, 11, 12], [13], [14], [15], [16], range(20, 32)]
+    result = run(one_by_one(*prompts), 16, evictor="agent", evict=shortest)
+    alone = [(number, 0) for number in (0, 1, 4, 6, 7, 8, 9)]
+    assert result.evictions == [[*alone, (3, 1), (3, 0), (2, 3), (2, 2), (2, 1)]]
+    assert [(question.wanted, question.decisions_left) for question in questions] == countdown(12)
 
 
-def test_each_allocation_has_four_decisions():
-    # Worker of 12, [1] .. [12]. Two requests of 5 pages come together and start in one iteration. Slot 1 of 4: the
-    # first takes 2 3 4 5, lru 1; the second begins to count again: 7 8 9 10, lru 6.
-    script = Script(*[1] * 8)
-    pair = [request(range(20, 25), at=200_000), request(range(30, 35), at=200_000)]
-    result = ask(one_by_one(*([page] for page in range(1, 13))) + pair, 12, script, 4)
-    assert result.evictions == [[(page - 1, 0) for page in (2, 3, 4, 5, 1, 7, 8, 9, 10, 6)]]
-    assert amounts(script) == [(5, 4), (4, 3), (3, 2), (2, 1)] * 2
-    assert [(question.time_ps, question.request) for question in script.questions] == [(200_000, 12)] * 4 + [
-        (200_000, 13)
-    ] * 4
+def test_each_allocation_has_its_own_decisions():
+    # Worker of 20, [1] .. [20]. Two requests of 9 pages come together and start in one iteration. Slot 1 of 4: the
+    # first takes 2 .. 9, lru 1; the second begins to count again: 11 .. 18, lru 10.
+    script = Script(*[1] * 16)
+    pair = [request(range(30, 39), at=300_000), request(range(40, 49), at=300_000)]
+    requests = one_by_one(*([page] for page in range(1, 21))) + pair
+    result = ask(requests, 20, script, 4, settings=engine(chunk_tokens=20))
+    assert result.evictions == [[(page - 1, 0) for page in (*range(2, 10), 1, *range(11, 19), 10)]]
+    assert amounts(script) == countdown(9) * 2
+    assert [(question.time_ps, question.request) for question in script.questions] == [(300_000, 20)] * 8 + [
+        (300_000, 21)
+    ] * 8
+
+
+@pytest.mark.parametrize(
+    ("pages", "arrival", "unmarked"), [(8, 5_000, 3), (8, 10_050, 3), (8, 10_150, 4), (9, 10_270, 6)]
+)
+def test_a_marked_leaf_goes_with_all_that_is_above_it(pages, arrival, unmarked):
+    # [7 8 6], [9] and request 2, which computes 1 2 until 10_120, then decodes a, b and c, a page each, until 10_230,
+    # 10_340 and 10_450 if it is alone. The two pages of request 3 come
+    # - first: at 10_120 request 2 opens a phase, which leaves 1 2 marked. All of 1 2 a b c is, 9 and 20 21 are not;
+    # - at 10_120: it opens the phase, 1 2 are unmarked, what enters later is marked: a b c;
+    # - at 10_230: 1 2 a are unmarked;
+    # - at 10_340, on a worker with one page more: 1 2 a b are unmarked, and so is 7, which is there still.
+    # Three pages go until then (two of 9): 6 8 7. At 20_000 the leaf c is marked, but 9 is not: no phase. c's tail is
+    # c b a 2 1, whatever is marked: 5 x 260 / 16 = 81.25 ps; the 4 wanted go by one decision.
+    questions = []
+
+    def decide(question):
+        questions.append(question)
+        return offered(question).index((2, 4)) if question.request == 4 else 0
+
+    requests = one_by_one([7, 8, 6], [9])
+    requests[1] = request([9], at=1_000)
+    requests.append(request([1, 2], output=4, at=10_000))
+    requests += [request([20, 21], at=arrival), request([30, 31, 32, 33], at=20_000)]
+    result = run(requests, pages, evictor="agent", evict=decide, candidates=8)
+    before = [(0, 2), (0, 1), (0, 0)][: 11 - pages]
+    assert result.evictions == [[*before, (2, 4), (2, 3), (2, 2), (2, 1)]]
+    last = questions[-1]
+    assert (last.request, last.wanted, last.decisions_left, last.free, last.unmarked) == (4, 4, 4, 0, unmarked)
+    leaf = last.slots[offered(last).index((2, 4))]
+    assert (leaf.marked, leaf.tail_pages, leaf.depth, leaf.siblings) == (True, 5, 5, 0)
+    assert leaf.recompute_s == pytest.approx(81.25e-12)
+
+
+LONG = range(1, 6)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "choice", "more", "gone", "last", "siblings"),
+    [
+        ([[9], [8], LONG], 0, [[1, 2]], (0, 0), (1, 0), 0),  # 2 is locked
+        ([[1, 2, 6], [9], LONG], 0, [], (0, 2), (1, 0), 0),  # 2 is a seen boundary, though 6 is gone
+        ([[1, 2, 6], [9], LONG], 1, [], (1, 0), (0, 2), 1),  # 2 has another resident child, 6
+    ],
+)
+def test_what_ends_the_tail_of_a_marked_leaf(prompts, choice, more, gone, last, siblings):
+    # Worker of 7, a_s = 2. 7 pages, all marked; [20] opens a phase, one goes. [1 .. 5] again are marked. [30 .. 33]
+    # wants 4; a request that comes with it may lock 1 2 first. Slot 2 is 5, marked as is all above it: its tail is
+    # 5 4 3, 3 tokens after 2: 3 x 16.25 + 2 x 3 x (2 + 2) = 72.75 ps. Then slot 0, the leaf that isn't marked.
+    cost = RefCost(SIMPLE.g, 2.0, 0.0, 0.0, 0)
+    script = Script(choice, 2, 0)
+    requests = one_by_one(*prompts, [20], LONG) + [request(prompt, at=60_000) for prompt in [*more, range(30, 34)]]
+    result = ask(requests, 7, script, 6, cost=cost)
+    assert result.evictions == [[gone, (2, 4), (2, 3), (2, 2), last]]
+    assert amounts(script) == [(1, 1), (4, 4), (1, 1)]
+    question = script.questions[1]
+    assert offered(question)[:3] == [last, (3, 0), (2, 4)]
+    assert [slot.marked for slot in question.slots[:3]] == [False, True, True]
+    leaf = question.slots[2]
+    assert (leaf.tail_pages, leaf.depth, leaf.siblings) == (3, 5, siblings)
+    assert leaf.recompute_s == pytest.approx(72.75e-12)
 
 
 def test_features_of_a_shared_branch():
@@ -238,21 +314,33 @@ def chain(cache, length):
     return pages
 
 
-def test_where_a_tail_ends():
-    # Of 5 pages in a row, all 5; up to a mark, a lock or a seen boundary at page 1 the last 3. A marked leaf is the
-    # first of its own tail. Runs (lru_node) don't care for marks.
-    cache = Cache(9)
-    pages = chain(cache, 5)
-    assert cache.tail_of(pages[4]) == pages[::-1]
-    cache.mark([pages[1], pages[4]])
-    assert cache.tail_of(pages[4]) == pages[:1:-1] and cache.run_of(pages[4]) == pages[::-1]
-    cache.clear_marks()
-    cache.lock(pages[1])
-    assert cache.tail_of(pages[4]) == pages[:1:-1]
-    cache.unlock(pages[1])
-    cache.show(pages[1], pages[2])
-    cache.show(pages[1], None)
-    assert cache.tail_of(pages[4]) == pages[:1:-1]
+@pytest.mark.parametrize("marks", [[], [1], [3], [1, 3], [0, 1, 2, 3]])
+@pytest.mark.parametrize("leaf_marked", [False, True])
+def test_where_a_tail_ends(leaf_marked, marks):
+    # Of 5 pages in a row all 5; up to a lock, a seen boundary or a branch at page 1 the last 3. An unmarked leaf's ends
+    # below the deepest mark, a marked one's does not. Runs (lru_node) don't care for marks.
+    def tail(change):
+        cache = Cache(9)
+        pages = chain(cache, 5)
+        cache.clear_marks()
+        cache.mark([pages[number] for number in marks] + [pages[4]] * leaf_marked)
+        change(cache, pages)
+        run = [page.number for page in cache.run_of(pages[4])]
+        assert run == [4, 3, 2, 1, 0][: len(run)]
+        found = [page.number for page in cache.tail_of(pages[4])]
+        assert found == [number for number in run if leaf_marked or number > max(marks, default=-1)]
+        return len(run)
+
+    def branch(cache, pages):
+        cache.enter(Page(pages[1], 2, 1), User(1, 0))
+
+    def boundary(cache, pages):
+        cache.show(pages[1], pages[2])
+        cache.show(pages[1], None)
+
+    assert tail(lambda cache, pages: None) == 5
+    assert tail(lambda cache, pages: cache.lock(pages[1])) == 3
+    assert tail(boundary) == tail(branch) == 3
 
 
 def test_nothing_is_asked_if_the_pages_are_not_there():
@@ -273,14 +361,14 @@ def test_evict_full_request_is_what_is_wanted():
     assert amounts(script) == [(4, 4)]
 
 
-def test_four_decisions_of_all_that_evict_full_request_wants():
-    # Worker of 8, [1] .. [6]; 5 pages with 2 free: all 5 are wanted. Slot 1: 2 3 4 5; lru 1. Two stay free.
-    script = Script(1, 1, 1, 1)
-    requests = one_by_one([1], [2], [3], [4], [5], [6], range(10, 15))
-    result = ask(requests, 8, script, 4, settings=engine(evict_full_request=True))
-    assert result.evictions == [[(1, 0), (2, 0), (3, 0), (4, 0), (0, 0)]]
-    assert amounts(script) == [(5, 4), (4, 3), (3, 2), (2, 1)]
-    assert len(result.resident[0]) == 6
+def test_the_decisions_of_all_that_evict_full_request_wants():
+    # Worker of 12, [1] .. [10]; 9 pages with 2 free: all 9 are wanted. Slot 1: 2 .. 9; lru 1. Two stay free.
+    script = Script(*[1] * 8)
+    requests = one_by_one(*([page] for page in range(1, 11)), range(20, 29))
+    result = ask(requests, 12, script, 4, settings=engine(evict_full_request=True))
+    assert result.evictions == [[*((number, 0) for number in range(1, 9)), (0, 0)]]
+    assert amounts(script) == countdown(9)
+    assert len(result.resident[0]) == 10
 
 
 def test_rule_form():

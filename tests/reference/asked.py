@@ -12,7 +12,7 @@ from .pages import Page
 
 Name = tuple[int, int]
 
-MOST_DECISIONS = 4  # of one allocation, where a decision frees a tail
+MOST_DECISIONS = 8  # of one allocation, where a decision frees a tail
 
 
 @dataclass(frozen=True)

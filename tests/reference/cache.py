@@ -147,8 +147,8 @@ class Cache:
         return self._up_from(leaf, stop_at_marks=False)
 
     def tail_of(self, leaf: Page) -> list[Page]:
-        """The same, but up to the first marked page too: what one EVICT decision can free (rule D6)."""
-        return self._up_from(leaf, stop_at_marks=True)
+        """What one EVICT decision can free (rule D6): the run, of an unmarked leaf up to the first marked page only."""
+        return self._up_from(leaf, stop_at_marks=not self.resident[leaf].marked)
 
     def _up_from(self, leaf: Page, stop_at_marks: bool) -> list[Page]:
         pages = [leaf]

@@ -247,11 +247,13 @@ class Generator:
         )
 
 
-def random_case(seed: int, evictor: str, schedule: str, page_size: int, router: str | None = None) -> Case:
-    """A case that depends on the arguments alone."""
+def random_case(
+    seed: int, evictor: str, schedule: str, page_size: int, router: str | None = None, most: int = 45
+) -> Case:
+    """A case of 10 to `most` requests that depends on the arguments alone."""
     generator = Generator(seed, page_size)
     rng = generator.rng
-    requests = generator.requests(rng.randint(10, 45))
+    requests = generator.requests(rng.randint(10, most))
     workers = generator.workers(requests)
     return Case(
         requests,
@@ -266,8 +268,8 @@ def random_case(seed: int, evictor: str, schedule: str, page_size: int, router: 
 
 
 def bushy_case(seed: int, evictor: str, schedule: str, page_size: int, router: str | None = None) -> Case:
-    """A random case of many short prompts, and long ones that need the pages of many of them at once."""
-    case = random_case(seed, evictor, schedule, page_size, router)
+    """A random case of many short prompts, and a few long ones that need the pages of a dozen of them at once."""
+    case = random_case(seed, evictor, schedule, page_size, router, most=80)
     rng = random.Random(seed + 2_000_000)
 
     def page(head: int) -> tuple[int, ...]:
@@ -275,14 +277,14 @@ def bushy_case(seed: int, evictor: str, schedule: str, page_size: int, router: s
 
     requests, fresh = [], itertools.count(1)
     for old in case.requests:
-        if rng.random() < 0.7:
+        if rng.random() < 0.9:
             trunk = rng.choice([(), page(1), page(2) + page(2)])
-            prompt = trunk + page(rng.randint(10, 25)) * rng.choice([1, 1, 2])
+            prompt = trunk + page(rng.randint(10, 70)) * rng.choice([1, 1, 2])
         else:
-            prompt = page(rng.randint(30, 34)) * rng.randint(6, 12)
+            prompt = page(rng.randint(100, 104)) * rng.randint(16, 24)
         output = tuple(-next(fresh) for _ in range(rng.randint(1, page_size + 2)))
         requests.append(dataclasses.replace(old, prompt=prompt, output=output))
     need = max(-(-request.computed_tokens() // page_size) for request in requests)
-    workers = [dataclasses.replace(worker, kv_pages=need + rng.randint(0, need)) for worker in case.workers]
-    engine = dataclasses.replace(case.engine, chunk_tokens=page_size * rng.randint(8, 16))
+    workers = [dataclasses.replace(worker, kv_pages=need + rng.randint(0, need // 2)) for worker in case.workers]
+    engine = dataclasses.replace(case.engine, chunk_tokens=page_size * rng.randint(24, 32))
     return dataclasses.replace(case, requests=requests, workers=workers, engine=engine)

@@ -17,9 +17,9 @@ def tokens(prompts, outputs=None, arrivals=None):
     return Workload.from_tokens(prompts, outputs or [1] * len(prompts), times, 1)
 
 
-def started(workload, *, cluster=CLUSTER, **options):
+def started(workload, *, cluster=CLUSTER, engine=ENGINE, **options):
     """A simulator at the start of a workload."""
     reset = {name: options.pop(name) for name in ("warmup", "warmup_router", "limit", "truncate") if name in options}
-    simulator = Simulator(cluster, ENGINE, debug=True, **options)
+    simulator = Simulator(cluster, engine, debug=True, **options)
     simulator.reset(workload, **reset)
     return simulator

@@ -22,6 +22,8 @@ from tests.sim.moving_cases import moving_case
 
 MOVING = ("lru", "lru_node", "random", "rlt", "rlt_code", "belady", "fifo", "slru", "ghost_slru", "workload_aware")
 
+MOST_DECISIONS = 8  # of one allocation with quantum "leaf" (rule D6)
+
 cases = st.builds(
     random_case,
     st.integers(0, 2**32),
@@ -131,7 +133,7 @@ def any_slot(table: NDArray[Any], chance: random.Random) -> int:
     chance=st.randoms(use_true_random=False),
 )
 def test_decisions_of_an_allocation(slots, quantum, choose, seed, schedule, base, chance):
-    """Four at most, each for one tail, and all that is wanted is gone after them; with quantum 1 one a page."""
+    """At most so many, each for one tail, and all that is wanted is gone after them; with quantum 1 one a page."""
     case = moving_case(seed, "agent", schedule, base=base, router="agent", candidates=slots, quantum=quantum)
     simulator = case.simulator()
     wanted, taken, asker = 0, 0, None  # pages that the allocation in progress still wants, decisions it has taken
@@ -145,7 +147,7 @@ def test_decisions_of_an_allocation(slots, quantum, choose, seed, schedule, base
         if wanted == 0:
             wanted, taken, asker = int(worker["wanted"][0]), 0, decision
         assert (decision, wanted) == (asker, int(worker["wanted"][0]))
-        most = 1 if slots == 0 else wanted + taken if quantum == 1 else 4
+        most = 1 if slots == 0 else wanted + taken if quantum == 1 else MOST_DECISIONS
         assert worker["decisions_left"][0] == min(wanted, most - taken) >= 1
         taken += 1
         if slots == 0:
@@ -155,7 +157,8 @@ def test_decisions_of_an_allocation(slots, quantum, choose, seed, schedule, base
             table = simulator.candidates()
             slot = choose(table, chance)
             simulator.evict(slot)
-            gone = 1 if quantum == 1 else wanted if taken == 4 else min(wanted, int(table["tail_pages"][slot]))
+            tail = 1 if quantum == 1 else int(table["tail_pages"][slot])
+            gone = wanted if taken == most else min(wanted, tail)
         assert worker["evicted"][0] == evicted + gone
         wanted -= gone
     assert wanted == 0
