@@ -1,8 +1,8 @@
 """The clock: events in the order of docs/semantics.md, K3, up to the next decision."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, known_tokens, progress, workers
 from kvgym.sim.kernels.arrivals import RETURNED_PS, next_arrival_ps, pop_arrival, was_scored
 from kvgym.sim.kernels.bookkeeping import see_arrival, see_route
@@ -21,7 +21,7 @@ from kvgym.sim.kernels.view import take_snapshot, visible_hit
 from kvgym.sim.tables import INFINITE
 
 
-@njit(nogil=True)
+@kernel
 def advance(s):
     """Lets time pass until somebody has to decide, or everything has finished."""
     ck = clock(s)
@@ -66,7 +66,7 @@ def advance(s):
             return CONTRADICTION
 
 
-@njit(nogil=True)
+@kernel
 def _arrive(s):
     """The next request arrives, or comes back; True if an agent must route it."""
     ck = clock(s)
@@ -85,7 +85,7 @@ def _arrive(s):
     return False
 
 
-@njit(nogil=True)
+@kernel
 def route(s, w, evictor):
     """Sends the request whose decision is due to worker `w`; `evictor` does its evictions where the agent would."""
     ck = clock(s)
@@ -99,7 +99,7 @@ def route(s, w, evictor):
         join(s, w, q)
 
 
-@njit(nogil=True)
+@kernel
 def _end_runs(s):
     """Ends the runs whose time has come, in the order of the workers."""
     while next_end_ps(s) == clock(s).now_ps:
@@ -108,7 +108,7 @@ def _end_runs(s):
         see_worker(s, w)
 
 
-@njit(nogil=True)
+@kernel
 def _start_idle(s):
     """Starts iterations on idle workers; returns a worker that waits for an EVICT decision, or NOBODY."""
     w = next_to_start(s, 0)
@@ -121,7 +121,7 @@ def _start_idle(s):
     return NOBODY
 
 
-@njit(nogil=True)
+@kernel
 def _pass_time(s, time_ps):
     """Moves the clock, taking the metrics snapshot on the way and charging the wait of the scored requests."""
     ck = clock(s)
