@@ -50,8 +50,6 @@ class _KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
     def finalize(self) -> None:
         """Nothing is to be done before another library links this one."""
         self._raise_if_finalized()
-        for library in self._linking_libraries:
-            self._reload_init.update(library._reload_init)
         self._finalize_dynamic_globals()
         self._finalized = True
 
@@ -127,7 +125,6 @@ class _KernelLowering(NativeLowering):  # type: ignore[misc]
             of_module, name, kernel_called_from_python.__doc__, _address_of_refusal(), result.env, (library,)
         )
         state.targetctx.insert_user_function(refusal, result.fndesc, [library])
-        state.reload_init.extend(library._reload_init)
         state["cr"] = result._replace(cfunc=refusal)
         return True
 
