@@ -1,19 +1,31 @@
-"""Loads compiled kernels: from disk where they were compiled before, with a word to the user where they were not."""
+"""Loads compiled kernels: from disk where they were compiled before, else with progress on standard error.
+
+Machine code lies in `kvgym/<hash>/` under `KVGYM_CACHE_DIR`, `XDG_CACHE_HOME` or `~/.cache`, and serves every
+installation of the same sources.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
 import platform
+import re
+import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+
+from filelock import FileLock, Timeout
+
+from kvgym._import import import_from
+from kvgym._progress import progress
 
 _PACKAGE = Path(__file__).parent
 # A module that another thread is importing is in sys.modules before it is complete.
@@ -26,21 +38,28 @@ def kernel_sources() -> list[Path]:
         path
         for path in sorted(_PACKAGE.rglob("*.py"))
         if path.parent.name == "kernels"
-        or path.name in ("tables.py", "cache_tables.py", "features.py")
-        or "njit" in path.read_text(encoding="utf-8")
+        or path.stem.endswith("tables")
+        or path.name == "features.py"
+        or any(word in path.read_text(encoding="utf-8") for word in ("njit", "kvgym._kernel"))
     ]
 
 
 @lru_cache(maxsize=1)
 def _cache_folder() -> Path:
-    """A folder whose name changes with the kernels' sources and with the versions that compile them.
+    """A folder whose name changes with the kernels' sources, the versions that compile them and the processor.
 
     numba looks at a kernel's own file only, not at those of the functions it calls: without this, a change to a small
     function would leave old machine code in use.
     """
-    digest = hashlib.sha256(
-        f"{platform.python_version()} {version('numba')} {version('llvmlite')} {version('numpy')}".encode()
+    import numba
+    from llvmlite import binding
+
+    made_by = (
+        *(platform.python_version(), version("numba"), version("llvmlite"), version("numpy")),
+        *(binding.get_process_triple(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten()),
+        *(numba.config.CPU_NAME, numba.config.CPU_FEATURES),
     )
+    digest = hashlib.sha256(repr(made_by).encode())
     for path in kernel_sources():
         digest.update(path.read_bytes())
     base = os.environ.get("KVGYM_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -58,27 +77,77 @@ def _cache_folder() -> Path:
 def load(name: str) -> ModuleType:
     """Imports module `name`, whose kernels have explicit signatures and `cache=True`.
 
-    The first import after a change compiles for up to a minute and says so on standard error.
+    The first import after a change compiles, and says so on standard error every few seconds. Processes that share a
+    cache folder compile one at a time; one that waits says so too, and then loads what the other has compiled.
     """
     with _LOCK:
         return sys.modules[name] if name in sys.modules else _import(name)
 
 
 def _import(name: str) -> ModuleType:
-    import numba
+    folder = _cache_folder()
+    done = folder / f"{name}.done"  # beside what numba writes: it says nothing about machine code that lies elsewhere
+    if not done.exists():
+        with _one_at_a_time(folder.parent / "compile.lock"):
+            if not done.exists():  # else the process that had the lock has compiled it
+                _compile(name, folder)
+                done.touch()
+    return import_from(folder, name)
 
-    done = _cache_folder() / f"{name}.done"
-    cached = done.exists()
-    if not cached:
-        print(f"kvgym: compiling {name} (once for this version, up to a minute) ...", file=sys.stderr, flush=True)
-    began = time.perf_counter()
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_cache_folder())
+
+def _compile(name: str, folder: Path) -> None:
+    """Compiles a module, and says so."""
+    sources = (path.read_text(encoding="utf-8") for path in kernel_sources())
+    # A module compiles those that it calls, so that no module reaches the number of all.
+    total = sum(len(re.findall(r"^ *@(?:njit|kernel|entry_point)\b", text, re.MULTILINE)) for text in sources)
+    began = time.monotonic()
+    count = "0"
+    with progress(lambda seconds: f"kvgym: compiling {name}: {seconds:.0f} s, {count} of {total} kernels"):
+        compiled = False
+        if sys.executable and not hasattr(sys, "frozen"):  # else that is no Python
+            with suppress(OSError), _child(name, folder) as process:
+                for line in process.stdout or ():
+                    count = line.strip()
+                compiled = process.wait() == 0
+        if not compiled:  # here, where an error is seen
+            import_from(folder, name)
+    if sys.stderr is not None:
+        print(f"kvgym: compiled {name} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _child(name: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that compiles a module, and ends with the block.
+
+    An interrupt does not reach Python while LLVM works, for seconds on end; but a process can be killed.
+    """
+    path = list(map(str, sys.path))
+    code = f"import sys; sys.path[:] = {path}; from kvgym._import import child; child({name!r}, {str(folder)!r})"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Waits, and says so, while another process holds the lock, which goes with the process that holds it."""
+    lock = FileLock(path)
     try:
-        module = importlib.import_module(name)
+        lock.acquire(timeout=0)
+    except Timeout:
+        with progress(lambda s: f"kvgym: waiting while another process compiles: {s:.0f} s"):
+            lock.acquire(poll_interval=0.2)
+    try:
+        yield
     finally:
-        numba.config.CACHE_DIR = before
-    if not cached:
-        done.touch()
-        print(f"kvgym: compiled in {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    return module
+        lock.release()

@@ -13,7 +13,7 @@ from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
 from kvgym.sim import state
 from kvgym.sim.decision import KINDS, Decision
 from kvgym.sim.inspection import Inspection
-from kvgym.sim.kernels.rules import ASK, CONTRADICTION, EVICT, EVICTORS, LOG_FULL, ROUTE, ROUTERS, RULES
+from kvgym.sim.kernels.rules import ASK, CONTRADICTION, EVICT, EVICTORS, LOG_FULL, PAUSED, ROUTE, ROUTERS, RULES
 from kvgym.workload import Workload
 
 QUANTA = ("leaf", 1)
@@ -206,17 +206,18 @@ class Simulator(Inspection):
                 return decision
 
     def _run_kernel(self) -> int:
-        """Runs the kernel to the next decision, giving the logs more room when they ask for it."""
+        """Runs the kernel to the next decision, giving the logs more room when they ask, and Ctrl-C its chance."""
         clock = self._clock
         while True:
             code: int = self._kernels.advance(self._address)
             if code == CONTRADICTION:
                 where = f"worker {clock['error_worker']} at {self.now:.6f} s"
                 raise RuntimeError(f"the tables of {where} contradict each other: {CONTRADICTIONS[clock['error']]}")
-            if code != LOG_FULL:
+            if code == LOG_FULL:
+                state.grow_logs(self.tables)
+                self._open()
+            elif code != PAUSED:
                 return code
-            state.grow_logs(self.tables)
-            self._open()
 
     def route(self, worker: int, evictor: str | None = None) -> None:
         """Takes the ROUTE decision that is due; no time passes.

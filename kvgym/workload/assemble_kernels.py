@@ -10,8 +10,9 @@ leave to the one that plays.
 from __future__ import annotations
 
 import numpy as np
-from numba import from_dtype, njit, types
+from numba import from_dtype, types
 
+from kvgym._kernel import entry_point, kernel
 from kvgym.workload.tables import NODE, REQUEST
 from kvgym.workload.tree_kernels import (
     canonical_runs,
@@ -28,7 +29,7 @@ _INTS = types.int64[::1]
 _RESULT = types.Tuple((types.Array(_NODES, 1, "C"), types.int32[::1], types.int64))
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def _columns(requests):
     """prompt_tokens, prompt_pages, path_pages, predecessor and session as columns of their own."""
     out = np.empty((5, len(requests)), np.int64)
@@ -42,7 +43,7 @@ def _columns(requests):
     return out[0], out[1], out[2], out[3], out[4]
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def sort_cuts(cuts, n_nodes):
     """Different keys node << 32 | page in ascending order.
 
@@ -74,7 +75,7 @@ def sort_cuts(cuts, n_nodes):
     return first, keys[:count]
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def _node_rows(table, users):
     """Rows of `NODE` from what `cut_and_number` returns, slots included, and the number of shared nodes."""
     n = table.shape[1]
@@ -99,7 +100,7 @@ def _node_rows(table, users):
     return nodes, n_shared
 
 
-@njit(_RESULT(_TABLE, types.UniTuple(_INTS, 6), types.int64), cache=True, nogil=True)
+@entry_point(_RESULT(_TABLE, types.UniTuple(_INTS, 6), types.int64))
 def assemble(requests, given, page_size):
     """Builds the tree and fills the columns of `requests` that come from it; the others are there.
 

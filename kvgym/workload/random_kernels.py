@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from kvgym._kernel import entry_point, kernel
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def minus_log(x):
     """-log(x) for x in (0, 1], by additions, multiplications and divisions alone."""
     mantissa, exponent = math.frexp(x)
@@ -27,7 +28,7 @@ def minus_log(x):
     return -(exponent * 0.6931471805599453 + 2.0 * s * series) + 0.0  # no negative zero
 
 
-@njit("float64[::1](float64[::1])", cache=True, nogil=True)
+@entry_point("float64[::1](float64[::1])")
 def negative_log(x):
     """`minus_log` of each."""
     out = np.empty(len(x))
@@ -36,7 +37,7 @@ def negative_log(x):
     return out
 
 
-@njit("float64[::1](uint64[::1])", cache=True, nogil=True)
+@entry_point("float64[::1](uint64[::1])")
 def exponential(raw):
     """Exponential numbers with mean 1 from uniform 64-bit ones."""
     out = np.empty(len(raw))
@@ -45,7 +46,7 @@ def exponential(raw):
     return out
 
 
-@njit("int64[::1](uint64[::1], int64)", cache=True, nogil=True)
+@entry_point("int64[::1](uint64[::1], int64)")
 def smallest(raw, n):
     """Positions of the `n` smallest of some uniform 64-bit numbers, in their order; of equals the first comes first.
 
@@ -99,7 +100,7 @@ _D = (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996, 3.7544086
 _TAIL = 0.02425
 
 
-@njit(nogil=True)
+@kernel
 def _polynomial(coefficients, x):
     value = 0.0
     for coefficient in coefficients:
@@ -107,7 +108,7 @@ def _polynomial(coefficients, x):
     return value
 
 
-@njit(nogil=True)
+@kernel
 def normal_quantile(p):
     """The x that a standard normal number is below with probability `p`, in (0, 1)."""
     if p < _TAIL:
@@ -120,7 +121,7 @@ def normal_quantile(p):
     return middle * _polynomial(_A, middle * middle) / _polynomial(_B, middle * middle)
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def exponential_of(x):
     """exp(x) for |x| <= 700: 2^k exp(r) with |r| <= 0.35, of which 14 terms of the series reach 1e-17."""
     k = np.rint(x * 1.4426950408889634)
@@ -131,7 +132,7 @@ def exponential_of(x):
     return math.ldexp(series, int(k))
 
 
-@njit("float64[::1](uint64[::1], float64, float64)", cache=True, nogil=True)
+@entry_point("float64[::1](uint64[::1], float64, float64)")
 def lognormal(raw, mu, sigma):
     """exp(mu + sigma z) with z standard normal, from uniform 64-bit numbers."""
     out = np.empty(len(raw))

@@ -14,12 +14,13 @@ that agree up to a position have the same runs up to there, whatever way their t
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from kvgym._kernel import kernel
 
 FREE = -1
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def canonical_runs(splits, segments, offsets, lengths, tail_tokens, tail_segments):
     """Canonical runs of each request: its given ones, then `tail_tokens` of its tail segment (-1: private).
 
@@ -53,7 +54,7 @@ def canonical_runs(splits, segments, offsets, lengths, tail_tokens, tail_segment
     return rows, (segment[:k], shift[:k], end[:k])
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def mix64(x):
     """A bijective scrambler of 64-bit integers (the finaliser of splitmix64)."""
     z = np.uint64(x) + np.uint64(0x9E3779B97F4A7C15)
@@ -62,7 +63,7 @@ def mix64(x):
     return z ^ (z >> np.uint64(31))
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def hash_tokens(runs, run, begin, end, salt):
     """Hash of the tokens at positions begin .. end-1; `run` is the run that holds `begin`."""
     segment, shift, stop = runs
@@ -77,7 +78,7 @@ def hash_tokens(runs, run, begin, end, salt):
     return h
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def common_tokens(runs, a, b, begin, limit):
     """Position up to which two requests agree, at most `limit`; they agree up to `begin`, held by runs a and b."""
     segment, shift, stop = runs
@@ -88,7 +89,7 @@ def common_tokens(runs, a, b, begin, limit):
     return min(begin, limit)
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def unit_hashes(rows, runs, prompt_tokens, sessions):
     """Two columns in [0, 1): of each prompt's first 256 tokens, and of each session."""
     scale = np.float64(2.0**-24)
@@ -101,7 +102,7 @@ def unit_hashes(rows, runs, prompt_tokens, sessions):
     return prefix_u, session_u
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def find_child(table, hashes, parent, ref_run, runs, node, h, run, begin, page_size):
     """Slot of the child of `node` whose first page is the page at `begin`, or the free slot where it belongs."""
     mask = len(table) - 1
@@ -116,7 +117,7 @@ def find_child(table, hashes, parent, ref_run, runs, node, h, run, begin, page_s
         slot = (slot + 1) & mask
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def insert_paths(rows, runs, path_pages, page_size):
     """Radix tree of all paths.
 
@@ -171,7 +172,7 @@ def insert_paths(rows, runs, path_pages, page_size):
     return parent[:count], start[:count], stop[:count], last
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def family_spans(predecessors):
     """(first, end) per request in an order in which a request and its transitive successors are neighbours."""
     n = len(predecessors)
@@ -193,7 +194,7 @@ def family_spans(predecessors):
     return first, first + size
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def list_paths(parent, last):
     """Each request's nodes, root first: (starts, nodes)."""
     starts = np.zeros(len(last) + 1, np.int64)
@@ -212,7 +213,7 @@ def list_paths(parent, last):
     return starts, nodes
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def find_cuts(starts, nodes, start, stop, prompt_pages, predecessors):
     """Where shared nodes are cut further.
 
@@ -245,7 +246,7 @@ def find_cuts(starts, nodes, start, stop, prompt_pages, predecessors):
     return users, single_from, cuts[:count]
 
 
-@njit(nogil=True)
+@kernel(allocates=True)
 def cut_and_number(starts, nodes, up, start, stop, single_from, first_cut, cuts, room):
     """The final nodes, numbered by first appearance; `room`: an upper bound of their number.
 

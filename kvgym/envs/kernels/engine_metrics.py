@@ -1,7 +1,6 @@
 """Engine metrics of a worker, as the router sees them: of now, or of the last snapshot."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.envs.features import N_WORKER
 from kvgym.envs.kernels.scale import block_at
 from kvgym.sim.kernels.access import clock, config, transfers, workers
@@ -11,7 +10,7 @@ from kvgym.sim.kernels.view import gen_tps, kv_use
 from kvgym.sim.tables import INFINITE
 
 
-@njit(nogil=True)
+@kernel
 def observe_engine(s, w, at):
     """Engine metrics, of now or of the last snapshot."""
     block = block_at(at, N_WORKER)
@@ -36,7 +35,7 @@ def observe_engine(s, w, at):
     block[21] = (ck.now_ps - wk.seen_ps) * 1e-12
 
 
-@njit(nogil=True)
+@kernel
 def first_not_started(s):
     """The first worker that has not started its next iteration: the one that asks for pages; transfers start before."""
     asking = clock(s).asking
@@ -47,7 +46,7 @@ def first_not_started(s):
     return asking
 
 
-@njit(nogil=True)
+@kernel
 def ends_now(s, w):
     """Whether an iteration of the run in progress on worker `w` ends at this moment."""
     now = clock(s).now_ps

@@ -1,8 +1,8 @@
 """The kernels that the environments call, compiled ahead and cached on disk."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import entry_point, kernel
 from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, ROUTES, SEND, SKIP
 from kvgym.envs.kernels.observe import due_request, observe
 from kvgym.sim.kernels import events
@@ -10,12 +10,13 @@ from kvgym.sim.kernels.access import candidates, clock, config, requests, worker
 from kvgym.sim.kernels.candidates import evict_by_rule, evict_candidate
 from kvgym.sim.kernels.prefetch import prefetch_paths, prefetch_requests
 from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
+from kvgym.sim.tables import INFINITE
 
 # code of `rules`, cost e2e, cost ttft, time (all in seconds), session
 _RESULT = "Tuple((int64, float64, float64, float64, int64))"
 
 
-@njit(nogil=True)
+@kernel
 def _go_on(s, form, out):
     """Runs to the next decision, if none is due, and observes it."""
     ck = clock(s)
@@ -24,21 +25,21 @@ def _go_on(s, form, out):
     elif ck.asking >= 0:
         code = EVICT
     else:
-        code = events.advance(s)
+        code = events.advance(s, INFINITE)
     observe(s, form, out)
     q = due_request(s)
     session = requests(s)[q].session if q >= 0 else -1
     return code, ck.cost_e2e_ps * 1e-12, ck.cost_ttft_ps * 1e-12, ck.now_ps * 1e-12, session
 
 
-@njit(nogil=True)
+@kernel
 def _pay(s):
     """The costs up to here belong to earlier steps."""
     clock(s).cost_e2e_ps = 0.0
     clock(s).cost_ttft_ps = 0.0
 
 
-@njit(_RESULT + "(int64, int64, int64, float32[::1])", cache=True, nogil=True)
+@entry_point(_RESULT + "(int64, int64, int64, float32[::1])")
 def step(s, worker, form, out):
     """Routes, then runs to the next decision.
 
@@ -51,7 +52,7 @@ def step(s, worker, form, out):
     return _go_on(s, form, out)
 
 
-@njit(nogil=True)
+@kernel
 def _act(s, kind, choice, rule, form, out, filled):
     ck = clock(s)
     if kind != LOOK:
@@ -68,7 +69,7 @@ def _act(s, kind, choice, rule, form, out, filled):
     return result
 
 
-@njit(_RESULT + "(int64, int64, int64, int64, int64, float32[::1], int8[::1])", cache=True, nogil=True)
+@entry_point(_RESULT + "(int64, int64, int64, int64, int64, float32[::1], int8[::1])")
 def act(s, kind, choice, rule, form, out, filled):
     """Does what `kind` says, then runs to the next decision and says which candidate slots are `filled`.
 
@@ -77,11 +78,9 @@ def act(s, kind, choice, rule, form, out, filled):
     return _act(s, kind, choice, rule, form, out, filled)
 
 
-@njit(
+@entry_point(
     "int64(int64, int64, int64[::1], int64[:, ::1], boolean, boolean, float64, int64, float32[:, ::1], int8[:, ::1], "
-    "int64, int64[:, ::1], float64[:, ::1], float64[:, ::1])",
-    cache=True,
-    nogil=True,
+    "int64, int64[:, ::1], float64[:, ::1], float64[:, ::1])"
 )
 def act_many(first, last, handles, plan, pays, ttft, per_cost, form, out, masks, first_slot, whole, real, paid):
     """`act` for environments `first` .. `last` - 1, a column of `whole`, `real` and `paid` and a row of the rest each.

@@ -1,8 +1,8 @@
 """What the metrics of an episode are made of, in one walk over its requests."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import entry_point
 from kvgym.sim.kernels.access import config, progress, requests
 
 GOOD, HIT, PROMPT, OUTPUT, PREEMPTIONS, FIRST_PS, FINISH_PS, ARRIVAL_PS, LATEST_PS, RETURNS, FETCHED = range(11)
@@ -12,7 +12,7 @@ counts and last finish; first and last arrival of all; returns; fetched tokens."
 _RESULT = "Tuple((float64[::1], float64[::1], float64[::1], int64[::1], int64[::1]))"
 
 
-@njit(_RESULT + "(int64, float64, float64)", cache=True, nogil=True)
+@entry_point(_RESULT + "(int64, float64, float64)")
 def measure(s, slo_ttft_s, slo_tpot_s):
     """Looks at the requests that have finished, but for those of the warm-up, in index order.
 

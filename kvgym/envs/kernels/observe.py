@@ -1,8 +1,8 @@
 """Writes an observation from the simulator's tables: features of ``features.py``, in the order of ``layout.py``."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.envs.features import DAY_S, N_CANDIDATE, N_DECISION, N_EVICT, N_FETCH, N_REQUEST, N_WORKER
 from kvgym.envs.kernels.codes import EVICTS, FETCHES, ROUTES, SCALED
 from kvgym.envs.kernels.engine_metrics import observe_engine
@@ -46,14 +46,14 @@ WINDOW_10_PS = 10 * 10**12
 WINDOW_60_PS = 60 * 10**12
 
 
-@njit(nogil=True)
+@kernel
 def due_request(s):
     """The request that the decision that is due is about, -1 = none is due."""
     asking = clock(s).asking
     return workers(s)[asking].asker if asking >= 0 else clock(s).request
 
 
-@njit(nogil=True)
+@kernel
 def observe(s, form, out):
     """Writes the observation of the decision that is due (or of the end) into `out`, float32 (layout.size,).
 
@@ -90,7 +90,7 @@ def observe(s, form, out):
         observe_evict(s, scaled, at)
 
 
-@njit(nogil=True)
+@kernel
 def observe_evict(s, scaled, at):
     """The block that says what is wanted, and a block per candidate; zeros where no EVICT decision is due."""
     n_slots = config(s).n_candidates
@@ -116,7 +116,7 @@ def observe_evict(s, scaled, at):
         at += CELL * N_CANDIDATE
 
 
-@njit(nogil=True)
+@kernel
 def observe_request(s, q, at):
     """The request block."""
     out = block_at(at, N_REQUEST)
@@ -145,13 +145,13 @@ def observe_request(s, q, at):
     out[13] = min(1.0, (cf.limit - ck.n_arrived + (ck.request >= 0)) / counted)
 
 
-@njit(nogil=True)
+@kernel
 def shown_tokens(s, q):
     """Length of the prompt of request `q`; at a ROUTE decision with the tokens that it came back with."""
     return known_tokens(s, q) if clock(s).request == q else requests(s)[q].prompt_tokens
 
 
-@njit(nogil=True)
+@kernel
 def count_arrivals(s):
     """Moves the starts of the two arrival windows up to now."""
     ck = clock(s)
@@ -161,12 +161,12 @@ def count_arrivals(s):
         ck.window_60 += 1
 
 
-@njit(nogil=True)
+@kernel
 def _seconds_since(s, time_ps):
     return (clock(s).now_ps - time_ps) * 1e-12 if time_ps >= 0 else DAY_S
 
 
-@njit(nogil=True)
+@kernel
 def observe_cache(s, w, q, at):
     """match, miss, match_age, is_prev, index_tokens and active_with: one walk down the prompt's path."""
     block = block_at(at, N_WORKER)
@@ -213,7 +213,7 @@ def observe_cache(s, w, q, at):
     block[12] = wk.active_tokens + joining
 
 
-@njit(nogil=True)
+@kernel
 def observe_fetch(s, q, w, first_worker, at):
     """What could be fetched to worker `w`, and how long it would take; from the matches that have just been written."""
     out = block_at(at, N_FETCH)
@@ -231,12 +231,12 @@ def observe_fetch(s, q, w, first_worker, at):
     out[1] = (end_ps - clock(s).now_ps) * 1e-12
 
 
-@njit(nogil=True)
+@kernel
 def _match(first_worker, w):
     return block_at(first_worker + w * CELL * N_WORKER, N_WORKER)[3]
 
 
-@njit(nogil=True)
+@kernel
 def entered_in_run(s, w):
     """Pages that the run in progress has put into worker `w`'s tree so far; its row counts them at the run's end."""
     wk = workers(s)[w]
@@ -252,7 +252,7 @@ def entered_in_run(s, w):
     return total
 
 
-@njit(nogil=True)
+@kernel
 def observe_worker(s, w, at):
     """What is fixed, and what the router counts itself."""
     block = block_at(at, N_WORKER)

@@ -1,8 +1,8 @@
 """Physical to scaled features, many at a time: what `features.py` says of the form "scaled"."""
 
 import numpy as np
-from numba import carray, njit
 
+from kvgym._kernel import kernel
 from kvgym.envs.features import (
     CANDIDATE_FEATURES,
     DECISION_FEATURES,
@@ -18,7 +18,7 @@ from kvgym.envs.features import (
     REQUEST_FEATURES,
     WORKER_FEATURES,
 )
-from kvgym.sim.kernels.access import as_pointer
+from kvgym.sim.kernels.access import array_at
 
 _FEATURES = (
     *(DECISION_FEATURES + REQUEST_FEATURES + WORKER_FEATURES),
@@ -44,13 +44,11 @@ CELL = 4
 """Bytes of a feature."""
 
 
-@njit(nogil=True)
-def block_at(address, n):
-    """The `n` features at an address."""
-    return carray(as_pointer(address), (n,), np.float32)
+block_at = array_at(np.float32)
+"""The `n` features at an address."""
 
 
-@njit(nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def log_of_sum(x):
     """log(1 + x) for x >= 0 by additions, multiplications and one division, to a few units of the last place.
 
@@ -67,7 +65,7 @@ def log_of_sum(x):
     return np.float64(exponent) * 0.6931471805599453 + 2.0 * s * series
 
 
-@njit(nogil=True)
+@kernel
 def scale(at, n, first):
     """Physical to scaled values, in place, of the `n` features at address `at`, the first of which is number `first`.
 

@@ -4,46 +4,63 @@ A handle is an int64 array of (data pointer, length) pairs, one pair per entry o
 address, one integer, around: a call from Python with twenty structured arrays would cost more than a whole step.
 """
 
-from llvmlite import ir
-from numba import carray, njit, types
-from numba.core import cgutils
+import numpy as np
+from numba import from_dtype, types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
+from kvgym._kernel import kernel
 from kvgym.sim.tables import TABLES
 
 _NAMES = [name for name, _ in TABLES]
 
 
-@intrinsic
-def as_pointer(typing_context, address):
-    """An address as what `carray` takes."""
+def _array(context, builder, array_type, address, length):
+    """The array of `length` entries at an address."""
+    made = context.make_array(array_type)(context, builder)
+    size = context.get_abi_sizeof(context.get_data_type(array_type.dtype))
+    data = builder.inttoptr(address, made.data.type)
+    populate_array(made, data, (length,), (length.type(size),), size, meminfo=None)
+    return made._getvalue()
 
-    def codegen(context, builder, signature, args):
-        return builder.inttoptr(args[0], cgutils.voidptr_t)
 
-    return types.voidptr(types.int64), codegen
+def array_at(dtype):
+    """A function for kernels that returns the array of `n` entries of a type at an address."""
+
+    @intrinsic
+    def array(typing_context, address, n):
+        array_type = types.Array(from_dtype(np.dtype(dtype)), 1, "C")
+
+        def codegen(context, builder, signature, args):
+            return _array(context, builder, array_type, *args)
+
+        return array_type(types.int64, types.int64), codegen
+
+    return array
 
 
-@intrinsic
-def _load_constant(typing_context, address):
+def _load_constant(builder, address):
     """The int64 at an address where nothing changes while a kernel runs: the compiler may load it once for all uses."""
-
-    def codegen(context, builder, signature, args):
-        word = builder.load(builder.inttoptr(args[0], ir.IntType(64).as_pointer()))
-        word.set_metadata("invariant.load", builder.module.add_metadata([]))
-        return word
-
-    return types.int64(types.int64), codegen
+    word = builder.load(builder.inttoptr(address, address.type.as_pointer()))
+    word.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return word
 
 
 def _table(name):
-    """A kernel that returns table `name` of the simulator at address `s`."""
-    at = 16 * _NAMES.index(name)
-    dtype = TABLES[_NAMES.index(name)][1]
+    """A function for kernels that returns table `name` of the simulator at address `s`.
 
-    @njit(nogil=True)
-    def table(s):
-        return carray(as_pointer(_load_constant(s + at)), (_load_constant(s + (at + 8)),), dtype)
+    An intrinsic: with `carray` in a kernel there were two more functions to compile for each of nearly forty tables.
+    """
+    at = 16 * _NAMES.index(name)
+    array_type = types.Array(from_dtype(TABLES[_NAMES.index(name)][1]), 1, "C")
+
+    @intrinsic
+    def table(typing_context, s):
+        def codegen(context, builder, signature, args):
+            data, length = (_load_constant(builder, builder.add(args[0], args[0].type(at + i))) for i in (0, 8))
+            return _array(context, builder, array_type, data, length)
+
+        return array_type(types.int64), codegen
 
     return table
 
@@ -87,19 +104,19 @@ traffic = _table("traffic")
 faults = _table("faults")
 
 
-@njit(nogil=True)
+@kernel
 def config(s):
     """The settings of the run."""
     return config_table(s)[0]
 
 
-@njit(nogil=True)
+@kernel
 def clock(s):
     """The time, and what is counted for the whole cluster."""
     return clock_table(s)[0]
 
 
-@njit(nogil=True)
+@kernel
 def row_of(s, w, v):
     """Row of node `v` on worker `w` in `rows` and `index`.
 
@@ -113,20 +130,20 @@ def row_of(s, w, v):
     return (cf.n_workers - 1) * cf.n_shared + slot
 
 
-@njit(nogil=True)
+@kernel
 def known_tokens(s, q):
     """Prompt and emitted tokens."""
     return requests(s)[q].prompt_tokens + progress(s)[q].emitted
 
 
-@njit(nogil=True)
+@kernel
 def hit_tokens(s, resident, tokens):
     """Tokens of `tokens` that hit where `resident` pages of them are there: the last one is always computed."""
     size = config(s).page_size
     return min(resident * size, tokens - 1) // size * size
 
 
-@njit(nogil=True)
+@kernel
 def pages_for(s, tokens):
     """Pages that hold `tokens` tokens, the last one perhaps not full."""
     size = config(s).page_size

@@ -1,7 +1,6 @@
 """Arrivals: open-loop requests in index order, and a binary heap of closed-loop ones by (time, index)."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, pending, progress, requests
 from kvgym.sim.tables import INFINITE
 
@@ -9,12 +8,12 @@ RETURNED_PS = -1
 """Time of requests in the heap that have come back to the router: they are due before any arrival."""
 
 
-@njit(nogil=True)
+@kernel
 def _earlier(a, b):
     return a.time_ps < b.time_ps or (a.time_ps == b.time_ps and a.request < b.request)
 
 
-@njit(nogil=True)
+@kernel
 def _swap(heap, i, j):
     time_ps, request = heap[i].time_ps, heap[i].request
     heap[i].time_ps = heap[j].time_ps
@@ -23,7 +22,7 @@ def _swap(heap, i, j):
     heap[j].request = request
 
 
-@njit(nogil=True)
+@kernel
 def push_pending(s, time_ps, q):
     """Request `q` will arrive at `time_ps`."""
     ck = clock(s)
@@ -37,7 +36,7 @@ def push_pending(s, time_ps, q):
         i = (i - 1) // 2
 
 
-@njit(nogil=True)
+@kernel
 def pop_pending(s):
     """Takes out the request that arrives first."""
     ck = clock(s)
@@ -57,7 +56,7 @@ def pop_pending(s):
         i = least
 
 
-@njit(nogil=True)
+@kernel
 def queue_successors(s, q):
     """The requests that wait for `q`'s finish arrive their think time later."""
     now = clock(s).now_ps
@@ -67,7 +66,7 @@ def queue_successors(s, q):
         successor = requests(s)[successor].next_successor
 
 
-@njit(nogil=True)
+@kernel
 def next_arrival_ps(s):
     """Time of the next arrival, counted or not; INFINITE = none is known."""
     ck = clock(s)
@@ -79,7 +78,7 @@ def next_arrival_ps(s):
     return time_ps
 
 
-@njit(nogil=True)
+@kernel
 def skip_to_open(s):
     """Moves `next_open` to the next open-loop request."""
     ck = clock(s)
@@ -87,7 +86,7 @@ def skip_to_open(s):
         ck.next_open += 1
 
 
-@njit(nogil=True)
+@kernel
 def pop_arrival(s):
     """The request that arrives next; of simultaneous ones the lowest index."""
     ck = clock(s)
@@ -106,7 +105,7 @@ def pop_arrival(s):
     return q
 
 
-@njit(nogil=True)
+@kernel
 def was_scored(s, q):
     """Whether request `q` counts: it arrived after the warm-up."""
     return progress(s)[q].decision >= 0

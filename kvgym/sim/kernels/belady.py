@@ -1,13 +1,12 @@
 """Belady's rule on the prefix tree, an oracle: it reads the future of the workload."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import config, leaves, nodes, progress, rows, use_next, use_starts, uses, workers
 from kvgym.sim.kernels.leaves import unlocked_pages
 from kvgym.sim.kernels.tree import drop_pages
 
 
-@njit(nogil=True)
+@kernel
 def evict_belady(s, w, n):
     """Tail of the leaf whose next use is farthest, then deepest, then of the highest node index."""
     while n > 0:
@@ -20,12 +19,12 @@ def evict_belady(s, w, n):
         n -= k
 
 
-@njit(nogil=True)
+@kernel
 def _depth(s, row):
     return nodes(s)[row.node].start_page + row.cached
 
 
-@njit(nogil=True)
+@kernel
 def _next_use(s, v):
     """Smallest index of a request not yet admitted whose prompt holds node `v`; the number of requests = never."""
     at = use_next(s)[v]
@@ -36,7 +35,7 @@ def _next_use(s, v):
     return uses(s)[at] if at < end else config(s).n_requests
 
 
-@njit(nogil=True)
+@kernel
 def _farthest_leaf(s, w):
     """Row of the victim, and the depth of the deepest other leaf with the same next use (0 = none)."""
     first = w * config(s).leaf_capacity

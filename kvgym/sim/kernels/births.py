@@ -4,15 +4,14 @@ A leaf in front of the victim is locked, so a search passes no more leaves than 
 many leaves there are (as long as `fifo` alone evicts).
 """
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import config, memories, nodes, row_of, rows
 from kvgym.sim.kernels.leaves import unlocked_pages
 from kvgym.sim.kernels.lists import NONE, births_ends, list_birth_before, unlist_birth
 from kvgym.sim.kernels.spans import tail_span
 
 
-@njit(nogil=True)
+@kernel
 def see_birth(s, w, r):
     """Pages have just entered row `r`: it is the youngest leaf, and its parent is none."""
     if not config(s).tracks_births:
@@ -23,7 +22,7 @@ def see_birth(s, w, r):
     list_birth_before(s, w, r, NONE)
 
 
-@njit(nogil=True)
+@kernel
 def see_death(s, w, r):
     """The last span of row `r` has gone: it, or its parent, is a leaf that was born earlier."""
     if not config(s).tracks_births:
@@ -43,7 +42,7 @@ def see_death(s, w, r):
     list_birth_before(s, w, r, newer)
 
 
-@njit(nogil=True)
+@kernel
 def first_born(s, w):
     """The unlocked leaf whose last page was born first; of equals the one with the oldest stamp."""
     best = NONE

@@ -1,7 +1,6 @@
 """Rows of a cache that holds nothing and of an index that knows nothing: at the start, and after a crash."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.cache_tables import N_LISTS
 from kvgym.sim.kernels.access import config, ends, index_rows, memories, rows, spans, workers
 from kvgym.sim.kernels.boundaries import NOTHING
@@ -9,7 +8,7 @@ from kvgym.sim.kernels.lists import NONE, NOT_LISTED
 from kvgym.sim.kernels.marks import NO_MARKS
 
 
-@njit(nogil=True)
+@kernel
 def blank_row(s, r, v):
     """Row `r`, of node `v`, holds no page."""
     row = rows(s)[r]
@@ -28,7 +27,7 @@ def blank_row(s, r, v):
     row.shown = NOTHING
 
 
-@njit(nogil=True)
+@kernel
 def blank_memory(s, r):
     """Evictors remember nothing of row `r`."""
     memory = memories(s)[r]
@@ -37,7 +36,7 @@ def blank_memory(s, r):
     memory.newer = NONE
 
 
-@njit(nogil=True)
+@kernel
 def blank_index(s, r):
     """The router has sent nothing through the node of row `r`."""
     entry = index_rows(s)[r]
@@ -48,7 +47,7 @@ def blank_index(s, r):
     entry.active = 0
 
 
-@njit(nogil=True)
+@kernel
 def blank_lists(s, w):
     """Nothing of worker `w` is listed."""
     for which in range(N_LISTS):
@@ -57,7 +56,7 @@ def blank_lists(s, w):
         end.newest = NONE
 
 
-@njit(nogil=True)
+@kernel
 def free_spans(s, w):
     """All spans of worker `w` are free: a list that begins at `free_span`."""
     first = 0

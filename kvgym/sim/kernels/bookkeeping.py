@@ -1,7 +1,6 @@
 """What is counted when a request arrives, is routed, emits its first token, finishes: router counts and costs."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import (
     arrived,
     clock,
@@ -23,7 +22,7 @@ from kvgym.sim.kernels.history import remember_prompt
 EWMA_GAIN = 1 / 16
 
 
-@njit(nogil=True)
+@kernel
 def see_arrival(s, q):
     """Request `q` arrives now."""
     ck = clock(s)
@@ -38,7 +37,7 @@ def see_arrival(s, q):
         ck.scored_waiting += 1
 
 
-@njit(nogil=True)
+@kernel
 def number_pages(s, q):
     """Numbers the pages of `q`'s prompt that no earlier prompt held, in order of appearance."""
     ck = clock(s)
@@ -54,7 +53,7 @@ def number_pages(s, q):
             ck.next_page_id += pages
 
 
-@njit(nogil=True)
+@kernel
 def see_route(s, q, w, visible_hit):
     """Request `q` is sent to worker `w`."""
     ck = clock(s)
@@ -84,7 +83,7 @@ def see_route(s, q, w, visible_hit):
         remember_prompt(s, w, q)
 
 
-@njit(nogil=True)
+@kernel
 def shared_prompt_nodes(s, q):
     """Nodes at the start of `q`'s path that lie whole in its prompt and that other requests may share."""
     request = requests(s)[q]
@@ -97,7 +96,7 @@ def shared_prompt_nodes(s, q):
     return count
 
 
-@njit(nogil=True)
+@kernel
 def _count_in_flight(s, w, q, change):
     """The prompt of request `q` joins (+1) or leaves (-1) the distinct tokens in flight on worker `w`."""
     request = requests(s)[q]
@@ -123,7 +122,7 @@ def _count_in_flight(s, w, q, change):
     wk.active_tokens += change * own
 
 
-@njit(nogil=True)
+@kernel
 def see_token(s, w, q):
     """Worker `w` emits a token of request `q`, the first one since it was sent there."""
     ck = clock(s)
@@ -141,7 +140,7 @@ def see_token(s, w, q):
         ck.scored_waiting -= 1
 
 
-@njit(nogil=True)
+@kernel
 def see_finish(s, w, q):
     """Worker `w` emits the last token of request `q`."""
     ck = clock(s)

@@ -5,8 +5,7 @@ ENDED; or BOUNDARY once two of these differ. Only what has happened counts: a re
 that is known, and its end when it finishes.
 """
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import config, known_tokens, nodes, paths, requests, row_of, rows
 
 NOTHING = -1
@@ -14,7 +13,7 @@ BOUNDARY = -2
 ENDED = -3
 
 
-@njit(nogil=True)
+@kernel
 def show(row, continuation):
     """A path went on after the last page of `row` with child node `continuation`, or ENDED there."""
     if row.shown == NOTHING:
@@ -23,7 +22,7 @@ def show(row, continuation):
         row.shown = BOUNDARY
 
 
-@njit(nogil=True)
+@kernel
 def show_next(s, w, q, i):
     """Request `q` shows its next page after the i-th node of its path, resident on `w`, if it is known."""
     request = requests(s)[q]
@@ -34,7 +33,7 @@ def show_next(s, w, q, i):
         show(rows(s)[row_of(s, w, v)], paths(s)[request.path_start + i + 1])
 
 
-@njit(nogil=True)
+@kernel
 def show_end(s, w, q):
     """Request `q` finished: its path ends at its last node."""
     request = requests(s)[q]

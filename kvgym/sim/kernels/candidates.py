@@ -3,8 +3,7 @@
 The features are those of 27 there, in the order of ``results.CANDIDATE``.
 """
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import (
     candidates,
     clock,
@@ -27,7 +26,7 @@ from kvgym.sim.kernels.tails import tail_of
 from kvgym.sim.kernels.tree import drop_pages
 
 
-@njit(nogil=True)
+@kernel
 def offer(s, w):
     """An EVICT decision is due on worker `w`: writes the rows of the leaves that may go into `candidates`."""
     clock(s).asking = w
@@ -38,7 +37,7 @@ def offer(s, w):
         _offer_drawn(s, w, slots // 2)
 
 
-@njit(nogil=True)
+@kernel
 def _offer_oldest(s, w, n):
     """The first half: leaves by recency. A node in the list that is no leaf has leaves below it, all before it."""
     r = recency_ends(s, w).oldest
@@ -51,7 +50,7 @@ def _offer_oldest(s, w, n):
     candidates(s)[slot:n] = NONE
 
 
-@njit(nogil=True)
+@kernel
 def _offer_drawn(s, w, n):
     """The second half: unmarked leaves, drawn without replacement. The drawn ones come to the front of `leaves`."""
     wk = workers(s)[w]
@@ -69,7 +68,7 @@ def _offer_drawn(s, w, n):
         candidates(s)[n + i] = r
 
 
-@njit(nogil=True)
+@kernel
 def evict_candidate(s, slot):
     """Takes the EVICT decision that is due: the leaf in `slot`, which is not empty."""
     w = clock(s).asking
@@ -88,7 +87,7 @@ def evict_candidate(s, slot):
         wk.decisions_left = min(wk.decisions_left, wk.wanted)
 
 
-@njit(nogil=True)
+@kernel
 def _drop_tail(s, w, r, n):
     """Evicts `n` pages of the tail of leaf `r`, and no more than it has."""
     while True:
@@ -101,7 +100,7 @@ def _drop_tail(s, w, r, n):
         r = row_of(s, w, nodes(s)[row.node].parent)
 
 
-@njit(nogil=True)
+@kernel
 def evict_by_rule(s, rule):
     """Takes the EVICT decision that is due: the evictor `rule` frees all pages that are wanted."""
     w = clock(s).asking
@@ -111,7 +110,7 @@ def evict_by_rule(s, rule):
     wk.wanted = 0
 
 
-@njit(nogil=True)
+@kernel
 def describe(s, w, slot, out):
     """Writes the features of a slot; 0 if it is empty."""
     r = candidates(s)[slot]
@@ -141,7 +140,7 @@ def describe(s, w, slot, out):
     out[13] = session.turns
 
 
-@njit(nogil=True)
+@kernel
 def _siblings(s, w, r, top, pages):
     """Other resident pages that follow the page above the tail of `pages` pages, whose topmost page is in row `top`."""
     node = nodes(s)[rows(s)[top].node]

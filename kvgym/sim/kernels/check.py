@@ -1,7 +1,6 @@
 """Debug mode: counts everything again from the rows and compares (docs/semantics.md, C1)."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, nodes, progress, row_of, rows, running, transfers, workers
 from kvgym.sim.kernels.leaves import unlocked_pages
 from kvgym.sim.kernels.locks import on_worker
@@ -9,7 +8,7 @@ from kvgym.sim.kernels.locks import on_worker
 NO_FAULT, FAULT_PAGES, FAULT_EVICTABLE, FAULT_CHILD, FAULT_LOCKS, FAULT_LEAVES, FAULT_RANGE = range(7)
 
 
-@njit(nogil=True)
+@kernel
 def check_workers(s):
     """True, and `error` and `error_worker` in the clock, if some worker's tables contradict each other."""
     for w in range(config(s).n_workers):
@@ -21,7 +20,7 @@ def check_workers(s):
     return False
 
 
-@njit(nogil=True)
+@kernel
 def _check_worker(s, w):
     wk = workers(s)[w]
     cached = 0
@@ -53,7 +52,7 @@ def _check_worker(s, w):
     return _check_pages(s, w, cached)
 
 
-@njit(nogil=True)
+@kernel
 def _check_pages(s, w, cached):
     """Every page is in the tree, owned by a running request, or free."""
     wk = workers(s)[w]

@@ -4,22 +4,21 @@
 node 1 the earliest; L, half the table, is a power of two. `idle_with_work` flags the workers that may start.
 """
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, ends_of_runs, idle_with_work, workers
 from kvgym.sim.tables import INFINITE
 
 NOBODY = -1
 
 
-@njit(nogil=True)
+@kernel
 def may_start(s, w):
     """Whether worker `w` is idle and has work."""
     wk = workers(s)[w]
     return wk.event_ps == INFINITE and wk.n_queued + wk.n_running > 0
 
 
-@njit(nogil=True)
+@kernel
 def see_worker(s, w):
     """Enters what has become of worker `w`: called after each change of its run, or of what it has to do."""
     starts = may_start(s, w)
@@ -41,13 +40,13 @@ def see_worker(s, w):
         ends[i] = end_ps
 
 
-@njit(nogil=True)
+@kernel
 def next_end_ps(s):
     """When the first run ends, INFINITE if there is none."""
     return ends_of_runs(s)[1]
 
 
-@njit(nogil=True)
+@kernel
 def next_to_end(s):
     """The worker whose run ends first; of several the lowest."""
     ends = ends_of_runs(s)
@@ -59,7 +58,7 @@ def next_to_end(s):
     return i - leaves
 
 
-@njit(nogil=True)
+@kernel
 def next_to_start(s, first):
     """The lowest idle worker from `first` on that has work, or NOBODY."""
     if clock(s).n_may_start == 0:

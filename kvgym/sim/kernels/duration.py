@@ -1,8 +1,8 @@
 """How long an iteration takes (docs/semantics.md, K2), and runs of identical decode iterations in closed form (E4)."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import (
     clock,
     config,
@@ -21,7 +21,7 @@ from kvgym.sim.kernels.access import (
 from kvgym.sim.tables import INFINITE
 
 
-@njit(nogil=True)
+@kernel
 def launch(s, w):
     """Starts the planned iteration; without prefill, a run of as many as will be identical."""
     wk = workers(s)[w]
@@ -39,13 +39,13 @@ def launch(s, w):
         _log_iteration(s, w)
 
 
-@njit(nogil=True)
+@kernel
 def boundary(wk, j):
     """End of the j-th iteration of the run in progress: each has `slope` more KV to read than the one before."""
     return wk.start_ps + j * wk.first_ps + wk.slope_ps * (j * (j - 1) // 2)
 
 
-@njit(nogil=True)
+@kernel
 def boundaries_until(wk, time_ps):
     """How many boundaries of the run in progress lie at or before `time_ps`."""
     low, high = 0, wk.run
@@ -58,7 +58,7 @@ def boundaries_until(wk, time_ps):
     return low
 
 
-@njit(nogil=True)
+@kernel
 def cut_run(s, w, time_ps):
     """Something has changed for worker `w`: the run in progress ends at its first boundary at or after `time_ps`."""
     wk = workers(s)[w]
@@ -71,14 +71,14 @@ def cut_run(s, w, time_ps):
         wk.event_ps = boundary(wk, done)
 
 
-@njit(nogil=True)
+@kernel
 def cut_log(s, w, done):
     """Only `done` iterations of the run in progress on worker `w` will have been: the log must say so."""
     if config(s).log_iterations:
         _last_log(s, w).run -= workers(s)[w].run - done
 
 
-@njit(nogil=True)
+@kernel
 def log_lost(s, w, done):
     """The iteration after the first `done` ones of the run in progress on worker `w` ends now, for nothing."""
     if config(s).log_iterations:
@@ -93,7 +93,7 @@ def log_lost(s, w, done):
         entry.kv_tokens = wk.kv_tokens + wk.decodes * done
 
 
-@njit(nogil=True)
+@kernel
 def _last_log(s, w):
     """The log's row of the run in progress: the last one of this worker."""
     table = iterations(s)
@@ -103,7 +103,7 @@ def _last_log(s, w):
     return table[at]
 
 
-@njit(nogil=True)
+@kernel
 def decode_run(s, w):
     """Length of the run: up to the next end of a request, or a page that free ones can't give."""
     wk = workers(s)[w]
@@ -129,7 +129,7 @@ def decode_run(s, w):
     return low
 
 
-@njit(nogil=True)
+@kernel
 def pages_taken(s, w, n):
     """Pages that the decoding requests take in iterations 2 .. n of a run."""
     total = 0
@@ -141,14 +141,14 @@ def pages_taken(s, w, n):
     return total
 
 
-@njit(nogil=True)
+@kernel
 def _in_shared_node(s, q):
     request = requests(s)[q]
     i = progress(s)[q].full_nodes
     return i < request.path_nodes and nodes(s)[paths(s)[request.path_start + i]].slot < config(s).n_shared
 
 
-@njit(nogil=True)
+@kernel
 def _log_iteration(s, w):
     ck = clock(s)
     wk = workers(s)[w]

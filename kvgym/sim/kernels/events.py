@@ -1,8 +1,8 @@
 """The clock: events in the order of docs/semantics.md, K3, up to the next decision."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, known_tokens, progress, workers
 from kvgym.sim.kernels.arrivals import RETURNED_PS, next_arrival_ps, pop_arrival, was_scored
 from kvgym.sim.kernels.bookkeeping import see_arrival, see_route
@@ -15,20 +15,20 @@ from kvgym.sim.kernels.iteration_start import start_iteration
 from kvgym.sim.kernels.logs import logs_full
 from kvgym.sim.kernels.queues import join
 from kvgym.sim.kernels.routers import choose_worker
-from kvgym.sim.kernels.rules import AGENT, ASK, CONTRADICTION, DONE, EVICT, LOG_FULL, ROUTE, TRUNCATED
+from kvgym.sim.kernels.rules import AGENT, ASK, CONTRADICTION, DONE, EVICT, LOG_FULL, PAUSED, ROUTE, TRUNCATED
 from kvgym.sim.kernels.transfers import decide_transfer, end_transfers, start_transfers
 from kvgym.sim.kernels.view import take_snapshot, visible_hit
 from kvgym.sim.tables import INFINITE
 
 
-@njit(nogil=True)
-def advance(s):
-    """Lets time pass until somebody has to decide, or everything has finished."""
+@kernel
+def advance(s, rounds):
+    """Lets time pass until somebody has to decide, or everything has finished; for `rounds` events at most."""
     ck = clock(s)
     cf = config(s)
     if cf.n_faults > 0:
         do_faults(s)  # those of time 0: all others are done as time passes
-    while True:
+    for _ in range(rounds):
         if (cf.log_iterations or cf.log_draws) and logs_full(s):
             return LOG_FULL
         due = next_arrival_ps(s)
@@ -64,9 +64,10 @@ def advance(s):
             do_faults(s)
         if cf.debug and check_workers(s):
             return CONTRADICTION
+    return PAUSED
 
 
-@njit(nogil=True)
+@kernel
 def _arrive(s):
     """The next request arrives, or comes back; True if an agent must route it."""
     ck = clock(s)
@@ -85,7 +86,7 @@ def _arrive(s):
     return False
 
 
-@njit(nogil=True)
+@kernel
 def route(s, w, evictor):
     """Sends the request whose decision is due to worker `w`; `evictor` does its evictions where the agent would."""
     ck = clock(s)
@@ -99,7 +100,7 @@ def route(s, w, evictor):
         join(s, w, q)
 
 
-@njit(nogil=True)
+@kernel
 def _end_runs(s):
     """Ends the runs whose time has come, in the order of the workers."""
     while next_end_ps(s) == clock(s).now_ps:
@@ -108,7 +109,7 @@ def _end_runs(s):
         see_worker(s, w)
 
 
-@njit(nogil=True)
+@kernel
 def _start_idle(s):
     """Starts iterations on idle workers; returns a worker that waits for an EVICT decision, or NOBODY."""
     w = next_to_start(s, 0)
@@ -121,7 +122,7 @@ def _start_idle(s):
     return NOBODY
 
 
-@njit(nogil=True)
+@kernel
 def _pass_time(s, time_ps):
     """Moves the clock, taking the metrics snapshot on the way and charging the wait of the scored requests."""
     ck = clock(s)

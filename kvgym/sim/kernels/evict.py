@@ -1,8 +1,8 @@
 """Evictors: each frees `n` pages of worker `w` (docs/semantics.md, C6); the caller made sure that so many can go."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import (
     clock,
     config,
@@ -27,7 +27,7 @@ from kvgym.sim.kernels.tails import tail_of
 from kvgym.sim.kernels.tree import drop_pages
 
 
-@njit(nogil=True)
+@kernel
 def evict(s, w, q, rule, n):
     """Frees `n` pages (`lru_node` perhaps more) of worker `w` for request `q` by one of ``rules.EVICTORS``."""
     if rule == LRU:
@@ -48,7 +48,7 @@ def evict(s, w, q, rule, n):
         evict_keyed(s, w, rule, n)
 
 
-@njit(nogil=True)
+@kernel
 def evict_lru(s, w, n):
     """Tail page of the least recently used leaf, n times: its tail stays the oldest leaf until the node is gone."""
     while n > 0:
@@ -58,7 +58,7 @@ def evict_lru(s, w, n):
         n -= k
 
 
-@njit(nogil=True)
+@kernel
 def evict_lru_node(s, w, n):
     """The whole run of the least recently used leaf, up to the nearest boundary that the worker has seen."""
     wk = workers(s)[w]
@@ -78,7 +78,7 @@ def evict_lru_node(s, w, n):
                 break
 
 
-@njit(nogil=True)
+@kernel
 def evict_fifo(s, w, n):
     """The leaf page that entered first, n times."""
     while n > 0:
@@ -89,7 +89,7 @@ def evict_fifo(s, w, n):
         n -= k
 
 
-@njit(nogil=True)
+@kernel
 def evict_random(s, w, n):
     """Tail page of a uniform unlocked leaf, n times."""
     wk = workers(s)[w]
@@ -97,7 +97,7 @@ def evict_random(s, w, n):
         n -= _draw(s, w, n, wk.n_leaves)
 
 
-@njit(nogil=True)
+@kernel
 def evict_rlt(s, w, q, n):
     """RLT, token form: tail page of a uniform unlocked unmarked leaf; a new phase when there is none."""
     wk = workers(s)[w]
@@ -106,7 +106,7 @@ def evict_rlt(s, w, q, n):
         n -= _draw(s, w, n, wk.n_unmarked)
 
 
-@njit(nogil=True)
+@kernel
 def evict_rlt_code(s, w, n):
     """RLT as its authors' code has it: phases (ii) and (iii) of docs/semantics.md 8, then n draws."""
     wk = workers(s)[w]
@@ -116,7 +116,7 @@ def evict_rlt_code(s, w, n):
         n -= _draw(s, w, n, wk.n_unmarked)
 
 
-@njit(nogil=True)
+@kernel
 def _draw(s, w, n, candidates):
     """Up to `n` draws of tail pages from the first `candidates` leaves, until that set changes. Returns the number."""
     wk = workers(s)[w]
@@ -146,7 +146,7 @@ def _draw(s, w, n, candidates):
     return n
 
 
-@njit(nogil=True)
+@kernel
 def log_draw(s, w, candidates, index, row):
     """Writes a draw into the log: the tail page of `row` was drawn."""
     ck = clock(s)
@@ -159,7 +159,7 @@ def log_draw(s, w, candidates, index, row):
     ck.n_draws += 1
 
 
-@njit(nogil=True)
+@kernel
 def _unmarked_run_pages(s, w, enough):
     """Pages in the unmarked parts of the runs of the unmarked leaves; counts no further than `enough`."""
     first = w * config(s).leaf_capacity

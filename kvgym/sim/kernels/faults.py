@@ -1,8 +1,8 @@
 """Crashes, returns and slow-downs of workers (docs/semantics.md, F1 to F6)."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.sim.cache_tables import N_CATEGORIES
 from kvgym.sim.kernels.access import (
     categories,
@@ -31,14 +31,14 @@ from kvgym.sim.kernels.transfers import drop_transfers
 from kvgym.sim.tables import INFINITE
 
 
-@njit(nogil=True)
+@kernel
 def next_fault_ps(s):
     """When the next fault comes."""
     at = clock(s).next_fault
     return faults(s)[at].time_ps if at < config(s).n_faults else INFINITE
 
 
-@njit(nogil=True)
+@kernel
 def do_faults(s):
     """Does the faults whose time has come."""
     ck = clock(s)
@@ -56,7 +56,7 @@ def do_faults(s):
         see_worker(s, w)
 
 
-@njit(nogil=True)
+@kernel
 def _crash(s, w):
     wk = workers(s)[w]
     wk.up = 0
@@ -69,7 +69,7 @@ def _crash(s, w):
     _forget_counts(s, w)
 
 
-@njit(nogil=True)
+@kernel
 def _stop_iteration(s, w):
     """The iteration in progress is lost; those of the run that are over are not."""
     wk = workers(s)[w]
@@ -90,7 +90,7 @@ def _stop_iteration(s, w):
     wk.prefill_tokens = 0
 
 
-@njit(nogil=True)
+@kernel
 def _send_back_fetching(s, w):
     """Requests that wait for a transfer to worker `w` go back to the router, once their locks are gone."""
     for i in range(clock(s).n_transfers):
@@ -98,7 +98,7 @@ def _send_back_fetching(s, w):
             push_pending(s, np.int64(RETURNED_PS), transfers(s)[i].request)
 
 
-@njit(nogil=True)
+@kernel
 def _send_back(s, w):
     """The requests of worker `w` go back to the router, which routes them again by index."""
     wk = workers(s)[w]
@@ -109,7 +109,7 @@ def _send_back(s, w):
     wk.n_running = 0
 
 
-@njit(nogil=True)
+@kernel
 def come_back(s, q):
     """Request `q` is at the router again: nothing of it is on a worker."""
     run = progress(s)[q]
@@ -124,7 +124,7 @@ def come_back(s, q):
     run.reserve_pages = 0
 
 
-@njit(nogil=True)
+@kernel
 def _lose_cache(s, w):
     """Worker `w` has no page any more, its evictor remembers nothing, and the router forgets what it sent there."""
     wk = workers(s)[w]
@@ -161,7 +161,7 @@ def _lose_cache(s, w):
     wk.inflation = 0.0
 
 
-@njit(nogil=True)
+@kernel
 def _forget_counts(s, w):
     """Nothing is on worker `w`: engine and router count from zero again."""
     wk = workers(s)[w]

@@ -3,13 +3,12 @@
 Its nodes are listed by recency, deepest first, so the oldest is always a leaf.
 """
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import config, index_rows, nodes, paths, requests, row_of, workers
 from kvgym.sim.kernels.lists import NONE, index_ends, list_index_before, unlist_index
 
 
-@njit(nogil=True)
+@kernel
 def remember_prompt(s, w, q):
     """Inserts and touches the full pages of `q`'s prompt, then trims the oldest leaf tails to the index's size."""
     request = requests(s)[q]

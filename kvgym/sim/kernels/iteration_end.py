@@ -4,8 +4,8 @@ Rules C4 and E3 of docs/semantics.md.
 """
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import (
     clock,
     config,
@@ -28,7 +28,7 @@ from kvgym.sim.kernels.tree import enter_pages
 from kvgym.sim.tables import INFINITE
 
 
-@njit(nogil=True)
+@kernel
 def end_run(s, w):
     """Books the run that ends now on worker `w`, request by request in admission order."""
     wk = workers(s)[w]
@@ -61,7 +61,7 @@ def end_run(s, w):
     wk.prefill_tokens = 0
 
 
-@njit(nogil=True)
+@kernel
 def book_decodes(s, w, done):
     """Books what the first `done` iterations of the run of decodes in progress gave, before the others are over."""
     wk = workers(s)[w]
@@ -71,7 +71,7 @@ def book_decodes(s, w, done):
             _end_decodes(s, w, q, np.int64(0), done)
 
 
-@njit(nogil=True)
+@kernel
 def catch_up(s, w):
     """Books the iterations of worker `w` that are over, and the pages that the one in progress has taken.
 
@@ -101,7 +101,7 @@ def catch_up(s, w):
     see_worker(s, w)
 
 
-@njit(nogil=True)
+@kernel
 def _end_chunk(s, w, q):
     """A chunk of `q` is computed; the one that completes the known tokens emits the next token."""
     wk = workers(s)[w]
@@ -121,7 +121,7 @@ def _end_chunk(s, w, q):
     _emit(s, w, q, 1)
 
 
-@njit(nogil=True)
+@kernel
 def _end_decodes(s, w, q, done, n):
     """The decode iterations of `q` after the first `done` ones and up to the n-th of the run are over."""
     run = progress(s)[q]
@@ -137,7 +137,7 @@ def _end_decodes(s, w, q, done, n):
     _emit(s, w, q, n - done)
 
 
-@njit(nogil=True)
+@kernel
 def _emit(s, w, q, n):
     run = progress(s)[q]
     run.emitted += n
@@ -145,7 +145,7 @@ def _emit(s, w, q, n):
         see_token(s, w, q)
 
 
-@njit(nogil=True)
+@kernel
 def _finish(s, w, q):
     ck = clock(s)
     progress(s)[q].finish_ps = ck.now_ps

@@ -7,8 +7,7 @@ later by the same calls.
 
 import math
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import (
     clock,
     config,
@@ -40,7 +39,7 @@ from kvgym.sim.kernels.tree import lock_prefix, resident_prefix
 IDLE, DECODES, PREFILL, ADMISSIONS, LAST_DECODES = range(5)
 
 
-@njit(nogil=True)
+@kernel
 def start_iteration(s, w):
     """Plans the next iteration of idle worker `w` and launches it, if there is anything to compute.
 
@@ -57,7 +56,7 @@ def start_iteration(s, w):
             return False
 
 
-@njit(nogil=True)
+@kernel
 def _plan(s, w):
     """Plans the next iteration; True if an EVICT decision is due first."""
     wk = workers(s)[w]
@@ -83,7 +82,7 @@ def _plan(s, w):
     return False
 
 
-@njit(nogil=True)
+@kernel
 def _open(s, w):
     wk = workers(s)[w]
     wk.prefill_tokens = 0
@@ -97,7 +96,7 @@ def _open(s, w):
     wk.budget = config(s).chunk_tokens
 
 
-@njit(nogil=True)
+@kernel
 def plan_decodes(s, w):
     """One token for each decoding request, in admission order; a page that can't be had preempts from the end."""
     wk = workers(s)[w]
@@ -116,7 +115,7 @@ def plan_decodes(s, w):
     return False
 
 
-@njit(nogil=True)
+@kernel
 def _take_decode_page(s, w, q):
     """A page for the token that `q` is about to compute, if it opens a new one. REFUSED if `q` itself was preempted."""
     need = pages_for(s, known_tokens(s, q)) - progress(s)[q].held_pages
@@ -128,7 +127,7 @@ def _take_decode_page(s, w, q):
             return outcome
 
 
-@njit(nogil=True)
+@kernel
 def plan_prefill(s, w):
     """The next chunk of the unfinished prefill: pages for all of it, or it waits."""
     wk = workers(s)[w]
@@ -145,7 +144,7 @@ def plan_prefill(s, w):
     return outcome == ASKED
 
 
-@njit(nogil=True)
+@kernel
 def add_chunk(s, w, q, tokens):
     """The next iteration prefills `tokens` tokens of request `q`."""
     wk = workers(s)[w]
@@ -157,7 +156,7 @@ def add_chunk(s, w, q, tokens):
     wk.budget -= tokens
 
 
-@njit(nogil=True)
+@kernel
 def plan_admissions(s, w):
     """Admits from the head of the queue while budget and places are left, one request at a time."""
     wk = workers(s)[w]
@@ -186,7 +185,7 @@ def plan_admissions(s, w):
     return False
 
 
-@njit(nogil=True)
+@kernel
 def reserve_pages(s, q):
     """Pages of a whole request as prefill_first reserves them."""
     cf = config(s)
@@ -196,7 +195,7 @@ def reserve_pages(s, q):
     return pages_for(s, request.prompt_tokens + math.ceil(cf.reserve_output * request.output_tokens))
 
 
-@njit(nogil=True)
+@kernel
 def admit_head(s, w):
     """Lookup, test, lock, for the head of the queue. False, and nothing changed, if it is refused."""
     wk = workers(s)[w]
@@ -219,7 +218,7 @@ def admit_head(s, w):
     return True
 
 
-@njit(nogil=True)
+@kernel
 def _give_first_chunk(s, w):
     """Pages for the first chunk of the request that has just been admitted. False if an EVICT decision is due first."""
     wk = workers(s)[w]
@@ -231,7 +230,7 @@ def _give_first_chunk(s, w):
     return True
 
 
-@njit(nogil=True)
+@kernel
 def _admit(s, w, q, resident, hit, reserve):
     """Takes the head of the queue into the batch with its resident prefix locked."""
     wk = workers(s)[w]

@@ -7,8 +7,8 @@ every unlocked leaf.
 import math
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, costs, g_table, leaves, nodes, rows, sessions, workers
 from kvgym.sim.kernels.leaves import unlocked_pages
 from kvgym.sim.kernels.rules import GDSF, GHOST_SLRU, LFU, MRU, SLRU, TAIL_LRU, WLFU
@@ -22,7 +22,7 @@ RECOMPUTABLE_TOKENS = 4096
 HORIZON_S = 300.0
 
 
-@njit(nogil=True)
+@kernel
 def evict_keyed(s, w, rule, n):
     """The tail page of the leaf with the smallest key, n times."""
     wk = workers(s)[w]
@@ -40,7 +40,7 @@ def evict_keyed(s, w, rule, n):
                 break  # the leaf has gone, and perhaps its parent is one now
 
 
-@njit(nogil=True)
+@kernel
 def _smallest(s, w, rule):
     """Row of the victim, and key and stamp of the next one after it."""
     first = w * config(s).leaf_capacity
@@ -61,7 +61,7 @@ def _smallest(s, w, rule):
     return best, rival_key, rival_stamp
 
 
-@njit(nogil=True)
+@kernel
 def key_of(s, w, r, rule):
     """Key of the last resident page of row `r`, a float; the smallest goes."""
     span = tail_span(s, r)
@@ -82,20 +82,20 @@ def key_of(s, w, r, rule):
     return reuse_probability(s, w, span)
 
 
-@njit(nogil=True)
+@kernel
 def depth_tokens(s, r):
     """Tokens up to the end of the last resident page of row `r`."""
     row = rows(s)[r]
     return (nodes(s)[row.node].start_page + row.cached) * config(s).page_size
 
 
-@njit(nogil=True)
+@kernel
 def needed_tokens(s, span):
     """Tokens of a session that have to stay so that few of its next prompt are computed (T-LRU, arXiv 2510.15152)."""
     return max(0, sessions(s)[span.session].tokens + NEXT_PROMPT_TOKENS - RECOMPUTABLE_TOKENS)
 
 
-@njit(nogil=True)
+@kernel
 def _prefill(s, w, tokens, known, ps):
     """Time to compute `tokens` tokens after `known` ones: their share of full prefill iterations.
 
@@ -107,26 +107,26 @@ def _prefill(s, w, tokens, known, ps):
     return tokens * g + cost.a_s * ps * tokens * (known + (tokens + 1) / 2)
 
 
-@njit(nogil=True)
+@kernel
 def prefill_s(s, w, tokens, known):
     """Seconds to compute `tokens` tokens after `known` ones."""
     return _prefill(s, w, tokens, known, 1e-12)
 
 
-@njit(nogil=True)
+@kernel
 def prefill_ps(s, w, tokens, known):
     """The same in picoseconds, a float: what times are compared with."""
     return _prefill(s, w, tokens, known, 1.0)
 
 
-@njit(nogil=True)
+@kernel
 def page_cost_s(s, w, r):
     """Seconds to compute the last resident page of row `r` again."""
     size = config(s).page_size
     return prefill_s(s, w, size, depth_tokens(s, r) - size)
 
 
-@njit(nogil=True)
+@kernel
 def reuse_probability(s, w, span):
     """Probability that a page is used within the horizon, given that it has been idle for so long (arXiv 2506.02634).
 

@@ -3,12 +3,11 @@
 Evictors that go by recency alone don't need them: `leaf_capacity` is 0 then, and nothing is stored.
 """
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import config, leaves, nodes, rows, workers
 
 
-@njit(nogil=True)
+@kernel
 def locked_pages(s, row):
     """Resident pages of `row` that running requests lock: a prefix of the node."""
     if row.locks > 0:
@@ -16,7 +15,7 @@ def locked_pages(s, row):
     return row.part_pages
 
 
-@njit(nogil=True)
+@kernel
 def unlocked_pages(s, row):
     """Resident pages of `row` that may be evicted, once nothing is resident below."""
     if row.locks > 0:
@@ -24,7 +23,7 @@ def unlocked_pages(s, row):
     return row.cached - min(row.cached, row.part_pages)
 
 
-@njit(nogil=True)
+@kernel
 def kept_pages(s, w, row):
     """Pages at the beginning of a row that eviction leaves alone: locked ones, and those that carry a mark."""
     kept = min(row.cached, row.part_pages)
@@ -33,24 +32,24 @@ def kept_pages(s, w, row):
     return kept
 
 
-@njit(nogil=True)
+@kernel
 def tail_marked(wk, row):
     """Whether the last resident page carries a mark of the current phase."""
     return row.phase == wk.phase and (row.mark_to >= row.cached or row.mark_from < row.cached)
 
 
-@njit(nogil=True)
+@kernel
 def _place(s, w, position, r):
     leaves(s)[w * config(s).leaf_capacity + position] = r
     rows(s)[r].leaf = position
 
 
-@njit(nogil=True)
+@kernel
 def _at(s, w, position):
     return leaves(s)[w * config(s).leaf_capacity + position]
 
 
-@njit(nogil=True)
+@kernel
 def swap_leaves(s, w, i, j):
     """Two leaves with the same kind of mark change places."""
     at_i, at_j = _at(s, w, i), _at(s, w, j)
@@ -58,7 +57,7 @@ def swap_leaves(s, w, i, j):
     _place(s, w, j, at_i)
 
 
-@njit(nogil=True)
+@kernel
 def add_leaf(s, w, r):
     """Row `r` becomes an unlocked leaf, if it is none yet."""
     wk = workers(s)[w]
@@ -75,7 +74,7 @@ def add_leaf(s, w, r):
     _place(s, w, position, r)
 
 
-@njit(nogil=True)
+@kernel
 def remove_leaf(s, w, r):
     """Row `r` is no unlocked leaf any more, if it was one."""
     wk = workers(s)[w]
@@ -94,7 +93,7 @@ def remove_leaf(s, w, r):
         _place(s, w, hole, _at(s, w, wk.n_leaves))
 
 
-@njit(nogil=True)
+@kernel
 def replace_leaf(s, w, r, parent):
     """Row `parent` takes the place of its last child `r`: draws must not depend on where the workload cuts a path."""
     row = rows(s)[r]
@@ -105,7 +104,7 @@ def replace_leaf(s, w, r, parent):
     refresh_leaf(s, w, parent)
 
 
-@njit(nogil=True)
+@kernel
 def refresh_leaf(s, w, r):
     """Moves a leaf to the side that its mark now belongs to."""
     wk = workers(s)[w]
@@ -115,7 +114,7 @@ def refresh_leaf(s, w, r):
         add_leaf(s, w, r)
 
 
-@njit(nogil=True)
+@kernel
 def clear_leaf_marks(s, w):
     """All leaves of worker `w` count as unmarked."""
     wk = workers(s)[w]

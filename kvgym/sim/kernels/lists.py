@@ -5,8 +5,7 @@ deepest first. A child is thus never newer than its parent, the oldest node of t
 order is stamp order. INDEX: the same for the router's own tree. BIRTHS: leaves by the birth of their last page.
 """
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.cache_tables import BIRTHS, INDEX, RECENCY
 from kvgym.sim.kernels.access import config, ends, index_rows, memories, rows
 
@@ -17,11 +16,11 @@ NOT_LISTED = -2
 def _linked_list(which, table):
     """Kernels of list `which`, whose links are the fields `older` and `newer` of `table`."""
 
-    @njit(nogil=True)
+    @kernel
     def list_ends(s, w):
         return ends(s)[which * config(s).n_workers + w]
 
-    @njit(nogil=True)
+    @kernel
     def unlist(s, w, r):
         links = table(s)
         link = links[r]
@@ -38,7 +37,7 @@ def _linked_list(which, table):
             links[link.newer].older = link.older
         link.older = NOT_LISTED
 
-    @njit(nogil=True)
+    @kernel
     def list_before(s, w, r, newer):
         unlist(s, w, r)
         links = table(s)
@@ -63,7 +62,7 @@ index_ends, unlist_index, list_index_before = _linked_list(INDEX, index_rows)
 births_ends, unlist_birth, list_birth_before = _linked_list(BIRTHS, memories)
 
 
-@njit(nogil=True)
+@kernel
 def list_newest(s, w, r):
     """Row `r` becomes the most recently used one."""
     list_before(s, w, r, NONE)

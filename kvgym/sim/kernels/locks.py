@@ -1,21 +1,20 @@
 """Who is where, and who locks a part of a node: counted again where transfers lock pages, too."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, nodes, paths, progress, requests, running, transfers, workers
 
 PLANNED, OPENING, MOVING = range(3)
 """Stages of a transfer: waits for its link, allocates pages, is under way."""
 
 
-@njit(nogil=True)
+@kernel
 def on_worker(s, w, v):
     """Whether node `v` has a row on worker `w`: that of a private node belongs to the worker that its request is on."""
     node = nodes(s)[v]
     return node.slot < config(s).n_shared or progress(s)[node.first_request].worker == w
 
 
-@njit(nogil=True)
+@kernel
 def locked_part(s, w, leaving, v):
     """Pages of node `v` that those who lock only a part of it lock on worker `w`, request `leaving` left out."""
     most = 0
@@ -36,7 +35,7 @@ def locked_part(s, w, leaving, v):
     return most
 
 
-@njit(nogil=True)
+@kernel
 def _part(s, q, pages, v):
     """Pages of node `v` among the first `pages` of request `q`'s path, if these end inside it."""
     request = requests(s)[q]

@@ -1,11 +1,10 @@
 """Room in the logs: kernels can't grow a table, so they stop and let the caller do it."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, draws, iterations, workers
 
 
-@njit(nogil=True)
+@kernel
 def logs_full(s):
     """Whether one more round of iteration starts might not fit into the logs."""
     cf = config(s)

@@ -4,15 +4,14 @@ Pages are marked from the root down (a touch) or at the end (a page enters), so 
 phase only counts up: marks of an earlier one don't count.
 """
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import config, known_tokens, nodes, paths, progress, requests, row_of, rows, workers
 from kvgym.sim.kernels.leaves import clear_leaf_marks, refresh_leaf
 
 NO_MARKS = 2**30
 
 
-@njit(nogil=True)
+@kernel
 def open_marks(wk, row):
     """Forgets marks of an earlier phase."""
     if row.phase != wk.phase:
@@ -21,13 +20,13 @@ def open_marks(wk, row):
         row.mark_from = NO_MARKS
 
 
-@njit(nogil=True)
+@kernel
 def count_marked(row):
     """Marked pages of a row whose marks are of the current phase."""
     return row.mark_to + max(0, row.cached - max(row.mark_from, row.mark_to))
 
 
-@njit(nogil=True)
+@kernel
 def mark_entered(s, w, r, old):
     """Marks the pages [old, cached) that have just entered row `r`."""
     wk = workers(s)[w]
@@ -40,7 +39,7 @@ def mark_entered(s, w, r, old):
     wk.marked += row.cached - old
 
 
-@njit(nogil=True)
+@kernel
 def drop_marks(s, w, r, n):
     """The last `n` pages of row `r` have just gone, and with them their marks."""
     wk = workers(s)[w]
@@ -54,7 +53,7 @@ def drop_marks(s, w, r, n):
     wk.marked += count_marked(row) - before
 
 
-@njit(nogil=True)
+@kernel
 def mark_first(s, w, r, n):
     """Marks the first `n` resident pages of row `r`."""
     wk = workers(s)[w]
@@ -69,7 +68,7 @@ def mark_first(s, w, r, n):
     refresh_leaf(s, w, r)
 
 
-@njit(nogil=True)
+@kernel
 def mark_path(s, w, q, pages):
     """Marks the resident ones among the first `pages` pages of request `q`'s path."""
     request = requests(s)[q]
@@ -85,7 +84,7 @@ def mark_path(s, w, q, pages):
             return
 
 
-@njit(nogil=True)
+@kernel
 def new_phase(s, w):
     """Clears all marks of worker `w`."""
     wk = workers(s)[w]
@@ -94,7 +93,7 @@ def new_phase(s, w):
     clear_leaf_marks(s, w)
 
 
-@njit(nogil=True)
+@kernel
 def open_phase(s, w, q):
     """`rlt`, before a draw: without an unmarked leaf a phase begins, in which only request `q`'s path is marked."""
     wk = workers(s)[w]
@@ -106,7 +105,7 @@ def open_phase(s, w, q):
         new_phase(s, w)
 
 
-@njit(nogil=True)
+@kernel
 def mark_as_code(s, w, q):
     """`rlt_code`, end of a chunk or request: marks its tree pages; a full count starts a phase that keeps them."""
     pages = progress(s)[q].tree_pages

@@ -1,7 +1,6 @@
 """Pages for a request: allocation (docs/semantics.md, C3) and preemption (E3)."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import config, known_tokens, progress, running, workers
 from kvgym.sim.kernels.evict import evict
 from kvgym.sim.kernels.queues import push_front
@@ -9,7 +8,7 @@ from kvgym.sim.kernels.rules import ASK, ASKED, GRANTED, MAX_DECISIONS, REFUSED
 from kvgym.sim.kernels.tree import release
 
 
-@njit(nogil=True)
+@kernel
 def allocate(s, w, q, n):
     """Gives `n` pages to request `q`, evicting what it takes.
 
@@ -29,7 +28,7 @@ def allocate(s, w, q, n):
     return GRANTED
 
 
-@njit(nogil=True)
+@kernel
 def _make_room(s, w, q, n):
     """Evicts for an allocation of `n` pages, or notes what the agent has to evict."""
     wk = workers(s)[w]
@@ -48,7 +47,7 @@ def _make_room(s, w, q, n):
         evict(s, w, q, rule, wanted)
 
 
-@njit(nogil=True)
+@kernel
 def _most_decisions(s, wanted):
     """EVICT decisions that an allocation which has to evict `wanted` pages may take (docs/semantics.md, D6, D7)."""
     cf = config(s)
@@ -57,7 +56,7 @@ def _most_decisions(s, wanted):
     return min(wanted, MAX_DECISIONS) if cf.quantum > 1 else wanted
 
 
-@njit(nogil=True)
+@kernel
 def hold(s, w, q, n):
     """Moves `n` free pages to request `q`."""
     wk = workers(s)[w]
@@ -68,13 +67,13 @@ def hold(s, w, q, n):
     wk.owed += owed_pages(run) - owed
 
 
-@njit(nogil=True)
+@kernel
 def owed_pages(run):
     """Pages that prefill_first has promised to a running request and not given yet."""
     return max(0, run.reserve_pages - run.held_pages)
 
 
-@njit(nogil=True)
+@kernel
 def forget_running(s, w, q):
     """Request `q` leaves the batch (finished or preempted): its pages are unlocked, waiting requests may try again."""
     wk = workers(s)[w]
@@ -87,7 +86,7 @@ def forget_running(s, w, q):
     wk.prefill_waits = 0
 
 
-@njit(nogil=True)
+@kernel
 def preempt_last(s, w):
     """Preempts the most recently admitted running request of worker `w` and returns it."""
     wk = workers(s)[w]

@@ -1,8 +1,8 @@
 """Links between workers and their ends: how long a transfer takes, and when it would be there (T1, T2)."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, link_ends, links, transfers, workers
 from kvgym.sim.kernels.locks import MOVING, PLANNED
 from kvgym.sim.tables import INFINITE
@@ -10,13 +10,13 @@ from kvgym.sim.tables import INFINITE
 INSIDE, BETWEEN = range(2)
 
 
-@njit(nogil=True)
+@kernel
 def kind_of_link(s, source, target):
     """Row of `links` that connects two workers."""
     return INSIDE if workers(s)[source].node == workers(s)[target].node else BETWEEN
 
 
-@njit(nogil=True)
+@kernel
 def ends_of(s, source, target):
     """Places in `link_ends` of the end that sends and of the end that receives."""
     if kind_of_link(s, source, target) == INSIDE:
@@ -25,27 +25,27 @@ def ends_of(s, source, target):
     return first + 2 * workers(s)[source].node, first + 2 * workers(s)[target].node + 1
 
 
-@njit(nogil=True)
+@kernel
 def transfer_ps(s, source, target, tokens):
     """How long the KV of `tokens` tokens is under way."""
     link = links(s)[kind_of_link(s, source, target)]
     return max(1, link.latency_ps + np.int64(np.rint(tokens * link.ps_per_token)))
 
 
-@njit(nogil=True)
+@kernel
 def free_ps(s, send, receive):
     """When both ends of a link have done what is planned for them."""
     return max(clock(s).now_ps, link_ends(s)[send], link_ends(s)[receive])
 
 
-@njit(nogil=True)
+@kernel
 def planned_end_ps(s, source, target, tokens):
     """When a transfer that is decided now would be there."""
     send, receive = ends_of(s, source, target)
     return free_ps(s, send, receive) + transfer_ps(s, source, target, tokens)
 
 
-@njit(nogil=True)
+@kernel
 def plan_transfers(s):
     """Plans all transfers in the order of decisions: each starts when both its ends have done the ones before it."""
     ck = clock(s)
@@ -68,7 +68,7 @@ def plan_transfers(s):
         )
 
 
-@njit(nogil=True)
+@kernel
 def better_source(s, w, own, v, tokens, source, best, best_end_ps):
     """Whether worker `v`, which has `tokens` tokens of a prefix, is a better source for `w` than `source` with `best`.
 

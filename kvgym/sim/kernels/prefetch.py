@@ -5,10 +5,11 @@ piece takes longer than the play, but many pieces can be on their way at once. N
 """
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import (
     arrived,
     clock,
@@ -46,7 +47,7 @@ def _prefetch(typing_context, address):
     return types.void(types.int64), codegen
 
 
-@njit(nogil=True)
+@kernel
 def _prefetch_rows(table, row, n):
     """The `n` rows of a table that begin with `row`."""
     first = table.ctypes.data + row * table.itemsize
@@ -54,7 +55,7 @@ def _prefetch_rows(table, row, n):
         _prefetch(address)
 
 
-@njit(nogil=True)
+@kernel
 def prefetch_requests(s):
     """First: the request that is due, the one that will probably be next, and the oldest running one of each worker."""
     ck = clock(s)
@@ -69,7 +70,7 @@ def prefetch_requests(s):
             _prefetch_rows(progress(s), running(s)[w * config(s).max_running], 1)
 
 
-@njit(nogil=True)
+@kernel
 def prefetch_paths(s):
     """Second, when these requests are there: what is known of the beginnings of their paths on every worker."""
     ck = clock(s)

@@ -1,14 +1,13 @@
 """The waiting queue of a worker, first come first served, linked through the progress table."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, progress, workers
 from kvgym.sim.kernels.due import see_worker
 from kvgym.sim.kernels.duration import cut_run
 from kvgym.sim.tables import INFINITE
 
 
-@njit(nogil=True)
+@kernel
 def join(s, w, q):
     """Request `q` joins the queue of worker `w` now: it may be admitted when the iteration in progress ends."""
     wk = workers(s)[w]
@@ -18,7 +17,7 @@ def join(s, w, q):
     see_worker(s, w)
 
 
-@njit(nogil=True)
+@kernel
 def push_back(s, w, q):
     """Request `q` joins the end of the queue."""
     wk = workers(s)[w]
@@ -31,7 +30,7 @@ def push_back(s, w, q):
     wk.n_queued += 1
 
 
-@njit(nogil=True)
+@kernel
 def push_front(s, w, q):
     """Request `q`, preempted, returns to the head of the queue."""
     wk = workers(s)[w]
@@ -42,7 +41,7 @@ def push_front(s, w, q):
     wk.n_queued += 1
 
 
-@njit(nogil=True)
+@kernel
 def pop_front(s, w):
     """Takes the head out of the queue, which is not empty."""
     wk = workers(s)[w]

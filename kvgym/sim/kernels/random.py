@@ -1,15 +1,16 @@
 """xoshiro256** (Blackman and Vigna, 2018) with its four words in a table row, and bounded draws (Lemire, 2019)."""
 
 import numpy as np
-from numba import njit
+
+from kvgym._kernel import kernel
 
 
-@njit(nogil=True)
+@kernel
 def _rotate(x, k):
     return (x << np.uint64(k)) | (x >> np.uint64(64 - k))
 
 
-@njit(nogil=True)
+@kernel
 def next_word(row):
     """Next 64 random bits of the generator in fields s0 .. s3 of `row`."""
     s1 = row.s1
@@ -23,7 +24,7 @@ def next_word(row):
     return word
 
 
-@njit(nogil=True)
+@kernel
 def below(row, n):
     """Uniform integer in [0, n), n < 2**32, without bias."""
     bound = np.uint64(n)

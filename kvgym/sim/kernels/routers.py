@@ -1,15 +1,15 @@
 """Routing rules that the kernel itself knows."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, workers
 from kvgym.sim.kernels.random import below
 from kvgym.sim.kernels.rules import LEAST_LOADED, RANDOM_ROUTER, ROUND_ROBIN
 from kvgym.sim.kernels.view import visible_hit
 
 
-@njit(nogil=True)
+@kernel
 def choose_worker(s, q, rule):
     """Worker for request `q` by one of ``rules.ROUTERS``."""
     n = config(s).n_workers
@@ -27,7 +27,7 @@ def choose_worker(s, q, rule):
     return _prefix_affinity(s, q, n)
 
 
-@njit(nogil=True)
+@kernel
 def _random_worker(s, n):
     """One of the workers that are up."""
     if config(s).n_faults == 0:
@@ -45,13 +45,13 @@ def _random_worker(s, n):
         w += 1
 
 
-@njit(nogil=True)
+@kernel
 def _load(s, w):
     wk = workers(s)[w]
     return wk.n_queued + wk.n_fetching + wk.n_running
 
 
-@njit(nogil=True)
+@kernel
 def _least_loaded(s, n):
     """Fewest queued and running requests; the lowest index of equals."""
     best = -1
@@ -61,7 +61,7 @@ def _least_loaded(s, n):
     return best
 
 
-@njit(nogil=True)
+@kernel
 def _prefix_affinity(s, q, n):
     """Most visible hit tokens, then least loaded, then the lowest index."""
     best = -1

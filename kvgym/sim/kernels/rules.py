@@ -44,8 +44,10 @@ RULES = tuple(name for name in EVICTORS if name not in ("rlt_code", "belady"))
 ROUTERS = ("agent", "random", "round_robin", "least_loaded", "prefix_affinity")
 AGENT, RANDOM_ROUTER, ROUND_ROBIN, LEAST_LOADED, PREFIX_AFFINITY = range(len(ROUTERS))
 
-ROUTE, EVICT, DONE, TRUNCATED, LOG_FULL, CONTRADICTION = range(6)
-"""Why `events.advance` came back."""
+ROUTE, EVICT, DONE, TRUNCATED, LOG_FULL, CONTRADICTION, PAUSED = range(7)
+"""Why `events.advance` came back; PAUSED: it has been called for so many events, and there are more."""
+ROUNDS = 1 << 16
+"""Events after which a simulator lets Python see signals, so that Ctrl-C ends a long run."""
 
 RETURN, RECOVER, SLOW_DOWN, CRASH = range(4)
 """Kinds of faults, in the order in which they happen at one time on one worker."""

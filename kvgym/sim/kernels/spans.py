@@ -4,33 +4,32 @@ Rules C7 and 21 to 27 of docs/semantics.md; the fields are those of ``cache_tabl
 page at least, so `kv_pages` spans per worker are enough.
 """
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.cache_tables import N_CATEGORIES
 from kvgym.sim.kernels.access import categories, clock, config, ghosts, memories, requests, rows, spans, workers
 
 PS_PER_US = 1_000_000
 
 
-@njit(nogil=True)
+@kernel
 def tail_span(s, r):
     """The span of the last resident page of row `r`."""
     return spans(s)[memories(s)[r].span]
 
 
-@njit(nogil=True)
+@kernel
 def category_of(s, q):
     """Category of the pages that request `q` used last, for `workload_aware`."""
     return min(requests(s)[q].turn, N_CATEGORIES - 1)
 
 
-@njit(nogil=True)
+@kernel
 def category(s, w, number):
     """What worker `w` counts of a category."""
     return categories(s)[w * N_CATEGORIES + number]
 
 
-@njit(nogil=True)
+@kernel
 def remember_entry(s, w, q, r, old, time_ps):
     """Pages [old, cached) of row `r`, computed by request `q`, entered at `time_ps`."""
     cached = rows(s)[r].cached
@@ -42,7 +41,7 @@ def remember_entry(s, w, q, r, old, time_ps):
     category(s, w, category_of(s, q)).uses += cached - old
 
 
-@njit(nogil=True)
+@kernel
 def _count_ghosts(s, w, r, old):
     """How many of the pages [old, cached) that enter are ghosts; deeper pages went first, so ghosts come first."""
     if not config(s).tracks_ghosts:
@@ -58,7 +57,7 @@ def _count_ghosts(s, w, r, old):
     return page - old
 
 
-@njit(nogil=True)
+@kernel
 def _add_span(s, w, q, r, first, time_ps, ghost):
     wk = workers(s)[w]
     memory = memories(s)[r]
@@ -82,7 +81,7 @@ def _add_span(s, w, q, r, first, time_ps, ghost):
     span.inflation = wk.inflation
 
 
-@njit(nogil=True)
+@kernel
 def touch_span_pages(s, w, q, r, n):
     """An admission of request `q` touches the first `n` pages of row `r`."""
     wk = workers(s)[w]
@@ -111,7 +110,7 @@ def touch_span_pages(s, w, q, r, n):
         i = span.above
 
 
-@njit(nogil=True)
+@kernel
 def stamp_span_pages(s, w, r, n):
     """Writes the recency counter on the first `n` pages of row `r`."""
     wk = workers(s)[w]
@@ -121,14 +120,14 @@ def stamp_span_pages(s, w, r, n):
         i = spans(s)[i].above
 
 
-@njit(nogil=True)
+@kernel
 def _stamp(s, wk, span):
     span.stamp = wk.counter
     span.used_ps = clock(s).now_ps
     span.accesses = wk.accesses
 
 
-@njit(nogil=True)
+@kernel
 def _cut(s, w, r, n):
     """The deepest span of the first `n` pages of row `r`, all resident; a span that goes on below them is cut."""
     table = spans(s)
@@ -148,7 +147,7 @@ def _cut(s, w, r, n):
     return j
 
 
-@njit(nogil=True)
+@kernel
 def halve_categories(s, w):
     """Old counts of worker `w` fade: a category that has seen four times its pages counts half from now on."""
     for number in range(N_CATEGORIES):
@@ -159,7 +158,7 @@ def halve_categories(s, w):
             count.gap_us //= 2
 
 
-@njit(nogil=True)
+@kernel
 def forget_pages(s, w, r, old):
     """Pages [cached, old) of row `r` have gone: the last one of them first. True if the tail is of another span now."""
     wk = workers(s)[w]

@@ -1,14 +1,13 @@
 """The kernel that every reset calls, apart from the others: environments need no more of the simulator's own ones."""
 
-from numba import njit
-
+from kvgym._kernel import entry_point
 from kvgym.sim.kernels.access import config, ends_of_runs, nodes, page_ids, row_of, sessions
 from kvgym.sim.kernels.arrivals import skip_to_open
 from kvgym.sim.kernels.blank import blank_index, blank_lists, blank_memory, blank_row, free_spans
 from kvgym.sim.tables import INFINITE
 
 
-@njit("void(int64)", cache=True, nogil=True)
+@entry_point("void(int64)")
 def prepare(s):
     """Fills in what is not zero in tables that are all zero."""
     cf = config(s)

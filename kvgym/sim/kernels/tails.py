@@ -1,13 +1,12 @@
 """Tails: what a leaf can give up, up to a branch, a locked or a marked page (docs/semantics.md, D6)."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import nodes, row_of, rows, workers
 from kvgym.sim.kernels.boundaries import BOUNDARY
 from kvgym.sim.kernels.leaves import kept_pages, tail_marked
 
 
-@njit(nogil=True)
+@kernel
 def tail_of(s, w, r):
     """Pages of the tail of leaf `r`, and the row that its topmost page is in. Of a marked leaf marks stop nothing."""
     wk = workers(s)[w]

@@ -1,8 +1,8 @@
 """Transfers of cached pages between workers (docs/semantics.md, T2 to T5): decided, started, ended, given up."""
 
 import numpy as np
-from numba import njit
 
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import clock, config, hit_tokens, known_tokens, progress, traffic, transfers, workers
 from kvgym.sim.kernels.due import NOBODY
 from kvgym.sim.kernels.iteration_end import catch_up
@@ -16,7 +16,7 @@ from kvgym.sim.kernels.tree import enter_pages, hold_prefix, lock_pages, release
 from kvgym.sim.kernels.view import visible_hit
 
 
-@njit(nogil=True)
+@kernel
 def decide_transfer(s, w, q):
     """Decides whether pages are fetched for request `q`, which has just been sent to worker `w`; True if they are."""
     size = config(s).page_size
@@ -45,7 +45,7 @@ def decide_transfer(s, w, q):
     return True
 
 
-@njit(nogil=True)
+@kernel
 def visible_offer(s, w, q):
     """Prompt tokens that a router sees on another worker and not on `w`, and ps until they would be there."""
     if not workers(s)[w].up:
@@ -59,12 +59,12 @@ def visible_offer(s, w, q):
     return best - own, end_ps - clock(s).now_ps
 
 
-@njit(nogil=True)
+@kernel
 def _pair(s, transfer):
     return traffic(s)[transfer.source * config(s).n_workers + transfer.target]
 
 
-@njit(nogil=True)
+@kernel
 def _remove(s, i):
     """The i-th transfer is over."""
     ck = clock(s)
@@ -75,7 +75,7 @@ def _remove(s, i):
     plan_transfers(s)
 
 
-@njit(nogil=True)
+@kernel
 def _join_queue(s, i):
     """The request of the i-th transfer, which is over, joins its worker's queue."""
     q, w = transfers(s)[i].request, transfers(s)[i].target
@@ -84,7 +84,7 @@ def _join_queue(s, i):
     join(s, w, q)
 
 
-@njit(nogil=True)
+@kernel
 def _let_try_again(s, w):
     """Pages of worker `w`, which has caught up, are unlocked: those who wait for pages try again at its next start."""
     wk = workers(s)[w]
@@ -92,14 +92,14 @@ def _let_try_again(s, w):
     wk.prefill_waits = 0
 
 
-@njit(nogil=True)
+@kernel
 def _give_up(s, i):
     """The i-th transfer comes to nothing: its request computes the pages itself."""
     _pair(s, transfers(s)[i]).given_up += 1
     _join_queue(s, i)
 
 
-@njit(nogil=True)
+@kernel
 def _unlock_source(s, transfer):
     """The source of a transfer that had started is read no more."""
     catch_up(s, transfer.source)
@@ -107,7 +107,7 @@ def _unlock_source(s, transfer):
     _let_try_again(s, transfer.source)
 
 
-@njit(nogil=True)
+@kernel
 def start_transfers(s):
     """Starts transfers whose time has come; returns a worker that waits for an EVICT decision, or NOBODY."""
     i = 0
@@ -125,7 +125,7 @@ def start_transfers(s):
     return NOBODY
 
 
-@njit(nogil=True)
+@kernel
 def _open(s, i):
     """Locks what the i-th transfer reads and what it adds to. False, and nothing changed, if it is given up."""
     transfer = transfers(s)[i]
@@ -143,7 +143,7 @@ def _open(s, i):
     return True
 
 
-@njit(nogil=True)
+@kernel
 def end_transfers(s):
     """Ends the transfers whose time has come, in the order of decisions."""
     i = 0
@@ -154,7 +154,7 @@ def end_transfers(s):
             i += 1
 
 
-@njit(nogil=True)
+@kernel
 def _arrive(s, i):
     """The pages of the i-th transfer are there."""
     transfer = transfers(s)[i]
@@ -177,7 +177,7 @@ def _arrive(s, i):
     _join_queue(s, i)
 
 
-@njit(nogil=True)
+@kernel
 def drop_transfers(s, w):
     """Worker `w` crashes: those from it are given up, then those to it, whose requests are on their way back."""
     i = 0

@@ -1,7 +1,6 @@
 """A worker's prefix tree: lookup, locks, pages that enter, unlocks (docs/semantics.md, C1 to C5)."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import config, known_tokens, nodes, paths, progress, requests, row_of, rows, workers
 from kvgym.sim.kernels.births import see_birth, see_death
 from kvgym.sim.kernels.boundaries import NOTHING, show, show_next
@@ -25,7 +24,7 @@ from kvgym.sim.kernels.spans import (
 )
 
 
-@njit(nogil=True)
+@kernel
 def resident_prefix(s, w, q, pages):
     """How many of the first `pages` pages of request `q` are resident on worker `w`, and how many of those unlocked."""
     request = requests(s)[q]
@@ -45,7 +44,7 @@ def resident_prefix(s, w, q, pages):
     return resident, unlocked
 
 
-@njit(nogil=True)
+@kernel
 def settle(s, w, r, unlocked_before):
     """Books the change of unlocked pages of row `r`; a row without any leaves the evictor's sets."""
     wk = workers(s)[w]
@@ -57,7 +56,7 @@ def settle(s, w, r, unlocked_before):
         remove_leaf(s, w, r)
 
 
-@njit(nogil=True)
+@kernel
 def lock_pages(s, w, q, pages):
     """Locks the first `pages` pages of request `q`'s path, all resident; returns how many nodes they cover whole."""
     request = requests(s)[q]
@@ -81,7 +80,7 @@ def lock_pages(s, w, q, pages):
     return full_nodes
 
 
-@njit(nogil=True)
+@kernel
 def hold_prefix(s, w, q, pages):
     """Request `q` locks the first `pages` pages of its path, all resident on worker `w`, which it is on."""
     run = progress(s)[q]
@@ -90,7 +89,7 @@ def hold_prefix(s, w, q, pages):
     run.full_nodes = lock_pages(s, w, q, pages)
 
 
-@njit(nogil=True)
+@kernel
 def lock_prefix(s, w, q, pages):
     """Locks the first `pages` pages of request `q`'s path, all resident, for a request that is being admitted."""
     run = progress(s)[q]
@@ -105,7 +104,7 @@ def lock_prefix(s, w, q, pages):
         _touch_prefix(s, w, q, pages)
 
 
-@njit(nogil=True)
+@kernel
 def _touch_prefix(s, w, q, pages):
     """The admission of request `q` is remembered on the first `pages` pages of its path."""
     request = requests(s)[q]
@@ -122,7 +121,7 @@ def _touch_prefix(s, w, q, pages):
     halve_categories(s, w)
 
 
-@njit(nogil=True)
+@kernel
 def _drop_part_lock(s, w, q, r):
     """Request `q` no longer locks a part of the node of row `r`: what the others lock of it remains."""
     row = rows(s)[r]
@@ -133,7 +132,7 @@ def _drop_part_lock(s, w, q, r):
         row.part_pages = locked_part(s, w, q, row.node)
 
 
-@njit(nogil=True)
+@kernel
 def _enter_node(s, w, q, i, first, last, time_ps):
     """Pages [first, last) of the i-th node of the path of `q` have been computed: into the tree, or found there."""
     cf = config(s)
@@ -173,7 +172,7 @@ def _enter_node(s, w, q, i, first, last, time_ps):
             show_next(s, w, q, i)
 
 
-@njit(nogil=True)
+@kernel
 def enter_pages(s, w, q, pages, time_ps):
     """The first `pages` pages of request `q` are full at `time_ps`: those not yet its tree pages enter, root first."""
     request = requests(s)[q]
@@ -193,7 +192,7 @@ def enter_pages(s, w, q, pages, time_ps):
         mark_as_code(s, w, q)
 
 
-@njit(nogil=True)
+@kernel
 def _deepest_resident(s, w, q):
     """Index in the path of `q` of the deepest node with resident known pages, at least its own deepest; -1 = none."""
     request = requests(s)[q]
@@ -211,7 +210,7 @@ def _deepest_resident(s, w, q):
     return deepest
 
 
-@njit(nogil=True)
+@kernel
 def unlock_pages(s, w, q, pages):
     """Unlocks the first `pages` pages of request `q`'s path on worker `w` and stamps what is resident of its path."""
     request = requests(s)[q]
@@ -239,7 +238,7 @@ def unlock_pages(s, w, q, pages):
                 add_leaf(s, w, r)
 
 
-@njit(nogil=True)
+@kernel
 def release(s, w, q):
     """Unlocks the pages of request `q` (finished or preempted), stamps its path, frees what is not in the tree."""
     run = progress(s)[q]
@@ -250,7 +249,7 @@ def release(s, w, q):
     run.full_nodes = 0
 
 
-@njit(nogil=True)
+@kernel
 def drop_pages(s, w, r, n):
     """Evicts the last `n` pages of row `r`, all unlocked; its parent may become a leaf."""
     row = rows(s)[r]

@@ -1,7 +1,6 @@
 """What a router may see of a worker's cache and load (docs/semantics.md, D2)."""
 
-from numba import njit
-
+from kvgym._kernel import kernel
 from kvgym.sim.kernels.access import (
     clock,
     config,
@@ -18,7 +17,7 @@ from kvgym.sim.kernels.duration import boundaries_until, pages_taken
 from kvgym.sim.tables import INFINITE
 
 
-@njit(nogil=True)
+@kernel
 def matched_pages(s, w, q):
     """Full prompt pages of request `q` that the view shows on worker `w`."""
     request = requests(s)[q]
@@ -38,19 +37,19 @@ def matched_pages(s, w, q):
     return matched
 
 
-@njit(nogil=True)
+@kernel
 def visible_hit(s, w, q):
     """Prompt tokens of `q` that would hit on `w`, as the view shows it."""
     return hit_tokens(s, matched_pages(s, w, q), requests(s)[q].prompt_tokens)
 
 
-@njit(nogil=True)
+@kernel
 def resident_pages(wk):
     """Pages in a worker's tree."""
     return wk.loaded + wk.fetched - wk.evicted - wk.lost
 
 
-@njit(nogil=True)
+@kernel
 def kv_use(s, w, time_ps):
     """Share of the pages that running requests lock at `time_ps`, the run in progress included."""
     wk = workers(s)[w]
@@ -61,7 +60,7 @@ def kv_use(s, w, time_ps):
     return locked / wk.kv_pages
 
 
-@njit(nogil=True)
+@kernel
 def gen_tps(s, w, time_ps):
     """Output tokens per second of the iteration in progress at `time_ps`."""
     wk = workers(s)[w]
@@ -71,7 +70,7 @@ def gen_tps(s, w, time_ps):
     return wk.decodes * 1e12 / (wk.first_ps + wk.slope_ps * index)
 
 
-@njit(nogil=True)
+@kernel
 def take_snapshot(s, time_ps):
     """Engine metrics of all workers as they were just before `time_ps`."""
     for w in range(config(s).n_workers):
