@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tqdm import tqdm
+
+from kvgym._progress import progress as lines
 
 EVERY_S = 10.0
 
@@ -30,20 +30,8 @@ def progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
             yield advance
         return
     done = [0]
-    over = threading.Event()
-    began = time.monotonic()
-
-    def tell() -> None:
-        while not over.wait(EVERY_S) and sum(done) < total:
-            print(line(sum(done), total, unit, time.monotonic() - began), file=sys.stderr, flush=True)
-
-    thread = threading.Thread(target=tell, daemon=True)
-    thread.start()
-    try:
+    with lines(lambda seconds: line(sum(done), total, unit, seconds), EVERY_S):
         yield done.append
-    finally:
-        over.set()
-        thread.join()
 
 
 def line(done: int, total: int, unit: str, seconds: float) -> str:

@@ -14,10 +14,14 @@ _REWRITE_S = 0.5
 
 
 @contextmanager
-def progress(text: Callable[[float], str]) -> Iterator[None]:
+def progress(text: Callable[[float], str], after_s: float | None = None) -> Iterator[None]:
     """While its block runs, a thread writes `text(seconds)`: at once, then every few seconds.
 
     A terminal's line is rewritten; in a file or a notebook each is a line of its own.
+
+    Args:
+        text: What there is to say after so many seconds.
+        after_s: Say it every so many seconds, and not before: of what may be over soon.
     """
     file = sys.stderr
     if file is None:  # a program without a console
@@ -27,12 +31,16 @@ def progress(text: Callable[[float], str]) -> Iterator[None]:
     began = time.monotonic()
     over = threading.Event()
 
+    every_s = after_s or (_REWRITE_S if rewrites else LINE_S)
+
     def write() -> None:
+        if after_s is not None and over.wait(after_s):
+            return
         with suppress(OSError, ValueError):  # closed meanwhile: nobody reads it
             while True:
                 line = text(time.monotonic() - began)
                 print(line, end="\r" if rewrites else "\n", file=file, flush=True)
-                if over.wait(_REWRITE_S if rewrites else LINE_S):
+                if over.wait(every_s):
                     break
             if rewrites:
                 print(file=file, flush=True)

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from agents.training.file import Trained
+from kvgym._progress import progress
 from kvgym.evaluation.stage import make_env
 from kvgym.scenarios import ScenarioLike
+
+PROGRESS_S = 10.0
 
 
 def choose(scores: torch.Tensor, masks: NDArray[np.bool_], space: spaces.Space[Any]) -> NDArray[np.int64]:
@@ -65,24 +67,21 @@ def validate(
         Mean latency J (s) of the scenario's objective, by seed; None if it was given up.
     """
     deadline = time.monotonic() + limit_s
-    progress = tqdm(total=len(seeds), desc="validation", unit="episode", leave=False, disable=None)
     envs = {seed: make_env(_Player(trained), scenario, overrides=overrides, split="validation") for seed in seeds}
     begun = {seed: env.reset(seed=seed) for seed, env in envs.items()}
     seen = {seed: observation for seed, (observation, _) in begun.items()}
     space = envs[seeds[0]].action_space
     found: dict[int, float] = {}
-    while seen:
-        if time.monotonic() > deadline:
-            progress.close()
-            return None
-        masks = np.stack([envs[seed].action_masks() for seed in seen])
-        with torch.no_grad():
-            scores = trained.actor(torch.from_numpy(np.stack(list(seen.values()))))
-        for seed, action in zip(list(seen), choose(scores, masks, space), strict=True):
-            seen[seed], _, terminated, _, info = envs[seed].step(action)
-            if terminated:
-                found[seed] = info["episode_metrics"]["J"]
-                del seen[seed]
-                progress.update()
-    progress.close()
+    with progress(lambda s: f"validation: {len(found)} of {len(seeds)} episodes after {s:.0f} s", PROGRESS_S):
+        while seen:
+            if time.monotonic() > deadline:
+                return None
+            masks = np.stack([envs[seed].action_masks() for seed in seen])
+            with torch.no_grad():
+                scores = trained.actor(torch.from_numpy(np.stack(list(seen.values()))))
+            for seed, action in zip(list(seen), choose(scores, masks, space), strict=True):
+                seen[seed], _, terminated, _, info = envs[seed].step(action)
+                if terminated:
+                    found[seed] = info["episode_metrics"]["J"]
+                    del seen[seed]
     return {seed: found[seed] for seed in seeds}
