@@ -219,11 +219,14 @@ class Watch(BaseCallback):
         self._clock = now
         return self.state.seconds
 
+    def _share(self) -> float:
+        """How much of the run is done: by steps, or by time where that is limited."""
+        return max(self.num_timesteps / self.plan.total_steps, self._tick() / self._limit)
+
     def _due(self) -> bool:
-        """Whether it is time for a validation: by steps, or by time where that is limited."""
+        """Whether it is time for a validation."""
         state = self.state
-        share = max(self.num_timesteps / self.plan.total_steps, self._tick() / self._limit)
-        if share * self.plan.n_validations < state.n_validations + 1:
+        if self._share() * self.plan.n_validations < state.n_validations + 1:
             return False
         return state.validating <= VALIDATING_S + VALIDATING_SHARE * state.seconds
 
@@ -234,10 +237,10 @@ class Watch(BaseCallback):
     def _validate(self) -> None:
         """Validates the network as it is, after a checkpoint: nothing is lost whatever becomes of the validation."""
         state, trained = self.state, self._trained()
-        begun = self._tick()
-        share = max(self.num_timesteps / self.plan.total_steps, begun / self._limit)
-        state.validated, state.n_validations = self.num_timesteps, int(share * self.plan.n_validations + 1e-9)
+        state.validated = self.num_timesteps
+        state.n_validations = int(self._share() * self.plan.n_validations + 1e-9)
         self._save()
+        begun = self._tick()
         left = max(self._limit * (1 + GRACE) - begun, 0.0)
         found = validate(
             trained, self.plan.scenario, self.plan.overrides, self.plan.validation_seeds, min(left, VALIDATION_S)

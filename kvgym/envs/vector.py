@@ -77,10 +77,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.autoreset_mode = check_autoreset(autoreset_mode)
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
         single = self.env_class(**settings)
-        settings |= {
-            "scenario": single.scenario,
-            "scenario_overrides": None,
-        }  # found once, for all
+        settings |= {"scenario": single.scenario, "scenario_overrides": None}  # found once, for all
         self.envs: list[Single] = [single, *(self.env_class(**settings) for _ in range(self.num_envs - 1))]
         if _check.flag("stagger", stagger):
             for i, env in enumerate(self.envs):
