@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from kvgym.cluster import Crash, IterationCost, Slowdown
+from kvgym.cluster import Crash, IterationCost, Link, Slowdown
 from kvgym.envs.evict import EvictEnv
 from kvgym.envs.joint import JointEnv
 from kvgym.envs.route import RouteEnv
@@ -121,13 +122,28 @@ def cost_arguments(cost: IterationCost) -> dict[str, Any]:
     return dataclasses.asdict(cost)
 
 
+def link_arguments(link: Link | None) -> dict[str, float] | None:
+    """Figures from which a scenario makes the very same link."""
+    if link is None:
+        return None
+    figures = {"latency_ms": _so_that(link.latency_s, lambda ms: ms / 1e3, 1e3)}
+    return figures | {"gb_per_s": _so_that(link.bytes_per_s, lambda gb: gb * 1e9, 1e-9)}
+
+
+def _so_that(wanted: float, turned: Callable[[float], float], about: float) -> float:
+    """The number next to `wanted` x `about` that is turned into `wanted`, to the last bit."""
+    nearest = wanted * about
+    tried = (nearest, np.nextafter(nearest, 0.0), np.nextafter(nearest, np.inf))
+    return next(float(figure) for figure in tried if turned(figure) == wanted)
+
+
 def moving_overrides(case: Case) -> dict[str, Any]:
     """Overrides that describe a case's network and faults."""
     described: dict[str, Any] = {}
     if case.network is not None:
         described["transfer"] = "auto"
-        described["network"] = {"nodes": case.network.nodes, "inside": case.network.inside}
-        described["network"]["between"] = case.network.between
+        links = {name: link_arguments(getattr(case.network, name)) for name in ("inside", "between")}
+        described["network"] = {"nodes": case.network.nodes, **links}
     if case.faults:
         kinds = {Crash: "crash", Slowdown: "slow-down"}
         schedule = [{"kind": kinds[type(fault)], **dataclasses.asdict(fault)} for fault in case.faults]

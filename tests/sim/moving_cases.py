@@ -17,7 +17,8 @@ def random_link(rng: random.Random, ps_per_token: float) -> Link:
     """A link that takes from a twentieth to nearly all of what computing takes, for a KV of one byte per token."""
     share = rng.choice([0.05, 0.3, 0.7, 0.95])
     latency_ps = round(ps_per_token * rng.choice([0.0, 0.5, 2.0]))
-    return Link(latency_ps * SECONDS_PER_PS, 1e12 / (share * ps_per_token))
+    # As a scenario makes it from its figures in ms and GB/s, to the last bit.
+    return Link(latency_ps * SECONDS_PER_PS * 1e3 / 1e3, 1e12 / (share * ps_per_token) / 1e9 * 1e9)
 
 
 def random_faults(rng: random.Random, n_workers: int, end_ps: int, step_ps: int) -> tuple[Fault, ...]:
