@@ -177,8 +177,11 @@ def draw(studies: list[dict[str, Any]], title: str, place: Path) -> None:
             axis.axhline(cost, color="#999999", lw=0.8, ls=(0, (4, 3)), zorder=0)
             axis.annotate(name, (end, cost), fontsize=7, va="bottom", ha="right", color="#555555")
         axis.set(title=study["scenario"], xlabel="seconds of training and validation", ylabel="J (s)", yscale="log")
-        axis.legend(fontsize=7)
-    figure.suptitle(title)
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("{x:g}")
+        axis.tick_params(which="both", labelsize=8)
+        axis.legend(fontsize=7, loc="lower left")
+    figure.suptitle(title, fontsize=9)
     figure.savefig(place, dpi=120)
 
 

@@ -117,7 +117,7 @@ CANDIDATE_FEATURES = (
     Feature("valid", "", "1 if there is a leaf in the slot"),
     Feature("is_uniform", "", "1 if it was drawn from the unmarked leaves, 0 if it is one of the least recently used"),
     Feature("marked", "", "1 if its last page is marked (by RLT's rule: used or loaded in this phase)"),
-    _log("tail_pages", "pages", 16, _TOKENS, "pages that may go: its tail up to a branch, a locked page or, if it has no mark, a marked one"),
+    _log("tail_pages", "pages", 16, _TOKENS, "pages that may go: its tail (docs/semantics.md, D6)"),
     _log("depth", "tokens", 256, _TOKENS, "tokens up to its end"),
     _log("recompute", "s", 0.01, 100, "time to compute the tail again"),
     _log("idle", "s", 1, DAY_S, "since an admission or unlock touched its last page"),
