@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kvgym import _command
+from tests.interrupts import interruptible
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,7 +32,7 @@ def test_statuses(capsys):
 def test_an_interrupt_while_it_works(command, begun):
     """Sent as soon as the command has written something: a bar, or its first table."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": interruptible}
     with subprocess.Popen([sys.executable, "-m", command], cwd=ROOT, env=environment, **pipes) as process:
         assert getattr(process, begun).read(1)
         process.send_signal(signal.SIGINT)

@@ -16,6 +16,7 @@ from numba import njit
 from kvgym import _progress
 from kvgym._kernel import kernel
 from kvgym._progress import progress
+from tests.interrupts import interruptible
 
 ROOT = Path(__file__).parents[1]
 
@@ -72,6 +73,7 @@ def start(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=interruptible,
         )
         running.append(process)
         return process

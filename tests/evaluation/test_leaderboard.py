@@ -11,6 +11,7 @@ import pytest
 
 from agents import AGENTS, leaderboard, leaderboard_progress, leaderboard_run
 from agents.leaderboard_entries import DEFAULT_AGENTS, QUICK_AGENTS
+from tests.interrupts import interruptible
 
 ROOT = Path(__file__).parents[2]
 PLAYERS = str(Path(__file__).with_name("players.py"))
@@ -275,7 +276,7 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, workers, whole_group):
         text=True,
         start_new_session=True,
         # What a shell starts in the background ignores this signal, and so would this process.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=interruptible,
     )
     try:
         give_up = time.monotonic() + 240

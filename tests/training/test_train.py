@@ -21,6 +21,7 @@ from agents.leaderboard import main as leaderboard
 from agents.training import file, learner
 from kvgym.envs.vector import ClusterVectorEnv
 from kvgym.evaluation.episode import play
+from tests.interrupts import interruptible
 from tests.scenarios import own
 
 SMALL = ["--num-envs", "4", "--validation-seeds", "2", "--validations", "2"]
@@ -272,7 +273,8 @@ def test_a_checkpoint_is_written_before_each_validation(tmp_path: Path, monkeypa
 
 def test_ctrl_c_ends_within_two_seconds(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "agents.train", "ppo_mask", "--env", "KVGym/Evict-v0", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, preexec_fn=interruptible, **pipes)
     while not list((tmp_path / "tensorboard").rglob("events.*")):
         assert process.poll() is None
         time.sleep(0.05)

@@ -26,11 +26,11 @@ def test_the_blocks_joined_are_the_flat_observation(form, more):
     ("form", "shapes"),
     [
         ("route", {"request": (14,), "workers": (3, 22)}),
-        ("evict", {"request": (14,), "workers": (3, 22), "evict": (5,), "candidates": (16, 14)}),
-        ("evict-rule", {"request": (14,), "workers": (3, 22), "evict": (5,)}),
+        ("evict", {"request": (14,), "workers": (3, 22), "evict": (6,), "candidates": (16, 14)}),
+        ("evict-rule", {"request": (14,), "workers": (3, 22), "evict": (6,)}),
         (
             "joint-leaf",
-            {"decision": (2,), "request": (14,), "workers": (3, 22), "evict": (5,), "candidates": (16, 14)},
+            {"decision": (2,), "request": (14,), "workers": (3, 22), "evict": (6,), "candidates": (16, 14)},
         ),
     ],
 )
