@@ -32,7 +32,7 @@ def decisions(scenario: str, choose: Callable[[Any, Any], int]) -> int:
     return count
 
 
-@pytest.mark.parametrize("scenario", ["gsp-stable", "multi-turn", "long-doc"])
+@pytest.mark.parametrize("scenario", ["gsp-stable", "mixed-fleet", "long-doc"])
 def test_an_episode_has_about_as_many_decisions_whatever_is_chosen(scenario: str) -> None:
     """With marks as they were, and without a bound, "shortest" took sixty times as many as "lru" on gsp-stable."""
     found = {name: decisions(scenario, choose) for name, choose in CHOICES.items()}
