@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Torch and BLAS with a thread each: the workers of pytest-xdist share the cores, and waiting threads burn them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture
 def trace():
