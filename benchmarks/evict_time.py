@@ -48,9 +48,9 @@ def make_drivers() -> tuple[Driver, Driver]:
     """Compiles the loops: over evictions, and over reads of a leaf that is drawn."""
     from numba import njit
 
-    from kvgym.sim.kernels.access import leaves, rows, workers
-    from kvgym.sim.kernels.evict import evict
-    from kvgym.sim.kernels.random import below
+    from kvgym.sim.base.access import leaves, rows, workers
+    from kvgym.sim.cache.eviction import evict
+    from kvgym.sim.base.random import below
 
     @njit("void(int64, int64, int64, int64)")
     def drive(s: int, q: int, rule: int, decisions: int) -> None:

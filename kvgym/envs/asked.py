@@ -9,7 +9,7 @@ import numpy as np
 
 from kvgym import _check
 from kvgym.envs.base import ClusterEnv, Observation, Result
-from kvgym.sim.kernels.rules import EVICTORS, RULES
+from kvgym.sim.evictors import EVICTORS, RULES
 
 
 class AskedEnv(ClusterEnv):

@@ -19,7 +19,7 @@ from kvgym.envs.rendering import render_text
 from kvgym.envs.scene import read_scene
 from kvgym.scenarios import SPLITS, Scenario, ScenarioLike, get_scenario
 from kvgym.sim import Simulator
-from kvgym.sim.kernels.rules import EVICT, ROUTE, TRUNCATED
+from kvgym.sim.base.codes import EVICT, ROUTE, TRUNCATED
 from kvgym.workload import Workload
 
 HORIZONS = ("drain", "truncate")

@@ -16,7 +16,8 @@ from kvgym.envs.layout import Layout
 from kvgym.envs.seat import RouterSeat, check_router
 from kvgym.envs.unknown import explains_unknown
 from kvgym.scenarios import ScenarioLike
-from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
+from kvgym.sim.base.codes import EVICT, ROUTE
+from kvgym.sim.evictors import ASK
 
 FORMS = ("leaf", "rule")
 

@@ -15,7 +15,7 @@ from kvgym.envs.layout import Layout
 from kvgym.envs.unknown import explains_unknown
 from kvgym.scenarios import ScenarioLike
 from kvgym.sim import EVICTORS
-from kvgym.sim.kernels.rules import ROUTE
+from kvgym.sim.base.codes import ROUTE
 
 
 class RouteEnv(ClusterEnv):

@@ -17,7 +17,7 @@ from kvgym.envs.base import Observation, form_bits, legal_instead
 from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
 from kvgym.envs.view import View, shown
-from kvgym.sim.kernels.rules import ROUTERS
+from kvgym.sim.base.codes import ROUTERS
 
 
 def check_router(router: object) -> tuple[str, str | None]:

@@ -13,7 +13,7 @@ from kvgym.envs.joint import JointEnv
 from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, PASS, SEND, SKIP
 from kvgym.envs.route import RouteEnv
 from kvgym.envs.vector import ClusterVectorEnv
-from kvgym.sim.kernels.rules import DONE, EVICT, ROUTE
+from kvgym.sim.base.codes import DONE, EVICT, ROUTE
 
 
 class RouteVectorEnv(ClusterVectorEnv[RouteEnv]):

@@ -24,7 +24,7 @@ class Inspection:
     @property
     def _kernels(self) -> Any:
         """The compiled kernels, loaded at the first use: environments have their own ones."""
-        return _compile.load("kvgym.sim.kernels.entry")
+        return _compile.load("kvgym.sim.entry")
 
     @property
     def address(self) -> int:

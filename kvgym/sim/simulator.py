@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
 from kvgym.sim import state
+from kvgym.sim.base.codes import CONTRADICTION, EVICT, LOG_FULL, PAUSED, ROUTE, ROUTERS
 from kvgym.sim.decision import KINDS, Decision
+from kvgym.sim.evictors import ASK, EVICTORS, RULES
 from kvgym.sim.inspection import Inspection
-from kvgym.sim.kernels.rules import ASK, CONTRADICTION, EVICT, EVICTORS, LOG_FULL, PAUSED, ROUTE, ROUTERS, RULES
 from kvgym.workload import Workload
 
 QUANTA = ("leaf", 1)
@@ -162,7 +163,7 @@ class Simulator(Inspection):
         self.workload = workload
         self.tables = state.make_tables(workload, self.cluster, self.engine, self.settings, episode, seed)
         self._open()
-        _compile.load("kvgym.sim.kernels.start").prepare(self._address)
+        _compile.load("kvgym.sim.start").prepare(self._address)
 
     def _open(self) -> None:
         self._handle = state.make_handle(self.tables)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym.sim import RULES, Decision, Simulator
-from kvgym.sim.kernels.rules import WAIT_REASONS
+from kvgym.sim.base.codes import WAIT_REASONS
 from tests.reference import Question, RefResult, least_loaded, prefix_affinity, round_robin, simulate
 from tests.sim.cases import Case
 

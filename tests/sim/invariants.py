@@ -7,8 +7,8 @@ from collections import defaultdict
 from typing import Any
 
 from kvgym.sim import EVICTORS, Simulator
-from kvgym.sim.kernels.lists import BIRTHS
-from kvgym.sim.kernels.locks import PLANNED
+from kvgym.sim.base.lists import BIRTHS
+from kvgym.sim.cache.locks import PLANNED
 
 Page = tuple[int, int]
 """A node of the workload, and a page of it."""

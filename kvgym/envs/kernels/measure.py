@@ -3,7 +3,7 @@
 import numpy as np
 
 from kvgym._kernel import entry_point
-from kvgym.sim.kernels.access import config, progress, requests
+from kvgym.sim.base.access import config, progress, requests
 
 GOOD, HIT, PROMPT, OUTPUT, PREEMPTIONS, FIRST_PS, FINISH_PS, ARRIVAL_PS, LATEST_PS, RETURNS, FETCHED = range(11)
 """Places in the sums: requests that met both objectives; hit, prompt and output tokens; preemptions; first arrival that
