@@ -34,8 +34,8 @@ from kvgym.workload import Workload
 SIZES = (1000, 3000, 10_000, 30_000, 100_000, 200_000)
 PROMPT_PAGES = 4
 MOST_DECISIONS, MOST_SCANS = 1000, 50
-FLAT = ("lru", "lru_node", "fifo", "random", "rlt", "rlt_code")
-"""Evictors whose decision for one page should not depend on the number of leaves."""
+SCANS = ("workload_aware",)
+"""Evictors that look at every leaf."""
 BASELINE = "(a random leaf)"
 
 Rows = list[dict[str, Any]]
@@ -48,9 +48,10 @@ def make_drivers() -> tuple[Driver, Driver]:
     """Compiles the loops: over evictions, and over reads of a leaf that is drawn."""
     from numba import njit
 
-    from kvgym.sim.base.access import leaves, rows, workers
-    from kvgym.sim.cache.eviction import evict
+    from kvgym.sim.base.access import rows, workers
     from kvgym.sim.base.random import below
+    from kvgym.sim.cache.eviction import evict
+    from kvgym.sim.evictors.leaves import leaves
 
     @njit("void(int64, int64, int64, int64)")
     def drive(s: int, q: int, rule: int, decisions: int) -> None:
@@ -106,7 +107,7 @@ def measure(evictors: Sequence[str], sizes: Sequence[int], rounds: int) -> Rows:
             for name, simulator in simulators.items():
                 copy = simulator.clone()
                 address, is_baseline = copy.address, name == BASELINE
-                decisions = min(MOST_DECISIONS if name in FLAT or is_baseline else MOST_SCANS, pages // 20)
+                decisions = min(MOST_SCANS if name in SCANS else MOST_DECISIONS, pages // 20)
                 rule, loop = (0, draw_and_read) if is_baseline else (EVICTORS.index(name), drive)
                 began = time.perf_counter()
                 loop(address, n - 1, rule, decisions)
@@ -145,7 +146,7 @@ def draw(rows: Rows, path: Path) -> None:
     for evictor in dict.fromkeys(row["evictor"] for row in rows):
         mine = [row for row in rows if row["evictor"] == evictor]
         x, y = ([row[name] for row in mine] for name in ("leaves", "ns"))
-        colour = "#555555" if evictor == BASELINE else "#1f5fa8" if evictor in FLAT else "#c0392b"
+        colour = "#555555" if evictor == BASELINE else "#c0392b" if evictor in SCANS else "#1f5fa8"
         axis.loglog(x, y, "o:" if evictor == BASELINE else "o-", color=colour, ms=3, lw=1.2, alpha=0.8)
         ends.append((y[-1], evictor, colour))
     last = max(row["leaves"] for row in rows)

@@ -7,8 +7,8 @@ from collections import defaultdict
 from typing import Any
 
 from kvgym.sim import EVICTORS, Simulator
-from kvgym.sim.base.lists import BIRTHS
 from kvgym.sim.cache.locks import PLANNED
+from kvgym.sim.evictors import bit
 
 Page = tuple[int, int]
 """A node of the workload, and a page of it."""
@@ -67,6 +67,21 @@ class Recount:
                 found.append((r, row))
         return found
 
+    def keeps(self, module: str) -> bool:
+        """Whether a module of evictors is told what happens."""
+        return bool(self.config["keeps"] & bit(module))
+
+    def check_heap(self, leaves: set[int]) -> None:
+        """The heap holds the leaves, each in its place, and none before the one above it."""
+        if not self.keeps("keyed") or self.tables["heaps"]["rule"][self.worker] < 0:
+            return
+        first = self.worker * int(self.config["leaf_capacity"])
+        entries = self.tables["heap_entries"][first : first + int(self.tables["heaps"]["size"][self.worker])]
+        assert set(entries["row"].tolist()) == leaves and len(entries) == len(leaves)
+        assert self.tables["heap_places"][entries["row"]].tolist() == list(range(len(entries)))
+        order = [(entry["key"], entry["tie"]) for entry in entries]
+        assert all(order[(i - 1) // 4] <= order[i] for i in range(1, len(order)))
+
     def is_marked(self, row: Any, page: int) -> bool:
         """Whether a page of a row carries a mark of the current phase."""
         return bool(row["phase"] == self.row["phase"] and (page < row["mark_to"] or page >= row["mark_from"]))
@@ -76,10 +91,8 @@ class Recount:
         row_of_node = {int(row["node"]): (r, row) for r, row in self.cache_rows()}
         self.check_pages(row_of_node)
         self.check_sets(row_of_node)
-        if self.config["tracks_spans"]:
+        if self.keeps("histories"):
             self.check_spans(list(row_of_node.values()))
-        if self.config["tracks_births"]:
-            self.check_births(list(row_of_node.values()))
         self.check_transfers()
         for q in self.running:
             progress, request = self.tables["progress"][q], self.tables["requests"][q]
@@ -147,8 +160,9 @@ class Recount:
         }
         order = {r: i for i, r in enumerate(listed)}
         assert all(order[r] < order[parents[r]] for r in listed if parents.get(r) in order)
+        self.check_heap({r for r in listed if self.tables["rows"]["children"][r] == 0})
         capacity = int(self.config["leaf_capacity"])
-        if capacity == 0:
+        if not self.keeps("leaves"):
             return
         leaves = self.tables["leaves"][self.worker * capacity :][: self.row["n_leaves"]].tolist()
         rows = self.tables["rows"]
@@ -159,7 +173,7 @@ class Recount:
 
     def spans_of(self, r: int) -> list[int]:
         """Spans of a row, the deepest first."""
-        return self.chain(int(self.tables["memories"]["span"][r]), self.tables["spans"]["above"])
+        return self.chain(int(self.tables["last_spans"][r]), self.tables["spans"]["above"])
 
     def chain(self, first: int, following: Any) -> list[int]:
         """What a linked list holds."""
@@ -182,17 +196,8 @@ class Recount:
             used += chain
         kv_pages = self.tables["workers"]["kv_pages"]
         begin = int(kv_pages[: self.worker].sum())
-        free = self.chain(int(self.row["free_span"]), spans["above"])
+        free = self.chain(int(self.tables["remembered"]["free_span"][self.worker]), spans["above"])
         assert sorted(used + free) == list(range(begin, begin + int(kv_pages[self.worker])))
-
-    def check_births(self, cache_rows: list[tuple[int, Any]]) -> None:
-        """All leaves, locked ones too, in the order in which their last pages entered."""
-        n_workers = int(self.config["n_workers"])
-        oldest = int(self.tables["ends"]["oldest"][BIRTHS * n_workers + self.worker])
-        listed = self.chain(oldest, self.tables["memories"]["newer"])
-        assert sorted(listed) == sorted(r for r, row in cache_rows if row["children"] == 0)
-        born = [int(self.tables["spans"]["born"][self.spans_of(r)[0]]) for r in listed]
-        assert born == sorted(born)
 
 
 def check(simulator: Simulator) -> None:

@@ -49,7 +49,7 @@ TABLE = {
     "wlfu": Evictor("frequency", ("histories", "keyed")),
     "tail_lru": Evictor("tail_lru", ("histories", "tail_lru", "keyed")),
     "gdsf": Evictor("gdsf", ("histories", "keyed")),
-    "workload_aware": Evictor("workload_aware", ("leaves", "histories")),
+    "workload_aware": Evictor("workload_aware", ("leaves", "workload_aware", "histories")),
 }
 """Evictors by name, in the order of their numbers."""
 

@@ -44,18 +44,23 @@ def _tell(mask, function, others):
     return tell
 
 
+def _told(name):
+    """Modules that have a hook of their own, and not one that they import to call it."""
+    functions = {kept: getattr(_modules[kept], name, None) for kept in KEPT}
+    return {kept: f for kept, f in functions.items() if f is not None and f.py_func.__module__ == f"{__package__}.{kept}"}
+
+
 def _hook(name):
     """A kernel that tells all modules which are kept, in the order of `KEPT`."""
     tell = _nothing
-    for kept in reversed(KEPT):
-        if hasattr(_modules[kept], name):
-            tell = _tell(bit(kept), getattr(_modules[kept], name), tell)
+    for kept, function in reversed(_told(name).items()):
+        tell = _tell(bit(kept), function, tell)
     return tell
 
 
 def told(name):
     """Bits of the modules that have a hook."""
-    return sum(bit(kept) for kept in KEPT if hasattr(_modules[kept], name))
+    return sum(map(bit, _told(name)))
 
 
 cleared = _hook("cleared")
