@@ -1,4 +1,4 @@
-"""What arrives: requests, sessions and the prefix tree, as flat tables. Importing this does not load numba."""
+"""Workloads: requests, sessions and the prefix tree, as flat tables. Importing this does not load numba."""
 
 from kvgym.workload.agent_sessions import read_agent_sessions
 from kvgym.workload.arrivals import chain, poisson_arrivals, slotted_arrivals, think_times
