@@ -1,4 +1,4 @@
-"""`python -m kvgym.cluster.validate`: its tables, its bars, and bad input."""
+"""`python -m kvgym.evaluation.validate`: its tables, its bars, and bad input."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kvgym.cluster import load_catalogue
-from kvgym.cluster.validate import alone_rows, form_rows, loop_means, loop_rows, main, measured, pair_rows, room_rows
+from kvgym.evaluation.validate import alone_rows, form_rows, loop_means, loop_rows, main, measured, pair_rows, room_rows
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_a_bad_grid_ends_the_command(capsys, tmp_path):
 
 
 def test_the_command(reference):
-    command = [sys.executable, "-m", "kvgym.cluster.validate", "--grid", str(reference / "cost_grid.csv"), "--pairs"]
+    command = [sys.executable, "-m", "kvgym.evaluation.validate", "--grid", str(reference / "cost_grid.csv"), "--pairs"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     for title in ("Forms on the points of", "Published figures", "Closed loops", "A prompt alone", "KV room"):
