@@ -60,6 +60,8 @@ class Oracle:
         self.sent: list[Sent] = []
         self.numbers: dict[int, int] = {}  # of requests, in the order of their arrivals
         self.pages: dict[int, Any] = {}  # of the prompts, as the view wants them
+        self.numbered: dict[tuple[int, ...], int] = {}  # prefixes of prompts
+        self.prefixes_of: dict[int, list[int]] = {}
         self.routing = -1  # the request of the ROUTE decision that is being shown
         self.now = 0
         self.rows: list[Row] = []
@@ -141,15 +143,21 @@ class Oracle:
 
     def happened(self, what: str) -> dict[int, int]:
         """When each request got its first token, or finished, so far."""
-        return {q: time for worker in self.view._workers for kind, time, q in worker.events if kind == what}
+        times: dict[int, int] = {}
+        for worker in self.view._workers:
+            times |= worker.happened[what]
+        return times
 
     def prompt(self, q: int) -> tuple[int, ...]:
         return self.case.requests[q].prompt
 
-    def prefixes(self, q: int) -> list[tuple[int, ...]]:
-        """The full pages of a prompt, each as all tokens up to its end."""
-        prompt = self.prompt(q)
-        return [prompt[:end] for end in range(self.size, len(prompt) + 1, self.size)]
+    def prefixes(self, q: int) -> list[int]:
+        """The full pages of a prompt, each as the number of all tokens up to its end."""
+        if q not in self.prefixes_of:
+            prompt = self.prompt(q)
+            ends = range(self.size, len(prompt) + 1, self.size)
+            self.prefixes_of[q] = [self.numbered.setdefault(prompt[:end], len(self.numbered)) for end in ends]
+        return self.prefixes_of[q]
 
     def session(self, q: int) -> int:
         """A request without one is a session of its own."""
@@ -158,9 +166,8 @@ class Oracle:
 
     def here(self, w: int) -> dict[int, Sent]:
         """What was sent to a worker since it crashed last, the last time that it was."""
-        events = self.view._workers[w].events
-        sent = [one for one in self.sent if one.worker == w]
-        return {one.request: one for one in sent if all(kind != "crash" for kind, *_ in events[one.events :])}
+        n_crashed = self.view._workers[w].n_crashed
+        return {one.request: one for one in self.sent if one.worker == w and one.events >= n_crashed}
 
     def last_turn(self, q: int) -> Sent | None:
         """The last request of the same session that was routed; one that came back may be it itself."""
@@ -238,21 +245,17 @@ class Oracle:
         matched = sum(page in pages for page in self.view._prompt_pages)
         for prefix in reversed(prefixes[:matched]):
             sent = self.here(w).values()
-            times = [one.time for one in sent if self.prompt(one.request)[: len(prefix)] == prefix]
+            times = [one.time for one in sent if prefix in self.prefixes(one.request)]
             if times:
                 return (now - max(times)) * 1e-12
         return DAY_S
 
     def router_row(self, w: int, q: int | None) -> Row:
-        here, events = self.here(w), self.view._workers[w].events
+        here, last_token = self.here(w), self.view._workers[w].token_event
         finished = self.happened("finish")
         active = [other for other in here if other not in finished]
         # Those that have got no token since they were sent.
-        waiting = [
-            one
-            for one in here.values()
-            if all(kind != "token" or other != one.request for kind, _, other in events[one.events :])
-        ]
+        waiting = [one for one in here.values() if last_token.get(one.request, -1) < one.events]
         snapshot = self.snapshot(w, self.now)
         ttft, tpot = self.averages(w)
         return {
