@@ -49,6 +49,8 @@ class Oracle:
         hints: list[int] | None = None,
     ) -> None:
         self.case, self.size = case, case.engine.page_size
+        budget = case.engine.chunk_tokens
+        self.seconds = [worker.cost.seconds(budget, 0, 0, 0, 0) for worker in case.workers]
         self.hashes = case.workload().requests[["prefix_u", "session_u"]]
         self.rules = {**RULES, "round_robin": self.round_robin}
         self.turn = 0
@@ -208,9 +210,7 @@ class Oracle:
         }
 
     def fixed_row(self, w: int, now: int) -> Row:
-        budget = self.case.engine.chunk_tokens
-        seconds = [worker.cost.seconds(budget, 0, 0, 0, 0) for worker in self.case.workers]
-        pages = [worker.kv_pages for worker in self.case.workers]
+        seconds, pages = self.seconds, [worker.kv_pages for worker in self.case.workers]
         up = self.cluster.faults.is_up(w, now)
         return {"up": up, "speed": min(seconds) / seconds[w], "kv_size": pages[w] / max(pages)}
 
