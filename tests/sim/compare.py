@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kvgym.sim import RULES, Decision, Simulator
 from kvgym.sim.kernels.rules import WAIT_REASONS
 from tests.reference import Question, RefResult, least_loaded, prefix_affinity, round_robin, simulate
+from tests.sim import invariants
 from tests.sim.cases import Case
 
 ROUTERS = {"round_robin": round_robin, "least_loaded": least_loaded, "prefix_affinity": prefix_affinity}
@@ -45,6 +46,9 @@ class Evicting:
         self.random = random.Random(case.seed)
         self.seen: list[tuple[Any, ...]] = []
         self.left_to_lru = 0  # pages that the last decisions of the reference's allocations left
+
+    def look(self, simulator: Simulator, target: int) -> None:
+        """A ROUTE decision is due, and will be taken."""
 
     def choose(self, filled: list[int]) -> int | str:
         """A slot that is not empty, or the name of a rule."""
@@ -132,7 +136,9 @@ def play(simulator: Simulator, case: Case, agent: Evicting | None = None) -> tup
         decisions.append((q, now, hits, tuple(queued for queued, _ in loads), tuple(running for _, running in loads)))
         fetch = tuple((tokens, round(s * 1e12)) for tokens, s in (simulator.offer(w, q) for w in workers))
         offers.append((tuple(simulator.up().tolist()), fetch))
-        simulator.route(target(simulator, case, q), rules[q])
+        worker = target(simulator, case, q)
+        agent.look(simulator, worker)
+        simulator.route(worker, rules[q])
     return decisions, offers
 
 
@@ -197,6 +203,18 @@ def resident(simulator: Simulator) -> list[set[tuple[int, int]]]:
         worker = r % len(tables["workers"]) if shared else tables["progress"]["worker"][node["first_request"]]
         pages = range(int(node["start_page"]), int(node["start_page"] + row["cached"]))
         out[worker] |= {(int(node["first_request"]), page) for page in pages}
+    return out
+
+
+def unlocked(simulator: Simulator) -> list[set[tuple[int, int]]]:
+    """Per worker its unlocked pages as (lowest request, page number): pages of a run in progress enter at its end."""
+    nodes = simulator.tables["nodes"]
+    out = []
+    for w in range(len(simulator.cluster)):
+        recount = invariants.Recount(simulator, w)
+        pages = {(int(row["node"]), page) for _, row in recount.cache_rows() for page in range(row["cached"])}
+        free = {(v, page) for v, page in pages if recount.locks[v, page] == 0}
+        out.append({(int(nodes["first_request"][v]), int(nodes["start_page"][v]) + page) for v, page in free})
     return out
 
 

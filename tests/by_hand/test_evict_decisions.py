@@ -6,9 +6,9 @@ from dataclasses import astuple
 
 import pytest
 
+from tests.by_hand.hand import SIMPLE, engine, one_by_one, request, run
 from tests.reference import RefCost, RefRequest
 from tests.reference.cache import Cache
-from tests.reference.hand import SIMPLE, engine, one_by_one, request, run
 from tests.reference.pages import Page
 from tests.reference.uses import User
 

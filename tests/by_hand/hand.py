@@ -1,10 +1,10 @@
-"""Short ways to write small cases for the reference simulator."""
+"""Short ways to write small cases that are computed by hand."""
 
 from __future__ import annotations
 
 import itertools
 
-from . import RefCost, RefEngine, RefLink, RefNetwork, RefRequest, simulate
+from tests.reference import RefCost, RefEngine, RefLink, RefNetwork, RefRequest, simulate
 
 SIMPLE = RefCost(g=[100 + 10 * tokens for tokens in range(200)], a_s=0.0, c_n=0.0, c_b=0.0, q=0)  # D = 100 + 10 T
 LINK = RefLink(10, 2.0)  # 10 + 2 n ps for n tokens

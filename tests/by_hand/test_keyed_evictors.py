@@ -6,10 +6,11 @@ import math
 
 import pytest
 
-from tests.reference import RefCost, simulate
+from tests.by_hand import hand
+from tests.by_hand.hand import SIMPLE, engine, one_by_one, request, run
+from tests.reference import RefCost
 from tests.reference.cache import Cache
 from tests.reference.evictors import Context
-from tests.reference.hand import SIMPLE, engine, one_by_one, request, run
 from tests.reference.keyed import WorkloadAware
 from tests.reference.pages import Page
 from tests.reference.uses import Ledger, User
@@ -121,7 +122,7 @@ def test_tail_lru_learns_an_output_at_its_end(at, victim):
         request(range(30_000, 30_100), at=at, session=2),
     ]
     settings = engine(page_size=100, chunk_tokens=8000)
-    result = simulate(requests, [(37, FLAT), (37, FLAT)], settings, "tail_lru", [0, 0, 1, 0])
+    result = hand.simulate(requests, [(37, FLAT), (37, FLAT)], settings, "tail_lru", [0, 0, 1, 0])
     assert result.records[2].finish_ps == 50_100
     assert result.evictions == [[victim], []]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.by_hand.hand import LINK, SIMPLE, A, B, engine, one_by_one, play, request, times
 from tests.reference import (
     RefCost,
     RefCrash,
@@ -14,7 +15,6 @@ from tests.reference import (
     round_robin,
 )
 from tests.reference.cache import Cache
-from tests.reference.hand import LINK, SIMPLE, A, B, engine, one_by_one, play, request, times
 from tests.reference.pages import Page
 from tests.reference.sessions import Sessions
 from tests.reference.uses import User

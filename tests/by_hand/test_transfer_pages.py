@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.by_hand.hand import LINK, SLOW, A, B, engine, play, request, times
 from tests.reference import RefCrash, RefLink, RefRequest
-from tests.reference.hand import LINK, SLOW, A, B, engine, play, request, times
 
 # ---- start ----------------------------------------------------------------------------------------------------------
 

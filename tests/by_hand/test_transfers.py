@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reference import RefCost, RefLink, RefNetwork, simulate
-from tests.reference.hand import LINK, SIMPLE, A, B, engine, play, request, times
+from tests.by_hand import hand
+from tests.by_hand.hand import LINK, SIMPLE, A, B, engine, play, request, times
+from tests.reference import RefCost, RefLink, RefNetwork
 
 # ---- links and decisions --------------------------------------------------------------------------------------------
 
@@ -86,9 +87,13 @@ def test_inside_and_between():
     network = RefNetwork((0, 1, 1), RefLink(60, 2.0), LINK)
     requests = [request(A), request(A), request((*A, 9), at=1000)]
     workers = [(20, SIMPLE)] * 3
-    assert simulate(requests, workers, engine(), "lru", [0, 1, 2], network=network).links == {(0, 2): (1, 8, 26, 0)}
+    assert hand.simulate(requests, workers, engine(), "lru", [0, 1, 2], network=network).links == {
+        (0, 2): (1, 8, 26, 0)
+    }
     network = RefNetwork((0, 1, 1), LINK, RefLink(60, 2.0))
-    assert simulate(requests, workers, engine(), "lru", [0, 1, 2], network=network).links == {(1, 2): (1, 8, 26, 0)}
+    assert hand.simulate(requests, workers, engine(), "lru", [0, 1, 2], network=network).links == {
+        (1, 2): (1, 8, 26, 0)
+    }
 
 
 def test_offers_are_what_the_view_shows():
@@ -177,4 +182,4 @@ def test_an_arrival_at_the_end_of_a_transfer():
 )
 def test_workers_that_are_not_connected(network, what):
     with pytest.raises(ValueError, match=what):
-        simulate([request([1])], [(5, SIMPLE)] * 2, engine(), "lru", [0], network=network)
+        hand.simulate([request([1])], [(5, SIMPLE)] * 2, engine(), "lru", [0], network=network)

@@ -5,8 +5,8 @@ A is computed in 180 ps; 8 tokens take 26 ps over LINK, 126 over SLOW.
 
 from __future__ import annotations
 
+from tests.by_hand.hand import LINK, SLOW, A, B, play, request, times
 from tests.reference import RefCrash, RefLink, RefRequest
-from tests.reference.hand import LINK, SLOW, A, B, play, request, times
 
 
 def test_a_transfer_from_a_crashed_worker():
