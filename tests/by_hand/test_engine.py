@@ -1,4 +1,4 @@
-"""The reference simulator against cases computed by hand: times, shared pages, the engine, views."""
+"""Cases computed by hand: times, shared pages, the engine, views."""
 
 from __future__ import annotations
 
@@ -202,8 +202,3 @@ def test_routing_rules():
         result = hand.simulate(requests, fleet, engine(), "lru", rule)
         assert [record.worker for record in result.records] == [0, 1, 2, 0]
     assert [row[3] for row in result.visible] == [(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1)]
-
-
-def test_a_request_that_never_fits_is_named():
-    with pytest.raises(ValueError, match="request 1"):
-        run([request([1]), request([1, 2], output=2)], 2)

@@ -1,4 +1,4 @@
-"""The evictors of the reference simulator against cases computed by hand."""
+"""The evictors against cases computed by hand."""
 
 from __future__ import annotations
 
