@@ -172,12 +172,12 @@ def log(simulator: Simulator) -> NDArray[Any]:
 def iterations(simulator: Simulator) -> list[list[tuple[int, ...]]]:
     """Per worker (start, end, P, N, B, KV) of each iteration, runs written out one by one in integers."""
     out: list[list[tuple[int, ...]]] = [[] for _ in simulator.cluster.workers]
-    for row in log(simulator):
-        start, duration, kv = int(row["start_ps"]), int(row["first_ps"]), int(row["kv_tokens"])
-        for _ in range(int(row["run"])):
-            mix = (int(row["prefill_tokens"]), int(row["chunks"]), int(row["decodes"]))
-            out[row["worker"]].append((start, start + duration, *mix, kv))
-            start, duration, kv = start + duration, duration + int(row["slope_ps"]), kv + mix[2]
+    names = ("worker", "run", "start_ps", "first_ps", "slope_ps", "prefill_tokens", "chunks", "decodes", "kv_tokens")
+    for row in zip(*(log(simulator)[name].tolist() for name in names), strict=True):
+        worker, run, start, duration, slope, prefill_tokens, chunks, decodes, kv = row
+        for _ in range(run):
+            out[worker].append((start, start + duration, prefill_tokens, chunks, decodes, kv))
+            start, duration, kv = start + duration, duration + slope, kv + decodes
     return out
 
 
