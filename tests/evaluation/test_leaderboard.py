@@ -264,7 +264,7 @@ def test_bad_input_ends_the_program_with_2():
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends a signal to a group of processes")
-@pytest.mark.parametrize(("workers", "whole_group"), [("1", True), ("4", False)])
+@pytest.mark.parametrize(("workers", "whole_group"), [("1", True), ("2", False)])
 def test_an_interrupt_keeps_what_is_finished(tmp_path, workers, whole_group):
     """Ctrl-C in a terminal reaches the whole group; a signal to the one process ends the others too."""
     argv = ["--scenario", "sanity", "--seeds", "60", "--workers", workers, "--agent", f"{PLAYERS}:Slow"]
