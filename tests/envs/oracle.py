@@ -60,6 +60,8 @@ class Oracle:
         self.view: Any = None
         self.cluster: Any = None
         self.sent: list[Sent] = []
+        self.snapshots: dict[tuple[int, int], int] = {}
+        self.turns: dict[int, Sent] = {}  # the last of each session
         self.numbers: dict[int, int] = {}  # of requests, in the order of their arrivals
         self.pages: dict[int, Any] = {}  # of the prompts, as the view wants them
         self.numbered: dict[tuple[int, ...], int] = {}  # prefixes of prompts
@@ -116,6 +118,7 @@ class Oracle:
         known = self.known(q) if again else len(self.prompt(q))
         worker = view._workers[target]
         self.sent.append(Sent(q, target, now, known - view.visible_hit(target), len(worker.events)))
+        self.turns[self.session(q)] = self.sent[-1]
         return target
 
     def round_robin(self, view: View, q: int) -> int:
@@ -173,8 +176,7 @@ class Oracle:
 
     def last_turn(self, q: int) -> Sent | None:
         """The last request of the same session that was routed; one that came back may be it itself."""
-        turns = [one for one in self.sent if self.session(one.request) == self.session(q)]
-        return turns[-1] if turns else None
+        return self.turns.get(self.session(q))
 
     def observe(self, q: int | None, now: int) -> Row:
         self.now = now
@@ -278,7 +280,7 @@ class Oracle:
         """Moving averages of TTFT and TPOT, gain 1/16 from 0."""
         ttft = tpot = 0.0
         first = self.happened("first")
-        for kind, time, q in self.view._workers[w].since_crash():
+        for kind, time, q in self.view._workers[w].ends:
             length = len(self.case.requests[q].output)
             if kind == "first":
                 ttft += ((time - self.arrival(q)) * 1e-12 - ttft) / 16
@@ -290,8 +292,10 @@ class Oracle:
         """When the last snapshot of a worker's metrics was taken; there is none of one that is down."""
         if self.period_ps == 0:
             return now if self.cluster.faults.is_up(w, now) else self.cluster.last_crash(w, now)
-        snapshots = range(now // self.period_ps * self.period_ps, -1, -self.period_ps)
-        return next(time for time in snapshots if self.cluster.was_up(w, time))
+        if (w, now) not in self.snapshots:
+            times = range(now // self.period_ps * self.period_ps, -1, -self.period_ps)
+            self.snapshots[w, now] = next(time for time in times if self.cluster.was_up(w, time))
+        return self.snapshots[w, now]
 
     def engine_row(self, w: int, now: int) -> Row:
         worker, snapshot = self.view._workers[w], self.snapshot(w, now)

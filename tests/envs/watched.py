@@ -23,6 +23,7 @@ class Watched(Worker):
         happened: By what, when it happened to each request last.
         token_event: The number of each request's last "token" among the events.
         n_crashed: The number of events up to the last crash.
+        ends: The first tokens and finishes after the last crash.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -32,11 +33,14 @@ class Watched(Worker):
         self.happened: dict[str, dict[int, int]] = {"first": {}, "token": {}, "finish": {}, "crash": {}}
         self.token_event: dict[int, int] = {}
         self.n_crashed = 0
+        self.ends: list[tuple[str, int, int]] = []
 
     def note(self, what: str, now: int, index: int) -> None:
         """Something happens."""
         if what == "token":
             self.token_event[index] = len(self.events)
+        else:
+            self.ends.append((what, now, index))
         self.events.append((what, now, index))
         self.happened[what][index] = now
 
@@ -67,16 +71,13 @@ class Watched(Worker):
     def crash(self, now: int) -> list[Live]:
         self.note("crash", now, -1)
         self.n_crashed = len(self.events)
+        self.ends.clear()
         return super().crash(now)
 
     def before(self, time: int) -> Row:
         """Metrics just before `time`."""
         earlier = bisect_left(self.past, time, key=itemgetter(0))
         return self.past[earlier - 1][1] if earlier else IDLE
-
-    def since_crash(self) -> list[tuple[str, int, int]]:
-        """Events after the last crash."""
-        return self.events[self.n_crashed :]
 
 
 class WatchedCluster(Cluster):

@@ -80,7 +80,7 @@ class Cache:
 
     def evictable(self) -> int:
         """Unlocked pages. All of them can go, leaf by leaf, since below an unlocked page nothing is locked."""
-        return sum(slot.locks == 0 for slot in self.resident.values())
+        return [slot.locks for slot in self.resident.values()].count(0)
 
     def leaves(self) -> list[Page]:
         """Unlocked pages without a resident child."""
