@@ -1,12 +1,21 @@
-"""Where the tests find real traces."""
+"""What all tests share: where real traces are, how hypothesis plays, who begins."""
 
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Torch and BLAS with a thread each: the workers of pytest-xdist share the cores, and waiting threads burn them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+hypothesis.settings.register_profile("tests", database=None, deadline=None)
+hypothesis.settings.load_profile("tests")
+
+
+def pytest_collection_modifyitems(items):
+    """The long ones first, so that no process of pytest-xdist is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture

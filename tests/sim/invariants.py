@@ -6,6 +6,8 @@ import itertools
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
+
 from kvgym.sim import EVICTORS, Simulator
 from kvgym.sim.cache.locks import PLANNED
 from kvgym.sim.evictors import bit
@@ -56,16 +58,15 @@ class Recount:
 
     def cache_rows(self) -> list[tuple[int, Any]]:
         """Row numbers and rows of this worker's nodes that hold a page."""
-        nodes, progress = self.tables["nodes"], self.tables["progress"]
-        n_shared = int(self.config["n_shared"])
-        found = []
-        for r, row in enumerate(self.tables["rows"]):
-            node = nodes[row["node"]]
-            shared = node["slot"] < n_shared
-            worker = r % len(self.tables["workers"]) if shared else progress["worker"][node["first_request"]]
-            if worker == self.worker and row["cached"] > 0:
-                found.append((r, row))
-        return found
+        rows, nodes, progress = self.tables["rows"], self.tables["nodes"], self.tables["progress"]
+        node = rows["node"]
+        shared = nodes["slot"][node] < self.config["n_shared"]
+        at_home = np.arange(len(rows)) % len(self.tables["workers"])
+        worker = np.where(shared, at_home, progress["worker"][nodes["first_request"][node]])
+        found = np.flatnonzero((worker == self.worker) & (rows["cached"] > 0))
+        names = rows.dtype.names
+        values = [dict(zip(names, row, strict=True)) for row in rows[found].tolist()]
+        return list(zip(found.tolist(), values, strict=True))
 
     def keeps(self, module: str) -> bool:
         """Whether a module of evictors is told what happens."""
@@ -118,20 +119,21 @@ class Recount:
 
     def check_pages(self, row_of_node: dict[int, tuple[int, Any]]) -> None:
         """Rule C1 of docs/semantics.md: prefix-closed, locked as running requests say, nothing lost."""
-        nodes = self.tables["nodes"]
+        parents, n_pages = (self.tables["nodes"][name].tolist() for name in ("parent", "n_pages"))
         unlocked = cached = marked = 0
         children: dict[int, int] = defaultdict(int)
         for v, (_, row) in row_of_node.items():
-            parent = int(nodes["parent"][v])
-            assert 0 < row["cached"] <= nodes["n_pages"][v]
-            cached += int(row["cached"])
-            locked = [self.locks[v, page] > 0 for page in range(row["cached"])]
+            parent = parents[v]
+            assert 0 < row["cached"] <= n_pages[v]
+            cached += row["cached"]
+            locked = [self.locks.get((v, page), 0) > 0 for page in range(row["cached"])]
             assert locked == sorted(locked, reverse=True)
             assert sum(locked) == (row["cached"] if row["locks"] else row["part_pages"])
             unlocked += len(locked) - sum(locked)
-            marked += sum(self.is_marked(row, page) for page in range(row["cached"]))
+            if row["phase"] == self.row["phase"]:
+                marked += sum(self.is_marked(row, page) for page in range(row["cached"]))
             if parent >= 0:
-                assert row_of_node[parent][1]["cached"] == nodes["n_pages"][parent]
+                assert row_of_node[parent][1]["cached"] == n_pages[parent]
                 children[parent] += 1
         for v, (_, row) in row_of_node.items():
             assert row["children"] == children[v]
@@ -144,36 +146,26 @@ class Recount:
 
     def check_sets(self, row_of_node: dict[int, tuple[int, Any]]) -> None:
         """The list by recency and the set of leaves hold the evictable nodes and leaves, and nothing else."""
+        locks = self.locks
         unlocked = {
-            r: any(self.locks[v, page] == 0 for page in range(row["cached"])) for v, (r, row) in row_of_node.items()
+            r: any(locks.get((v, page), 0) == 0 for page in range(row["cached"])) for v, (r, row) in row_of_node.items()
         }
-        listed = []
-        r = int(self.tables["ends"]["oldest"][self.worker])
-        while r >= 0:
-            listed.append(r)
-            r = int(self.tables["rows"]["newer"][r])
+        listed = self.chain(int(self.tables["ends"]["oldest"][self.worker]), self.tables["rows"]["newer"])
         assert sorted(listed) == sorted(r for r, evictable in unlocked.items() if evictable)
-        parents = {
-            r: row_of_node[int(self.tables["nodes"]["parent"][v])][0]
-            for v, (r, _) in row_of_node.items()
-            if self.tables["nodes"]["parent"][v] >= 0
-        }
+        parent_of = self.tables["nodes"]["parent"].tolist()
+        parents = {r: row_of_node[parent_of[v]][0] for v, (r, _) in row_of_node.items() if parent_of[v] >= 0}
         order = {r: i for i, r in enumerate(listed)}
         assert all(order[r] < order[parents[r]] for r in listed if parents.get(r) in order)
         self.check_heap({r for r in listed if self.tables["rows"]["children"][r] == 0})
-        capacity = int(self.config["leaf_capacity"])
         if not self.keeps("leaves"):
             return
+        capacity = int(self.config["leaf_capacity"])
         leaves = self.tables["leaves"][self.worker * capacity :][: self.row["n_leaves"]].tolist()
         rows = self.tables["rows"]
         assert sorted(leaves) == sorted(r for r in listed if rows["children"][r] == 0)
         assert [rows["leaf"][r] for r in leaves] == list(range(len(leaves)))
         marked = [self.is_marked(rows[r], rows["cached"][r] - 1) for r in leaves]
         assert marked == [position >= self.row["n_unmarked"] for position in range(len(leaves))]
-
-    def spans_of(self, r: int) -> list[int]:
-        """Spans of a row, the deepest first."""
-        return self.chain(int(self.tables["last_spans"][r]), self.tables["spans"]["above"])
 
     def chain(self, first: int, following: Any) -> list[int]:
         """What a linked list holds."""
@@ -186,17 +178,18 @@ class Recount:
 
     def check_spans(self, cache_rows: list[tuple[int, Any]]) -> None:
         """The spans of a row partition its resident pages; those that no row uses are free, and none is lost."""
-        spans = self.tables["spans"]
+        spans, above = self.tables["spans"], self.tables["spans"]["above"].tolist()
+        firsts, deepest = spans["first"].tolist(), self.tables["last_spans"].tolist()
         used = []
         for r, row in cache_rows:
-            chain = self.spans_of(r)
-            first = spans["first"][chain].tolist()
+            chain = self.chain(deepest[r], above)
+            first = [firsts[span] for span in chain]
             assert first[-1] == 0 and first[0] < row["cached"]
-            assert all(above < below for below, above in itertools.pairwise(first))
+            assert all(higher < lower for lower, higher in itertools.pairwise(first))
             used += chain
         kv_pages = self.tables["workers"]["kv_pages"]
         begin = int(kv_pages[: self.worker].sum())
-        free = self.chain(int(self.tables["remembered"]["free_span"][self.worker]), spans["above"])
+        free = self.chain(int(self.tables["remembered"]["free_span"][self.worker]), above)
         assert sorted(used + free) == list(range(begin, begin + int(kv_pages[self.worker])))
 
 

@@ -1,18 +1,12 @@
-"""The evictors by key (rule C7) of the reference simulator against cases computed by hand."""
+"""The evictors by key (rule C7) against cases computed by hand."""
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
-from tests.reference import RefCost, simulate
-from tests.reference.cache import Cache
-from tests.reference.evictors import Context
-from tests.reference.hand import SIMPLE, engine, one_by_one, request, run
-from tests.reference.keyed import WorkloadAware
-from tests.reference.pages import Page
-from tests.reference.uses import Ledger, User
+from tests.by_hand import hand
+from tests.by_hand.hand import SIMPLE, engine, one_by_one, request, run
+from tests.reference import RefCost
 
 SECOND = 10**12
 FLAT = RefCost([100] * 9000, 0.0, 0.0, 0.0, 0)
@@ -121,7 +115,7 @@ def test_tail_lru_learns_an_output_at_its_end(at, victim):
         request(range(30_000, 30_100), at=at, session=2),
     ]
     settings = engine(page_size=100, chunk_tokens=8000)
-    result = simulate(requests, [(37, FLAT), (37, FLAT)], settings, "tail_lru", [0, 0, 1, 0])
+    result = hand.simulate(requests, [(37, FLAT), (37, FLAT)], settings, "tail_lru", [0, 0, 1, 0])
     assert result.records[2].finish_ps == 50_100
     assert result.evictions == [[victim], []]
 
@@ -171,54 +165,3 @@ def test_workload_aware_without_reuses():
     requests = [request(prompt, at=at * SECOND, turn=turn) for prompt, at, turn in uses]
     assert first_pages(run(requests, 2, evictor="workload_aware").evictions) == [2, 0]
     assert first_pages(run(requests, 2).evictions) == [0, 2]
-
-
-def aware_key(uses, reuses, gaps_us, idle_ps):
-    """Key of a page that was stamped so long ago, in a category with these counts."""
-    cache, page = Cache(10), Page(None, 0, 0)
-    cache.enter(page, User(session=0, category=2))
-    cache.touch([page])
-    cache.now = idle_ps
-    category = cache.ledger.categories[2]
-    category.uses, category.reuses, category.gaps_us = uses, reuses, gaps_us
-    return WorkloadAware(Context(0, SIMPLE, engine(), None, None, set())).key(cache, page)
-
-
-def test_workload_aware_key():
-    # p = 2 / 4, rate = 2 / 20 s, a = 10 s: 0.5 (e^-1 - e^-31) / (0.5 + 0.5 e^-1) = 0.36788 / 1.36788 = 0.26894.
-    assert aware_key(4, 2, 20_000_000, 10 * SECOND) == pytest.approx(0.26894, abs=1e-5)
-    # After a halving there may be more reuses than uses: p = 1, the key is 1 - e^(-300 rate) whatever a is.
-    assert aware_key(2, 3, 900_000_000, 10 * SECOND) == pytest.approx(1 - math.exp(-1))
-    # A sum of 0 counts as 1 us: rate 1e6, a = 2 us: 0.5 e^-2 / (0.5 + 0.5 e^-2) = 0.11920.
-    assert aware_key(2, 1, 0, 2_000_000) == pytest.approx(0.11920, abs=1e-5)
-    # p = 1 and e^-(1e9) = 0: 0 / 0 counts as 0.
-    assert aware_key(1, 1, 0, 1000 * SECOND) == 0.0
-    assert aware_key(5, 0, 0, SECOND) == 0.0
-
-
-def test_categories_count_for_the_use_before():
-    # A page enters by turn 0 at 5 us. Turn 1 touches it at 9.5 us, no stamp yet: a reuse of category 0 after 4 us (4.5
-    # rounded down), a use of category 1. Turn 1 again at 12 us, stamped at 10 us: a reuse of category 1 after 2 us.
-    ledger = Ledger()
-    use = ledger.entered(User(7, 0), clock=3, now=5_000_000, ghost=False)
-    ledger.admitted(User(8, 1), 9_500_000, known_pages=4, touched=[use], kv_pages=10)
-    ledger.stamped(use, 10_000_000)
-    ledger.admitted(User(8, 1), 12_000_000, known_pages=2, touched=[use], kv_pages=10)
-    rows = [(category.uses, category.reuses, category.gaps_us) for category in ledger.categories]
-    assert rows == [(1, 1, 4), (2, 1, 2), (0, 0, 0), (0, 0, 0)]
-    assert (use.hits, use.switches, use.gaps_ps, use.gaps_us) == (2, 1, 6_500_000, 6)
-    assert (ledger.accesses, use.accesses, use.last) == (6, 4, User(8, 1))
-
-
-def test_categories_are_halved():
-    # Worker of 1: more than 4 uses. Entry and 3 touches, 3 us apart: 4 uses, 3 reuses, 9 us. The fourth touch makes it
-    # 5, 4, 12, halved 2, 2, 6; the fifth 3, 3, 9.
-    ledger = Ledger()
-    use = ledger.entered(User(0, 3), clock=0, now=0, ghost=False)
-    rows = []
-    for touch in range(1, 6):
-        ledger.admitted(User(0, 3), 3_000_000 * touch, 1, [use], kv_pages=1)
-        ledger.stamped(use, 3_000_000 * touch)
-        category = ledger.categories[3]
-        rows.append((category.uses, category.reuses, category.gaps_us))
-    assert rows == [(2, 1, 3), (3, 2, 6), (4, 3, 9), (2, 2, 6), (3, 3, 9)]

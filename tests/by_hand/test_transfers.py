@@ -1,4 +1,4 @@
-"""Transfers (rules T1 to T5, details 28 to 30) of the reference simulator against cases computed by hand.
+"""Transfers (rules T1 to T5, details 28 to 30) against cases computed by hand.
 
 With SIMPLE and chunks of 16, a token's share of prefill is 260 / 16 = 16.25 ps, so that 8 tokens are worth 130 ps; LINK
 moves 8 tokens in 26 ps. A is the prompt 1 .. 8, which takes 180 ps to compute.
@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.reference import RefCost, RefLink, RefNetwork, simulate
-from tests.reference.hand import LINK, SIMPLE, A, B, engine, play, request, times
+from tests.by_hand import hand
+from tests.by_hand.hand import LINK, SIMPLE, A, B, engine, play, request, times
+from tests.reference import RefCost, RefLink, RefNetwork
 
 # ---- links and decisions --------------------------------------------------------------------------------------------
-
-
-def test_seconds_of_a_link():
-    # rint(0.5) = 0, rint(1.5) = 2; at least 1.
-    assert [RefLink(10, 0.5).duration(tokens) for tokens in (1, 3)] == [10, 12]
-    assert RefLink(0, 0.0).duration(5) == 1
 
 
 def test_a_transfer_that_pays():
@@ -86,9 +81,13 @@ def test_inside_and_between():
     network = RefNetwork((0, 1, 1), RefLink(60, 2.0), LINK)
     requests = [request(A), request(A), request((*A, 9), at=1000)]
     workers = [(20, SIMPLE)] * 3
-    assert simulate(requests, workers, engine(), "lru", [0, 1, 2], network=network).links == {(0, 2): (1, 8, 26, 0)}
+    assert hand.simulate(requests, workers, engine(), "lru", [0, 1, 2], network=network).links == {
+        (0, 2): (1, 8, 26, 0)
+    }
     network = RefNetwork((0, 1, 1), LINK, RefLink(60, 2.0))
-    assert simulate(requests, workers, engine(), "lru", [0, 1, 2], network=network).links == {(1, 2): (1, 8, 26, 0)}
+    assert hand.simulate(requests, workers, engine(), "lru", [0, 1, 2], network=network).links == {
+        (1, 2): (1, 8, 26, 0)
+    }
 
 
 def test_offers_are_what_the_view_shows():
@@ -161,20 +160,3 @@ def test_an_arrival_at_the_end_of_a_transfer():
     assert result.iterations[1] == [(1026, 1146, 2, 2, 0, 0)]
     assert result.visible[2] == (2, 1026, (0, 0, 0), (0, 1, 0), (0, 0, 0))
     assert result.offers[3][2] == (8, 26)
-
-
-# ---- input ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("network", "what"),
-    [
-        (RefNetwork((0, 0), None, LINK), "one node"),
-        (RefNetwork((0, 1), LINK, None), "two nodes"),
-        (RefNetwork((0,), LINK, LINK), "one node"),
-        (RefNetwork((0, 1), LINK, RefLink(-1, 0.0)), "negative"),
-    ],
-)
-def test_workers_that_are_not_connected(network, what):
-    with pytest.raises(ValueError, match=what):
-        simulate([request([1])], [(5, SIMPLE)] * 2, engine(), "lru", [0], network=network)

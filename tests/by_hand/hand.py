@@ -1,12 +1,13 @@
-"""Short ways to write small cases for the reference simulator."""
+"""Short ways to write small cases that are computed by hand."""
 
 from __future__ import annotations
 
 import itertools
 
-from . import RefCost, RefEngine, RefLink, RefNetwork, RefRequest, simulate
+from tests.reference import RefCost, RefEngine, RefLink, RefNetwork, RefRequest, simulate
 
 SIMPLE = RefCost(g=[100 + 10 * tokens for tokens in range(200)], a_s=0.0, c_n=0.0, c_b=0.0, q=0)  # D = 100 + 10 T
+TWICE = RefCost([2 * g for g in SIMPLE.g], 0.0, 0.0, 0.0, 0)
 LINK = RefLink(10, 2.0)  # 10 + 2 n ps for n tokens
 A = (1, 2, 3, 4, 5, 6, 7, 8)
 B = (21, 22, 23, 24, 25, 26, 27, 28)
@@ -50,3 +51,15 @@ def times(result, index):
     """Arrival, admission and finish of a request."""
     record = result.records[index]
     return record.arrival_ps, record.admitted_ps, record.finish_ps
+
+
+class Script:
+    """Answers from a list; keeps the questions."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.questions = []
+
+    def __call__(self, question):
+        self.questions.append(question)
+        return self.answers.pop(0)

@@ -5,8 +5,8 @@ A is computed in 180 ps; 8 tokens take 26 ps over LINK, 126 over SLOW.
 
 from __future__ import annotations
 
+from tests.by_hand.hand import LINK, SLOW, A, B, play, request, times
 from tests.reference import RefCrash, RefLink, RefRequest
-from tests.reference.hand import LINK, SLOW, A, B, play, request, times
 
 
 def test_a_transfer_from_a_crashed_worker():
@@ -25,8 +25,8 @@ def test_a_given_up_transfer_is_a_tick_on_the_target():
     # Worker 1 of 26: 1 .. 4 at 0, 70 71 at 500, 16 of 22 tokens from 990 to 1250: 4 are free. At 1000 they are taken
     # for A 9, at 1050 freed again, which stamps 1 .. 4. At 1250 the other 6 tokens want 2 more: 70 71 go. Without a
     # network there is no such tick, and 4 and 3 go.
-    requests = [request(A), request(A[:4]), request([70, 71], at=500), request((*A, 9), at=1000)]
-    requests.append(request(range(80, 102), at=990))
+    requests = [request(A), request(A[:4]), request([70, 71], at=500), request(range(80, 102), at=990)]
+    requests.append(request((*A, 9), at=1000))
     link = RefLink(52, 2.0)  # 60 ps, below 4 x 16.25 = 65
     crash = [RefCrash(0, 1050, None)]
     result = play(requests, [30, 26], [0, 1, 1, 1, 1], link, faults=crash)

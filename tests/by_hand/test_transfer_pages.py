@@ -1,6 +1,6 @@
-"""Pages of transfers: locked, allocated, entered (T3 to T5, detail 28) by the reference simulator, computed by hand.
+"""Pages of transfers: locked, allocated, entered (T3 to T5, detail 28), computed by hand.
 
-Times are those of test_reference_transfers: 8 tokens of A take 26 ps over LINK, 126 over SLOW, and computing n takes
+Times are those of test_transfers: 8 tokens of A take 26 ps over LINK, 126 over SLOW, and computing n takes
 100 + 10 n.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.by_hand.hand import LINK, SLOW, A, B, engine, play, request, times
 from tests.reference import RefCrash, RefLink, RefRequest
-from tests.reference.hand import LINK, SLOW, A, B, engine, play, request, times
 
 # ---- start ----------------------------------------------------------------------------------------------------------
 
@@ -138,12 +138,12 @@ def test_evict_for_a_transfer():
 
 def test_who_evicts_for_a_transfer():
     # The rule of the request; and all of a request's pages with evict_full_request: the 8 wanted, 6 evictable.
-    requests = [request(range(70, 73)), request(range(80, 83), at=500), request(A), request((*A, 9), at=1000)]
-    kwargs = dict(link=LINK, pages=[20, 10], route=[1, 1, 0, 1])
-    assert play(requests, **kwargs).evictions[1][:4] == [(0, 2), (0, 1), (0, 0), (1, 2)]
-    assert play(requests, rules=[None] * 3 + ["mru"], **kwargs).evictions[1][:4] == [(1, 2), (1, 1), (1, 0), (0, 2)]
+    requests = [request(range(70, 73)), request(A), request(range(80, 83), at=500), request((*A, 9), at=1000)]
+    kwargs = dict(link=LINK, pages=[20, 10], route=[1, 0, 1, 1])
+    assert play(requests, **kwargs).evictions[1][:4] == [(0, 2), (0, 1), (0, 0), (2, 2)]
+    assert play(requests, rules=[None] * 3 + ["mru"], **kwargs).evictions[1][:4] == [(2, 2), (2, 1), (2, 0), (0, 2)]
     full = play(requests, settings=engine(evict_full_request=True), **kwargs)
-    assert full.evictions[1] == [(0, 2), (0, 1), (0, 0), (1, 2), (1, 1), (1, 0)]
+    assert full.evictions[1] == [(0, 2), (0, 1), (0, 0), (2, 2), (2, 1), (2, 0)]
 
 
 # ---- who waits for pages --------------------------------------------------------------------------------------------
@@ -159,30 +159,30 @@ def test_an_empty_worker_waits_for_the_end_of_a_transfer():
 
 
 def test_a_refused_head_tries_again_after_a_transfer():
-    # Worker 0 of 14: A, locked until 1126; request 2 runs from 990 on. At 1100 it takes a second page and 4 are free:
-    # request 3 (6 tokens) is refused. At 1210 the transfer is over and it is admitted, though request 2 goes on.
-    requests = [request(A), request((*A, 9), at=1000), request([90], output=5, at=990), request(range(50, 56), at=1005)]
-    result = play(requests, [14, 20], [0, 1, 0, 0], SLOW)
+    # Worker 0 of 14: A, locked until 1126; request 1 runs from 990 on. At 1100 it takes a second page and 4 are free:
+    # request 3 (6 tokens) is refused. At 1210 the transfer is over and it is admitted, though request 1 goes on.
+    requests = [request(A), request([90], output=5, at=990), request((*A, 9), at=1000), request(range(50, 56), at=1005)]
+    result = play(requests, [14, 20], [0, 0, 1, 0], SLOW)
     assert [row[0] for row in result.iterations[0]] == [0, 990, 1100, 1210, 1380, 1490]
     assert times(result, 3) == (1005, 1210, 1380)
 
 
 @pytest.mark.parametrize("faults", [(), [RefCrash(0, 1120, None)]])
 def test_a_refused_head_tries_again_where_the_pages_went(faults):
-    # Worker 1 of 14: 8 pages taken from 1000 to 1126, or until worker 0 crashes; request 2 runs from 940 on. At 1050 it
+    # Worker 1 of 14: 8 pages taken from 1000 to 1126, or until worker 0 crashes; request 1 runs from 940 on. At 1050 it
     # takes a second page and 4 are free: request 3 (6 tokens) is refused. At 1160 it is admitted beside the decode.
-    requests = [request(A), request((*A, 9), at=1000), request([90], output=5, at=940), request(range(50, 56), at=1005)]
+    requests = [request(A), request([90], output=5, at=940), request((*A, 9), at=1000), request(range(50, 56), at=1005)]
     result = play(requests, [20, 14], [0, 1, 1, 1], SLOW, faults=faults)
     assert result.iterations[1][1:3] == [(1050, 1160, 0, 0, 1, 2), (1160, 1330, 6, 1, 1, 3)]
     assert times(result, 3) == (1005, 1160, 1330)
 
 
 def test_a_waiting_prefill_tries_again_after_a_transfer():
-    # Worker 0 of 26: A, locked from 1000 to 1126. Request 2 decodes from 840 on, request 3 has 20 tokens: 15 beside the
+    # Worker 0 of 26: A, locked from 1000 to 1126. Request 1 decodes from 840 on, request 2 has 20 tokens: 15 beside the
     # first decode, until 1100. Then the decode takes the last page (26 - 8 - 2 - 15 = 1) and the rest, 5, waits. At
     # 1210 the transfer is over: 1 + 5 pages of A go, though no request ended.
-    requests = [request(A), request((*A, 9), at=1000), request([90], output=6, at=730), request(range(50, 70), at=740)]
-    result = play(requests, [26, 30], [0, 1, 0, 0], SLOW)
+    requests = [request(A), request([90], output=6, at=730), request(range(50, 70), at=740), request((*A, 9), at=1000)]
+    result = play(requests, [26, 30], [0, 0, 0, 1], SLOW)
     assert result.iterations[0][1:5] == [
         (730, 840, 1, 1, 0, 0),
         (840, 1100, 15, 1, 1, 2),
@@ -193,33 +193,33 @@ def test_a_waiting_prefill_tries_again_after_a_transfer():
 
 
 def test_a_start_that_only_preempts():
-    # Worker 0 of 9: A, locked until 1126, and request 2. At 1100 its decode finds no page: it preempts itself, is at
+    # Worker 0 of 9: A, locked until 1126, and request 1. At 1100 its decode finds no page: it preempts itself, is at
     # the head, and is refused at once: nothing to compute until 1126. Then its second token is prefill, the third
     # decode.
-    requests = [request(A), request((*A, 9), at=1000), request([90], output=3, at=990)]
+    requests = [request(A), request([90], output=3, at=990), request((*A, 9), at=1000)]
     for schedule in ("mixed", "prefill_first"):
-        result = play(requests, [9, 20], [0, 1, 0], SLOW, settings=engine(schedule=schedule))
+        result = play(requests, [9, 20], [0, 0, 1], SLOW, settings=engine(schedule=schedule))
         assert result.iterations[0] == [
             (0, 180, 8, 1, 0, 0),
             (990, 1100, 1, 1, 0, 0),
             (1126, 1236, 1, 1, 0, 0),
             (1236, 1346, 0, 0, 1, 3),
         ]
-        assert result.records[2].preemptions == 1
+        assert result.records[1].preemptions == 1
 
 
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 def test_a_start_that_preempts_is_made_once_more(schedule):
-    # Worker 0 of 8: 1 .. 4 and 21 .. 24, sent to workers 1 (inside) and 2 (between) from 1000 to 1060. Request 4 is 1 2
+    # Worker 0 of 8: 1 .. 4 and 21 .. 24, sent to workers 1 (inside) and 2 (between) from 1000 to 1060. Request 2 is 1 2
     # and goes on with 3 4: from 945 to 1055 it computes 2 in place. Then its decode wants a page of its own: none. It
     # preempts itself, and at the same moment it finds 1 2 3 in the tree: 3 is computed in place.
-    requests = [request(A[:4]), request(B[:4], at=500), request((*A[:4], 9), at=1000), request((*B[:4], 9), at=1000)]
-    requests.append(RefRequest((1, 2), (3, 4), 945))
+    requests = [request(A[:4]), request(B[:4], at=500), RefRequest((1, 2), (3, 4), 945)]
+    requests += [request((*A[:4], 9), at=1000), request((*B[:4], 9), at=1000)]
     settings = engine(schedule=schedule)
-    result = play(requests, [8, 20, 20], [0, 0, 1, 2, 0], RefLink(52, 2.0), (0, 0, 1), settings)
+    result = play(requests, [8, 20, 20], [0, 0, 0, 1, 2], RefLink(52, 2.0), (0, 0, 1), settings)
     assert result.links == {(0, 1): (1, 4, 60, 0), (0, 2): (1, 4, 60, 0)}
     assert result.iterations[0][2:] == [(945, 1055, 1, 1, 0, 0), (1055, 1165, 1, 1, 0, 0)]
-    assert result.records[4].preemptions == 1
+    assert result.records[2].preemptions == 1
 
 
 # ---- marks ----------------------------------------------------------------------------------------------------------

@@ -1,11 +1,11 @@
-"""The evictors of the reference simulator against cases computed by hand."""
+"""The evictors against cases computed by hand."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.by_hand.hand import engine, one_by_one, request, run
 from tests.reference import RefRequest
-from tests.reference.hand import engine, one_by_one, request, run
 
 
 def test_lru_goes_page_by_page_and_lru_node_by_nodes():

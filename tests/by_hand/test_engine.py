@@ -1,11 +1,12 @@
-"""The reference simulator against cases computed by hand: times, shared pages, the engine, views."""
+"""Cases computed by hand: times, shared pages, the engine, views."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.reference import RefCost, RefRequest, least_loaded, prefix_affinity, round_robin, simulate
-from tests.reference.hand import SIMPLE, engine, one_by_one, private, request, run
+from tests.by_hand import hand
+from tests.by_hand.hand import SIMPLE, engine, one_by_one, private, request, run
+from tests.reference import RefCost, RefRequest, least_loaded, prefix_affinity, round_robin
 
 # ---- time -----------------------------------------------------------------------------------------------------------
 
@@ -186,8 +187,8 @@ def test_exact_and_history_view():
     # [1 2 3] to worker 0; a history of two pages keeps 1 2. For [1 2 3 4] the exact view shows 3 tokens, the history 2.
     requests = one_by_one([1, 2, 3], [1, 2, 3, 4])
     fleet = [(8, SIMPLE), (8, SIMPLE)]
-    exact = simulate(requests, fleet, engine(), "lru", prefix_affinity)
-    history = simulate(requests, fleet, engine(), "lru", prefix_affinity, history_pages=2)
+    exact = hand.simulate(requests, fleet, engine(), "lru", prefix_affinity)
+    history = hand.simulate(requests, fleet, engine(), "lru", prefix_affinity, history_pages=2)
     assert exact.visible[1][2] == (3, 0)
     assert history.visible[1][2] == (2, 0)
     assert [record.worker for record in exact.records + history.records] == [0, 0, 0, 0]
@@ -198,11 +199,6 @@ def test_routing_rules():
     requests = [request([index]) for index in range(4)]
     fleet = [(8, SIMPLE)] * 3
     for rule in (round_robin, least_loaded, prefix_affinity):
-        result = simulate(requests, fleet, engine(), "lru", rule)
+        result = hand.simulate(requests, fleet, engine(), "lru", rule)
         assert [record.worker for record in result.records] == [0, 1, 2, 0]
     assert [row[3] for row in result.visible] == [(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1)]
-
-
-def test_a_request_that_never_fits_is_named():
-    with pytest.raises(ValueError, match="request 1"):
-        run([request([1]), request([1, 2], output=2)], 2)

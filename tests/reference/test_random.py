@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.by_hand.hand import engine, private
 from tests.reference import (
     RULES,
     RefCost,
@@ -23,7 +24,6 @@ from tests.reference import (
     simulate,
 )
 from tests.reference.faults import Faults
-from tests.reference.hand import engine, private
 
 EVICTORS = (*RULES, "rlt_code", "belady", "agent", "agent_rules", "mixed")
 
