@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
 from kvgym.sim import state
-from kvgym.sim.base.codes import CONTRADICTION, EVICT, LOG_FULL, PAUSED, ROUTE, ROUTERS
-from kvgym.sim.decision import KINDS, Decision
+from kvgym.sim.base.codes import CONTRADICTION, CONTRADICTIONS, EVICT, LOG_FULL, PAUSED, ROUTE, ROUTERS, STOPS
+from kvgym.sim.decision import Decision
 from kvgym.sim.evictors import ASK, EVICTORS, RULES
 from kvgym.sim.inspection import Inspection
 from kvgym.workload import Workload
@@ -20,7 +20,6 @@ from kvgym.workload import Workload
 QUANTA = ("leaf", 1)
 VIEWS = ("exact", "history")
 TRANSFERS = ("never", "auto")
-CONTRADICTIONS = ("", "pages do not add up", "evictable pages", "a page without its parent", "locks", "leaves", "rows")
 
 Router = str | Callable[["Simulator", "Decision"], int]
 Evictor = str | Callable[["Simulator", "Decision"], int | str]
@@ -198,7 +197,7 @@ class Simulator(Inspection):
             if decision is None:
                 code = self._run_kernel()
                 if code not in (ROUTE, EVICT):
-                    return Decision(KINDS[code], -1, -1, self.now)
+                    return Decision(STOPS[code], -1, -1, self.now)
             elif decision.kind == "ROUTE" and callable(self.router):
                 self.route(self.router(self, decision))
             elif decision.kind == "EVICT" and callable(self.evictor):

@@ -3,8 +3,9 @@
 ROUTERS = ("agent", "random", "round_robin", "least_loaded", "prefix_affinity")
 AGENT, RANDOM_ROUTER, ROUND_ROBIN, LEAST_LOADED, PREFIX_AFFINITY = range(len(ROUTERS))
 
-ROUTE, EVICT, DONE, TRUNCATED, LOG_FULL, CONTRADICTION, PAUSED = range(7)
+STOPS = ("ROUTE", "EVICT", "DONE", "TRUNCATED", "LOG_FULL", "CONTRADICTION", "PAUSED")
 """Why `events.advance` came back; PAUSED: it has been called for so many events, and there are more."""
+ROUTE, EVICT, DONE, TRUNCATED, LOG_FULL, CONTRADICTION, PAUSED = range(len(STOPS))
 ROUNDS = 1 << 16
 """Events after which a simulator lets Python see signals, so that Ctrl-C ends a long run."""
 
@@ -16,6 +17,12 @@ MAX_DECISIONS = 8
 
 REFUSED, GRANTED, ASKED = range(3)
 """What came of an allocation; ASKED: it waits for an EVICT decision."""
+
+CONTRADICTIONS = ("", "pages do not add up", "evictable pages", "a page without its parent", "locks", "leaves", "rows")
+"""Findings of debug mode."""
+CONSISTENT, WRONG_PAGES, WRONG_EVICTABLE, WRONG_PARENT, WRONG_LOCKS, WRONG_LEAVES, WRONG_ROWS = range(
+    len(CONTRADICTIONS)
+)
 
 WAIT_REASONS = ("", "places", "budget", "pages", "retry", "preemption", "prefill")
 """Why the head of the queue was not admitted: no place in the batch, no token budget left, refused for want of pages,

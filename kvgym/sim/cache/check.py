@@ -2,11 +2,19 @@
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, nodes, progress, rows, running, transfers, workers
+from kvgym.sim.base.codes import (
+    CONSISTENT,
+    WRONG_EVICTABLE,
+    WRONG_LEAVES,
+    WRONG_LOCKS,
+    WRONG_PAGES,
+    WRONG_PARENT,
+    WRONG_ROWS,
+)
 from kvgym.sim.base.rows import is_leaf, on_worker, row_of, unlocked_pages
 from kvgym.sim.evictors import bit
 
 _LEAVES = bit("leaves")
-NO_FAULT, FAULT_PAGES, FAULT_EVICTABLE, FAULT_CHILD, FAULT_LOCKS, FAULT_LEAVES, FAULT_RANGE = range(7)
 
 
 @kernel
@@ -14,7 +22,7 @@ def check_workers(s):
     """True, and `error` and `error_worker` in the clock, if some worker's tables contradict each other."""
     for w in range(config(s).n_workers):
         error = _check_worker(s, w)
-        if error != NO_FAULT:
+        if error != CONSISTENT:
             clock(s).error = error
             clock(s).error_worker = w
             return True
@@ -33,22 +41,22 @@ def _check_worker(s, w):
         node = nodes(s)[v]
         row = rows(s)[row_of(s, w, v)]
         if row.cached < 0 or row.cached > node.n_pages or row.part_pages > row.cached or row.locks < 0:
-            return FAULT_RANGE
+            return WRONG_ROWS
         if row.locks > 0 and row.cached < node.n_pages:
-            return FAULT_RANGE
+            return WRONG_ROWS
         cached += row.cached
         evictable += unlocked_pages(s, row)
         if config(s).keeps & _LEAVES and is_leaf(s, row) != (row.leaf >= 0):
-            return FAULT_LEAVES
+            return WRONG_LEAVES
         leaf_count += row.leaf >= 0
         if row.cached > 0 and node.parent >= 0:
             above = rows(s)[row_of(s, w, node.parent)]
             if above.cached < nodes(s)[node.parent].n_pages or above.children == 0:
-                return FAULT_CHILD
+                return WRONG_PARENT
     if leaf_count != wk.n_leaves:
-        return FAULT_LEAVES
+        return WRONG_LEAVES
     if evictable != wk.evictable:
-        return FAULT_EVICTABLE
+        return WRONG_EVICTABLE
     return _check_pages(s, w, cached)
 
 
@@ -60,12 +68,12 @@ def _check_pages(s, w, cached):
     for i in range(wk.n_running):
         run = progress(s)[running(s)[w * config(s).max_running + i]]
         if run.tree_pages > run.held_pages:
-            return FAULT_LOCKS
+            return WRONG_LOCKS
         own += run.held_pages - run.tree_pages
     for i in range(clock(s).n_transfers):
         if transfers(s)[i].target == w:
             run = progress(s)[transfers(s)[i].request]
             own += run.held_pages - run.tree_pages
     if wk.free < 0 or cached + own + wk.free != wk.kv_pages:
-        return FAULT_PAGES
-    return NO_FAULT
+        return WRONG_PAGES
+    return CONSISTENT

@@ -47,7 +47,9 @@ def _tell(mask, function, others):
 def _told(name):
     """Modules that have a hook of their own, and not one that they import to call it."""
     functions = {kept: getattr(_modules[kept], name, None) for kept in KEPT}
-    return {kept: f for kept, f in functions.items() if f is not None and f.py_func.__module__ == f"{__package__}.{kept}"}
+    return {
+        kept: f for kept, f in functions.items() if f is not None and f.py_func.__module__ == f"{__package__}.{kept}"
+    }
 
 
 def _hook(name):
