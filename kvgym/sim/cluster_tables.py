@@ -63,13 +63,13 @@ def _fault_rows(faults: Sequence[Fault], rows: Sequence[int], paces: dict[tuple[
     for fault in faults:
         row = rows[fault.worker]
         begins, ends = (CRASH, RETURN) if isinstance(fault, Crash) else (SLOW_DOWN, RECOVER)
-        pace = row if isinstance(fault, Crash) else paces[row, fault.factor]
-        happen.append((fault.start_ps, True, fault.worker, begins, pace))
+        current_cost = row if isinstance(fault, Crash) else paces[row, fault.factor]
+        happen.append((fault.start_ps, True, fault.worker, begins, current_cost))
         if fault.end_ps is not None:
             happen.append((fault.end_ps, False, fault.worker, ends, row))
     table = np.zeros(len(happen), FAULT)
-    for entry, (time_ps, _, worker, kind, pace) in zip(table, sorted(happen), strict=True):
-        entry["time_ps"], entry["worker"], entry["kind"], entry["pace"] = time_ps, worker, kind, pace
+    for entry, (time_ps, _, worker, kind, current_cost) in zip(table, sorted(happen), strict=True):
+        entry["time_ps"], entry["worker"], entry["kind"], entry["current_cost"] = time_ps, worker, kind, current_cost
     return table
 
 

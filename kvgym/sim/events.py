@@ -4,14 +4,14 @@ import numpy as np
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, progress, workers
-from kvgym.sim.base.codes import AGENT, CONTRADICTION, DONE, EVICT, LOG_FULL, PAUSED, ROUTE, TRUNCATED
+from kvgym.sim.base.codes import AGENT, CONTRADICTION, DONE, EVICT, LOG_FULL, NONE, PAUSED, ROUTE, TRUNCATED
 from kvgym.sim.base.requests import known_tokens, was_scored
 from kvgym.sim.base.tables import INFINITE
 from kvgym.sim.cache.candidates import list_candidates
 from kvgym.sim.cache.check import check_workers
 from kvgym.sim.engine.arrivals import RETURNED_PS, next_arrival_ps, pop_arrival
-from kvgym.sim.engine.due import NOBODY, next_end_ps, next_to_end, next_to_start, see_worker
-from kvgym.sim.engine.iteration_end import end_run
+from kvgym.sim.engine.due import next_end_ps, next_to_end, next_to_start, update_worker
+from kvgym.sim.engine.iteration_end import end_burst
 from kvgym.sim.engine.iteration_start import start_iteration
 from kvgym.sim.engine.logs import logs_full
 from kvgym.sim.engine.metrics import take_snapshot
@@ -19,7 +19,7 @@ from kvgym.sim.engine.queues import join
 from kvgym.sim.evictors import ASK
 from kvgym.sim.fleet.faults import come_back, do_faults, next_fault_ps
 from kvgym.sim.fleet.transfers import decide_transfer, end_transfers, start_transfers
-from kvgym.sim.routing.counts import see_arrival, see_route
+from kvgym.sim.routing.counts import on_arrival, on_route
 from kvgym.sim.routing.routers import choose_worker
 from kvgym.sim.routing.view import visible_hit
 
@@ -43,13 +43,13 @@ def advance(s, rounds):
                 continue
             if cf.truncate:
                 return TRUNCATED
-        _end_runs(s)  # those that an event of this instant has cut: all ends come before all starts
-        asking = start_transfers(s) if ck.next_transfer_ps <= ck.now_ps else NOBODY
-        if asking == NOBODY:
+        _end_bursts(s)  # those that an event of this instant has cut: all ends come before all starts
+        asking = start_transfers(s) if ck.next_transfer_ps <= ck.now_ps else NONE
+        if asking == NONE:
             asking = _start_idle(s)
         if cf.debug and check_workers(s):
             return CONTRADICTION
-        if asking != NOBODY:
+        if asking != NONE:
             list_candidates(s, asking)
             return EVICT
         if all_arrived and not cf.truncate:
@@ -60,7 +60,7 @@ def advance(s, rounds):
         if cf.n_faults > 0:
             time_ps = min(time_ps, next_fault_ps(s))
         _pass_time(s, time_ps)
-        _end_runs(s)
+        _end_bursts(s)
         if ck.next_transfer_ps <= time_ps:
             end_transfers(s)
         if cf.n_faults > 0:
@@ -77,7 +77,7 @@ def _arrive(s):
     cf = config(s)
     q = pop_arrival(s)
     if progress(s)[q].arrived_ps < 0:
-        see_arrival(s, q)
+        on_arrival(s, q)
     else:
         come_back(s, q)
     ck.request = q
@@ -97,32 +97,32 @@ def route(s, w, evictor):
     ck.request = -1
     wk = workers(s)[w]
     progress(s)[q].evictor = evictor
-    see_route(s, q, w, visible_hit(s, w, q))
+    on_route(s, q, w, visible_hit(s, w, q))
     wk.queued_tokens += known_tokens(s, q)
     if not (config(s).transfers and decide_transfer(s, w, q)):
         join(s, w, q)
 
 
 @kernel
-def _end_runs(s):
-    """Ends the runs whose time has come, in the order of the workers."""
+def _end_bursts(s):
+    """Ends the bursts whose time has come, in the order of the workers."""
     while next_end_ps(s) == clock(s).now_ps:
         w = next_to_end(s)
-        end_run(s, w)
-        see_worker(s, w)
+        end_burst(s, w)
+        update_worker(s, w)
 
 
 @kernel
 def _start_idle(s):
-    """Starts iterations on idle workers; returns a worker that waits for an EVICT decision, or NOBODY."""
+    """Starts iterations on idle workers; returns a worker that waits for an EVICT decision, or NONE."""
     w = next_to_start(s, 0)
-    while w != NOBODY:
+    while w != NONE:
         asks = start_iteration(s, w)
-        see_worker(s, w)
+        update_worker(s, w)
         if asks:
             return w
         w = next_to_start(s, w + 1)
-    return NOBODY
+    return NONE
 
 
 @kernel

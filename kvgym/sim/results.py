@@ -1,4 +1,4 @@
-"""What a run leaves behind, in seconds and with names: records, totals, the event log."""
+"""Results in seconds and with names: records, totals, the event log."""
 
 from __future__ import annotations
 
@@ -136,10 +136,10 @@ def traffic(tables: Tables, cluster: ClusterSpec) -> NDArray[Any]:
 
 
 def iterations(tables: Tables) -> NDArray[Any]:
-    """See `Simulator.iterations`: a run of decode iterations is written out iteration by iteration."""
+    """See `Simulator.iterations`: a burst of decode iterations is written out iteration by iteration."""
     log = tables["iterations"][: int(tables["clock"]["n_log"][0])]
-    rows = np.repeat(np.arange(len(log)), log["run"])
-    j = np.arange(len(rows)) - np.repeat(np.cumsum(log["run"]) - log["run"], log["run"])
+    rows = np.repeat(np.arange(len(log)), log["burst"])
+    j = np.arange(len(rows)) - np.repeat(np.cumsum(log["burst"]) - log["burst"], log["burst"])
     log = log[rows]
     out = np.zeros(len(log), ITERATION)
     for name in ("worker", "prefill_tokens", "chunks", "decodes", "queued", "preempted"):

@@ -47,7 +47,7 @@ class Simulator(Inspection):
         transfer: "auto": cached pages that a request misses are fetched from another worker where that is faster than
             computing them; needs a cluster with a network. "never": they are computed.
         debug: Check the tables after every event (slow).
-        log_iterations: Keep a row per run of iterations, see `iterations()`.
+        log_iterations: Keep a row per burst of iterations, see `iterations()`.
         log_draws: Keep a row per random draw of an evictor, see `draws()`.
 
     Raises:

@@ -1,7 +1,7 @@
 """The kernel that every reset calls, apart from the others: environments need no more of the simulator's own ones."""
 
 from kvgym._kernel import entry_point
-from kvgym.sim.base.access import config, ends_of_runs, nodes, page_ids, sessions
+from kvgym.sim.base.access import burst_ends, config, nodes, page_ids, sessions
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.base.tables import INFINITE
 from kvgym.sim.cache.blank import blank_index, blank_row, blank_worker
@@ -12,8 +12,8 @@ from kvgym.sim.engine.arrivals import skip_to_open
 def prepare(s):
     """Fills in what is not zero in tables that are all zero."""
     cf = config(s)
-    for i in range(len(ends_of_runs(s))):
-        ends_of_runs(s)[i] = INFINITE
+    for i in range(len(burst_ends(s))):
+        burst_ends(s)[i] = INFINITE
     for w in range(cf.n_workers):
         blank_worker(s, w)
     for v in range(cf.n_nodes):

@@ -90,7 +90,7 @@ def make_tables(
     row_pages = m * int(node_pages[is_shared].sum()) + int(node_pages[~is_shared].sum())
     sizes = {
         "progress": n,
-        "ends_of_runs": 2 << (m - 1).bit_length(),
+        "burst_ends": 2 << (m - 1).bit_length(),
         "idle_with_work": m,
         "rows": n_rows,
         "ends": N_LISTS * m,
@@ -203,7 +203,7 @@ def _workers(cluster: ClusterSpec, cost_rows: list[int], random_words: NDArray[n
     workers["prefill"] = -1
     workers["kv_pages"] = [worker.kv_pages for worker in cluster.workers]
     workers["free"] = workers["kv_pages"]
-    workers["cost"] = workers["pace"] = cost_rows
+    workers["cost"] = workers["current_cost"] = cost_rows
     workers["up"] = 1
     if cluster.network is not None:
         workers["node"] = dense_nodes(cluster.network)

@@ -283,7 +283,7 @@ def count(simulator: Simulator, result: RefResult, replay: Draws) -> Counter[str
         rewritten=sum(row.recomputed - row.found for row in result.totals),
         computed_twice=sum(row.found for row in result.totals),
         iterations=len(ends),
-        runs=int((rows["run"] > 1).sum()),
+        runs=int((rows["burst"] > 1).sum()),
         arrivals_at_an_end=len({record.arrival_ps for record in result.records} & set(ends)),
         ends_together=len(ends) - len(set(ends)),
         draws=sum(len(log_) for log_ in replay),

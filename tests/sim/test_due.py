@@ -6,15 +6,15 @@ from numba import njit
 
 from kvgym.cluster import ClusterSpec
 from kvgym.sim import Simulator
+from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.tables import INFINITE
 from kvgym.sim.engine import due
-from kvgym.sim.engine.due import NOBODY
 from tests.sim.small import COST, ENGINE, tokens
 
 
 @njit
-def see_worker(s, w):
-    due.see_worker(s, w)
+def update_worker(s, w):
+    due.update_worker(s, w)
 
 
 @njit
@@ -46,13 +46,13 @@ def test_runs_end_in_order_of_time_then_of_workers(n):
     for _ in range(3):  # the last word on a worker counts
         workers["event_ps"] = rng.integers(0, 7, n)
         for w in rng.permutation(n):
-            see_worker(simulator.address, w)
+            update_worker(simulator.address, w)
     expected = sorted(range(n), key=lambda w: (workers["event_ps"][w], w))
     for w in expected:
         assert next_end_ps(simulator.address) == workers["event_ps"][w]
         assert next_to_end(simulator.address) == w
         workers["event_ps"][w] = INFINITE
-        see_worker(simulator.address, w)
+        update_worker(simulator.address, w)
     assert next_end_ps(simulator.address) == INFINITE
 
 
@@ -65,11 +65,11 @@ def test_idle_workers_with_work_may_start(n):
         workers["n_queued"] = rng.integers(0, 2, n)
         workers["n_running"] = rng.integers(0, 2, n)
         for w in rng.permutation(n):
-            see_worker(simulator.address, w)
+            update_worker(simulator.address, w)
         works = workers["n_queued"] + workers["n_running"] > 0
         expected = np.flatnonzero((workers["event_ps"] == INFINITE) & works).tolist()
         assert simulator.tables["clock"]["n_may_start"][0] == len(expected)
         found = [next_to_start(simulator.address, 0)]
-        while found[-1] != NOBODY:
+        while found[-1] != NONE:
             found.append(next_to_start(simulator.address, found[-1] + 1))
         assert found[:-1] == expected

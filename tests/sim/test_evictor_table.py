@@ -1,4 +1,4 @@
-"""The table of evictors says what its modules need: a kernel that is not told, or a table that is not there, is found."""
+"""The table of evictors says what its modules need: who is not told, and a table that is not there, are found."""
 
 import inspect
 

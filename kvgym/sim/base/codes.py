@@ -1,5 +1,8 @@
 """Numbers that kernels and Python share: named rules, why `advance` came back, why a request waits."""
 
+NONE = -1
+"""No worker, request, row or entry; not yet."""
+
 ROUTERS = ("agent", "random", "round_robin", "least_loaded", "prefix_affinity")
 AGENT, RANDOM_ROUTER, ROUND_ROBIN, LEAST_LOADED, PREFIX_AFFINITY = range(len(ROUTERS))
 

@@ -7,9 +7,9 @@ order is stamp order. INDEX: the same for the router's own tree.
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, ends, index_rows, rows
+from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.tables import INDEX, RECENCY
 
-NONE = -1
 NOT_LISTED = -2
 
 

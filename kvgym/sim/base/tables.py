@@ -129,12 +129,12 @@ PROGRESS = np.dtype(
 
 WORKER = np.dtype(
     [
-        ("event_ps", "i8"),  # end of the iteration (or run of iterations) in progress
-        # the run in progress: its j-th boundary is start + j first + slope j (j - 1) / 2
+        ("event_ps", "i8"),  # end of the iteration (or burst of iterations) in progress
+        # the burst in progress: its j-th iteration ends at start + j first + slope j (j - 1) / 2
         ("start_ps", "i8"),
         ("first_ps", "i8"),
         ("slope_ps", "i8"),
-        ("run", "i8"),  # iterations in the run
+        ("burst", "i8"),  # iterations of the burst
         ("prefill_tokens", "i8"),
         ("chunks", "i8"),
         ("decodes", "i8"),
@@ -166,7 +166,7 @@ WORKER = np.dtype(
         ("kv_pages", "i8"),
         ("free", "i8"),
         ("evictable", "i8"),
-        ("owed", "i8"),  # pages that prefill_first has promised to running requests
+        ("reserved", "i8"),  # pages that prefill_first has promised to running requests
         # evictor
         ("n_leaves", "i8"),
         ("n_unmarked", "i8"),
@@ -181,7 +181,7 @@ WORKER = np.dtype(
         ("s2", "u8"),
         ("s3", "u8"),
         ("cost", "i8"),  # row of `costs`
-        ("pace", "i8"),  # row of `costs` that iterations take now: another one during a slow-down
+        ("current_cost", "i8"),  # row of `costs` that iterations take now: another one during a slow-down
         ("up", "i8"),
         ("node", "i8"),  # of the network
         ("n_fetching", "i8"),  # requests that wait for a transfer
@@ -268,7 +268,7 @@ SESSION = np.dtype(
 ITERATION = np.dtype(
     [
         ("worker", "i4"),
-        ("run", "i4"),
+        ("burst", "i4"),
         ("start_ps", "i8"),
         ("first_ps", "i8"),
         ("slope_ps", "i8"),
@@ -302,7 +302,7 @@ LINK = np.dtype([("latency_ps", "i8"), ("ps_per_token", "f8")], align=True)
 """Two rows: inside a node, between nodes."""
 TRAFFIC = np.dtype([("transfers", "i8"), ("tokens", "i8"), ("ps", "i8"), ("given_up", "i8")], align=True)
 """What went from worker v to worker w: row v n_workers + w."""
-FAULT = np.dtype([("time_ps", "i8"), ("worker", "i8"), ("kind", "i8"), ("pace", "i8")], align=True)
+FAULT = np.dtype([("time_ps", "i8"), ("worker", "i8"), ("kind", "i8"), ("current_cost", "i8")], align=True)
 """In the order in which they happen."""
 
 TABLES: dict[str, np.dtype] = {
@@ -313,7 +313,7 @@ TABLES: dict[str, np.dtype] = {
     "paths": np.dtype("i4"),
     "progress": PROGRESS,
     "workers": WORKER,
-    "ends_of_runs": np.dtype("i8"),
+    "burst_ends": np.dtype("i8"),
     "idle_with_work": np.dtype("i1"),
     "rows": ROW,
     "ends": ENDS,

@@ -59,14 +59,14 @@ def _most_decisions(s, wanted):
 def hold(s, w, q, n):
     """Moves `n` free pages to request `q`."""
     wk = workers(s)[w]
-    run = progress(s)[q]
+    status = progress(s)[q]
     wk.free -= n
-    owed = owed_pages(run)
-    run.held_pages += n
-    wk.owed += owed_pages(run) - owed
+    reserved = reserved_pages(status)
+    status.held_pages += n
+    wk.reserved += reserved_pages(status) - reserved
 
 
 @kernel
-def owed_pages(run):
+def reserved_pages(status):
     """Pages that prefill_first has promised to a running request and not given yet."""
-    return max(0, run.reserve_pages - run.held_pages)
+    return max(0, status.reserve_pages - status.held_pages)

@@ -2,11 +2,11 @@
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, ends, index_rows, rows, workers
-from kvgym.sim.base.lists import NONE, NOT_LISTED
+from kvgym.sim.base.codes import NONE
+from kvgym.sim.base.lists import NOT_LISTED
 from kvgym.sim.base.tables import N_LISTS
 from kvgym.sim.evictors import dispatch as evictors
 from kvgym.sim.evictors.marks import NO_MARKS
-from kvgym.sim.evictors.splits import NOTHING
 
 
 @kernel
@@ -25,7 +25,7 @@ def blank_row(s, r, v):
     row.phase = 0
     row.mark_to = 0
     row.mark_from = NO_MARKS
-    row.shown = NOTHING
+    row.shown = NONE
     evictors.row_cleared(s, r)
 
 
@@ -46,7 +46,7 @@ def blank_worker(s, w):
     wk = workers(s)[w]
     wk.free = wk.kv_pages
     wk.evictable = 0
-    wk.owed = 0
+    wk.reserved = 0
     wk.n_leaves = 0
     wk.n_unmarked = 0
     wk.phase = 0

@@ -7,7 +7,8 @@ import numpy as np
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import candidates, clock, config, nodes, rows, sessions, workers
-from kvgym.sim.base.lists import NONE, recency_ends
+from kvgym.sim.base.codes import NONE
+from kvgym.sim.base.lists import recency_ends
 from kvgym.sim.base.prefill import prefill_s
 from kvgym.sim.base.random import below
 from kvgym.sim.base.rows import depth_tokens, row_of

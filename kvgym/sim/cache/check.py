@@ -66,14 +66,14 @@ def _check_pages(s, w, cached):
     wk = workers(s)[w]
     own = 0
     for i in range(wk.n_running):
-        run = progress(s)[running(s)[w * config(s).max_running + i]]
-        if run.tree_pages > run.held_pages:
+        status = progress(s)[running(s)[w * config(s).max_running + i]]
+        if status.tree_pages > status.held_pages:
             return WRONG_LOCKS
-        own += run.held_pages - run.tree_pages
+        own += status.held_pages - status.tree_pages
     for i in range(clock(s).n_transfers):
         if transfers(s)[i].target == w:
-            run = progress(s)[transfers(s)[i].request]
-            own += run.held_pages - run.tree_pages
+            status = progress(s)[transfers(s)[i].request]
+            own += status.held_pages - status.tree_pages
     if wk.free < 0 or cached + own + wk.free != wk.kv_pages:
         return WRONG_PAGES
     return CONSISTENT

@@ -6,6 +6,7 @@ import numpy as np
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, draws, nodes, rows, workers
+from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.random import below
 from kvgym.sim.cache.tree import drop_pages, drop_tail
 from kvgym.sim.evictors import bit, choosers
@@ -13,7 +14,6 @@ from kvgym.sim.evictors.dispatch import told
 from kvgym.sim.evictors.keyed import close_heap, open_heap, smallest, took
 from kvgym.sim.evictors.leaves import leaves
 from kvgym.sim.evictors.marks import kept_pages
-from kvgym.sim.evictors.splits import NOTHING
 
 # Of single pages that are drawn and leave their leaf what it was, these need not be told.
 _TOLD_OF_DRAWS = told("dropped") & ~(bit("marks") | bit("splits"))
@@ -129,7 +129,7 @@ def _draw(s, w, n, candidates):
             log_draw(s, w, candidates, index, row)
         if plain and row.cached - 1 > kept_pages(wk, row):
             row.cached -= 1  # drop_pages without its bookkeeping: this is the hot loop
-            row.shown = NOTHING
+            row.shown = NONE
             continue
         wk.evictable -= done
         wk.free += done

@@ -1,14 +1,13 @@
-"""Whose run ends next, and which idle workers have work: what makes an event cheap where there are many workers.
+"""Whose burst ends next, and which idle workers have work: what makes an event cheap where there are many workers.
 
-`ends_of_runs` is a tournament: leaf L + w holds the end of worker w's run, node i the earlier one of 2 i and 2 i + 1,
+`burst_ends` is a tournament: leaf L + w holds the end of worker w's burst, node i the earlier one of 2 i and 2 i + 1,
 node 1 the earliest; L, half the table, is a power of two. `idle_with_work` flags the workers that may start.
 """
 
 from kvgym._kernel import kernel
-from kvgym.sim.base.access import clock, ends_of_runs, idle_with_work, workers
+from kvgym.sim.base.access import burst_ends, clock, idle_with_work, workers
+from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.tables import INFINITE
-
-NOBODY = -1
 
 
 @kernel
@@ -19,15 +18,15 @@ def may_start(s, w):
 
 
 @kernel
-def see_worker(s, w):
-    """Enters what has become of worker `w`: called after each change of its run, or of what it has to do."""
+def update_worker(s, w):
+    """Enters what has become of worker `w`: called after each change of its burst, or of what it has to do."""
     starts = may_start(s, w)
     flags = idle_with_work(s)
     if flags[w] != starts:
         flags[w] = starts
         clock(s).n_may_start += 1 if starts else -1
     end_ps = workers(s)[w].event_ps
-    ends = ends_of_runs(s)
+    ends = burst_ends(s)
     i = (len(ends) >> 1) + w
     if ends[i] == end_ps:
         return
@@ -42,14 +41,14 @@ def see_worker(s, w):
 
 @kernel
 def next_end_ps(s):
-    """When the first run ends, INFINITE if there is none."""
-    return ends_of_runs(s)[1]
+    """When the first burst ends, INFINITE if there is none."""
+    return burst_ends(s)[1]
 
 
 @kernel
 def next_to_end(s):
-    """The worker whose run ends first; of several the lowest."""
-    ends = ends_of_runs(s)
+    """The worker whose burst ends first; of several the lowest."""
+    ends = burst_ends(s)
     leaves = len(ends) >> 1
     i = 1
     while i < leaves:
@@ -60,11 +59,11 @@ def next_to_end(s):
 
 @kernel
 def next_to_start(s, first):
-    """The lowest idle worker from `first` on that has work, or NOBODY."""
+    """The lowest idle worker from `first` on that has work, or NONE."""
     if clock(s).n_may_start == 0:
-        return NOBODY
+        return NONE
     flags = idle_with_work(s)
     for w in range(first, len(flags)):
         if flags[w]:
             return w
-    return NOBODY
+    return NONE

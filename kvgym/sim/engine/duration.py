@@ -1,4 +1,4 @@
-"""How long an iteration takes (docs/semantics.md, K2), and runs of identical decode iterations in closed form (E4)."""
+"""How long an iteration takes (docs/semantics.md, K2), and bursts of identical decodes in closed form (E4)."""
 
 import numpy as np
 
@@ -22,35 +22,35 @@ from kvgym.sim.base.tables import INFINITE
 
 @kernel
 def launch(s, w):
-    """Starts the planned iteration; without prefill, a run of as many as will be identical."""
+    """Starts the planned iteration; without prefill, a burst of as many as will be identical."""
     wk = workers(s)[w]
-    cost = costs(s)[wk.pace]
+    cost = costs(s)[wk.current_cost]
     tokens = wk.prefill_tokens + wk.decodes
-    g = g_table(s)[wk.pace * (config(s).chunk_tokens + 1) + tokens]
+    g = g_table(s)[wk.current_cost * (config(s).chunk_tokens + 1) + tokens]
     parts = cost.a_s * wk.pairs + cost.c_n * wk.chunks + cost.c_b * wk.decodes
     wk.start_ps = clock(s).now_ps
     wk.first_ps = max(1, g + np.int64(np.rint(parts)) + cost.q * wk.kv_tokens)
     wk.slope_ps = cost.q * wk.decodes
     # After a preemption the head of the queue, or a waiting prefill, may try again at the very next start.
-    wk.run = decode_run(s, w) if wk.prefill_tokens == 0 and wk.preempted == 0 else 1
-    wk.event_ps = boundary(wk, wk.run)
+    wk.burst = burst_length(s, w) if wk.prefill_tokens == 0 and wk.preempted == 0 else 1
+    wk.event_ps = iteration_end_ps(wk, wk.burst)
     if config(s).log_iterations:
         _log_iteration(s, w)
 
 
 @kernel
-def boundary(wk, j):
-    """End of the j-th iteration of the run in progress: each has `slope` more KV to read than the one before."""
+def iteration_end_ps(wk, j):
+    """End of the j-th iteration of the burst in progress: each has `slope` more KV to read than the one before."""
     return wk.start_ps + j * wk.first_ps + wk.slope_ps * (j * (j - 1) // 2)
 
 
 @kernel
-def boundaries_until(wk, time_ps):
-    """How many boundaries of the run in progress lie at or before `time_ps`."""
-    low, high = 0, wk.run
+def iterations_ended(wk, time_ps):
+    """How many iterations of the burst in progress end at or before `time_ps`."""
+    low, high = 0, wk.burst
     while low < high:
         middle = (low + high + 1) // 2
-        if boundary(wk, middle) <= time_ps:
+        if iteration_end_ps(wk, middle) <= time_ps:
             low = middle
         else:
             high = middle - 1
@@ -58,43 +58,43 @@ def boundaries_until(wk, time_ps):
 
 
 @kernel
-def cut_run(s, w, time_ps):
-    """Something has changed for worker `w`: the run in progress ends at its first boundary at or after `time_ps`."""
+def cut_burst(s, w, time_ps):
+    """The burst in progress on worker `w` ends with its first iteration that ends at or after `time_ps`."""
     wk = workers(s)[w]
-    if wk.event_ps == INFINITE or wk.run == 1:
+    if wk.event_ps == INFINITE or wk.burst == 1:
         return
-    done = boundaries_until(wk, time_ps - 1) + 1
-    if done < wk.run:
+    done = iterations_ended(wk, time_ps - 1) + 1
+    if done < wk.burst:
         cut_log(s, w, done)
-        wk.run = done
-        wk.event_ps = boundary(wk, done)
+        wk.burst = done
+        wk.event_ps = iteration_end_ps(wk, done)
 
 
 @kernel
 def cut_log(s, w, done):
-    """Only `done` iterations of the run in progress on worker `w` will have been: the log must say so."""
+    """Only `done` iterations of the burst in progress on worker `w` will have been: the log must say so."""
     if config(s).log_iterations:
-        _last_log(s, w).run -= workers(s)[w].run - done
+        _last_log(s, w).burst -= workers(s)[w].burst - done
 
 
 @kernel
 def log_lost(s, w, done):
-    """The iteration after the first `done` ones of the run in progress on worker `w` ends now, for nothing."""
+    """The iteration after the first `done` ones of the burst in progress on worker `w` ends now, for nothing."""
     if config(s).log_iterations:
         ck = clock(s)
         wk = workers(s)[w]
         entry = iterations(s)[ck.n_log]
         iterations(s)[ck.n_log] = _last_log(s, w)
         ck.n_log += 1
-        entry.run = 1
-        entry.start_ps = boundary(wk, done)
+        entry.burst = 1
+        entry.start_ps = iteration_end_ps(wk, done)
         entry.first_ps = ck.now_ps - entry.start_ps
         entry.kv_tokens = wk.kv_tokens + wk.decodes * done
 
 
 @kernel
 def _last_log(s, w):
-    """The log's row of the run in progress: the last one of this worker."""
+    """The log's row of the burst in progress: the last one of this worker."""
     table = iterations(s)
     at = clock(s).n_log - 1
     while table[at].worker != w:
@@ -103,18 +103,18 @@ def _last_log(s, w):
 
 
 @kernel
-def decode_run(s, w):
-    """Length of the run: up to the next end of a request, or a page that free ones can't give."""
+def burst_length(s, w):
+    """Length of the burst: up to the next end of a request, or a page that free ones can't give."""
     wk = workers(s)[w]
     size = config(s).page_size
     length = np.int64(2**40)
     for i in range(wk.n_running):
         q = running(s)[w * config(s).max_running + i]
-        run = progress(s)[q]
-        if run.decoding:
-            length = min(length, requests(s)[q].output_tokens - run.emitted)
+        status = progress(s)[q]
+        if status.decoding:
+            length = min(length, requests(s)[q].output_tokens - status.emitted)
             if _in_shared_node(s, q):
-                # Its next full page may already be in the tree: that frees a page, so the run ends there.
+                # Its next full page may already be in the tree: that frees a page, so the burst ends there.
                 length = min(length, size - (known_tokens(s, q) - 1) % size)
     if pages_taken(s, w, length) <= wk.free:
         return length
@@ -130,13 +130,13 @@ def decode_run(s, w):
 
 @kernel
 def pages_taken(s, w, n):
-    """Pages that the decoding requests take in iterations 2 .. n of a run."""
+    """Pages that the decoding requests take in iterations 2 .. n of a burst."""
     total = 0
     for i in range(workers(s)[w].n_running):
         q = running(s)[w * config(s).max_running + i]
-        run = progress(s)[q]
-        if run.decoding:
-            total += pages_for(s, known_tokens(s, q) + n - 1) - run.held_pages
+        status = progress(s)[q]
+        if status.decoding:
+            total += pages_for(s, known_tokens(s, q) + n - 1) - status.held_pages
     return total
 
 
@@ -154,7 +154,7 @@ def _log_iteration(s, w):
     entry = iterations(s)[ck.n_log]
     ck.n_log += 1
     entry.worker = w
-    entry.run = wk.run
+    entry.burst = wk.burst
     entry.start_ps = wk.start_ps
     entry.first_ps = wk.first_ps
     entry.slope_ps = wk.slope_ps

@@ -22,7 +22,7 @@ from kvgym.sim.base.codes import (
     WAIT_RETRY,
 )
 from kvgym.sim.base.requests import hit_tokens, known_tokens, pages_for
-from kvgym.sim.cache.allocation import allocate, owed_pages
+from kvgym.sim.cache.allocation import allocate, reserved_pages
 from kvgym.sim.cache.tree import hold_prefix, resident_prefix
 from kvgym.sim.engine.duration import launch
 from kvgym.sim.engine.preemption import preempt_last
@@ -127,9 +127,9 @@ def plan_prefill(s, w):
     q = wk.prefill
     if q < 0 or wk.prefill_waits:
         return False
-    run = progress(s)[q]
-    tokens = min(wk.budget, known_tokens(s, q) - run.computed)
-    outcome = allocate(s, w, q, max(0, pages_for(s, run.computed + tokens) - run.held_pages))
+    status = progress(s)[q]
+    tokens = min(wk.budget, known_tokens(s, q) - status.computed)
+    outcome = allocate(s, w, q, max(0, pages_for(s, status.computed + tokens) - status.held_pages))
     if outcome == GRANTED:
         add_chunk(s, w, q, tokens)
     elif outcome == REFUSED:
@@ -141,11 +141,11 @@ def plan_prefill(s, w):
 def add_chunk(s, w, q, tokens):
     """The next iteration prefills `tokens` tokens of request `q`."""
     wk = workers(s)[w]
-    run = progress(s)[q]
-    run.chunk = tokens
+    status = progress(s)[q]
+    status.chunk = tokens
     wk.prefill_tokens += tokens
     wk.chunks += 1
-    wk.pairs += tokens * run.computed + tokens * (tokens + 1) // 2
+    wk.pairs += tokens * status.computed + tokens * (tokens + 1) // 2
     wk.budget -= tokens
 
 
@@ -202,7 +202,7 @@ def admit_head(s, w):
     available = wk.free + wk.evictable - unlocked
     reserve = reserve_pages(s, q)
     # An empty worker always admits: a reservation larger than the whole cache would wait for ever.
-    promised = 0 if wk.n_running == 0 else max(0, reserve - resident) + wk.owed
+    promised = 0 if wk.n_running == 0 else max(0, reserve - resident) + wk.reserved
     if available < max(pages, promised):
         return False
     _admit(s, w, q, resident, hit, reserve)
@@ -228,19 +228,19 @@ def _admit(s, w, q, resident, hit, reserve):
     """Takes the head of the queue into the batch with its resident prefix locked."""
     wk = workers(s)[w]
     cf = config(s)
-    run = progress(s)[q]
+    status = progress(s)[q]
     pop_front(s, w)
     wk.queued_tokens -= known_tokens(s, q)
     running(s)[w * cf.max_running + wk.n_running] = q
     wk.n_running += 1
     hold_prefix(s, w, q, resident)
     wk.counter += 1
-    run.reserve_pages = reserve
-    wk.owed += owed_pages(run)
-    run.computed = hit
+    status.reserve_pages = reserve
+    wk.reserved += reserved_pages(status)
+    status.computed = hit
     wk.hit += hit // cf.page_size
-    if run.admitted_ps < 0:
-        run.admitted_ps = clock(s).now_ps
-        run.hit_tokens = hit
+    if status.admitted_ps < 0:
+        status.admitted_ps = clock(s).now_ps
+        status.hit_tokens = hit
         clock(s).n_admitted += 1
     evictors.touched(s, w, q, resident)

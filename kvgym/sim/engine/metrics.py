@@ -3,16 +3,16 @@
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, workers
 from kvgym.sim.base.tables import INFINITE
-from kvgym.sim.engine.duration import boundaries_until, pages_taken
+from kvgym.sim.engine.duration import iterations_ended, pages_taken
 
 
 @kernel
 def kv_use(s, w, time_ps):
-    """Share of the pages that running requests lock at `time_ps`, the run in progress included."""
+    """Share of the pages that running requests lock at `time_ps`, the burst in progress included."""
     wk = workers(s)[w]
     locked = wk.kv_pages - wk.free - wk.evictable
-    if wk.event_ps < INFINITE and wk.run > 1:
-        started = min(boundaries_until(wk, time_ps) + 1, wk.run)
+    if wk.event_ps < INFINITE and wk.burst > 1:
+        started = min(iterations_ended(wk, time_ps) + 1, wk.burst)
         locked += pages_taken(s, w, started)
     return locked / wk.kv_pages
 
@@ -23,7 +23,7 @@ def gen_tps(s, w, time_ps):
     wk = workers(s)[w]
     if wk.event_ps == INFINITE or wk.decodes == 0:
         return 0.0
-    index = min(boundaries_until(wk, time_ps), wk.run - 1)
+    index = min(iterations_ended(wk, time_ps), wk.burst - 1)
     return wk.decodes * 1e12 / (wk.first_ps + wk.slope_ps * index)
 
 

@@ -3,7 +3,7 @@
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, progress, running, workers
 from kvgym.sim.base.requests import known_tokens
-from kvgym.sim.cache.allocation import owed_pages
+from kvgym.sim.cache.allocation import reserved_pages
 from kvgym.sim.cache.tree import release
 from kvgym.sim.engine.queues import push_front
 
@@ -12,11 +12,11 @@ from kvgym.sim.engine.queues import push_front
 def forget_running(s, w, q):
     """Request `q` leaves the batch (finished or preempted): its pages are unlocked, waiting requests may try again."""
     wk = workers(s)[w]
-    run = progress(s)[q]
-    wk.owed -= owed_pages(run)
+    status = progress(s)[q]
+    wk.reserved -= reserved_pages(status)
     release(s, w, q)
-    run.decoding = 0
-    run.computed = 0
+    status.decoding = 0
+    status.computed = 0
     wk.head_refused = 0
     wk.prefill_waits = 0
 

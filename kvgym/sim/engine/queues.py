@@ -3,8 +3,8 @@
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, progress, workers
 from kvgym.sim.base.tables import INFINITE
-from kvgym.sim.engine.due import see_worker
-from kvgym.sim.engine.duration import cut_run
+from kvgym.sim.engine.due import update_worker
+from kvgym.sim.engine.duration import cut_burst
 
 
 @kernel
@@ -12,9 +12,9 @@ def join(s, w, q):
     """Request `q` joins the queue of worker `w` now: it may be admitted when the iteration in progress ends."""
     wk = workers(s)[w]
     if wk.event_ps < INFINITE and wk.n_queued == 0 and wk.n_running < config(s).max_running:
-        cut_run(s, w, clock(s).now_ps)
+        cut_burst(s, w, clock(s).now_ps)
     push_back(s, w, q)
-    see_worker(s, w)
+    update_worker(s, w)
 
 
 @kernel

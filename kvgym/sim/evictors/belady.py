@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, kept_table, nodes, paths, progress, requests, rows
+from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.rows import is_leaf, row_of
-from kvgym.sim.evictors.heap import NONE, heaps, put
+from kvgym.sim.evictors.heap import heaps, put
 from kvgym.workload import Workload
 
 use_starts = kept_table(__name__, "use_starts", "i4", lambda sizes: 0, read_only=True)

@@ -8,12 +8,13 @@ import numpy as np
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, kept_table
+from kvgym.sim.base.codes import NONE
 
 HEAP = np.dtype([("rule", "i8"), ("size", "i8")], align=True)
 """Per worker: the evictor whose keys these are (NONE: nothing is kept up to date), and the leaves."""
 ENTRY = np.dtype([("key", "f8"), ("tie", "i8"), ("row", "i8")], align=True)
 
-NONE = -1
+
 _BRANCHES = 4
 
 heaps = kept_table("keyed", "heaps", HEAP, lambda sizes: sizes.workers)

@@ -8,6 +8,7 @@ import numpy as np
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, kept_table, nodes, paths, requests, rows, workers
+from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.requests import known_tokens
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.evictors.ghosts import known_ghosts
@@ -36,7 +37,7 @@ WORKER = np.dtype([("free_span", "i8"), ("accesses", "i8"), ("inflation", "f8")]
 """Per worker: the first free span, pages of the prompts admitted so far, and the inflation of gdsf."""
 
 PS_PER_US = 1_000_000
-NONE = -1
+
 DATES_PAGES = True
 """Pages that fill up during a burst of decodes enter one by one, each at its time."""
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, rows
-from kvgym.sim.base.lists import NONE, recency_ends
+from kvgym.sim.base.codes import NONE
+from kvgym.sim.base.lists import recency_ends
 from kvgym.sim.evictors import ASK, choosers
 from kvgym.sim.evictors.heap import add_last, forget, heaps, order, put, take_out, top
 

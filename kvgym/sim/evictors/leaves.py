@@ -63,14 +63,14 @@ def leaf_removed(s, w, r):
 
 
 @kernel
-def leaf_replaced(s, w, r, parent):
-    """Row `parent` takes the place of its last child `r`: draws must not depend on where the workload cuts a path."""
+def leaf_replaced(s, w, r, above):
+    """Row `above` takes the place of its last child `r`: draws must not depend on where the workload cuts a path."""
     row = rows(s)[r]
     if row.leaf < 0:
         return
-    _place(s, w, row.leaf, parent)
+    _place(s, w, row.leaf, above)
     row.leaf = -1
-    leaf_changed(s, w, parent)
+    leaf_changed(s, w, above)
 
 
 @kernel

@@ -1,16 +1,16 @@
 """Where a worker has seen paths part or end: where SGLang's radix tree would have split a node.
 
-`shown` of a row says how the paths seen so far went on after the node's last page: NOTHING yet; child node c as c;
+`shown` of a row says how the paths seen so far went on after the node's last page: NONE yet; child node c as c;
 ENDED; or SPLIT once two of these differ. Only what has happened counts: a request shows its next page as soon as
 that is known, and its end when it finishes.
 """
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, nodes, paths, progress, requests, rows
+from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.requests import known_tokens
 from kvgym.sim.base.rows import row_of
 
-NOTHING = -1
 SPLIT = -2
 ENDED = -3
 
@@ -18,7 +18,7 @@ ENDED = -3
 @kernel
 def _show(row, continuation):
     """A path went on after the last page of `row` with child node `continuation`, or ENDED there."""
-    if row.shown == NOTHING:
+    if row.shown == NONE:
         row.shown = continuation
     elif row.shown != continuation:
         row.shown = SPLIT
@@ -65,4 +65,4 @@ def finished(s, w, q):
 @kernel
 def dropped(s, w, r, n):
     """The last `n` pages of row `r` have gone."""
-    rows(s)[r].shown = NOTHING
+    rows(s)[r].shown = NONE

@@ -9,8 +9,8 @@ from kvgym.sim.base.rows import on_worker, row_of
 from kvgym.sim.base.tables import INFINITE
 from kvgym.sim.cache.blank import blank_index, blank_row, blank_worker
 from kvgym.sim.engine.arrivals import RETURNED_PS, push_pending
-from kvgym.sim.engine.due import see_worker
-from kvgym.sim.engine.duration import boundaries_until, boundary, cut_log, cut_run, log_lost
+from kvgym.sim.engine.due import update_worker
+from kvgym.sim.engine.duration import cut_burst, cut_log, iteration_end_ps, iterations_ended, log_lost
 from kvgym.sim.engine.iteration_end import book_decodes
 from kvgym.sim.engine.queues import pop_front
 from kvgym.sim.fleet.transfers import drop_transfers
@@ -36,9 +36,9 @@ def do_faults(s):
         elif fault.kind == RETURN:
             workers(s)[w].up = 1
         else:
-            workers(s)[w].pace = fault.pace
-            cut_run(s, w, ck.now_ps)
-        see_worker(s, w)
+            workers(s)[w].current_cost = fault.current_cost
+            cut_burst(s, w, ck.now_ps)
+        update_worker(s, w)
 
 
 @kernel
@@ -56,18 +56,18 @@ def _crash(s, w):
 
 @kernel
 def _stop_iteration(s, w):
-    """The iteration in progress is lost; those of the run that are over are not."""
+    """The iteration in progress is lost; those of the burst that are over are not."""
     wk = workers(s)[w]
     if wk.event_ps == INFINITE:
         return
     now = clock(s).now_ps
-    done = boundaries_until(wk, now)
+    done = iterations_ended(wk, now)
     if done > 0:
         book_decodes(s, w, done)
         wk.iterations += done
     wk.busy_ps += now - wk.start_ps
     cut_log(s, w, done)
-    if boundary(wk, done) < now:
+    if iteration_end_ps(wk, done) < now:
         wk.iterations += 1
         log_lost(s, w, done)
     wk.event_ps = INFINITE
@@ -97,16 +97,16 @@ def _send_back(s, w):
 @kernel
 def come_back(s, q):
     """Request `q` is at the router again: nothing of it is on a worker."""
-    run = progress(s)[q]
-    run.worker = -1
-    run.returns += 1
-    run.computed = 0
-    run.chunk = 0
-    run.decoding = 0
-    run.held_pages = 0
-    run.tree_pages = 0
-    run.full_nodes = 0
-    run.reserve_pages = 0
+    status = progress(s)[q]
+    status.worker = -1
+    status.returns += 1
+    status.computed = 0
+    status.chunk = 0
+    status.decoding = 0
+    status.held_pages = 0
+    status.tree_pages = 0
+    status.full_nodes = 0
+    status.reserve_pages = 0
 
 
 @kernel

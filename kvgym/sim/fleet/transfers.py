@@ -4,13 +4,12 @@ import numpy as np
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, progress, traffic, transfers, workers
-from kvgym.sim.base.codes import ASKED
+from kvgym.sim.base.codes import ASKED, NONE
 from kvgym.sim.base.prefill import prefill_ps
 from kvgym.sim.base.requests import hit_tokens, known_tokens
 from kvgym.sim.cache.allocation import allocate
 from kvgym.sim.cache.locks import MOVING, OPENING, PLANNED
 from kvgym.sim.cache.tree import enter_pages, hold_prefix, lock_pages, release, resident_prefix, unlock_pages
-from kvgym.sim.engine.due import NOBODY
 from kvgym.sim.engine.iteration_end import catch_up
 from kvgym.sim.engine.queues import join
 from kvgym.sim.fleet.network import better_source, plan_transfers, transfer_ps
@@ -23,14 +22,14 @@ def decide_transfer(s, w, q):
     size = config(s).page_size
     known = known_tokens(s, q)
     own = resident_prefix(s, w, q, known // size)[0] * size
-    source = NOBODY
+    source = NONE
     best = own
     end_ps = np.int64(0)
     for v in range(config(s).n_workers):
         if v != w and workers(s)[v].up:
             tokens = hit_tokens(s, resident_prefix(s, v, q, known // size)[0], known)
             source, best, end_ps = better_source(s, w, own, v, tokens, source, best, end_ps)
-    if source == NOBODY or end_ps - clock(s).now_ps >= prefill_ps(s, w, best - own, own):
+    if source == NONE or end_ps - clock(s).now_ps >= prefill_ps(s, w, best - own, own):
         return False
     ck = clock(s)
     transfer = transfers(s)[ck.n_transfers]
@@ -52,7 +51,7 @@ def visible_offer(s, w, q):
     if not workers(s)[w].up:
         return 0, 0
     own = visible_hit(s, w, q)
-    source = NOBODY
+    source = NONE
     best = own
     end_ps = clock(s).now_ps
     for v in range(config(s).n_workers):
@@ -110,7 +109,7 @@ def _unlock_source(s, transfer):
 
 @kernel
 def start_transfers(s):
-    """Starts transfers whose time has come; returns a worker that waits for an EVICT decision, or NOBODY."""
+    """Starts transfers whose time has come; returns a worker that waits for an EVICT decision, or NONE."""
     i = 0
     while i < clock(s).n_transfers:
         transfer = transfers(s)[i]
@@ -123,7 +122,7 @@ def start_transfers(s):
             transfer.stage = MOVING
             plan_transfers(s)
         i += 1
-    return NOBODY
+    return NONE
 
 
 @kernel

@@ -23,12 +23,12 @@ EWMA_GAIN = 1 / 16
 
 
 @kernel
-def see_arrival(s, q):
+def on_arrival(s, q):
     """Request `q` arrives now."""
     ck = clock(s)
-    run = progress(s)[q]
-    run.arrived_ps = ck.now_ps
-    run.decision = ck.n_arrived - config(s).warmup
+    status = progress(s)[q]
+    status.arrived_ps = ck.now_ps
+    status.decision = ck.n_arrived - config(s).warmup
     arrived(s)[ck.n_arrived] = ck.now_ps
     ck.n_arrived += 1
     number_pages(s, q)
@@ -54,29 +54,29 @@ def number_pages(s, q):
 
 
 @kernel
-def see_route(s, q, w, visible_hit):
+def on_route(s, q, w, visible_hit):
     """Request `q` is sent to worker `w`."""
     ck = clock(s)
     wk = workers(s)[w]
     request = requests(s)[q]
-    run = progress(s)[q]
-    run.worker = w
-    run.awaited = 1
-    run.miss_estimate = known_tokens(s, q) - visible_hit
+    status = progress(s)[q]
+    status.worker = w
+    status.awaited = 1
+    status.miss_estimate = known_tokens(s, q) - visible_hit
     if was_scored(s, q):
-        run.decision = ck.n_decided
+        status.decision = ck.n_decided
         ck.n_decided += 1
     wk.n_sent += 1
     wk.inflight += 1
     wk.waiting += 1
-    wk.prefill_estimate += run.miss_estimate
-    wk.sent_since_snapshot += run.miss_estimate
+    wk.prefill_estimate += status.miss_estimate
+    wk.sent_since_snapshot += status.miss_estimate
     evictors.routed(s, q)
     session = sessions(s)[request.session]
     session.arrived_ps = ck.now_ps
     session.worker = w
     session.request = q
-    session.turns += run.returns == 0
+    session.turns += status.returns == 0
     session.tokens = request.prompt_tokens
     ck.previous_route_ps = ck.now_ps
     _count_in_flight(s, w, q, 1)
@@ -124,29 +124,29 @@ def _count_in_flight(s, w, q, change):
 
 
 @kernel
-def see_token(s, w, q):
+def on_token(s, w, q):
     """Worker `w` emits a token of request `q`, the first one since it was sent there."""
     ck = clock(s)
     wk = workers(s)[w]
-    run = progress(s)[q]
-    run.awaited = 0
+    status = progress(s)[q]
+    status.awaited = 0
     wk.waiting -= 1
-    wk.prefill_estimate -= run.miss_estimate
-    if run.first_token_ps >= 0:
+    wk.prefill_estimate -= status.miss_estimate
+    if status.first_token_ps >= 0:
         return
-    run.first_token_ps = ck.now_ps
-    ttft_s = (ck.now_ps - run.arrived_ps) * 1e-12
+    status.first_token_ps = ck.now_ps
+    ttft_s = (ck.now_ps - status.arrived_ps) * 1e-12
     wk.ttft_ewma_s += EWMA_GAIN * (ttft_s - wk.ttft_ewma_s)
     if was_scored(s, q):
         ck.scored_waiting -= 1
 
 
 @kernel
-def see_finish(s, w, q):
+def on_finish(s, w, q):
     """Worker `w` emits the last token of request `q`."""
     ck = clock(s)
     wk = workers(s)[w]
-    run = progress(s)[q]
+    status = progress(s)[q]
     wk.inflight -= 1
     request = requests(s)[q]
     session = sessions(s)[request.session]
@@ -154,7 +154,7 @@ def see_finish(s, w, q):
         session.tokens += request.output_tokens
     tokens = request.output_tokens - 1
     if tokens > 0:
-        tpot_s = (ck.now_ps - run.first_token_ps) * 1e-12 / tokens
+        tpot_s = (ck.now_ps - status.first_token_ps) * 1e-12 / tokens
         wk.tpot_ewma_s += EWMA_GAIN * (tpot_s - wk.tpot_ewma_s)
     _count_in_flight(s, w, q, -1)
     if was_scored(s, q):

@@ -5,7 +5,8 @@ Its nodes are listed by recency, deepest first, so the oldest is always a leaf.
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, index_rows, nodes, paths, requests, workers
-from kvgym.sim.base.lists import NONE, index_ends, list_index_before, unlist_index
+from kvgym.sim.base.codes import NONE
+from kvgym.sim.base.lists import index_ends, list_index_before, unlist_index
 from kvgym.sim.base.rows import row_of
 
 
