@@ -35,7 +35,7 @@ def columns(names: Sequence[str]) -> Any:
     A name that Python keeps for itself gets an underscore: `class_`.
     """
     fields = [f"{name}_" if iskeyword(name) else name for name in names]
-    return namedtuple("Columns", fields)(*range(len(fields)))  # type: ignore[misc]
+    return namedtuple("Columns", fields)(*range(len(fields)))
 
 
 COLUMN = columns(CANDIDATE.names or ())
