@@ -1,4 +1,4 @@
-"""The base of all environments: episodes, seeds, rewards, and what is pulled when wanted."""
+"""The base of all environments: episodes, seeds, steps and rewards."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from kvgym import _check, _compile
 from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
-from kvgym.envs.metrics import episode_metrics, finished_since
-from kvgym.envs.picture import render_image
-from kvgym.envs.scene import read_scene, render_text
+from kvgym.envs.pulled import Pulled
 from kvgym.envs.settings import DEFAULT_SCENARIO, RENDER_MODES, EnvSettings
 from kvgym.scenarios import ScenarioLike
 from kvgym.sim import Simulator
@@ -30,14 +28,12 @@ Result = tuple[int, float, float, float, int]
 """Of a kernel: code of `rules`, costs e2e and ttft of the step (request seconds), time (s), session."""
 
 
-class ClusterEnv(gym.Env[Observation, Any]):
+class ClusterEnv(Pulled, gym.Env[Observation, Any]):
     """Base of the environments: settings, their simulator, and episodes of the scenario.
 
     Attributes:
         settings_class: The arguments that the environment takes.
         settings: Those that it was given.
-        scenario: What is played.
-        simulator: Where it is played.
         layout: Where features stand in an observation.
         form: The same for kernels: bits of `kernels.codes`.
         workload: What arrives in the episode in progress.
@@ -54,7 +50,6 @@ class ClusterEnv(gym.Env[Observation, Any]):
     workload: Workload
     n_invalid: int = 0
     first_share: float = 1.0
-    _mask: NDArray[np.int8]
     _warmup_evictor: str | None = None
     """The evictor of warm-up requests where the agent is the evictor; None: the agent."""
     _prefetched: Future[tuple[Simulator, np.random.SeedSequence]] | None = None
@@ -139,7 +134,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
     def _act(self, kind: int, choice: int = 0, rule: int = ASK) -> tuple[Observation, Result]:
         """Acts and runs to the next decision, with its mask."""
         observation = np.empty(self._size, np.float32)
-        return observation, self.call_kernel(kind, choice, rule, self.form, observation, self._mask)
+        return observation, self._act_kernel(self._address, kind, choice, rule, self.form, observation, self._mask)
 
     def call_kernel(
         self, kind: int, choice: int, rule: int, form: int, out: Observation, mask: NDArray[np.int8]
@@ -150,7 +145,9 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
     def _begin(self, seed: int | None, options: dict[str, Any] | None) -> np.random.SeedSequence:
         """Puts the simulator at the start of the next episode; returns the seeds of the rules' random choices."""
-        given = self._given_seeds({} if options is None else options)
+        for key in _check.mapping("options", {} if options is None else options):
+            _check.choice("options key", key, SEED_OPTIONS)
+        given = {key: _check.whole(key, value, 0) for key, value in (options or {}).items()}
         prefetched, self._prefetched = self._prefetched, None
         super().reset(seed=seed)
         self._episode = 0 if seed is not None else self._episode + 1
@@ -202,11 +199,6 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self._act_kernel(simulator.address, LOOK, 0, ASK, self.form, *scratch)
         return simulator, policy_seed
 
-    def _given_seeds(self, options: dict[str, Any]) -> dict[str, int]:
-        for key in _check.mapping("options", options):
-            _check.choice("options key", key, SEED_OPTIONS)
-        return {key: _check.whole(key, seed, 0) for key, seed in options.items()}
-
     def _check_action(self, action: Any, n: int, what: str) -> int:
         """The action as an int; raises as `step` says."""
         if not self._running:
@@ -238,70 +230,6 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self._running = False
         info["episode_metrics"] = self.episode_metrics()
         return observation, reward, code != TRUNCATED, code == TRUNCATED, info
-
-    def costs(self) -> tuple[float, float]:
-        """Costs of the last step, as the rewards "e2e" and "ttft" have them (request seconds)."""
-        clock = self.simulator.tables["clock"][0]
-        e2e = float(clock["cost_e2e_ps"]) * 1e-12 - float(clock["paid_e2e_s"])
-        return e2e, float(clock["cost_ttft_ps"]) * 1e-12 - float(clock["paid_ttft_s"])
-
-    def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
-        return self._mask.astype(bool)
-
-    def finished(self, first: int | None = None) -> NDArray[np.float64]:
-        """Requests that finished since the last decision, in order of their finish.
-
-        Args:
-            first: Instead: all that finished after the first `first` ones of the episode, see `n_finished`.
-
-        Returns:
-            float64 (n, 8) with `FINISHED_COLUMNS`: decision (number of the last ROUTE decision about it, 0 = the first
-            after the warm-up; negative: of the warm-up), worker, arrival, first_token, finish (s), prompt_tokens,
-            output_tokens, hit_tokens.
-
-        Raises:
-            RuntimeError: Before `reset()`.
-        """
-        if not self.simulator.tables:
-            raise RuntimeError("call reset() before finished(): no episode has begun")
-        if first is None:
-            return finished_since(self.simulator, int(self.simulator.tables["clock"]["n_reported"][0]))
-        return finished_since(self.simulator, _check.whole("first", first, 0))
-
-    def n_finished(self) -> int:
-        """Requests that have finished in this episode, those of the warm-up included."""
-        return int(self.simulator.tables["clock"]["n_finished"][0]) if self.simulator.tables else 0
-
-    def n_arrived(self) -> int:
-        """Requests that have arrived in this episode, those of the warm-up included."""
-        return int(self.simulator.tables["clock"]["n_arrived"][0])
-
-    def prompt_pages(self) -> NDArray[np.int64]:
-        """Ids of the full pages of the prompt that is being routed, numbered by first appearance: int64 (n,)."""
-        return self.simulator.prompt_pages()
-
-    def episode_metrics(self) -> dict[str, float]:
-        """Metrics of the requests that count and have finished, see `kvgym.envs.metrics.episode_metrics`."""
-        return episode_metrics(self.simulator, self.scenario)
-
-    def render(self) -> str | NDArray[np.uint8] | None:
-        """The cluster as it is now, between two steps.
-
-        Returns:
-            For render_mode "ansi" text; for "rgb_array" a picture, uint8 (height, width, 3), of one shape as long as
-            the environment lives; without a mode nothing.
-
-        Raises:
-            RuntimeError: Before `reset()`.
-        """
-        if self.render_mode is None:
-            gym.logger.warn(
-                'render() without a render mode: make the environment with render_mode="ansi" or "rgb_array"'
-            )
-            return None
-        scene = read_scene(self.simulator)
-        return render_text(scene) if self.render_mode == "ansi" else render_image(scene)
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but compiled code and addresses: a pickled environment goes on where it was."""

@@ -1,4 +1,4 @@
-"""The records of an episode: finished requests, and latencies, hits, goodput, balance."""
+"""Metrics of an episode's records: latencies, hits, goodput, balance."""
 
 from __future__ import annotations
 
@@ -10,16 +10,6 @@ from kvgym.envs.kernels.codes import Sums
 from kvgym.scenarios import Scenario
 from kvgym.sim import Simulator
 
-FINISHED_COLUMNS = (
-    "decision",
-    "worker",
-    "arrival",
-    "first_token",
-    "finish",
-    "prompt_tokens",
-    "output_tokens",
-    "hit_tokens",
-)
 PERCENTILES = (50, 95, 99)
 NAMES = (
     "J",
@@ -42,22 +32,6 @@ NAMES = (
     "given_up",
 )
 """Of all metrics but n, in their order."""
-
-
-def finished_since(simulator: Simulator, first: int) -> NDArray[np.float64]:
-    """Rows of `ClusterEnv.finished` for all requests that finished after the first `first`."""
-    tables = simulator.tables
-    done = tables["finished"][first : int(tables["clock"]["n_finished"][0])]
-    run, request = tables["progress"][done], tables["requests"][done]
-    out = np.empty((len(done), len(FINISHED_COLUMNS)))
-    out[:, 0] = run["decision"]
-    out[:, 1] = run["worker"]
-    for column, name in enumerate(("arrived_ps", "first_token_ps", "finish_ps"), 2):
-        out[:, column] = run[name] * 1e-12
-    out[:, 5] = request["prompt_tokens"]
-    out[:, 6] = request["output_tokens"]
-    out[:, 7] = run["hit_tokens"]
-    return out
 
 
 def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:

@@ -101,7 +101,6 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._masks = np.ones((n, len(single.action_masks())), np.int8)
         self.arrivals, self.ended = np.zeros(n, np.int64), np.zeros(n, bool)
         self._done = np.ones(n, bool)
-        self._yes = np.ones(n, bool)
         self._begun = False
         self._observation = np.zeros((n, single.layout.size), np.float32)
 
@@ -240,14 +239,9 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
         """The kernel's part of a step, on as many threads as there are. Returns how many episodes have ended."""
-        form = self.envs[0].form
-        settings: tuple[Any, ...] = (self._is_ttft, self._per_cost, form)
-        tables = (observation, self._masks, self._whole, real, self._times)
-
-        def act(first: int, end: int) -> int:
-            return int(self._act_many(first, end, self._handles, plan, *settings, *tables))
-
-        return self._threads.play(act)
+        settings = self._is_ttft, self._per_cost, self.envs[0].form
+        rest: tuple[Any, ...] = (*settings, observation, self._masks, self._whole, real, self._times)
+        return self._threads.play(lambda first, end: int(self._act_many(first, end, self._handles, plan, *rest)))
 
     def _end(self, ended: NDArray[np.int64], observation: Observation, dt: NDArray[np.float64]) -> dict[str, Any]:
         """Infos of episodes that have just ended; resets them in mode "SameStep"."""
@@ -272,17 +266,13 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def _infos(self, dt: NDArray[np.float64]) -> dict[str, Any]:
         """The four keys that every environment has at every step."""
-        yes = self._yes
-        return {
+        values = {
             "action_mask": self._masks.copy(),
-            "_action_mask": yes.copy(),
             "dt": dt,
-            "_dt": yes.copy(),
             "time": self._times.copy(),
-            "_time": yes.copy(),
             "session": self._whole[1].copy(),
-            "_session": yes.copy(),
         }
+        return values | {f"_{key}": np.ones(self.num_envs, bool) for key in values}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which actions are legal now: bool (num_envs, n)."""

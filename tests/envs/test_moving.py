@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kvgym.cluster import Crash
-from kvgym.envs.base import REWARDS
+from kvgym.envs.settings import REWARDS
 from tests.envs.helpers import FORMS, MOVING, make_form, play, random_actions, steps, total_reward
 from tests.envs.spy import make_agent
 from tests.envs.test_rewards import END, counted_records

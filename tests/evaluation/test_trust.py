@@ -74,7 +74,7 @@ def test_callers_of_an_agent_hold_no_environment():
 def test_no_attribute_of_a_view_leads_to_the_environment(kind, options):
     env = gym.make(f"kvgym:KVGym/{kind}-v0", scenario="multi-turn", **options).unwrapped
     env.reset(seed=0)
-    views = [View(env)] + ([env._seat.view] if options else [])
+    views = [View(env)] + ([env.adapter.view] if options else [])
     for view in views:
         for name in ("finished", "prompt_pages", "action_masks", "n_finished"):
             getattr(view, name)()
