@@ -80,7 +80,7 @@ class Adapter:
         return pages
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions may be chosen: bool (n,)."""
+        """Actions that may be chosen: bool (n,)."""
         raise NotImplementedError
 
     # Whoever copies or pickles the environment copies the agent with it, whose view can't be: it gets that of the copy.
@@ -161,6 +161,6 @@ class RouterAdapter(Adapter):
         return worker if mask[worker] else legal_instead(worker, mask)
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which workers may be chosen: bool (M,)."""
+        """Workers that may be chosen: bool (M,)."""
         up: NDArray[np.bool_] = self.env.simulator.up()
         return up

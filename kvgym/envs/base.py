@@ -220,7 +220,7 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
     def _outcome(
         self, observation: Observation, result: Result
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """What `step` returns, from what a kernel returned."""
+        """The result of `step`, made from that of a kernel."""
         code, e2e, ttft, time, session = result
         info = {"action_mask": self._mask.copy(), "dt": time - self._time, "time": time, "session": session}
         self._time = time

@@ -105,7 +105,7 @@ DECISION_FEATURES = (
     Feature("is_route", "", "1 if a ROUTE decision is due"),
     Feature("is_evict", "", "1 if an EVICT decision is due"),
 )
-"""Only where both kinds of decision are asked of one agent."""
+"""Only where one agent takes both kinds of decision."""
 
 EVICT_FEATURES = (
     Feature("asked_worker", "", "the worker that needs pages", IDENTITY, 1, 4095),
@@ -154,4 +154,4 @@ def _columns(features: tuple[Feature, ...]) -> Any:
 DECISION, REQUEST = _columns(DECISION_FEATURES), _columns(REQUEST_FEATURES)
 WORKER, FETCH = _columns(WORKER_FEATURES), _columns(FETCH_FEATURES)
 WANTED = _columns(EVICT_FEATURES)
-"""Where the features of a block stand in it, by name: kernels write `block[WORKER.match]`."""
+"""Places of the features in their block, by name: kernels write `block[WORKER.match]`."""

@@ -43,7 +43,7 @@ class JointEnv(ClusterEnv):
     worker; where pages are wanted, M .. M+K-1 is the candidate's slot, as in KVGym/Evict-v0.
 
     `info["action_mask"]` (int8; the masks of worker and rule one after the other in rule form) and `action_masks()`
-    (bool) say what may be chosen; what is not asked may not. An action outside the space raises; one inside that is
+    (bool) say what may be chosen; what is not due may not. An action outside the space raises; one inside that is
     not legal stands for legal[a mod number of legal ones], and is counted in `n_invalid`.
 
     ## Observation Space

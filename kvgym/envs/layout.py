@@ -1,4 +1,4 @@
-"""Where the features of an observation stand.
+"""Places of the features in an observation.
 
 An observation is one flat float32 vector: the request block, a block per worker, where pages may be fetched another one
 per worker, and where leaves are to be evicted a block that says what is wanted and a block per candidate.
@@ -39,7 +39,7 @@ FORMS = ("scaled", "physical")
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the features of an observation stand.
+    """Places of the features in an observation.
 
     Attributes:
         n_workers: Number of worker blocks.

@@ -45,7 +45,7 @@ class Pulled:
         return e2e, float(clock["cost_ttft_ps"]) * 1e-12 - float(clock["paid_ttft_s"])
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
+        """Legal actions, now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
         return self._mask.astype(bool)
 
     def finished(self, first: int | None = None) -> NDArray[np.float64]:

@@ -49,8 +49,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
     Attributes:
         envs: The single environments. Step the batch, not them.
         stagger: Whether first episodes are shorter.
-        arrivals: Requests that arrived in the last step of each environment: int64 (num_envs,). What a learner who
-            discounts by request wants to know; in steps that end an episode and reset, those of the ended one.
+        arrivals: Requests that arrived in the last step of each environment: int64 (num_envs,). For learners that
+            discount by request; in steps that end an episode and reset, those of the ended one.
         ended: Whether the last step of each environment ended an episode: bool (num_envs,).
 
     Raises:
@@ -275,7 +275,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         return values | {f"_{key}": np.ones(self.num_envs, bool) for key in values}
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (num_envs, n)."""
+        """Legal actions, now: bool (num_envs, n)."""
         return self._masks.astype(bool)
 
     def finished(self) -> NDArray[np.float64]:

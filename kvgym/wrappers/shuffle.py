@@ -123,7 +123,7 @@ class ShuffleWorkers(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return shuffle_observations(observation[None], self._inside.layout, orders)[0], {**info, "action_mask": mask}
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (n,)."""
+        """Legal actions, now: bool (n,)."""
         masks: NDArray[np.bool_] = self._actions.masks(self._inside.action_masks()[None], self.order[None])[0]
         return masks
 
@@ -190,5 +190,5 @@ class VectorShuffleWorkers(VectorWrapper):
         return shuffle_observations(observation, self._layout, self.orders), {**infos, "action_mask": masks}
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (num_envs, n)."""
+        """Legal actions, now: bool (num_envs, n)."""
         return self._actions.masks(self._inside.action_masks(), self.orders)

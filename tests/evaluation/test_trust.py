@@ -167,7 +167,7 @@ def test_a_pair_is_an_oracle_if_a_part_is_one():
 
 
 @pytest.mark.parametrize("oracle", [False, True])
-def test_an_oracle_in_a_seat_is_given_the_seat(oracle, monkeypatch):
+def test_an_oracle_behind_an_adapter_is_given_the_adapter(oracle, monkeypatch):
     monkeypatch.setattr(cheats, "make_agent", lambda name: getattr(cheats, name)(), raising=False)
     monkeypatch.setattr(cheats.RoutesFromTables, "oracle", oracle, raising=False)
     env = gym.make("KVGym/Evict-v0", scenario="multi-turn", router="tests.evaluation.cheats:RoutesFromTables")

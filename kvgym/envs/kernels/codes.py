@@ -3,18 +3,18 @@
 from typing import NamedTuple
 
 SKIP = -1
-"""What `act_many` does with an environment: leaves it alone; else as `act`."""
+"""A command of `act_many` alone: the environment is left alone."""
 LOOK, FORWARD, PASS, SEND, EVICT_LEAF, EVICT_BY = range(6)
-"""What `act` does first. No decision of the environment's agent: nothing at all; ROUTE to worker `choice`, as a router
+"""Commands of `act`. No decision of the environment's agent: nothing at all; ROUTE to worker `choice`, as a router
 that is not the agent has it. A decision of the agent, with which a step begins: nothing; ROUTE to worker `choice`,
 naming the evictor `rule`; EVICT the leaf in slot `choice`; EVICT by rule `choice`."""
 
 SCALED, ROUTES, EVICTS, FETCHES, COSTS_ANEW = 1, 2, 4, 8, 16
-"""What an observation consists of, and how costs are counted: bits of `form`."""
+"""Bits of `form`: parts of an observation, and how costs are counted."""
 
 
 class Sums(NamedTuple):
-    """What `measure` adds up over the requests that count, but for those of all requests that have arrived.
+    """Sums over the requests that count; those of all are over the requests that have arrived.
 
     Attributes:
         good: Requests that met both objectives.
@@ -44,4 +44,4 @@ class Sums(NamedTuple):
 
 
 SUM = Sums(*range(len(Sums._fields)))
-"""Where each of them stands."""
+"""Their places in the array that `measure` returns."""

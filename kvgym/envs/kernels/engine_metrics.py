@@ -21,7 +21,7 @@ def observe_engine(s, w, at):
         block[WORKER.queued] = wk.n_queued + wk.n_fetching
         block[WORKER.running] = wk.n_running
         block[WORKER.queued_tokens] = wk.queued_tokens
-        # An iteration that ends now has ended, inside a run too.
+        # An iteration that ends now has ended, inside a burst too.
         started = w < first_not_started(s)
         block[WORKER.kv_use] = kv_use(s, w, ck.now_ps if started else ck.now_ps - 1)
         block[WORKER.gen_tps] = gen_tps(s, w, ck.now_ps) if started or not ends_now(s, w) else 0.0
@@ -48,7 +48,7 @@ def first_not_started(s):
 
 @kernel
 def ends_now(s, w):
-    """Whether an iteration of the run in progress on worker `w` ends at this moment."""
+    """Whether an iteration of the burst in progress on worker `w` ends at this moment."""
     now = clock(s).now_ps
     wk = workers(s)[w]
     return wk.event_ps < INFINITE and boundary(wk, boundaries_until(wk, now)) == now

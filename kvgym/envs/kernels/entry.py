@@ -64,7 +64,7 @@ def _go_on(s, form, out):
 
 @kernel
 def _write_mask(s, code, form, mask):
-    """Which actions are legal: workers, where the agent routes, then candidate slots, then all else, which always is.
+    """Legal actions: workers, where the agent routes, then candidate slots, then all else, which always is.
 
     All are where no decision is due.
     """

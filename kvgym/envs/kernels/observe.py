@@ -185,7 +185,7 @@ def observe_cache(s, w, q, at):
     block = block_at(at, N_WORKER)
     cf = config(s)
     wk = workers(s)[w]
-    pages = wk.index_pages if cf.history_view else resident_pages(wk) + entered_in_run(s, w)
+    pages = wk.index_pages if cf.history_view else resident_pages(wk) + entered_in_burst(s, w)
     block[WORKER.index_tokens] = pages * cf.page_size
     if q < 0:
         block[WORKER.match] = 0.0
@@ -230,7 +230,7 @@ def observe_cache(s, w, q, at):
 
 @kernel
 def observe_fetch(s, q, w, first_worker, at):
-    """What could be fetched to worker `w`, and how long it would take; from the matches that have just been written."""
+    """Tokens that could be fetched to worker `w`, and how long it takes; from the matches that have been written."""
     out = block_at(at, N_FETCH)
     out[:] = 0.0
     if q < 0 or not workers(s)[w].up:
@@ -252,10 +252,11 @@ def _match(first_worker, w):
 
 
 @kernel
-def entered_in_run(s, w):
-    """Pages that the run in progress has put into worker `w`'s tree so far; its row counts them at the run's end."""
+def entered_in_burst(s, w):
+    """Pages that the burst in progress has put into worker `w`'s tree so far; its row counts them at the end."""
     wk = workers(s)[w]
-    if wk.event_ps == INFINITE or (wk.run == 1 and wk.event_ps > clock(s).now_ps):  # a run may be cut to its first end
+    # A burst may be cut to its first end.
+    if wk.event_ps == INFINITE or (wk.run == 1 and wk.event_ps > clock(s).now_ps):
         return 0
     size = config(s).page_size
     done = boundaries_until(wk, clock(s).now_ps)
@@ -269,7 +270,7 @@ def entered_in_run(s, w):
 
 @kernel
 def observe_worker(s, w, at):
-    """What is fixed, and what the router counts itself."""
+    """Features that are fixed, and those that the router counts itself."""
     block = block_at(at, N_WORKER)
     wk = workers(s)[w]
     block[WORKER.up] = wk.up
