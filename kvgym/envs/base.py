@@ -152,6 +152,7 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
         super().reset(seed=seed)
         self._episode = 0 if seed is not None else self._episode + 1
         self.n_invalid = 0
+        self._mask[:] = 1
         if prefetched is not None and seed is None and not given:
             self.simulator, policy_seed = prefetched.result()
         else:

@@ -140,6 +140,7 @@ class EvictEnv(ClusterEnv):
         what = "a slot" if self._leaf else "the number of a rule"
         choice = self._legal(self._check_action(action, len(self._mask), what))
         if self.never_evicts:
+            self._mask[:] = 1
             return PASS, 0, ASK
         return (EVICT_LEAF, choice, ASK) if self._leaf else (EVICT_BY, self._rule_numbers[choice], ASK)
 

@@ -101,6 +101,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._masks = np.ones((n, len(single.action_masks())), np.int8)
         self.arrivals, self.ended = np.zeros(n, np.int64), np.zeros(n, bool)
         self._done = np.ones(n, bool)
+        self._yes = np.ones(n, bool)
         self._begun = False
         self._observation = np.zeros((n, single.layout.size), np.float32)
 
@@ -110,8 +111,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def _all(self, kind: int, choices: NDArray[np.int64], rules: Any = ASK) -> NDArray[np.int64]:
         """Commands of one kind."""
-        plan = np.empty((self.num_envs, 3), np.int64)
-        plan[:, 0], plan[:, 1], plan[:, 2] = kind, choices, rules
+        plan = np.full((self.num_envs, 3), kind, np.int64)
+        plan[:, 1], plan[:, 2] = choices, rules
         return plan
 
     def _legal(self, actions: NDArray[np.int64], n: int | None = None) -> NDArray[np.int64]:
@@ -272,7 +273,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             "time": self._times.copy(),
             "session": self._whole[1].copy(),
         }
-        return values | {f"_{key}": np.ones(self.num_envs, bool) for key in values}
+        return values | {f"_{key}": self._yes.copy() for key in values}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions, now: bool (num_envs, n)."""

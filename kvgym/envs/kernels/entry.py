@@ -64,21 +64,18 @@ def _go_on(s, form, out):
 
 @kernel
 def _write_mask(s, code, form, mask):
-    """Legal actions: workers, where the agent routes, then candidate slots, then all else, which always is.
+    """Legal actions: workers, where the agent routes, then candidate slots; all of them where no decision is due.
 
-    All are where no decision is due.
+    What else a mask has, the rules, is always legal and is left as it is.
     """
-    mask[:] = 1
-    if code not in (ROUTE, EVICT):
-        return
-    first = 0
-    if form & ROUTES:
-        first = config(s).n_workers
-        for w in range(first):
-            mask[w] = code == ROUTE and workers(s)[w].up
+    ended = code not in (ROUTE, EVICT)
+    first = config(s).n_workers if form & ROUTES else 0
+    fails = config(s).n_faults > 0
+    for w in range(first):
+        mask[w] = ended or (code == ROUTE and not (fails and not workers(s)[w].up))
     if form & EVICTS:
         for slot in range(config(s).n_candidates):
-            mask[first + slot] = code == EVICT and candidates(s)[slot] >= 0
+            mask[first + slot] = ended or (code == EVICT and candidates(s)[slot] >= 0)
 
 
 @entry_point(_RESULT + "(int64, int64, int64, float32[::1])")
