@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from agents.base import Agent, Info, Observation
 from agents.named import Part, as_agent
+from kvgym.envs.adapter import Adapter
 from kvgym.envs.features import DECISION_FEATURES
 from kvgym.envs.layout import Layout
-from kvgym.envs.seat import Seat
 from kvgym.envs.view import is_oracle
 from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, env_kwargs_of
 
@@ -54,24 +54,23 @@ class Pair(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
-        n, slots, fetches = self.n_workers, self.layout.n_candidates, self.layout.fetches
-        self._routes = HalfSeat(self.env, self.router, Layout(n, fetches=fetches), 0, n, self.observation)
-        leaves = Layout(n, routes=False, evicts=True, n_candidates=slots, fetches=fetches)
-        self._evicts = HalfSeat(self.env, self.evictor, leaves, n, slots, self.observation)
-        for seat in (self._routes, self._evicts):
-            seat.reset(seed)
+        n, layout, form = self.n_workers, self.layout, self.observation
+        self._routes = HalfAdapter(self.env, self.router, layout.of_router(), 0, n, form)
+        self._evicts = HalfAdapter(self.env, self.evictor, layout.of_evictor(), n, layout.n_candidates, form)
+        for half in (self._routes, self._evicts):
+            half.reset(seed)
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         return (self._routes if observation[0] else self._evicts).act(observation, info)
 
 
-class HalfSeat(Seat):
-    """The seat of one of the two: a part of the joint observations, actions and masks.
+class HalfAdapter(Adapter):
+    """That of one of the two: a part of the joint observations, actions and masks.
 
     Args:
         env: The joint environment.
-        agent: Who sits here.
+        agent: The agent.
         layout: That of its own environment.
         first: First of its actions among the joint ones.
         n_actions: How many it has.
@@ -79,7 +78,7 @@ class HalfSeat(Seat):
     """
 
     def __init__(self, env: Any, agent: Any, layout: Layout, first: int, n_actions: int, form: str) -> None:
-        """Opens the seat for an episode."""
+        """Makes the adapter for an episode."""
         super().__init__(env, agent, layout, n_actions)
         self._actions = slice(first, first + n_actions)
         self._features = slice(_FLAGS, _FLAGS + layout.size)

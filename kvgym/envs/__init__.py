@@ -1,1 +1,1 @@
-"""What an agent sees and does: Gymnasium environments over the simulator."""
+"""Gymnasium environments over the simulator: observations, actions and rewards."""

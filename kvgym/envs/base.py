@@ -1,135 +1,177 @@
-"""What all environments have in common: arguments, episodes, seeds, and what is pulled when wanted."""
+"""The base of all environments: episodes, seeds, steps and rewards."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from kvgym import _check, _compile
-from kvgym.envs.kernels.codes import EVICTS, FETCHES, LOOK, ROUTES, SCALED
-from kvgym.envs.layout import FORMS, Layout
-from kvgym.envs.metrics import episode_metrics
-from kvgym.envs.picture import render_image
-from kvgym.envs.rendering import render_text
-from kvgym.envs.scene import read_scene
-from kvgym.scenarios import SPLITS, Scenario, ScenarioLike, get_scenario
+from kvgym.envs.kernels.codes import LOOK
+from kvgym.envs.layout import Layout
+from kvgym.envs.pulled import Pulled
+from kvgym.envs.settings import DEFAULT_SCENARIO, RENDER_MODES, EnvSettings
+from kvgym.scenarios import ScenarioLike
 from kvgym.sim import Simulator
 from kvgym.sim.base.codes import EVICT, ROUTE, TRUNCATED
+from kvgym.sim.evictors import ASK
 from kvgym.workload import Workload
 
-HORIZONS = ("drain", "truncate")
-REWARDS = ("e2e", "ttft")
 SEED_OPTIONS = ("workload_seed", "policy_seed")
-FINISHED_COLUMNS = (
-    "decision",
-    "worker",
-    "arrival",
-    "first_token",
-    "finish",
-    "prompt_tokens",
-    "output_tokens",
-    "hit_tokens",
-)
 
 Observation = NDArray[np.float32]
 Result = tuple[int, float, float, float, int]
-"""What kernels return: code of `rules`, cost e2e, cost ttft, time (all in seconds), session."""
+"""Of a kernel: code of `rules`, costs e2e and ttft of the step (request seconds), time (s), session."""
 
 
-class ClusterEnv(gym.Env[Observation, Any]):
-    """Base of the environments: a scenario, its simulator, and episodes of it.
+class ClusterEnv(Pulled, gym.Env[Observation, Any]):
+    """Base of the environments: settings, their simulator, and episodes of the scenario.
 
     Attributes:
-        scenario: What is played.
-        simulator: Where it is played.
+        settings_class: The arguments that the environment takes.
+        settings: Those that it was given.
         layout: Where features stand in an observation.
+        form: The same for kernels: bits of `kernels.codes`.
         workload: What arrives in the episode in progress.
         n_invalid: Actions of this episode that were not legal.
+        first_share: Share of an episode's requests that is played in the first one after a seed.
     """
 
+    settings_class: ClassVar[type[EnvSettings]]
     # Frames per second: as many decisions. A power of two, or moviepy rounds its times and loses the last frame.
-    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 16}  # noqa: RUF012  Env has it so
-    _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_kernel", "_act_kernel", "_address")
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 16}  # noqa: RUF012  Env has it so
+    _FORM: ClassVar[int] = 0
+    """Further bits of `form`."""
+    _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_act_kernel", "_address")
     workload: Workload
     n_invalid: int = 0
-    _mask: NDArray[np.int8]
+    first_share: float = 1.0
     _warmup_evictor: str | None = None
-    """Who evicts for warm-up requests where the agent is the evictor; None = the agent."""
-    _ahead: Future[tuple[Simulator, np.random.SeedSequence]] | None = None
+    """The evictor of warm-up requests where the agent is the evictor; None: the agent."""
+    _prefetched: Future[tuple[Simulator, np.random.SeedSequence]] | None = None
 
-    def __init__(
-        self,
-        scenario: ScenarioLike,
-        *,
-        scenario_overrides: Mapping[str, Any] | None,
-        observation: str,
-        reward: str | None,
-        horizon: str,
-        split: str,
-        render_mode: str | None,
+    def __init__(self, scenario: ScenarioLike = DEFAULT_SCENARIO, **arguments: Any) -> None:
+        """Makes the environment; see the class for the arguments.
+
+        Raises:
+            TypeError: If an argument is not known.
+            ValueError: If one is not allowed.
+        """
+        self._open(self.settings_class.of(type(self).__name__, scenario, arguments))
+
+    def _open(self, settings: Any) -> None:
+        """Sets up what a kind of environment has of its own; it calls `_set_up`."""
+        raise NotImplementedError
+
+    def _set_up(
+        self, settings: EnvSettings, action_space: spaces.Space[Any], n_mask: int, simulator: Simulator, **blocks: Any
     ) -> None:
-        """Checks what all environments take; the rest follows with `_open`."""
-        self.scenario: Scenario = get_scenario(scenario, scenario_overrides)
-        self.split = _check.choice("split", split, SPLITS)
-        if render_mode is not None:
-            _check.choice("render_mode", render_mode, self.metadata["render_modes"])
-        self.render_mode = render_mode
-        self._scaled = _check.choice("observation", observation, FORMS) == "scaled"
-        self._pays_ttft = (
-            _check.choice("reward", self.scenario.objective if reward is None else reward, REWARDS) == "ttft"
-        )
-        self._truncates = _check.choice("horizon", horizon, HORIZONS) == "truncate"
-        self._per_cost = -1.0 / self.scenario.reward_scale_s
-        self._n = len(self.scenario.cluster)
-        self._fails = self.scenario.fails
+        """Sets up the rest.
 
-    def _open(self, layout: Layout, simulator: Simulator) -> None:
-        """The rest of the set-up, once a kind of environment knows its layout and its simulator."""
-        self.layout = layout
+        Args:
+            settings: The settings.
+            action_space: The space of actions.
+            n_mask: Length of a mask.
+            simulator: The simulator.
+            **blocks: Fields of `Layout` that say which blocks an observation has.
+        """
+        self.settings = settings
+        self.scenario = settings.played
+        self.split = settings.split
+        self.render_mode = settings.render_mode
         self.simulator = simulator
-        self.observation_space = layout.space("scaled" if self._scaled else "physical")  # type: ignore[assignment]
-        self._size = layout.size
-        self._form = form_bits(layout, self._scaled)
+        self.layout = Layout(len(self.scenario.cluster), fetches=self.scenario.transfers, **blocks)
+        self.form = self.layout.bits(settings.observation) | self._FORM
+        self.action_space = action_space
+        self.observation_space = self.layout.space(settings.observation)  # type: ignore[assignment]
+        self._size = self.layout.size
+        self._mask = np.ones(n_mask, np.int8)
+        self._is_ttft, self._per_cost = settings.is_ttft, settings.per_cost
         self._load_kernels()
         self._episode = -1
         self._running = False
         self._time = 0.0
-        self._first_share = 1.0  # of an episode's requests, played in the first one after a seed: `stagger`
 
     def _load_kernels(self) -> None:
         kernels = _compile.load("kvgym.envs.kernels.entry")
         self._step_kernel, self._act_kernel = kernels.step, kernels.act
 
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Starts the next episode: episode e after `reset(seed=s)` is the same whatever was done before.
+
+        Args:
+            seed: Starts a new series of episodes.
+            options: May hold `workload_seed` and `policy_seed`.
+
+        Raises:
+            ValueError: If an option is not known or no integer >= 0.
+        """
+        self._begin(seed, options)
+        observation, (code, _, _, time, session) = self._act(LOOK)
+        self._running = code in (ROUTE, EVICT)
+        self._time = time
+        return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": time, "session": session}
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Does what `action` says, and lets time pass until the next decision.
+
+        Raises:
+            RuntimeError: Before `reset()` or after the end of the episode.
+            ValueError: If `action` is not in the action space.
+        """
+        return self._outcome(*self._act(*self._command(action)))
+
+    def _command(self, action: Any) -> tuple[int, int, int]:
+        """Kind, choice and rule for the kernel `act`."""
+        raise NotImplementedError
+
+    def _act(self, kind: int, choice: int = 0, rule: int = ASK) -> tuple[Observation, Result]:
+        """Acts and runs to the next decision, with its mask."""
+        observation = np.empty(self._size, np.float32)
+        return observation, self._act_kernel(self._address, kind, choice, rule, self.form, observation, self._mask)
+
+    def call_kernel(
+        self, kind: int, choice: int, rule: int, form: int, out: Observation, mask: NDArray[np.int8]
+    ) -> Result:
+        """One call of the kernel `act`."""
+        result: Result = self._act_kernel(self._address, kind, choice, rule, form, out, mask)
+        return result
+
     def _begin(self, seed: int | None, options: dict[str, Any] | None) -> np.random.SeedSequence:
         """Puts the simulator at the start of the next episode; returns the seeds of the rules' random choices."""
-        given = self._given_seeds({} if options is None else options)
-        ahead, self._ahead = self._ahead, None
+        for key in _check.mapping("options", {} if options is None else options):
+            _check.choice("options key", key, SEED_OPTIONS)
+        given = {key: _check.whole(key, value, 0) for key, value in (options or {}).items()}
+        prefetched, self._prefetched = self._prefetched, None
         super().reset(seed=seed)
         self._episode = 0 if seed is not None else self._episode + 1
         self.n_invalid = 0
-        if ahead is not None and seed is None and not given:
-            self.simulator, policy_seed = ahead.result()
+        self._mask[:] = 1
+        if prefetched is not None and seed is None and not given:
+            self.simulator, policy_seed = prefetched.result()
         else:
             seeds = [given.get(key, self.np_random_seed) for key in SEED_OPTIONS]
-            policy_seed = self._set_up(self.simulator, self._episode, seeds)
+            policy_seed = self._start(self.simulator, self._episode, seeds)
         assert self.simulator.workload is not None
         self.workload = self.simulator.workload
         self._address = self.simulator.address
         return policy_seed
 
-    def _set_up(self, simulator: Simulator, episode: int, seeds: Sequence[int]) -> np.random.SeedSequence:
+    def _start(self, simulator: Simulator, episode: int, seeds: Sequence[int]) -> np.random.SeedSequence:
         """Resets `simulator` to the start of an episode, and changes nothing else; `seeds` as in `SEED_OPTIONS`."""
         scenario = self.scenario
         workload_seed = scenario.seeds(seeds[0], self.split, episode)[0]
         policy_seed = scenario.seeds(seeds[1], self.split, episode)[1]
         requests = scenario.episode_requests
         if episode == 0:
-            requests = max(1, round(self._first_share * requests))
+            requests = max(1, round(self.first_share * requests))
         workload = scenario.workload(workload_seed, self.split)
         simulator.reset(
             workload,
@@ -138,7 +180,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
             warmup_router=scenario.warmup_router,
             warmup_evictor=self._warmup_evictor,
             limit=scenario.warmup_requests + requests,
-            truncate=self._truncates,
+            truncate=self.settings.horizon == "truncate",
             hints=scenario.hints(workload, workload_seed),
             slo_ttft_s=scenario.slo_ttft_s,
             slo_tpot_s=scenario.slo_tpot_s,
@@ -146,23 +188,18 @@ class ClusterEnv(gym.Env[Observation, Any]):
         )
         return policy_seed
 
-    def make_ahead(self, executor: Executor) -> None:
+    def prefetch(self, executor: Executor) -> None:
         """Has the next episode made up to its first decision while this one is played; a seed throws it away."""
         seed = self.np_random_seed
-        self._ahead = executor.submit(self._next_episode, self.simulator.blank(), self._episode + 1, (seed, seed))
+        self._prefetched = executor.submit(self._next_episode, self.simulator.blank(), self._episode + 1, (seed, seed))
 
     def _next_episode(
         self, simulator: Simulator, episode: int, seeds: tuple[int, int]
     ) -> tuple[Simulator, np.random.SeedSequence]:
-        policy_seed = self._set_up(simulator, episode, seeds)
+        policy_seed = self._start(simulator, episode, seeds)
         scratch = np.empty(self._size, np.float32), np.empty(self._mask.size, np.int8)
-        self._act_kernel(simulator.address, LOOK, 0, 0, self._form, *scratch)
+        self._act_kernel(simulator.address, LOOK, 0, ASK, self.form, *scratch)
         return simulator, policy_seed
-
-    def _given_seeds(self, options: dict[str, Any]) -> dict[str, int]:
-        for key in _check.mapping("options", options):
-            _check.choice("options key", key, SEED_OPTIONS)
-        return {key: _check.whole(key, seed, 0) for key, seed in options.items()}
 
     def _check_action(self, action: Any, n: int, what: str) -> int:
         """The action as an int; raises as `step` says."""
@@ -182,82 +219,23 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self.n_invalid += 1
         return legal_instead(choice, self._mask[:n])
 
-    def _opening(self, observation: Observation, time: float, session: int) -> tuple[Observation, dict[str, Any]]:
-        """What `reset` returns, once the mask is there."""
-        self._time = time
-        return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": time, "session": session}
-
     def _outcome(
         self, observation: Observation, result: Result
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """What `step` returns, from what a kernel did; costs are those of the step."""
+        """The result of `step`, made from that of a kernel."""
         code, e2e, ttft, time, session = result
         info = {"action_mask": self._mask.copy(), "dt": time - self._time, "time": time, "session": session}
         self._time = time
-        reward = (ttft if self._pays_ttft else e2e) * self._per_cost
+        reward = (ttft if self._is_ttft else e2e) * self._per_cost
         if code in (ROUTE, EVICT):
             return observation, reward, False, False, info
         self._running = False
         info["episode_metrics"] = self.episode_metrics()
         return observation, reward, code != TRUNCATED, code == TRUNCATED, info
 
-    def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
-        return self._mask.astype(bool)
-
-    def finished(self, first: int | None = None) -> NDArray[np.float64]:
-        """Requests that finished since the last decision, in order of their finish.
-
-        Args:
-            first: Instead: all that finished after the first `first` ones of the episode, see `n_finished`.
-
-        Returns:
-            float64 (n, 8) with `FINISHED_COLUMNS`: decision (number of the last ROUTE decision about it, 0 = the first
-            after the warm-up; negative: of the warm-up), worker, arrival, first_token, finish (s), prompt_tokens,
-            output_tokens, hit_tokens.
-
-        Raises:
-            RuntimeError: Before `reset()`.
-        """
-        if not self.simulator.tables:
-            raise RuntimeError("call reset() before finished(): no episode has begun")
-        if first is None:
-            return finished_since(self.simulator, int(self.simulator.tables["clock"]["n_reported"][0]))
-        return finished_since(self.simulator, _check.whole("first", first, 0))
-
-    def n_finished(self) -> int:
-        """How many requests have finished in this episode, those of the warm-up included."""
-        return int(self.simulator.tables["clock"]["n_finished"][0]) if self.simulator.tables else 0
-
-    def prompt_pages(self) -> NDArray[np.int64]:
-        """Ids of the full pages of the prompt that is being routed, numbered by first appearance: int64 (n,)."""
-        return self.simulator.prompt_pages()
-
-    def episode_metrics(self) -> dict[str, float]:
-        """Metrics of the requests that count and have finished, see `kvgym.envs.metrics.episode_metrics`."""
-        return episode_metrics(self.simulator, self.scenario)
-
-    def render(self) -> str | NDArray[np.uint8] | None:
-        """The cluster as it is now, between two steps.
-
-        Returns:
-            For render_mode "ansi" text; for "rgb_array" a picture, uint8 (height, width, 3), of one shape as long as
-            the environment lives; without a mode nothing.
-
-        Raises:
-            RuntimeError: Before `reset()`.
-        """
-        if self.render_mode is None:
-            gym.logger.warn(
-                'render() without a render mode: make the environment with render_mode="ansi" or "rgb_array"'
-            )
-            return None
-        scene = read_scene(self.simulator)
-        return render_text(scene) if self.render_mode == "ansi" else render_image(scene)
-
     def __getstate__(self) -> dict[str, Any]:
         """Everything but compiled code and addresses: a pickled environment goes on where it was."""
-        return {k: v for k, v in self.__dict__.items() if k not in self._COMPILED and k != "_ahead"}
+        return {k: v for k, v in self.__dict__.items() if k not in self._COMPILED and k != "_prefetched"}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         """Loads the kernels again and points them at the tables."""
@@ -268,27 +246,6 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
 
 def legal_instead(choice: int, mask: NDArray[Any]) -> int:
-    """What an illegal choice stands for: legal[choice mod number of legal ones]."""
+    """The action that an illegal one stands for: legal[choice mod number of legal ones]."""
     legal = np.flatnonzero(mask)
     return int(legal[choice % len(legal)])
-
-
-def form_bits(layout: Layout, scaled: bool) -> int:
-    """What an observation consists of, as the kernels want it."""
-    return SCALED * scaled + ROUTES * layout.routes + EVICTS * layout.evicts + FETCHES * layout.fetches
-
-
-def finished_since(simulator: Simulator, first: int) -> NDArray[np.float64]:
-    """Rows of `ClusterEnv.finished` for all requests that finished after the first `first`."""
-    tables = simulator.tables
-    done = tables["finished"][first : int(tables["clock"]["n_finished"][0])]
-    run, request = tables["progress"][done], tables["requests"][done]
-    out = np.empty((len(done), len(FINISHED_COLUMNS)))
-    out[:, 0] = run["decision"]
-    out[:, 1] = run["worker"]
-    for column, name in enumerate(("arrived_ps", "first_token_ps", "finish_ps"), 2):
-        out[:, column] = run[name] * 1e-12
-    out[:, 5] = request["prompt_tokens"]
-    out[:, 6] = request["output_tokens"]
-    out[:, 7] = run["hit_tokens"]
-    return out

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from kvgym.envs.asked import AskedEnv
-from kvgym.envs.base import Observation, Result
-from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, PASS, SEND
-from kvgym.envs.layout import Layout
-from kvgym.envs.seat import RouterSeat, check_router
-from kvgym.envs.unknown import explains_unknown
-from kvgym.scenarios import ScenarioLike
-from kvgym.sim.base.codes import EVICT, ROUTE
+from kvgym.envs.adapter import RouterAdapter
+from kvgym.envs.base import ClusterEnv, Observation, Result
+from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, FORWARD, PASS, SKIP
+from kvgym.envs.settings import EvictingSettings, split_router
+from kvgym.envs.vector import ClusterVectorEnv
+from kvgym.sim.base.codes import DONE, EVICT, ROUTE
 from kvgym.sim.evictors import ASK
 
-FORMS = ("leaf", "rule")
+
+@dataclass(frozen=True)
+class EvictSettings(EvictingSettings):
+    """Arguments of `EvictEnv`.
+
+    Attributes:
+        router: A rule of `kvgym.sim.ROUTERS` but "agent", or "module:name" of a routing agent.
+    """
+
+    router: str = "least_loaded"
+
+    def __post_init__(self) -> None:
+        """Checks the arguments."""
+        super().__post_init__()
+        split_router(self.router)
 
 
-class EvictEnv(AskedEnv):
+class EvictEnv(ClusterEnv):
     """Evicts cached KV pages on the workers of a simulated LLM serving cluster.
 
     ## Description
@@ -43,9 +55,9 @@ class EvictEnv(AskedEnv):
     raises; an empty slot stands for legal[a mod number of legal ones], and is counted in `n_invalid`.
 
     ## Observation Space
-    `Box(float32)`: the request that needs the pages (14 features), 22 per worker, 6 on what is wanted, 14 per
-    candidate; see `kvgym.envs.features`. `observation="scaled"` (default) is for networks, `"physical"` has the same
-    features in their units.
+    `Box(float32)`: the request that needs the pages, the workers, what is wanted, the candidates; see
+    `kvgym.envs.features`. `observation="scaled"` (default) is for networks, `"physical"` has the same features in their
+    units.
 
     ## Rewards
     As in KVGym/Route-v0: minus the time integral of the counted requests in the system (or without a first token), over
@@ -66,7 +78,7 @@ class EvictEnv(AskedEnv):
     | `action` | "leaf" | "leaf" or "rule" |
     | `candidates` | 16 | K, an even number >= 2 (leaf form) |
     | `quantum` | "leaf" | "leaf" = no limit, or 1: pages that a decision may free (leaf form) |
-    | `rules` | all of `kvgym.sim.RULES` | names of the evictors to choose from (rule form) |
+    | `rules` | `kvgym.envs.settings.V0_RULES` | evictors to choose from, of `kvgym.sim.RULES` (rule form) |
 
     ## Info
     As in KVGym/Route-v0.
@@ -75,111 +87,91 @@ class EvictEnv(AskedEnv):
     * v0: first version.
     """
 
-    @explains_unknown
-    def __init__(
-        self,
-        scenario: ScenarioLike = "gsp-stable",
-        *,
-        scenario_overrides: Mapping[str, Any] | None = None,
-        router: str = "least_loaded",
-        action: str = "leaf",
-        candidates: int = 16,
-        quantum: str | int = "leaf",
-        rules: Sequence[str] | None = None,
-        observation: str = "scaled",
-        reward: str | None = None,
-        horizon: str = "drain",
-        split: str = "train",
-        render_mode: str | None = None,
-    ) -> None:
-        """Makes the environment; see the class for the arguments.
+    settings_class = EvictSettings
+    settings: EvictSettings
 
-        Raises:
-            ValueError: If an argument is not allowed.
-        """
-        super().__init__(
-            scenario,
-            scenario_overrides=scenario_overrides,
-            observation=observation,
-            reward=reward,
-            horizon=horizon,
-            split=split,
-            render_mode=render_mode,
-        )
-        kernel_router, agent = check_router(router)
-        slots = self._set_form(action, FORMS, candidates, quantum, rules)
-        self._n_actions = slots if self._leaf else len(self.rules)
-        self.action_space = spaces.Discrete(self._n_actions)
-        simulator = self.scenario.simulator("agent", kernel_router, candidates=slots, quantum=quantum)
-        layout = Layout(self._n, routes=False, evicts=True, n_candidates=slots, fetches=self.scenario.transfers)
-        self._open(layout, simulator)
-        self._seat = None if agent is None else RouterSeat(self, agent)
-        self._mask = np.ones(self._n_actions, np.int8)
+    def _open(self, settings: EvictSettings) -> None:
+        router, agent = split_router(settings.router)
+        slots = settings.slots
+        n = slots or len(settings.choices)
+        simulator = settings.played.simulator("agent", router, candidates=slots, quantum=settings.quantum)
+        self._set_up(settings, spaces.Discrete(n), n, simulator, routes=False, evicts=True, n_candidates=slots)
+        self.rules = settings.choices
+        self._leaf, self._rule_numbers = settings.leaf, settings.rule_numbers
+        self.adapter = None if agent is None else RouterAdapter(self, agent)
 
-    def call_kernel(
-        self, kind: int, choice: int, rule: int, form: int, out: Observation, filled: NDArray[np.int8]
-    ) -> Result:
-        """One call of the kernel `act`."""
-        result: Result = self._act_kernel(self._address, kind, choice, rule, form, out, filled)
-        return result
+    def _begin(self, seed: int | None, options: dict[str, Any] | None) -> np.random.SeedSequence:
+        policy_seed = super()._begin(seed, options)
+        if self.adapter is not None:
+            # The first episode as the router would play it in KVGym/Route-v0 from the same seed.
+            first = self._episode == 0
+            entropy: Any = policy_seed.entropy
+            self.adapter.reset(int(entropy if first else policy_seed.generate_state(1)[0]))
+        return policy_seed
 
-    def _advance(self, kind: int, choice: int) -> tuple[Observation, Result]:
-        """Acts and runs to the next decision of the agent, with its mask."""
-        observation = np.empty(self._size, np.float32)
-        mask = self._mask = np.ones(self._n_actions, np.int8)
-        result = self.call_kernel(kind, choice, ASK, self._form, observation, mask)
-        if result[0] == ROUTE:
-            result = self.route_on(observation, mask)
-        if result[0] != EVICT:
-            mask[:] = 1
-        return observation, result
+    def _act(self, kind: int, choice: int = 0, rule: int = ASK) -> tuple[Observation, Result]:
+        observation, result = super()._act(kind, choice, rule)
+        return observation, self.route_on(observation, self._mask) if result[0] == ROUTE else result
+
+    def route_on(self, observation: Observation, mask: NDArray[np.int8]) -> Result:
+        """Lets the routing agent decide until a decision is the agent's; writes observation and mask of that one."""
+        assert self.adapter is not None
+        while True:
+            result = self.call_kernel(FORWARD, self.adapter.choose(), ASK, self.form, observation, mask)
+            if result[0] != ROUTE:
+                return result
 
     def routed(self) -> list[int]:
         """The workers that the routing agent has chosen in this episode, in their order; none where a rule routes."""
-        return [] if self._seat is None else self._seat.answers
-
-    def route_on(self, observation: Observation, mask: NDArray[np.int8]) -> Result:
-        """Lets the routing agent decide until a decision is the agent's; writes what that one sees."""
-        assert self._seat is not None
-        n_reported = self.simulator.tables["clock"]["n_reported"]
-        while True:
-            worker = self._seat.choose(mask)
-            reported = int(n_reported[0])
-            result = self.call_kernel(SEND, worker, ASK, self._form, observation, mask)
-            n_reported[0] = reported  # finished() starts at a decision of the agent, not at one of the router
-            if result[0] != ROUTE:
-                return result
+        return [] if self.adapter is None else self.adapter.answers
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Starts the next episode and runs to its first decision; see `RouteEnv.reset`."""
-        policy_seed = self._begin(seed, options)
-        if self._seat is not None:
-            # The first episode as the router would play it in KVGym/Route-v0 from the same seed.
-            first = self._episode == 0
-            entropy: Any = policy_seed.entropy
-            self._seat.reset(int(entropy if first else policy_seed.generate_state(1)[0]))
-        observation, (code, _, _, time, session) = self._advance(LOOK, 0)
-        self._running = True
-        self._over = code != EVICT  # nothing to decide: one step that changes nothing
-        if self._over:
+        """Starts the next episode and runs to its first decision; see `ClusterEnv.reset`."""
+        observation, info = super().reset(seed=seed, options=options)
+        self.never_evicts = not self._running
+        if self.never_evicts:
+            self._running = True
             self._mask[1:] = 0
-        return self._opening(observation, time, session)
+            info["action_mask"] = self._mask.copy()
+        return observation, info
 
-    def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Evicts, and lets time pass until pages are wanted again.
-
-        Raises:
-            RuntimeError: Before `reset()` or after the end of the episode.
-            ValueError: If `action` is not in the action space.
-        """
+    def _command(self, action: Any) -> tuple[int, int, int]:
         what = "a slot" if self._leaf else "the number of a rule"
-        choice = self._legal(self._check_action(action, self._n_actions, what))
-        if self._over:
-            kind = PASS
-        elif self._leaf:
-            kind = EVICT_LEAF
-        else:
-            kind, choice = EVICT_BY, self._rule_numbers[choice]
-        return self._paid_outcome(*self._advance(kind, choice))
+        choice = self._legal(self._check_action(action, len(self._mask), what))
+        if self.never_evicts:
+            self._mask[:] = 1
+            return PASS, 0, ASK
+        return (EVICT_LEAF, choice, ASK) if self._leaf else (EVICT_BY, self._rule_numbers[choice], ASK)
+
+
+class EvictVectorEnv(ClusterVectorEnv[EvictEnv]):
+    """KVGym/Evict-v0, many at a time; for the arguments see `ClusterVectorEnv` and `EvictEnv`."""
+
+    env_class = EvictEnv
+
+    def _commands(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        choices = self._legal(actions)
+        leaf = self.envs[0].settings.leaf
+        plan = self._all(EVICT_LEAF, choices) if leaf else self._all(EVICT_BY, self._rule_numbers[choices])
+        plan[self._whole[0] != EVICT, 0] = PASS  # an episode without a decision: one step that changes nothing
+        return plan
+
+    def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
+        before = self._times.copy()
+        n_ended = super()._run(plan, observation, real)
+        if self.envs[0].adapter is None:
+            return n_ended
+        for i in np.flatnonzero((self._whole[0] == ROUTE) & (plan[:, 0] != SKIP)).tolist():
+            code, e2e, ttft, time, session = self.envs[i].route_on(observation[i], self._masks[i])
+            self._whole[:, i] = code, session, self.envs[i].n_arrived()
+            real[:, i] = (ttft if self._is_ttft else e2e) * self._per_cost, time - before[i]
+            self._times[i] = time
+            n_ended += code != EVICT
+        return n_ended
+
+    def _reset_one(self, i: int, seed: int | None, options: dict[str, Any] | None) -> Observation:
+        observation = super()._reset_one(i, seed, options)
+        self._whole[0, i] = DONE if self.envs[i].never_evicts else EVICT
+        return observation

@@ -7,6 +7,9 @@ logarithmic features as log1p(x / scale) / log1p(cap / scale), linear ones as x 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from kvgym.sim.base.candidate_tables import CANDIDATE, columns
 
 IDENTITY, LOGARITHMIC, LINEAR = range(3)
 
@@ -102,7 +105,7 @@ DECISION_FEATURES = (
     Feature("is_route", "", "1 if a ROUTE decision is due"),
     Feature("is_evict", "", "1 if an EVICT decision is due"),
 )
-"""Only where both kinds of decision are asked of one agent."""
+"""Only where one agent takes both kinds of decision."""
 
 EVICT_FEATURES = (
     Feature("asked_worker", "", "the worker that needs pages", IDENTITY, 1, 4095),
@@ -113,23 +116,28 @@ EVICT_FEATURES = (
     Feature("unmarked", "", "share that is resident and has no mark (of RLT)"),
 )
 
-CANDIDATE_FEATURES = (
-    Feature("valid", "", "1 if there is a leaf in the slot"),
-    Feature("is_uniform", "", "1 if it was drawn from the unmarked leaves, 0 if it is one of the least recently used"),
-    Feature("marked", "", "1 if its last page is marked (by RLT's rule: used or loaded in this phase)"),
-    _log("tail_pages", "pages", 16, _TOKENS, "pages that may go: its tail (docs/semantics.md, D6)"),
-    _log("depth", "tokens", 256, _TOKENS, "tokens up to its end"),
-    _log("recompute", "s", 0.01, 100, "time to compute the tail again"),
-    _log("idle", "s", 1, DAY_S, "since an admission or unlock touched its last page"),
-    _log("age", "s", 1, DAY_S, "since its last page entered"),
-    _log("hits", "hits", 1, _REQUESTS, "admissions that touched its last page"),
-    _log("reuse_gap", "s", 1, DAY_S, "mean idle time before these, 0 = no hit yet"),
-    _log("sessions", "sessions", 1, _REQUESTS, "sessions that used its last page, counted at each change"),
-    _log("siblings", "pages", 1, _REQUESTS, "other resident pages that follow the page above its tail"),
-    _log("session_idle", "s", 1, DAY_S, "since the last request of the session that used it last was routed"),
-    _log("session_turns", "turns", 1, 1024, "requests of that session routed so far"),
-)
-"""In the order of `kvgym.sim.results.CANDIDATE`."""
+_OF_CANDIDATE = {
+    "valid": Feature("valid", "", "1 if there is a leaf in the slot"),
+    "drawn": Feature(
+        "is_uniform", "", "1 if it was drawn from the unmarked leaves, 0 if it is one of the least recently used"
+    ),
+    "marked": Feature("marked", "", "1 if its last page is marked (by RLT's rule: used or loaded in this phase)"),
+    "tail_pages": _log("tail_pages", "pages", 16, _TOKENS, "pages that may go: its tail (docs/semantics.md, D6)"),
+    "depth": _log("depth", "tokens", 256, _TOKENS, "tokens up to its end"),
+    "recompute_s": _log("recompute", "s", 0.01, 100, "time to compute the tail again"),
+    "idle_s": _log("idle", "s", 1, DAY_S, "since an admission or unlock touched its last page"),
+    "age_s": _log("age", "s", 1, DAY_S, "since its last page entered"),
+    "hits": _log("hits", "hits", 1, _REQUESTS, "admissions that touched its last page"),
+    "reuse_gap_s": _log("reuse_gap", "s", 1, DAY_S, "mean idle time before these, 0 = no hit yet"),
+    "sessions": _log("sessions", "sessions", 1, _REQUESTS, "sessions that used its last page, counted at each change"),
+    "siblings": _log("siblings", "pages", 1, _REQUESTS, "other resident pages that follow the page above its tail"),
+    "session_idle_s": _log(
+        "session_idle", "s", 1, DAY_S, "since the last request of the session that used it last was routed"
+    ),
+    "session_turns": _log("session_turns", "turns", 1, 1024, "requests of that session routed so far"),
+}
+"""By their names in the simulator, whose kernel writes them."""
+CANDIDATE_FEATURES = tuple(_OF_CANDIDATE[name] for name in CANDIDATE.names or ())
 
 N_DECISION = len(DECISION_FEATURES)
 N_REQUEST = len(REQUEST_FEATURES)
@@ -137,3 +145,13 @@ N_WORKER = len(WORKER_FEATURES)
 N_FETCH = len(FETCH_FEATURES)
 N_EVICT = len(EVICT_FEATURES)
 N_CANDIDATE = len(CANDIDATE_FEATURES)
+
+
+def _columns(features: tuple[Feature, ...]) -> Any:
+    return columns([feature.name for feature in features])
+
+
+DECISION, REQUEST = _columns(DECISION_FEATURES), _columns(REQUEST_FEATURES)
+WORKER, FETCH = _columns(WORKER_FEATURES), _columns(FETCH_FEATURES)
+WANTED = _columns(EVICT_FEATURES)
+"""Places of the features in their block, by name: kernels write `block[WORKER.match]`."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def gather(n: int, places: Sequence[int], infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What `VectorEnv._add_info` makes of the infos of some environments, without a search for each entry.
+    """The infos of some environments as `VectorEnv._add_info` has them, without a search for each entry.
 
     Args:
         n: Number of environments.

@@ -1,4 +1,4 @@
-"""Where the features of an observation stand.
+"""Places of the features in an observation.
 
 An observation is one flat float32 vector: the request block, a block per worker, where pages may be fetched another one
 per worker, and where leaves are to be evicted a block that says what is wanted and a block per candidate.
@@ -7,7 +7,7 @@ per worker, and where leaves are to be evicted a block that says what is wanted 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,13 +32,14 @@ from kvgym.envs.features import (
     WORKER_FEATURES,
     Feature,
 )
+from kvgym.envs.kernels.codes import EVICTS, FETCHES, ROUTES, SCALED
 
 FORMS = ("scaled", "physical")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the features of an observation stand.
+    """Places of the features in an observation.
 
     Attributes:
         n_workers: Number of worker blocks.
@@ -53,6 +54,14 @@ class Layout:
     evicts: bool = False
     n_candidates: int = 0
     fetches: bool = False
+
+    def of_router(self) -> Layout:
+        """The layout of the agent that takes the ROUTE decisions alone."""
+        return replace(self, routes=True, evicts=False, n_candidates=0)
+
+    def of_evictor(self) -> Layout:
+        """The layout of the agent that takes the EVICT decisions alone."""
+        return replace(self, routes=False, evicts=True)
 
     @cached_property
     def request_features(self) -> tuple[Feature, ...]:
@@ -75,9 +84,9 @@ class Layout:
     @cached_property
     def features(self) -> tuple[Feature, ...]:
         """The feature at each position."""
-        asked = EVICT_FEATURES * self.evicts + CANDIDATE_FEATURES * self.n_candidates
+        wanted = EVICT_FEATURES * self.evicts + CANDIDATE_FEATURES * self.n_candidates
         fetched = FETCH_FEATURES * (self.fetches * self.n_workers)
-        return self.request_features + WORKER_FEATURES * self.n_workers + fetched + asked
+        return self.request_features + WORKER_FEATURES * self.n_workers + fetched + wanted
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -123,6 +132,11 @@ class Layout:
         """
         first = self._evict_start + N_EVICT + _place(name, CANDIDATE_FEATURES if self.n_candidates else ())
         return slice(first, self.size, N_CANDIDATE)
+
+    def bits(self, form: str) -> int:
+        """The blocks, and a form of observations, as kernels want them: bits of `kernels.codes`."""
+        scaled = _check.choice("observation", form, FORMS) == "scaled"
+        return SCALED * scaled + ROUTES * self.routes + EVICTS * self.evicts + FETCHES * self.fetches
 
     def space(self, form: str) -> spaces.Box:
         """The observation space of a form: finite bounds; those of "physical" never bind."""

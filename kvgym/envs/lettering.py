@@ -26,7 +26,7 @@ ADVANCE = 4 * SCALE
 
 @lru_cache(maxsize=1024)
 def _pixels(text: str) -> NDArray[np.bool_]:
-    """Which pixels of a line of text are inked: bool (HEIGHT, ADVANCE * len(text))."""
+    """The inked pixels of a line of text: bool (HEIGHT, ADVANCE * len(text))."""
     octal = np.array([[int(digit) for digit in _GLYPHS[letter]] for letter in text])  # (letters, 5)
     inked = (octal.T[:, :, None] >> np.array([2, 1, 0, 3])) & 1  # the fourth column is the space between letters
     return np.repeat(np.repeat(inked.astype(bool).reshape(5, -1), SCALE, axis=0), SCALE, axis=1)

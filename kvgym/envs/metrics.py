@@ -1,4 +1,4 @@
-"""What an episode's records say: latencies, hits, goodput, balance."""
+"""Metrics of an episode's records: latencies, hits, goodput, balance."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym import _compile
+from kvgym.envs.kernels.codes import Sums
 from kvgym.scenarios import Scenario
 from kvgym.sim import Simulator
 
@@ -58,31 +59,29 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
     metrics = {"n": float(len(e2e))}
     if len(e2e) == 0:
         return metrics | dict.fromkeys(NAMES, float("nan"))
-    good, hit, prompt, output, preemptions, first_ps, finish_ps, earliest_ps, latest_ps, returns, fetched = (
-        sums.tolist()
-    )
+    total = Sums(*sums.tolist())
     metrics["J"] = float(np.mean(e2e if scenario.objective == "e2e" else ttft))
     for name, values in (("e2e", e2e), ("ttft", ttft), ("tpot", tpot)):
         metrics |= _summary(name, values)
-    span = np.float64(finish_ps * 1e-12 - first_ps * 1e-12)
-    metrics["hit_rate"] = hit / prompt
+    span = np.float64(total.finish_ps * 1e-12 - total.first_ps * 1e-12)
+    metrics["hit_rate"] = total.hit / total.prompt
     metrics["request_throughput"] = float(len(e2e) / span)
-    metrics["output_throughput"] = float(output / span)
-    metrics["goodput"] = float(good / span)
-    metrics["slo_attainment"] = good / len(e2e)
+    metrics["output_throughput"] = float(total.output / span)
+    metrics["goodput"] = float(total.good / span)
+    metrics["slo_attainment"] = total.good / len(e2e)
     metrics["imbalance"] = float(sent.max() / sent.mean())
     busy = sim.totals()["busy"].sum()
-    length = latest_ps * 1e-12 - earliest_ps * 1e-12
+    length = total.latest_ps * 1e-12 - total.earliest_ps * 1e-12
     metrics["utilisation"] = float(busy / (len(sim.cluster) * length)) if length > 0 else float("nan")
-    metrics["preemptions"] = float(preemptions)
-    metrics["returns"] = float(returns)
+    metrics["preemptions"] = float(total.preemptions)
+    metrics["returns"] = float(total.returns)
     metrics["busy_s"] = float(busy)
-    metrics["fetched_tokens"] = float(fetched)
+    metrics["fetched_tokens"] = float(total.fetched)
     return metrics | _moved(sim)
 
 
 def _moved(sim: Simulator) -> dict[str, float]:
-    """What went over links of either kind."""
+    """Traffic over links of either kind."""
     if not sim.settings.transfers:
         return dict.fromkeys(NAMES[-5:], 0.0)
     traffic = sim.traffic()
@@ -104,7 +103,7 @@ def _summary(name: str, values: NDArray[np.float64]) -> dict[str, float]:
 
 
 def percentile(ordered: NDArray[np.float64], percent: float) -> float:
-    """What `np.percentile` gives, to the last bit and without its overhead, of values in ascending order."""
+    """As `np.percentile`, to the last bit and without its overhead, of values in ascending order."""
     place = (len(ordered) - 1) * (percent / 100)
     below = int(place)
     share = place - below

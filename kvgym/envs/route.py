@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from kvgym import _check
-from kvgym.envs.base import ClusterEnv, Observation, Result
-from kvgym.envs.kernels.codes import LOOK
-from kvgym.envs.layout import Layout
-from kvgym.envs.unknown import explains_unknown
-from kvgym.scenarios import ScenarioLike
+from kvgym.envs.base import ClusterEnv, Observation
+from kvgym.envs.kernels.codes import COSTS_ANEW, SEND
+from kvgym.envs.settings import EnvSettings
+from kvgym.envs.vector import ClusterVectorEnv
 from kvgym.sim import EVICTORS
-from kvgym.sim.base.codes import ROUTE
+from kvgym.sim.evictors import ASK
+
+
+@dataclass(frozen=True)
+class RouteSettings(EnvSettings):
+    """Arguments of `RouteEnv`.
+
+    Attributes:
+        evictor: One of `kvgym.sim.EVICTORS`; None: the scenario's.
+    """
+
+    evictor: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the arguments."""
+        super().__post_init__()
+        if self.evictor is not None:
+            _check.choice("evictor", self.evictor, EVICTORS)
 
 
 class RouteEnv(ClusterEnv):
@@ -32,8 +49,8 @@ class RouteEnv(ClusterEnv):
     ones], and is counted in `n_invalid`. A request whose worker fails comes back: there is another decision about it.
 
     ## Observation Space
-    `Box(float32)` of length 14 + 22 M: a request block, then a block per worker; where pages may be fetched from other
-    workers (`transfer="auto"`) 2 M more; see `kvgym.envs.layout` for the table.
+    `Box(float32)`: a request block, then a block per worker; where pages may be fetched from other workers
+    (`transfer="auto"`) another one per worker; see `kvgym.envs.features` for the table and `layout` for the places.
     `observation="scaled"` (default) is for networks, `"physical"` has the same features in their units.
 
     ## Rewards
@@ -72,85 +89,30 @@ class RouteEnv(ClusterEnv):
     * v0: first version.
     """
 
-    @explains_unknown
-    def __init__(
-        self,
-        scenario: ScenarioLike = "gsp-stable",
-        *,
-        scenario_overrides: Mapping[str, Any] | None = None,
-        observation: str = "scaled",
-        reward: str | None = None,
-        evictor: str | None = None,
-        horizon: str = "drain",
-        split: str = "train",
-        render_mode: str | None = None,
-    ) -> None:
-        """Makes the environment; see the class for the arguments.
+    settings_class = RouteSettings
+    _FORM = COSTS_ANEW
 
-        Raises:
-            ValueError: If an argument is not allowed.
-        """
-        super().__init__(
-            scenario,
-            scenario_overrides=scenario_overrides,
-            observation=observation,
-            reward=reward,
-            horizon=horizon,
-            split=split,
-            render_mode=render_mode,
-        )
-        if evictor is not None:
-            _check.choice("evictor", evictor, EVICTORS)
-        self.action_space = spaces.Discrete(self._n)
-        self._mask = np.ones(self._n, np.int8)
-        self._open(Layout(self._n, fetches=self.scenario.transfers), self.scenario.simulator(evictor))
-
-    def _load_kernels(self) -> None:
-        super()._load_kernels()
-        if self._fails:
-            self._kernel = self._step_kernel
-            self._step_kernel = self._step_where_workers_fail
-
-    def _step_where_workers_fail(self, address: int, worker: int, form: int, observation: Observation) -> Result:
-        """The kernel `step`, with masks that change."""
-        result: Result = self._kernel(address, self._legal(worker), form, observation)
-        self._show_up(result[0])
-        return result
-
-    def _show_up(self, code: int) -> None:
-        """Writes the mask: the workers that are up where one is to be chosen."""
-        self._mask[:] = self.simulator.tables["workers"]["up"] if code == ROUTE else 1
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Starts the next episode: episode e after `reset(seed=s)` is the same whatever was done before.
-
-        Args:
-            seed: Starts a new series of episodes.
-            options: May hold `workload_seed` and `policy_seed`.
-
-        Raises:
-            ValueError: If an option is not known or no integer >= 0.
-        """
-        self._begin(seed, options)
-        observation = np.empty(self._size, np.float32)
-        code, _, _, time, session = self._act_kernel(
-            self._address, LOOK, 0, 0, self._form, observation, np.empty(0, np.int8)
-        )
-        self._running = code == ROUTE
-        if self._fails:
-            self._show_up(code)
-        return self._opening(observation, time, session)
+    def _open(self, settings: RouteSettings) -> None:
+        n = len(settings.played.cluster)
+        self._set_up(settings, spaces.Discrete(n), n, settings.played.simulator(settings.evictor))
+        self._fails = self.scenario.fails
 
     def step(self, action: np.int64 | int) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Sends the request to worker `action` and lets time pass until the next one.
-
-        Raises:
-            RuntimeError: Before `reset()` or after the end of the episode.
-            ValueError: If `action` is not in the action space.
-        """
-        worker = self._check_action(action, self._n, "a worker")
+        """Sends the request to worker `action` and lets time pass until the next one; see `ClusterEnv.step`."""
+        if self._fails:
+            return super().step(action)
+        worker = self._check_action(action, self.layout.n_workers, "a worker")
         observation = np.empty(self._size, np.float32)
-        result = self._step_kernel(self._address, worker, self._form, observation)
-        return self._outcome(observation, result)
+        return self._outcome(observation, self._step_kernel(self._address, worker, self.form, observation))
+
+    def _command(self, action: Any) -> tuple[int, int, int]:
+        return SEND, self._legal(self._check_action(action, self.layout.n_workers, "a worker")), ASK
+
+
+class RouteVectorEnv(ClusterVectorEnv[RouteEnv]):
+    """KVGym/Route-v0, many at a time; for the arguments see `ClusterVectorEnv` and `RouteEnv`."""
+
+    env_class = RouteEnv
+
+    def _commands(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._all(SEND, self._legal(actions) if self.envs[0].scenario.fails else actions)

@@ -1,4 +1,4 @@
-"""What there is to show of a cluster: read from the simulator's tables once, drawn as text or as a picture."""
+"""The cluster as it is shown: read from the simulator's tables once; as text here, as a picture in `picture`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kvgym.sim import Simulator
+
+_BAR = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class Scene:
 
 
 def read_scene(sim: Simulator) -> Scene:
-    """What there is to show now; nothing is changed.
+    """The cluster now; nothing is changed.
 
     Raises:
         RuntimeError: Before `reset()`.
@@ -122,3 +124,36 @@ def _read_worker(sim: Simulator, w: int, row: Any, due: int) -> WorkerScene:
         offered=offered,
         offered_s=offered_s,
     )
+
+
+def render_text(scene: Scene) -> str:
+    """The time, the decision that is due, and per worker its memory, batch and queue.
+
+    In the memory bar `#` is locked by running requests and transfers, `+` cached, `.` free. A worker that is down says
+    so. With transfers: requests that wait for pages of another worker, and what could be fetched for the one due.
+    """
+    lines = [f"time {scene.time_s:.3f} s, {scene.n_arrived} arrived, {scene.n_finished} finished"]
+    if scene.request >= 0:
+        lines.append(f"request {scene.request}: {scene.prompt_tokens} prompt tokens, session {scene.session}")
+    if scene.asking >= 0:
+        lines.append(f"evict {scene.wanted} pages on worker {scene.asking}")
+        if scene.tails:
+            lines[-1] += ", slots with " + " ".join(str(tail or "-") for tail in scene.tails)
+    lines += [f"worker {w} {_worker(scene, worker)}" for w, worker in enumerate(scene.workers)]
+    return "\n".join(lines)
+
+
+def _worker(scene: Scene, worker: WorkerScene) -> str:
+    full = round(_BAR * worker.locked / worker.pages)
+    cached = round(_BAR * (worker.locked + worker.cached) / worker.pages) - full
+    bar = "#" * full + "+" * cached + "." * (_BAR - full - cached)
+    if not worker.up:
+        return f"[{bar}] down"
+    line = f"[{bar}] running {worker.running:4d}  queued {worker.queued:4d}"
+    if scene.transfers:
+        line += f"  fetching {worker.fetching:4d}"
+    if scene.routes:
+        line += f"  hit {worker.hit:6d}"
+        if scene.transfers:
+            line += f"  could fetch {worker.offered:6d} in {1e3 * worker.offered_s:.1f} ms"
+    return line

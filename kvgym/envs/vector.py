@@ -6,7 +6,7 @@ Sub-environment i of a batch, reset with seed s, is bit for bit the single envir
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -14,11 +14,10 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from kvgym import _check, _compile
-from kvgym.envs.ahead import Ahead
+from kvgym.envs.background import Prefetcher, Threads
 from kvgym.envs.base import ClusterEnv, Observation, legal_instead
 from kvgym.envs.infos import gather
 from kvgym.envs.kernels.codes import SKIP
-from kvgym.envs.threads import Threads
 from kvgym.sim.base.codes import EVICT, ROUTE, TRUNCATED
 from kvgym.sim.evictors import ASK
 
@@ -50,8 +49,9 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     Attributes:
         envs: The single environments. Step the batch, not them.
-        arrivals: Requests that arrived in the last step of each environment: int64 (num_envs,). What a learner who
-            discounts by request wants to know; in steps that end an episode and reset, those of the ended one.
+        stagger: Whether first episodes are shorter.
+        arrivals: Requests that arrived in the last step of each environment: int64 (num_envs,). For learners that
+            discount by request; in steps that end an episode and reset, those of the ended one.
         ended: Whether the last step of each environment ended an episode: bool (num_envs,).
 
     Raises:
@@ -59,10 +59,6 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
     """
 
     env_class: type[Single]
-    _first_slot = 0
-    """Where candidate slots begin in a mask."""
-    _PAYS: ClassVar[bool] = False
-    """Whether the kernel counts costs from step to step, as the single environment has it."""
 
     def __init__(
         self,
@@ -78,11 +74,12 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.autoreset_mode = check_autoreset(autoreset_mode)
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
         single = self.env_class(**settings)
-        settings |= {"scenario": single.scenario, "scenario_overrides": None}  # found once, for all
-        self.envs: list[Single] = [single, *(self.env_class(**settings) for _ in range(self.num_envs - 1))]
-        if _check.flag("stagger", stagger):
+        found = vars(single.settings)  # with the scenario, which is looked up once for all
+        self.envs: list[Single] = [single, *(self.env_class(**found) for _ in range(self.num_envs - 1))]
+        self.stagger = _check.flag("stagger", stagger)
+        if self.stagger:
             for i, env in enumerate(self.envs):
-                env._first_share = (i + 1) / self.num_envs
+                env.first_share = (i + 1) / self.num_envs
         self.render_mode = single.render_mode
         self.metadata = {**single.metadata, "autoreset_mode": self.autoreset_mode}
         self.layout = single.layout
@@ -93,40 +90,39 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         space: Any = single.action_space
         self._n_actions = np.array(space.nvec if hasattr(space, "nvec") else space.n, np.uint64)
         self._act_many = _compile.load("kvgym.envs.kernels.entry").act_many
-        self._ahead = None if self.autoreset_mode == AutoresetMode.DISABLED else Ahead(self.envs)
+        self._prefetcher = None if self.autoreset_mode == AutoresetMode.DISABLED else Prefetcher(self.envs)
         self._threads = Threads(self.num_envs, self.num_threads)
+        self._is_ttft, self._per_cost = single.settings.is_ttft, single.settings.per_cost
+        # The numbers of the evictors that actions of the rule forms name.
+        self._rule_numbers = np.array(getattr(single.settings, "rule_numbers", ()), np.int64)
         n = self.num_envs
         self._handles = np.zeros(n, np.int64)
         self._whole = np.zeros((3, n), np.int64)  # code, session, and requests arrived so far
-        self._paid = np.zeros((2, n))  # cost that rewards have paid so far, and time
-        self._masks = np.ones((n, len(single._mask)), np.int8)
+        self._times = np.zeros(n)
+        self._masks = np.ones((n, len(single.action_masks())), np.int8)
         self.arrivals, self.ended = np.zeros(n, np.int64), np.zeros(n, bool)
         self._done = np.ones(n, bool)
         self._yes = np.ones(n, bool)
         self._begun = False
-        self._observation = np.zeros((n, single._size), np.float32)
+        self._observation = np.zeros((n, single.layout.size), np.float32)
 
-    # What kinds of environments differ in.
-
-    def _plan(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _commands(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         """(num_envs, 3) kind, choice and rule for the kernel; counts actions that are not legal."""
         raise NotImplementedError
 
-    def _empty_plan(self, kind: int) -> NDArray[np.int64]:
-        plan = np.full((self.num_envs, 3), ASK, np.int64)
-        plan[:, 0] = kind
+    def _all(self, kind: int, choices: NDArray[np.int64], rules: Any = ASK) -> NDArray[np.int64]:
+        """Commands of one kind."""
+        plan = np.full((self.num_envs, 3), kind, np.int64)
+        plan[:, 1], plan[:, 2] = choices, rules
         return plan
 
     def _legal(self, actions: NDArray[np.int64], n: int | None = None) -> NDArray[np.int64]:
-        """The actions, an illegal one replaced by legal[a mod number of legal ones] and counted; see `_legal` there."""
+        """The actions, an illegal one replaced by legal[a mod number of legal ones] and counted; see `ClusterEnv`."""
         allowed = self._masks[np.arange(self.num_envs), actions]
         for i in np.flatnonzero((allowed == 0) & ~self._done).tolist():
             self.envs[i].n_invalid += 1
             actions[i] = legal_instead(actions[i], self._masks[i, :n])
         return actions
-
-    def _close_masks(self, masks: NDArray[np.int8], codes: NDArray[np.int64]) -> None:
-        """Completes the masks, in which the kernel has written the candidate slots."""
 
     def reset(self, *, seed: Seeds = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
         """Starts the next episode of all environments, or of those in `options["reset_mask"]`.
@@ -178,14 +174,14 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         """Resets sub-environment i; returns its observation."""
         env = self.envs[i]
         observation, info = env.reset(seed=seed, options=options)
-        self._handles[i] = env._address
+        self._handles[i] = env.simulator.address
         self._masks[i] = info["action_mask"]
         self._whole[1, i] = info["session"]
-        self._whole[2, i] = env.simulator.tables["clock"]["n_arrived"][0]
-        self._paid[:, i] = 0.0, info["time"]
+        self._whole[2, i] = env.n_arrived()
+        self._times[i] = info["time"]
         self._done[i] = False
-        if self._ahead is not None:
-            self._ahead.begun(i)
+        if self._prefetcher is not None:
+            self._prefetcher.begun(i)
         return observation
 
     def step(self, actions: NDArray[np.int64]) -> Steps:
@@ -202,18 +198,17 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             raise RuntimeError(
                 f"environments {resetting.tolist()} have ended: reset them with options={{'reset_mask': ..}}"
             )
-        plan = self._plan(self._check_actions(actions))
+        plan = self._commands(self.check_actions(actions))
         if len(resetting):
             plan[resetting, 0] = SKIP
         n = self.num_envs
         observation = np.empty((n, self.layout.size), np.float32)
-        self._masks = np.ones_like(self._masks)
+        self._masks = np.ones_like(self._masks)  # all actions of one that is not played, and is reset
         real = np.zeros((2, n))  # reward and dt
         before = self._whole[2].copy()
         n_ended = self._run(plan, observation, real)
         self.arrivals = self._whole[2] - before
         codes = self._whole[0]
-        self._close_masks(self._masks, codes)
         for i in resetting.tolist():
             observation[i] = self._reset_one(i, None, None)
         terminated, truncated = np.zeros(n, bool), np.zeros(n, bool)
@@ -229,7 +224,12 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             self._observation = observation.copy()  # what a partial reset shows of the others
         return observation, real[0], terminated, truncated, self._infos(real[1]) | extra
 
-    def _check_actions(self, actions: Any) -> NDArray[np.int64]:
+    def check_actions(self, actions: Any) -> NDArray[np.int64]:
+        """The actions as a new array.
+
+        Raises:
+            ValueError: If they are not in the action space.
+        """
         array = np.asarray(actions)
         fits = array.shape == self.action_space.shape and array.dtype.kind in "iu"
         if fits:
@@ -241,13 +241,12 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
         """The kernel's part of a step, on as many threads as there are. Returns how many episodes have ended."""
-        single = self.envs[0]
-        settings = self._PAYS, single._pays_ttft, single._per_cost, single._form
-        rest: tuple[Any, ...] = (*settings, observation, self._masks, self._first_slot, self._whole, real, self._paid)
+        settings = self._is_ttft, self._per_cost, self.envs[0].form
+        rest: tuple[Any, ...] = (*settings, observation, self._masks, self._whole, real, self._times)
         return self._threads.play(lambda first, end: int(self._act_many(first, end, self._handles, plan, *rest)))
 
     def _end(self, ended: NDArray[np.int64], observation: Observation, dt: NDArray[np.float64]) -> dict[str, Any]:
-        """What there is to say of episodes that have just ended; resets them in mode "SameStep"."""
+        """Infos of episodes that have just ended; resets them in mode "SameStep"."""
         infos: list[dict[str, Any]] = []
         for i in ended.tolist():
             metrics = self.envs[i].episode_metrics()
@@ -258,7 +257,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             final = {
                 "action_mask": self._masks[i].copy(),
                 "dt": float(dt[i]),
-                "time": float(self._paid[1, i]),
+                "time": float(self._times[i]),
                 "session": int(self._whole[1, i]),
                 "episode_metrics": metrics,
             }
@@ -269,20 +268,16 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def _infos(self, dt: NDArray[np.float64]) -> dict[str, Any]:
         """The four keys that every environment has at every step."""
-        yes = self._yes
-        return {
+        values = {
             "action_mask": self._masks.copy(),
-            "_action_mask": yes.copy(),
             "dt": dt,
-            "_dt": yes.copy(),
-            "time": self._paid[1].copy(),
-            "_time": yes.copy(),
+            "time": self._times.copy(),
             "session": self._whole[1].copy(),
-            "_session": yes.copy(),
         }
+        return values | {f"_{key}": self._yes.copy() for key in values}
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (num_envs, n)."""
+        """Legal actions, now: bool (num_envs, n)."""
         return self._masks.astype(bool)
 
     def finished(self) -> NDArray[np.float64]:
@@ -292,11 +287,11 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         return np.column_stack([numbers, np.concatenate(parts)])
 
     def render(self) -> tuple[Any, ...]:
-        """What each environment renders."""
+        """The pictures or texts of all environments."""
         return tuple(env.render() for env in self.envs)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Ends the threads."""
         self._threads.close()
-        if self._ahead is not None:
-            self._ahead.close()
+        if self._prefetcher is not None:
+            self._prefetcher.close()

@@ -1,4 +1,4 @@
-"""What an agent is given of its environment: what it may know, and no way to the rest."""
+"""The view that an agent has of its environment: what it may know, and no way to the rest."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Settings(Closed):
 
 
 class View(Closed):
-    """What an agent is given in place of its environment, or of its seat in one.
+    """Given to an agent in place of its environment, or of its adapter to one.
 
     The environment is held where no attribute leads to it. That is a rule made visible, not a wall: whoever walks the
     interpreter's memory finds it. So the leaderboard plays what it ranks a second time (`kvgym.evaluation.replay`).
@@ -98,7 +98,7 @@ class View(Closed):
         rules: Names of the evictors to choose from, where the agent evicts.
 
     Args:
-        env: An environment, or a seat in one.
+        env: An environment, or an adapter to one.
     """
 
     layout: Layout
@@ -147,7 +147,7 @@ class View(Closed):
         return masks
 
     def __repr__(self) -> str:
-        """What an agent sees."""
+        """The name of it."""
         return "the view that an agent has of its environment"
 
     def __copy__(self) -> NoReturn:
@@ -169,7 +169,7 @@ def is_oracle(agent: Any) -> bool:
 
 
 def shown(env: Any, agent: Any) -> Any:
-    """What an agent is given of an environment, or of its seat in one: a view, or all of it if it is an oracle."""
+    """An environment, or an adapter to one, as an agent is given it: a view, or all of it if it is an oracle."""
     return env if is_oracle(agent) else View(env)
 
 

@@ -98,7 +98,7 @@ class Recording:
         observation: Likewise.
         env_kwargs: Likewise.
         actions: What it did: int32 (n,), or (n, 2).
-        answers: What the routing agent in the environment's seat did, if there is one: int32.
+        answers: Answers of the routing agent inside the environment, if there is one: int32.
         course: How the episode went.
         episode: What it came to.
     """

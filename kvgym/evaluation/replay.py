@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kvgym.envs.seat import ROUTE_ID
+from kvgym.envs.adapter import ROUTE_ID
 from kvgym.envs.view import RuleBroken
 from kvgym.evaluation.episode import Course, Episode, Recording, course, digest
 from kvgym.evaluation.stage import stage_of
@@ -87,7 +87,7 @@ def _compare(shown: Course, found: Course) -> None:
 
 
 class _Again:
-    """Takes the seat of the routing agent, and answers as that one did."""
+    """Stands in for the routing agent, and answers as that one did."""
 
     environment = ROUTE_ID
     observation = "physical"

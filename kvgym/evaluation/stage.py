@@ -9,8 +9,8 @@ from typing import Any
 import gymnasium as gym
 
 from kvgym import _check
+from kvgym.envs.adapter import ROUTE_ID
 from kvgym.envs.layout import FORMS
-from kvgym.envs.seat import ROUTE_ID
 from kvgym.scenarios import ScenarioLike
 
 ROUTE, EVICT, JOINT = ENVIRONMENTS = (ROUTE_ID, "KVGym/Evict-v0", "KVGym/Joint-v0")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec
 from kvgym.sim import results
+from kvgym.sim.base.candidate_tables import CANDIDATE
 from kvgym.sim.state import Settings
 
 
@@ -104,14 +105,14 @@ class Inspection:
         """The leaves that the EVICT decision that is due may choose from.
 
         Returns:
-            Structured array, a row per slot with the fields of `kvgym.sim.results.CANDIDATE` (docs/semantics.md, 27).
+            Structured array, a row per slot with the fields of `candidate_tables.CANDIDATE` (docs/semantics.md, 27).
 
         Raises:
             RuntimeError: If no EVICT decision is due.
         """
         if self._clock["asking"] < 0:
             raise RuntimeError("no EVICT decision is due: call advance() first")
-        features = np.empty((self.settings.candidates, len(results.CANDIDATE.names or ())))
+        features = np.empty((self.settings.candidates, len(CANDIDATE.names or ())))
         self._kernels.describe(self._address, features)
         return results.candidates(features)
 

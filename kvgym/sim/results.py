@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym.cluster import ClusterSpec
+from kvgym.sim.base.candidate_tables import CANDIDATE
 from kvgym.sim.base.codes import WAIT_REASONS
 
 Tables = dict[str, NDArray[Any]]
@@ -28,24 +29,6 @@ RECORD = np.dtype(
         ("fetched_tokens", "i4"),
     ],
     align=True,
-)
-CANDIDATE = np.dtype(
-    [
-        ("valid", "?"),  # there is a leaf in the slot
-        ("drawn", "?"),  # second half: drawn from the unmarked leaves
-        ("marked", "?"),
-        ("tail_pages", "i4"),  # the pages that go if all of them are wanted
-        ("depth", "i4"),  # tokens up to the end of the leaf
-        ("recompute_s", "f8"),  # of the tail
-        ("idle_s", "f8"),
-        ("age_s", "f8"),
-        ("hits", "i4"),
-        ("reuse_gap_s", "f8"),  # mean idle time before a hit, 0 = no hit yet
-        ("sessions", "i4"),
-        ("siblings", "i4"),
-        ("session_idle_s", "f8"),
-        ("session_turns", "i4"),
-    ]
 )
 TOTAL = np.dtype(
     [

@@ -95,7 +95,7 @@ class GroupWorkloads(VectorWrapper):
         self.k = _check.whole("k", k, 1)
         if self.num_envs % self.k:
             raise ValueError(f"k must divide num_envs = {self.num_envs}, got {k!r}")
-        if any(single._first_share != 1.0 for single in inside.envs):
+        if inside.stagger:
             raise ValueError("env must be made with stagger=False: groups play whole episodes side by side, got True")
         self._seeded = False
 

@@ -10,7 +10,6 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
-from kvgym.envs.asked import AskedEnv
 from kvgym.wrappers import _unwrap
 
 REWARD_NAMES = ("waiting", "decoding", "ttft_misses", "tpot_misses", "prefill_tokens")
@@ -55,12 +54,10 @@ class RewardVector(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self.reward_dim = inside.reward_dim = len(REWARD_NAMES)
         self.reward_space = inside.reward_space = spaces.Box(-np.inf, 0.0, (self.reward_dim,), np.float64)
         self._inside = inside
-        self._paid = (0.0, 0.0)
         self._early = np.zeros(3)  # counts from before the first decision, which the first step pays
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """See the environment."""
-        self._paid = (0.0, 0.0)
         observation, info = self.env.reset(seed=seed, options=options)
         self._early = self._counts()
         return observation, info
@@ -68,21 +65,12 @@ class RewardVector(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def step(self, action: Any) -> tuple[Any, NDArray[np.float64], bool, bool, dict[str, Any]]:
         """See the environment; the reward is float64 (5,)."""
         observation, _, terminated, truncated, info = self.env.step(action)
-        e2e, ttft = self._costs()
+        e2e, ttft = self._inside.costs()
         per_s = 1 / self._inside.scenario.reward_scale_s
         cost = np.array([ttft * per_s, (e2e - ttft) * per_s, *(self._early + self._counts())])
         self._early = np.zeros(3)
         # Differences of long integrals may come out below 0 by a rounding error.
         return observation, 0.0 - np.maximum(cost, 0.0), terminated, truncated, info
-
-    def _costs(self) -> tuple[float, float]:
-        """Both integrals over the step, in request seconds."""
-        clock = self._inside.simulator.tables["clock"][0]
-        now = float(clock["cost_e2e_ps"]) * 1e-12, float(clock["cost_ttft_ps"]) * 1e-12
-        if not isinstance(self._inside, AskedEnv):
-            return now  # KVGym/Route-v0 starts them anew at each step
-        before, self._paid = self._paid, now
-        return now[0] - before[0], now[1] - before[1]
 
     def _counts(self) -> NDArray[np.float64]:
         """Missed objectives and computed prompt tokens of the counted requests that finished in the step."""

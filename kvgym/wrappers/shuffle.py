@@ -30,15 +30,15 @@ def shuffle_observations(flat: NDArray[np.float32], layout: Layout, orders: Orde
         rows = flat[:, block].reshape(len(flat), layout.n_workers, size)
         out[:, block] = rows[each, orders].reshape(len(flat), -1)
     if layout.evicts:
-        asked = layout.evict("asked_worker")
+        asking = layout.evict("asked_worker")
         due = flat[:, layout.evict("need_pages")] > 0
-        places = np.argsort(orders, axis=1)[each[:, 0], flat[:, asked].astype(np.int64)]
-        out[:, asked] = np.where(due, places, flat[:, asked])
+        places = np.argsort(orders, axis=1)[each[:, 0], flat[:, asking].astype(np.int64)]
+        out[:, asking] = np.where(due, places, flat[:, asking])
     return out
 
 
 class _Actions:
-    """Which part of an environment's actions and masks are workers.
+    """Translates the part of an environment's actions and masks that are workers.
 
     Args:
         env: A single environment of kvgym.
@@ -56,7 +56,7 @@ class _Actions:
         return out
 
     def true(self, actions: NDArray[np.int64], orders: Orders) -> NDArray[np.int64]:
-        """What the environment is told: actions (n,) or (n, 2), inside the space, with true workers."""
+        """Actions for the environment: (n,) or (n, 2), inside the space, with true workers."""
         out = actions.copy()
         places = out[:, 0] if self.pairs else out
         routing = np.flatnonzero(places < self.n_workers)
@@ -123,7 +123,7 @@ class ShuffleWorkers(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         return shuffle_observations(observation[None], self._inside.layout, orders)[0], {**info, "action_mask": mask}
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (n,)."""
+        """Legal actions, now: bool (n,)."""
         masks: NDArray[np.bool_] = self._actions.masks(self._inside.action_masks()[None], self.order[None])[0]
         return masks
 
@@ -173,7 +173,7 @@ class VectorShuffleWorkers(VectorWrapper):
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """See the environments."""
         if self._actions.n_workers:
-            actions = self._actions.true(self._inside._check_actions(actions), self.orders)
+            actions = self._actions.true(self._inside.check_actions(actions), self.orders)
         observation, reward, terminated, truncated, infos = self.env.step(actions)
         for i in np.flatnonzero(infos.get("_final_obs", ())).tolist():
             final = infos["final_obs"][i][None]
@@ -190,5 +190,5 @@ class VectorShuffleWorkers(VectorWrapper):
         return shuffle_observations(observation, self._layout, self.orders), {**infos, "action_mask": masks}
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now: bool (num_envs, n)."""
+        """Legal actions, now: bool (num_envs, n)."""
         return self._actions.masks(self._inside.action_masks(), self.orders)

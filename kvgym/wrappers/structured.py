@@ -52,12 +52,12 @@ def block_space(flat: spaces.Box, shapes: dict[str, tuple[int, ...]]) -> spaces.
     return spaces.Dict(OrderedDict((name, spaces.Box(low[name], high[name], dtype=np.float32)) for name in shapes))
 
 
-class StructuredObservation(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class StructuredObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
     """Shows blocks instead of one flat vector, for networks that treat all workers alike.
 
-    An observation is a dictionary of float32 arrays: "request" (14,), "workers" (M, 22), where pages may be fetched
-    from other workers "fetch" (M, 2), and where the id has them "decision" (2,), "evict" (5,), "candidates" (K, 14).
-    Columns are the features of `kvgym.envs.features`, in order.
+    An observation is a dictionary of float32 arrays: "request" (i,), "workers" (M, i), where pages may be fetched from
+    other workers "fetch" (M, i), and where the id has them "decision" (i,), "evict" (i,), "candidates" (K, i). Columns
+    are the i features of a block in `kvgym.envs.features`, in order.
 
     Args:
         env: A single environment of kvgym; for the native vector form there is `VectorStructuredObservation`.
@@ -73,18 +73,12 @@ class StructuredObservation(gym.Wrapper[Any, Any, Any, Any], RecordConstructorAr
         super().__init__(env)
         self.observation_space = block_space(env.observation_space, self._shapes)  # type: ignore[arg-type]
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Blocks, dict[str, Any]]:
-        """See the environment."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        return split(observation, self._shapes), info
-
-    def step(self, action: Any) -> tuple[Blocks, Any, bool, bool, dict[str, Any]]:
-        """See the environment."""
-        observation, *rest = self.env.step(action)
-        return split(observation, self._shapes), *rest  # type: ignore[return-value]
+    def observation(self, observation: NDArray[np.float32]) -> Blocks:
+        """The blocks of a flat observation."""
+        return split(observation, self._shapes)
 
 
-class VectorStructuredObservation(VectorWrapper):
+class VectorStructuredObservation(VectorWrapper):  # Gymnasium's VectorObservationWrapper refuses mode "SameStep"
     """`StructuredObservation` for the native vector form: every block has num_envs as its first axis.
 
     Args:

@@ -7,9 +7,9 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from envs_registry import ENVIRONMENTS
-from kvgym.envs.base import HORIZONS, REWARDS
 from kvgym.envs.layout import FORMS as OBSERVATIONS
 from kvgym.envs.route import RouteEnv
+from kvgym.envs.settings import HORIZONS, REWARDS
 from kvgym.scenarios import SPLITS
 from kvgym.sim import EVICTORS
 from tests.envs.helpers import FORMS, SMALL, make_form, pressed, small

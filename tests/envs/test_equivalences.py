@@ -112,7 +112,7 @@ def test_a_router_is_shown_what_route_shows(form, scenario, view):
     spy = make_spy(form)
     routed_run(form, "slru", spy, scenario, seeds=2, more=more, observation=form)
     assert len(spy.seen) == 2 * 31 or (scenario == "failover" and len(spy.seen) > 2 * 31)  # some come back
-    assert env._seat.agent.seen == spy.seen
+    assert env.adapter.agent.seen == spy.seen
 
 
 @pytest.mark.parametrize("asking", [{}, {"action": "rule"}])
@@ -123,7 +123,7 @@ def test_a_router_is_seeded_by_the_episode(asking):
         env = make_form("evict", router="tests.envs.spy:scaled", **asking)
         env.reset(seed=0, options=options)
         env.reset()
-        seeds.append(env._seat.agent.seeds)
+        seeds.append(env.adapter.agent.seeds)
     assert seeds[0] == seeds[1] == seeds[3] != seeds[2]
     assert len(set(seeds[0])) == 2
 

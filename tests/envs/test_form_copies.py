@@ -50,8 +50,8 @@ def test_a_copied_router_sits_in_the_copy(form):
     env.reset(seed=0)
     for make in COPIES.values():
         twin = make(env)
-        assert twin._seat.env is twin and twin._seat.agent.env is twin._seat.view is not env._seat.view
-        assert twin._seat.agent is not env._seat.agent
+        assert twin.adapter.env is twin and twin.adapter.agent.env is twin.adapter.view is not env.adapter.view
+        assert twin.adapter.agent is not env.adapter.agent
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kvgym.envs.base import REWARDS
+from kvgym.envs.settings import REWARDS
 from tests.envs.helpers import ASKED, FORMS, make_form, play, total_reward
 from tests.envs.test_rewards import END, counted_records
 

@@ -16,7 +16,7 @@ from kvgym.envs.features import (
     WORKER_FEATURES,
 )
 from kvgym.envs.layout import FORMS, Layout
-from kvgym.sim.results import CANDIDATE
+from kvgym.sim.base.candidate_tables import CANDIDATE
 from tests.envs import helpers
 from tests.envs.helpers import SMALL, make, make_form, play, random_policy
 
@@ -64,6 +64,24 @@ def test_candidate_features_are_those_of_the_simulator():
     table = env.simulator.candidates()
     for feature, name in zip(CANDIDATE_FEATURES, CANDIDATE.names, strict=True):
         assert observation[env.layout.candidates(feature.name)].tolist() == table[name].astype(np.float32).tolist()
+
+
+@pytest.mark.parametrize("observation", FORMS)
+@pytest.mark.parametrize("form", helpers.FORMS)
+def test_kernels_write_every_feature(form, observation):
+    """Whatever was in the memory before: a feature of the table that nobody computes would stay what it was."""
+    env = make_form(form, observation=observation, more=helpers.MOVING)
+    act = env._act_kernel
+
+    def on_old_memory(*arguments):
+        arguments[5][:] = np.nan
+        return act(*arguments)
+
+    env._act_kernel = on_old_memory
+    if form == "route":
+        env._fails = True  # by the kernel `act`, too
+    for observation, *_ in play(env, seed=0):
+        assert np.isfinite(observation).all()
 
 
 def test_unknown_names_are_answered_with_those_that_exist():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kvgym.cluster import Crash
-from kvgym.envs.base import REWARDS
+from kvgym.envs.settings import REWARDS
 from tests.envs.helpers import FORMS, MOVING, make_form, play, random_actions, steps, total_reward
 from tests.envs.spy import make_agent
 from tests.envs.test_rewards import END, counted_records
@@ -180,7 +180,7 @@ def test_a_schedule_without_faults_and_a_network_alone_change_nothing(form):
         assert [step[1:4] for step in again] == [step[1:4] for step in shown]
 
 
-def test_a_router_in_a_seat_is_served_as_in_route():
+def test_a_router_behind_an_adapter_is_served_as_in_route():
     """It sends to the workers in turn, masked or not: one that is down stands for one that is up, in both."""
     returns = 0
     for seed in range(5):

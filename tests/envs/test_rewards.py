@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kvgym.envs.base import HORIZONS, REWARDS
+from kvgym.envs.settings import HORIZONS, REWARDS
 from tests.envs.helpers import SMALL, make, play, total_reward
 
 END = {"e2e": "finish", "ttft": "first_token"}

@@ -5,9 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from kvgym.envs.route import RouteEnv
-from kvgym.envs.threads import Threads
-from kvgym.envs.vector_forms import RouteVectorEnv
+from kvgym.envs.background import Threads
+from kvgym.envs.route import RouteEnv, RouteVectorEnv
 from tests.envs.helpers import small
 
 

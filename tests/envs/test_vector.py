@@ -6,10 +6,9 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import kvgym
-from kvgym.envs.evict import EvictEnv
-from kvgym.envs.joint import JointEnv
-from kvgym.envs.route import RouteEnv
-from kvgym.envs.vector_forms import EvictVectorEnv, JointVectorEnv, RouteVectorEnv
+from kvgym.envs.evict import EvictEnv, EvictVectorEnv
+from kvgym.envs.joint import JointEnv, JointVectorEnv
+from kvgym.envs.route import RouteEnv, RouteVectorEnv
 from tests.envs.helpers import small
 
 TIGHT = [{"kv_tokens": 4096, "cost": {"c0": 20.0}}] * 2
@@ -18,7 +17,7 @@ FORMS = {
     "route physical": (RouteEnv, RouteVectorEnv, {"observation": "physical", "evictor": "random"}),
     "evict leaf": (EvictEnv, EvictVectorEnv, {"candidates": 4}),
     "evict rule": (EvictEnv, EvictVectorEnv, {"action": "rule"}),
-    "evict seat": (EvictEnv, EvictVectorEnv, {"router": "agents:lbgr_code"}),
+    "evict adapter": (EvictEnv, EvictVectorEnv, {"router": "agents:lbgr_code"}),
     "joint rule": (JointEnv, JointVectorEnv, {"reward": "ttft"}),
     "joint leaf": (JointEnv, JointVectorEnv, {"action": "leaf", "candidates": 4, "quantum": 1}),
 }

@@ -253,7 +253,7 @@ class EvictsFromTables(Evicts):
 
 
 class RoutesFromTables(Honest):
-    """For the seat of Evict-v0."""
+    """For the adapter of Evict-v0."""
 
     def act(self, observation, info):
         return int(self.env.env.simulator.tables["workers"]["n_running"][0]) % 2

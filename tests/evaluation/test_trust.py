@@ -74,7 +74,7 @@ def test_callers_of_an_agent_hold_no_environment():
 def test_no_attribute_of_a_view_leads_to_the_environment(kind, options):
     env = gym.make(f"kvgym:KVGym/{kind}-v0", scenario="multi-turn", **options).unwrapped
     env.reset(seed=0)
-    views = [View(env)] + ([env._seat.view] if options else [])
+    views = [View(env)] + ([env.adapter.view] if options else [])
     for view in views:
         for name in ("finished", "prompt_pages", "action_masks", "n_finished"):
             getattr(view, name)()
@@ -167,7 +167,7 @@ def test_a_pair_is_an_oracle_if_a_part_is_one():
 
 
 @pytest.mark.parametrize("oracle", [False, True])
-def test_an_oracle_in_a_seat_is_given_the_seat(oracle, monkeypatch):
+def test_an_oracle_behind_an_adapter_is_given_the_adapter(oracle, monkeypatch):
     monkeypatch.setattr(cheats, "make_agent", lambda name: getattr(cheats, name)(), raising=False)
     monkeypatch.setattr(cheats.RoutesFromTables, "oracle", oracle, raising=False)
     env = gym.make("KVGym/Evict-v0", scenario="multi-turn", router="tests.evaluation.cheats:RoutesFromTables")

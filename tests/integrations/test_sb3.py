@@ -51,7 +51,9 @@ def test_it_shows_what_dummy_vec_env_shows(id, single, kwargs, more):
         assert np.array_equal(a, d) and np.array_equal(b, e) and np.array_equal(c, f)
         assert a.dtype == d.dtype and b.dtype == e.dtype and c.dtype == f.dtype
         assert np.array_equal(ours.env_method("action_masks"), theirs.env_method("action_masks"))
-        masks |= {tuple(mask[: ours.get_attr("_n")[0]].tolist()) for mask in ours.env_method("action_masks")}
+        masks |= {
+            tuple(mask[: ours.get_attr("layout")[0].n_workers].tolist()) for mask in ours.env_method("action_masks")
+        }
         for done, one, other in zip(c, ours_infos, theirs_infos, strict=True):
             if not done:
                 assert one == {}

@@ -9,7 +9,7 @@ import pytest
 
 from kvgym.cluster import ClusterSpec
 from kvgym.sim import Simulator
-from kvgym.sim.results import CANDIDATE
+from kvgym.sim.base.candidate_tables import CANDIDATE
 from tests.sim.cases import random_case
 from tests.sim.compare import resident
 from tests.sim.small import COST, started, tokens

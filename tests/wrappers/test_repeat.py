@@ -78,9 +78,8 @@ def test_a_group_plays_one_workload_side_by_side(mode):
     envs.reset(seed=8)
     seen = set()
     for _ in range(35):
-        envs.step(np.array([0, 1, 0, 1, 0, 1]))
+        times = envs.step(np.array([0, 1, 0, 1, 0, 1]))[4]["time"]
         now = [workload(env) for env in envs.unwrapped.envs]
-        times = envs.unwrapped._paid[1]
         assert now[0] == now[1] == now[2] != now[3] == now[4] == now[5]
         assert times[0] == times[1] == times[2]  # decisions of KVGym/Route-v0 are arrivals
         seen |= set(now)

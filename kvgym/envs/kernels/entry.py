@@ -3,7 +3,17 @@
 import numpy as np
 
 from kvgym._kernel import entry_point, kernel
-from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, LOOK, ROUTES, SEND, SKIP
+from kvgym.envs.kernels.codes import (
+    COSTS_ANEW,
+    EVICT_BY,
+    EVICT_LEAF,
+    EVICTS,
+    FORWARD,
+    LOOK,
+    ROUTES,
+    SEND,
+    SKIP,
+)
 from kvgym.envs.kernels.observe import due_request, observe
 from kvgym.sim import events
 from kvgym.sim.base.access import candidates, clock, config, requests, workers
@@ -15,6 +25,24 @@ from kvgym.sim.evictors import ASK
 
 # code of `rules`, cost e2e, cost ttft, time (all in seconds), session
 _RESULT = "Tuple((int64, float64, float64, float64, int64))"
+
+
+@kernel
+def _begin_step(s, form):
+    """The agent decides: what has finished and what it has cost so far belongs to earlier steps.
+
+    The first step also pays for what came before it. The one place where costs begin anew: rewards of KVGym/Route-v0
+    are sums over a step and not differences of sums over an episode, which are the same but for the last bits.
+    """
+    ck = clock(s)
+    ck.n_reported = ck.n_finished
+    if form & COSTS_ANEW:
+        ck.cost_e2e_ps = 0.0
+        ck.cost_ttft_ps = 0.0
+    elif ck.n_steps > 0:
+        ck.paid_e2e_s = ck.cost_e2e_ps * 1e-12
+        ck.paid_ttft_s = ck.cost_ttft_ps * 1e-12
+    ck.n_steps += 1
 
 
 @kernel
@@ -30,65 +58,68 @@ def _go_on(s, form, out):
     observe(s, form, out)
     q = due_request(s)
     session = requests(s)[q].session if q >= 0 else -1
-    return code, ck.cost_e2e_ps * 1e-12, ck.cost_ttft_ps * 1e-12, ck.now_ps * 1e-12, session
+    e2e_s = ck.cost_e2e_ps * 1e-12 - ck.paid_e2e_s
+    ttft_s = ck.cost_ttft_ps * 1e-12 - ck.paid_ttft_s
+    return code, e2e_s, ttft_s, ck.now_ps * 1e-12, session
 
 
 @kernel
-def _pay(s):
-    """The costs up to here belong to earlier steps."""
-    clock(s).cost_e2e_ps = 0.0
-    clock(s).cost_ttft_ps = 0.0
+def _write_mask(s, code, form, mask):
+    """Legal actions: workers, where the agent routes, then candidate slots; all of them where no decision is due.
+
+    What else a mask has, the rules, is always legal and is left as it is.
+    """
+    ended = code not in (ROUTE, EVICT)
+    first = config(s).n_workers if form & ROUTES else 0
+    fails = config(s).n_faults > 0
+    for w in range(first):
+        mask[w] = ended or (code == ROUTE and not (fails and not workers(s)[w].up))
+    if form & EVICTS:
+        for slot in range(config(s).n_candidates):
+            mask[first + slot] = ended or (code == EVICT and candidates(s)[slot] >= 0)
 
 
 @entry_point(_RESULT + "(int64, int64, int64, float32[::1])")
 def step(s, worker, form, out):
-    """Routes, then runs to the next decision.
-
-    Returns (code, cost e2e, cost ttft, time, session): times and costs in seconds, costs of this step.
-    """
-    ck = clock(s)
-    ck.n_reported = ck.n_finished
-    _pay(s)
+    """`act` for SEND without a rule's name and a mask, with fewer arguments: each takes a thirtieth of a step."""
+    _begin_step(s, form)
     events.route(s, worker, np.int64(ASK))
     return _go_on(s, form, out)
 
 
 @kernel
-def _act(s, kind, choice, rule, form, out, filled):
-    ck = clock(s)
-    if kind != LOOK:
-        ck.n_reported = ck.n_finished
-    if kind == SEND:
+def _act(s, kind, choice, rule, form, out, mask):
+    if kind not in (LOOK, FORWARD):
+        _begin_step(s, form)
+    if kind in (SEND, FORWARD):
         events.route(s, choice, rule)
     elif kind == EVICT_LEAF:
         evict_candidate(s, choice)
     elif kind == EVICT_BY:
         evict_by_rule(s, choice)
     result = _go_on(s, form, out)
-    for slot in range(config(s).n_candidates):
-        filled[slot] = ck.asking >= 0 and candidates(s)[slot] >= 0
+    _write_mask(s, result[0], form, mask)
     return result
 
 
 @entry_point(_RESULT + "(int64, int64, int64, int64, int64, float32[::1], int8[::1])")
-def act(s, kind, choice, rule, form, out, filled):
-    """Does what `kind` says, then runs to the next decision and says which candidate slots are `filled`.
+def act(s, kind, choice, rule, form, out, mask):
+    """Does what `kind` says, then runs to the next decision; writes observation and mask.
 
-    Returns what `step` returns, but with the costs since the start.
+    Returns (code, cost e2e, cost ttft, time, session): costs of the step so far, in request seconds, and time in s.
     """
-    return _act(s, kind, choice, rule, form, out, filled)
+    return _act(s, kind, choice, rule, form, out, mask)
 
 
 @entry_point(
-    "int64(int64, int64, int64[::1], int64[:, ::1], boolean, boolean, float64, int64, float32[:, ::1], int8[:, ::1], "
-    "int64, int64[:, ::1], float64[:, ::1], float64[:, ::1])"
+    "int64(int64, int64, int64[::1], int64[:, ::1], boolean, float64, int64, float32[:, ::1], int8[:, ::1], "
+    "int64[:, ::1], float64[:, ::1], float64[::1])"
 )
-def act_many(first, last, handles, plan, pays, ttft, per_cost, form, out, masks, first_slot, whole, real, paid):
-    """`act` for environments `first` .. `last` - 1, a column of `whole`, `real` and `paid` and a row of the rest each.
+def act_many(first, last, handles, plan, ttft, per_cost, form, out, masks, whole, real, times):
+    """`act` for environments `first` .. `last` - 1, a column of `whole` and `real` and a row of the rest each.
 
-    `plan` holds kind, choice and rule; `pays`: costs are counted from step to step. Writes observations into `out`,
-    which slots are filled into the columns of `masks` from `first_slot` on, code, session and requests arrived so far
-    into `whole`, reward and dt into `real`; `paid` holds the cost paid so far and the time. Returns how many ended.
+    `plan` holds kind, choice and rule. Writes observations into `out`, `masks`, code, session and requests arrived so
+    far into `whole`, reward and dt into `real`, and `times`. Returns how many episodes have ended.
     """
     ended = 0
     for i in range(first, last):
@@ -99,23 +130,13 @@ def act_many(first, last, handles, plan, pays, ttft, per_cost, form, out, masks,
         if plan[i, 0] == SKIP:
             continue
         s = handles[i]
-        if pays:
-            _pay(s)
-        code, e2e, to_first_token, time, session = _act(
-            s, plan[i, 0], plan[i, 1], plan[i, 2], form, out[i], masks[i, first_slot:]
-        )
-        if code == ROUTE and form & ROUTES and config(s).n_faults > 0:
-            for w in range(config(s).n_workers):
-                masks[i, w] = workers(s)[w].up
-        cost = to_first_token if ttft else e2e
+        code, e2e, to_first_token, time, session = _act(s, plan[i, 0], plan[i, 1], plan[i, 2], form, out[i], masks[i])
         whole[0, i] = code
         whole[1, i] = session
         whole[2, i] = clock(s).n_arrived
-        real[0, i] = (cost - paid[0, i]) * per_cost
-        real[1, i] = time - paid[1, i]
-        if not pays:
-            paid[0, i] = cost
-        paid[1, i] = time
+        real[0, i] = (to_first_token if ttft else e2e) * per_cost
+        real[1, i] = time - times[i]
+        times[i] = time
         if code not in (ROUTE, EVICT):
             ended += 1
     return ended

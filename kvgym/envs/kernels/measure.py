@@ -1,13 +1,10 @@
-"""What the metrics of an episode are made of, in one walk over its requests."""
+"""Latencies and sums that the metrics of an episode are made of, in one walk over its requests."""
 
 import numpy as np
 
 from kvgym._kernel import entry_point
+from kvgym.envs.kernels.codes import SUM
 from kvgym.sim.base.access import config, progress, requests
-
-GOOD, HIT, PROMPT, OUTPUT, PREEMPTIONS, FIRST_PS, FINISH_PS, ARRIVAL_PS, LATEST_PS, RETURNS, FETCHED = range(11)
-"""Places in the sums: requests that met both objectives; hit, prompt and output tokens; preemptions; first arrival that
-counts and last finish; first and last arrival of all; returns; fetched tokens."""
 
 _RESULT = "Tuple((float64[::1], float64[::1], float64[::1], int64[::1], int64[::1]))"
 
@@ -17,24 +14,28 @@ def measure(s, slo_ttft_s, slo_tpot_s):
     """Looks at the requests that have finished, but for those of the warm-up, in index order.
 
     An objective of 0 is always met. Returns e2e and ttft (s, an entry per request), tpot (s, of requests with two or
-    more output tokens), the requests of each worker, and the sums.
+    more output tokens), the requests of each worker, and the `Sums`.
     """
     n = len(requests(s))
     e2e, ttft, tpot = np.empty(n), np.empty(n), np.empty(n)
     sent = np.zeros(config(s).n_workers, np.int64)
-    sums = np.zeros(11, np.int64)
-    sums[FIRST_PS] = sums[ARRIVAL_PS] = np.iinfo(np.int64).max
+    sums = np.zeros(len(SUM), np.int64)
+    sums[SUM.first_ps] = sums[SUM.earliest_ps] = np.iinfo(np.int64).max
     count = several = 0
     for q in range(n):
-        run = progress(s)[q]
-        if run.arrived_ps < 0:
+        status = progress(s)[q]
+        if status.arrived_ps < 0:
             continue
-        sums[ARRIVAL_PS] = min(sums[ARRIVAL_PS], run.arrived_ps)
-        sums[LATEST_PS] = max(sums[LATEST_PS], run.arrived_ps)
-        if run.finish_ps < 0 or run.decision < 0:
+        sums[SUM.earliest_ps] = min(sums[SUM.earliest_ps], status.arrived_ps)
+        sums[SUM.latest_ps] = max(sums[SUM.latest_ps], status.arrived_ps)
+        if status.finish_ps < 0 or status.decision < 0:
             continue
         request = requests(s)[q]
-        arrival, first_token, finish = run.arrived_ps * 1e-12, run.first_token_ps * 1e-12, run.finish_ps * 1e-12
+        arrival, first_token, finish = (
+            status.arrived_ps * 1e-12,
+            status.first_token_ps * 1e-12,
+            status.finish_ps * 1e-12,
+        )
         e2e[count] = finish - arrival
         ttft[count] = first_token - arrival
         if request.output_tokens > 1:
@@ -42,15 +43,15 @@ def measure(s, slo_ttft_s, slo_tpot_s):
             several += 1
         on_time = slo_ttft_s <= 0 or ttft[count] <= slo_ttft_s
         steady = slo_tpot_s <= 0 or finish - first_token <= slo_tpot_s * (request.output_tokens - 1)
-        sums[GOOD] += on_time and steady
-        sums[HIT] += run.hit_tokens
-        sums[PROMPT] += request.prompt_tokens
-        sums[OUTPUT] += request.output_tokens
-        sums[PREEMPTIONS] += run.preemptions
-        sums[RETURNS] += run.returns
-        sums[FETCHED] += run.fetched_tokens
-        sums[FIRST_PS] = min(sums[FIRST_PS], run.arrived_ps)
-        sums[FINISH_PS] = max(sums[FINISH_PS], run.finish_ps)
-        sent[run.worker] += 1
+        sums[SUM.good] += on_time and steady
+        sums[SUM.hit] += status.hit_tokens
+        sums[SUM.prompt] += request.prompt_tokens
+        sums[SUM.output] += request.output_tokens
+        sums[SUM.preemptions] += status.preemptions
+        sums[SUM.returns] += status.returns
+        sums[SUM.fetched] += status.fetched_tokens
+        sums[SUM.first_ps] = min(sums[SUM.first_ps], status.arrived_ps)
+        sums[SUM.finish_ps] = max(sums[SUM.finish_ps], status.finish_ps)
+        sent[status.worker] += 1
         count += 1
     return e2e[:count], ttft[:count], tpot[:several], sent, sums

@@ -3,7 +3,20 @@
 import numpy as np
 
 from kvgym._kernel import kernel
-from kvgym.envs.features import DAY_S, N_CANDIDATE, N_DECISION, N_EVICT, N_FETCH, N_REQUEST, N_WORKER
+from kvgym.envs.features import (
+    DAY_S,
+    DECISION,
+    FETCH,
+    N_CANDIDATE,
+    N_DECISION,
+    N_EVICT,
+    N_FETCH,
+    N_REQUEST,
+    N_WORKER,
+    REQUEST,
+    WANTED,
+    WORKER,
+)
 from kvgym.envs.kernels.codes import EVICTS, FETCHES, ROUTES, SCALED
 from kvgym.envs.kernels.engine_metrics import observe_engine
 from kvgym.envs.kernels.scale import (
@@ -32,12 +45,12 @@ from kvgym.sim.base.access import (
     sessions,
     workers,
 )
+from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.requests import hit_tokens, known_tokens
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.base.tables import INFINITE
 from kvgym.sim.cache.candidates import describe
-from kvgym.sim.engine.due import NOBODY
-from kvgym.sim.engine.duration import boundaries_until
+from kvgym.sim.engine.duration import iterations_ended
 from kvgym.sim.fleet.network import better_source
 from kvgym.sim.routing.view import resident_pages
 
@@ -62,8 +75,8 @@ def observe(s, form, out):
     q = due_request(s)
     at = out.ctypes.data
     if form & ROUTES and form & EVICTS:
-        out[0] = clock(s).request >= 0
-        out[1] = clock(s).asking >= 0
+        out[DECISION.is_route] = clock(s).request >= 0
+        out[DECISION.is_evict] = clock(s).asking >= 0
         at += CELL * N_DECISION
     first = at
     observe_request(s, q, at)
@@ -99,12 +112,12 @@ def observe_evict(s, scaled, at):
         out[:] = 0.0
         return
     wk = workers(s)[w]
-    out[0] = w
-    out[1] = wk.wanted
-    out[2] = wk.decisions_left
-    out[3] = wk.free / wk.kv_pages
-    out[4] = (wk.kv_pages - wk.free - wk.evictable) / wk.kv_pages
-    out[5] = (resident_pages(wk) - wk.marked) / wk.kv_pages
+    out[WANTED.asked_worker] = w
+    out[WANTED.need_pages] = wk.wanted
+    out[WANTED.decisions_left] = wk.decisions_left
+    out[WANTED.free] = wk.free / wk.kv_pages
+    out[WANTED.locked] = (wk.kv_pages - wk.free - wk.evictable) / wk.kv_pages
+    out[WANTED.unmarked] = (resident_pages(wk) - wk.marked) / wk.kv_pages
     if scaled:
         scale(at, N_EVICT, FIRST_EVICT)
     at += CELL * N_EVICT
@@ -127,21 +140,21 @@ def observe_request(s, q, at):
     request = requests(s)[q]
     last_turn = sessions(s)[request.session].arrived_ps
     count_arrivals(s)
-    out[0] = shown_tokens(s, q)
-    out[1] = hints(s)[q]
-    out[2] = request.turn
-    out[3] = last_turn >= 0
-    out[4] = _seconds_since(s, last_turn)
-    out[5] = request.prefix_u
-    out[6] = request.session_u
-    out[7] = request.service_class
-    out[8] = cf.slo_ttft_s
-    out[9] = cf.slo_tpot_s
-    out[10] = _seconds_since(s, ck.previous_route_ps) if ck.previous_route_ps >= 0 else 0.0
-    out[11] = (ck.n_arrived - ck.window_10) / 10.0
-    out[12] = (ck.n_arrived - ck.window_60) / 60.0
+    out[REQUEST.prompt] = shown_tokens(s, q)
+    out[REQUEST.output_hint] = hints(s)[q]
+    out[REQUEST.turn] = request.turn
+    out[REQUEST.has_prev] = last_turn >= 0
+    out[REQUEST.session_gap] = _seconds_since(s, last_turn)
+    out[REQUEST.prefix_u] = request.prefix_u
+    out[REQUEST.session_u] = request.session_u
+    out[REQUEST.class_] = request.service_class
+    out[REQUEST.slo_ttft] = cf.slo_ttft_s
+    out[REQUEST.slo_tpot] = cf.slo_tpot_s
+    out[REQUEST.route_gap] = _seconds_since(s, ck.previous_route_ps) if ck.previous_route_ps >= 0 else 0.0
+    out[REQUEST.rate_10s] = (ck.n_arrived - ck.window_10) / 10.0
+    out[REQUEST.rate_60s] = (ck.n_arrived - ck.window_60) / 60.0
     counted = max(1, cf.limit - cf.warmup)
-    out[13] = min(1.0, (cf.limit - ck.n_arrived + (ck.request >= 0)) / counted)
+    out[REQUEST.remaining] = min(1.0, (cf.limit - ck.n_arrived + (ck.request >= 0)) / counted)
 
 
 @kernel
@@ -171,12 +184,14 @@ def observe_cache(s, w, q, at):
     block = block_at(at, N_WORKER)
     cf = config(s)
     wk = workers(s)[w]
-    pages = wk.index_pages if cf.history_view else resident_pages(wk) + entered_in_run(s, w)
-    block[7] = pages * cf.page_size
+    pages = wk.index_pages if cf.history_view else resident_pages(wk) + entered_in_burst(s, w)
+    block[WORKER.index_tokens] = pages * cf.page_size
     if q < 0:
-        for i in range(3, 7):
-            block[i] = 0.0
-        block[12] = wk.active_tokens
+        block[WORKER.match] = 0.0
+        block[WORKER.miss] = 0.0
+        block[WORKER.match_age] = 0.0
+        block[WORKER.is_prev] = 0.0
+        block[WORKER.active_with] = wk.active_tokens
         return
     request = requests(s)[q]
     matched = 0
@@ -204,65 +219,66 @@ def observe_cache(s, w, q, at):
         elif not matching:
             break  # below a node that nobody here uses, nobody uses anything
     hit = hit_tokens(s, matched, request.prompt_tokens)
-    block[3] = hit
-    block[4] = shown_tokens(s, q) - hit
-    block[5] = _seconds_since(s, sent_ps)
-    block[6] = sessions(s)[request.session].worker == w
+    block[WORKER.match] = hit
+    block[WORKER.miss] = shown_tokens(s, q) - hit
+    block[WORKER.match_age] = _seconds_since(s, sent_ps)
+    block[WORKER.is_prev] = sessions(s)[request.session].worker == w
     joining = 0 if progress(s)[q].worker == w else request.prompt_tokens - active * cf.page_size
-    block[12] = wk.active_tokens + joining
+    block[WORKER.active_with] = wk.active_tokens + joining
 
 
 @kernel
 def observe_fetch(s, q, w, first_worker, at):
-    """What could be fetched to worker `w`, and how long it would take; from the matches that have just been written."""
+    """Tokens that could be fetched to worker `w`, and how long it takes; from the matches that have been written."""
     out = block_at(at, N_FETCH)
     out[:] = 0.0
     if q < 0 or not workers(s)[w].up:
         return
     own = np.int64(_match(first_worker, w))
-    source = NOBODY
+    source = NONE
     best = own
     end_ps = clock(s).now_ps
     for v in range(config(s).n_workers):
         tokens = np.int64(_match(first_worker, v))
         source, best, end_ps = better_source(s, w, own, v, tokens, source, best, end_ps)
-    out[0] = best - own
-    out[1] = (end_ps - clock(s).now_ps) * 1e-12
+    out[FETCH.fetch] = best - own
+    out[FETCH.fetch_s] = (end_ps - clock(s).now_ps) * 1e-12
 
 
 @kernel
 def _match(first_worker, w):
-    return block_at(first_worker + w * CELL * N_WORKER, N_WORKER)[3]
+    return block_at(first_worker + w * CELL * N_WORKER, N_WORKER)[WORKER.match]
 
 
 @kernel
-def entered_in_run(s, w):
-    """Pages that the run in progress has put into worker `w`'s tree so far; its row counts them at the run's end."""
+def entered_in_burst(s, w):
+    """Pages that the burst in progress has put into worker `w`'s tree so far; its row counts them at the end."""
     wk = workers(s)[w]
-    if wk.event_ps == INFINITE or (wk.run == 1 and wk.event_ps > clock(s).now_ps):  # a run may be cut to its first end
+    # A burst may be cut to its first end.
+    if wk.event_ps == INFINITE or (wk.burst == 1 and wk.event_ps > clock(s).now_ps):
         return 0
     size = config(s).page_size
-    done = boundaries_until(wk, clock(s).now_ps)
+    done = iterations_ended(wk, clock(s).now_ps)
     total = 0
     for i in range(wk.n_running):
-        run = progress(s)[running(s)[w * config(s).max_running + i]]
-        if run.decoding:
-            total += (run.computed + done) // size - run.computed // size
+        status = progress(s)[running(s)[w * config(s).max_running + i]]
+        if status.decoding:
+            total += (status.computed + done) // size - status.computed // size
     return total
 
 
 @kernel
 def observe_worker(s, w, at):
-    """What is fixed, and what the router counts itself."""
+    """Features that are fixed, and those that the router counts itself."""
     block = block_at(at, N_WORKER)
     wk = workers(s)[w]
-    block[0] = wk.up
-    block[1] = costs(s)[wk.cost].speed
-    block[2] = wk.kv_pages / config(s).largest_kv_pages
-    block[8] = wk.inflight
-    block[9] = wk.waiting
-    block[10] = wk.n_sent
-    block[11] = wk.prefill_estimate
-    block[13] = wk.sent_since_snapshot
-    block[14] = wk.ttft_ewma_s
-    block[15] = wk.tpot_ewma_s
+    block[WORKER.up] = wk.up
+    block[WORKER.speed] = costs(s)[wk.cost].speed
+    block[WORKER.kv_size] = wk.kv_pages / config(s).largest_kv_pages
+    block[WORKER.inflight] = wk.inflight
+    block[WORKER.waiting] = wk.waiting
+    block[WORKER.n_sent] = wk.n_sent
+    block[WORKER.prefill] = wk.prefill_estimate
+    block[WORKER.sent_since_snapshot] = wk.sent_since_snapshot
+    block[WORKER.ttft_ewma] = wk.ttft_ewma_s
+    block[WORKER.tpot_ewma] = wk.tpot_ewma_s

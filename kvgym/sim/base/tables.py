@@ -84,8 +84,11 @@ CLOCK = np.dtype(
         ("snapshot_ps", "i8"),
         ("scored", "i8"),  # scored requests in the system
         ("scored_waiting", "i8"),  # those without a first token
-        ("cost_e2e_ps", "f8"),  # integral of `scored` over time since the last decision
+        ("cost_e2e_ps", "f8"),  # integral of `scored` over time
         ("cost_ttft_ps", "f8"),
+        ("paid_e2e_s", "f8"),  # of it, what the rewards of an environment have paid
+        ("paid_ttft_s", "f8"),
+        ("n_steps", "i8"),  # decisions of an environment's agent
         ("previous_route_ps", "i8"),
         ("window_10", "i8"),  # first arrival inside the last 10 s, an index into `arrived`
         ("window_60", "i8"),

@@ -1,12 +1,13 @@
 """EVICT decisions (docs/semantics.md, D6): which leaves may be chosen, what is said of them, what the chosen one frees.
 
-The features are those of 27 there, in the order of ``results.CANDIDATE``.
+The features are those of 27 there, in the columns of ``candidate_tables.COLUMN``.
 """
 
 import numpy as np
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import candidates, clock, config, nodes, rows, sessions, workers
+from kvgym.sim.base.candidate_tables import COLUMN
 from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.lists import recency_ends
 from kvgym.sim.base.prefill import prefill_s
@@ -107,20 +108,20 @@ def describe(s, w, slot, out):
     depth = depth_tokens(s, r)
     tokens = pages * config(s).page_size
     session = sessions(s)[span.session]
-    out[0] = 1.0
-    out[1] = slot >= config(s).n_candidates // 2
-    out[2] = tail_marked(workers(s)[w], row)
-    out[3] = pages
-    out[4] = depth
-    out[5] = prefill_s(s, w, tokens, depth - tokens)
-    out[6] = (now - span.used_ps) * 1e-12
-    out[7] = (now - span.born_ps) * 1e-12
-    out[8] = span.hits
-    out[9] = span.gap_us * 1e-6 / span.hits if span.hits > 0 else 0.0
-    out[10] = span.sessions
-    out[11] = _siblings(s, w, r, top, pages)
-    out[12] = (now - session.arrived_ps) * 1e-12
-    out[13] = session.turns
+    out[COLUMN.valid] = 1.0
+    out[COLUMN.drawn] = slot >= config(s).n_candidates // 2
+    out[COLUMN.marked] = tail_marked(workers(s)[w], row)
+    out[COLUMN.tail_pages] = pages
+    out[COLUMN.depth] = depth
+    out[COLUMN.recompute_s] = prefill_s(s, w, tokens, depth - tokens)
+    out[COLUMN.idle_s] = (now - span.used_ps) * 1e-12
+    out[COLUMN.age_s] = (now - span.born_ps) * 1e-12
+    out[COLUMN.hits] = span.hits
+    out[COLUMN.reuse_gap_s] = span.gap_us * 1e-6 / span.hits if span.hits > 0 else 0.0
+    out[COLUMN.sessions] = span.sessions
+    out[COLUMN.siblings] = _siblings(s, w, r, top, pages)
+    out[COLUMN.session_idle_s] = (now - session.arrived_ps) * 1e-12
+    out[COLUMN.session_turns] = session.turns
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""A routing agent at work inside an environment in which another agent evicts."""
+"""Agents that take a part of the decisions of an environment, and see what they would see in one of their own."""
 
 from __future__ import annotations
 
@@ -12,53 +12,30 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from kvgym import _check
-from kvgym.envs.base import Observation, form_bits, legal_instead
+from kvgym.envs.base import Observation, legal_instead
 from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
 from kvgym.envs.view import View, shown
-from kvgym.sim.base.codes import ROUTERS
-
-
-def check_router(router: object) -> tuple[str, str | None]:
-    """Takes the argument `router` of an environment apart.
-
-    Args:
-        router: A rule of `kvgym.sim.ROUTERS` but "agent", or "module:name" for the agent that `module.make_agent(name)`
-            makes, such as "agents:lbgr_code".
-
-    Returns:
-        Router of the simulator, and the agent's "module:name" if there is one.
-
-    Raises:
-        ValueError: If it is neither.
-    """
-    if isinstance(router, str) and ":" in router:
-        return "agent", router
-    try:
-        return _check.choice("router", router, ROUTERS[1:]), None
-    except ValueError as error:
-        raise ValueError(f'{error}; or "module:name" of an agent, as "agents:lbgr_code"') from None
-
+from kvgym.sim.evictors import ASK
 
 ROUTE_ID = "KVGym/Route-v0"
 
 
-class Seat:
-    """Where an agent sits while another environment, or another agent, asks it for a part of the decisions.
+class Adapter:
+    """Stands between an agent and an environment, or another agent, of whose decisions it takes a part.
 
     Attributes:
-        view: What the agent takes for its environment: a view of this seat, or the seat itself for an oracle.
+        view: What the agent takes for its environment: a view of this adapter, or the adapter itself for an oracle.
 
     Args:
-        env: The environment that it is in, or the view that an agent has of it.
-        agent: Who sits here.
+        env: The environment, or the view that an agent has of it.
+        agent: The agent.
         layout: That of the observations which the agent is shown.
         n_actions: How many actions it has.
     """
 
     def __init__(self, env: Any, agent: Any, layout: Layout, n_actions: int) -> None:
-        """Opens the seat."""
+        """Makes the adapter and the view."""
         self.env = env
         self.agent = agent
         self.scenario = env.scenario
@@ -103,13 +80,13 @@ class Seat:
         return pages
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions may be chosen: bool (n,)."""
+        """Actions that may be chosen: bool (n,)."""
         raise NotImplementedError
 
     # Whoever copies or pickles the environment copies the agent with it, whose view can't be: it gets that of the copy.
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        """A seat in the copied environment, with a copy of the agent."""
+        """An adapter to the copied environment, with a copy of the agent."""
         twin = memo[id(self)] = object.__new__(type(self))
         twin.__dict__.update(deepcopy(self._without_agent(), memo))
         memo[id(self.view)] = view = twin if self.view is self else View(twin)
@@ -125,7 +102,7 @@ class Seat:
         return {**self._without_agent(), "agent": buffer.getvalue(), "oracle": self.view is self}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Seats the agent again."""
+        """Gives the agent its view again."""
         agent, oracle = state.pop("agent"), state.pop("oracle")
         self.__dict__.update(state)
         self.view = self if oracle else View(self)
@@ -137,14 +114,14 @@ class Seat:
         return {key: value for key, value in self.__dict__.items() if key not in ("agent", "view")}
 
 
-class RouterSeat(Seat):
-    """The seat of a routing agent: the observation, info and pulled methods of KVGym/Route-v0.
+class RouterAdapter(Adapter):
+    """That of a routing agent: the observation, info and pulled methods of KVGym/Route-v0.
 
     Attributes:
         answers: The workers that it has chosen in this episode, in their order.
 
     Args:
-        env: The environment that it is in.
+        env: The environment.
         name: "module:name".
 
     Raises:
@@ -163,30 +140,27 @@ class RouterSeat(Seat):
         agent = make_agent(agent_name)
         if getattr(agent, "environment", ROUTE_ID) != ROUTE_ID:
             raise ValueError(f"router must be an agent of {ROUTE_ID}, {name!r} plays {agent.environment}")
-        n_workers = env.layout.n_workers
-        super().__init__(env, agent, Layout(n_workers, fetches=env.layout.fetches), n_workers)
-        self._form = form_bits(self.layout, agent.observation == "scaled")
+        super().__init__(env, agent, env.layout.of_router(), env.layout.n_workers)
+        self._form = self.layout.bits(agent.observation)
         self.answers: list[int] = []
 
     def reset(self, seed: int) -> None:
-        """See `Seat.reset`."""
+        """See `Adapter.reset`."""
         self.answers = []
         super().reset(seed)
 
-    def choose(self, filled: NDArray[np.int8]) -> int:
+    def choose(self) -> int:
         """The agent's answer to the ROUTE decision that is due; one that is not legal as in KVGym/Route-v0."""
-        observation = np.empty(self.layout.size, np.float32)
-        _, _, _, time, session = self.env.call_kernel(LOOK, 0, 0, self._form, observation, filled)
-        worker = int(self.ask(observation, self.action_masks().view(np.int8), time, session))
-        if not 0 <= worker < self.layout.n_workers:
-            raise ValueError(
-                f"the router must choose a worker from 0 to {self.layout.n_workers - 1}, it chose {worker}"
-            )
+        n = self.layout.n_workers
+        observation, mask = np.empty(self.layout.size, np.float32), np.empty(n, np.int8)
+        _, _, _, time, session = self.env.call_kernel(LOOK, 0, ASK, self._form, observation, mask)
+        worker = int(self.ask(observation, mask.copy(), time, session))
+        if not 0 <= worker < n:
+            raise ValueError(f"the router must choose a worker from 0 to {n - 1}, it chose {worker}")
         self.answers.append(worker)
-        mask = self.action_masks()
-        return worker if mask[worker] else legal_instead(worker, mask)  # as KVGym/Route-v0 has it
+        return worker if mask[worker] else legal_instead(worker, mask)
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which workers may be chosen: bool (M,)."""
+        """Workers that may be chosen: bool (M,)."""
         up: NDArray[np.bool_] = self.env.simulator.up()
         return up
