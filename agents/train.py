@@ -19,10 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agents.training import ALGORITHMS
 from envs_registry import ENVIRONMENTS
 from kvgym import _check
 from kvgym.scenarios import SUITE_SCENARIOS, get_scenario
+
+from .learned import ALGORITHMS
 
 _SCENARIO = f"""one of {", ".join(SUITE_SCENARIOS)} (gsp-stable), or your own: a .json or .yml file, or module:name"""
 _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
@@ -83,8 +84,8 @@ def _train(given: argparse.Namespace) -> None:
     if not given.minutes > 0:
         raise ValueError(f"--minutes must be above 0, got {given.minutes}")
     try:
-        from agents.training import hyperparams, learner
-        from agents.training.run import Run
+        from .learned import hyperparams, learner
+        from .learned.run import Run
     except ImportError as error:
         raise ValueError(f'training needs the extra "train": pip install -e ".[train]" ({error})') from error
     found = hyperparams.load(given.algorithm, env_id, given.hyperparams)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from agents import AGENTS, make_agent
-from agents.lbgr_study import FORMS, play
+from studies.lbgr_study import FORMS, play
 
 SMALL = {"warmup_requests": 20, "episode_requests": 300, "recipe_args": {"groups": 16, "prompts_per_group": 20}}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agents import AGENTS, leaderboard, leaderboard_progress, leaderboard_run
-from agents.leaderboard_entries import DEFAULT_AGENTS, QUICK_AGENTS
+from agents.leaderboard.entries import DEFAULT_AGENTS, QUICK_AGENTS
 from tests.interrupts import interruptible
 
 ROOT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("yaml", reason="needs the extra train")
 
-from agents.training import ALGORITHMS
-from agents.training.hyperparams import load
+from agents.learned import ALGORITHMS
+from agents.learned.hyperparams import load
 from envs_registry import ENVIRONMENTS
 
 GOOD = """

@@ -1,0 +1,25 @@
+"""Join the shortest queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+from ..base import Agent, Info, Observation, legal_actions, lowest
+
+
+class LeastLoaded(Agent):
+    """Fewest requests in flight, as the router itself counts them (sent and not finished); the lowest index of equals.
+
+    Also known as JSQ or least request; it knows nothing of caches.
+    """
+
+    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
+        """See `Agent.reset`."""
+        super().reset(env, seed)
+        self._inflight = self.layout.workers("inflight")
+
+    def act(self, observation: Observation, info: Info) -> int:
+        """See `Agent.act`."""
+        return lowest(observation[self._inflight].tolist(), legal_actions(info))

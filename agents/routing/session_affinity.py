@@ -1,0 +1,33 @@
+"""Sticky sessions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+
+from ..base import Agent, Info, Observation, legal_actions, lowest
+
+
+class SessionAffinity(Agent):
+    """The worker that served the session's last turn; for a new session the one with the fewest requests in flight.
+
+    A session whose worker may not be chosen moves, and stays with its new worker. Ties go to the lowest index. Sticky
+    sessions are the commonest affinity of production routers, such as "manual" with min-load assignment in the SGLang
+    router (lightseekorg/smg) and "session" in the vLLM production stack.
+    """
+
+    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
+        """See `Agent.reset`."""
+        super().reset(env, seed)
+        self._inflight = self.layout.workers("inflight")
+        self._is_prev = self.layout.workers("is_prev")
+
+    def act(self, observation: Observation, info: Info) -> int:
+        """See `Agent.act`."""
+        workers = legal_actions(info)
+        is_prev = observation[self._is_prev].tolist()
+        for worker in workers:
+            if is_prev[worker]:
+                return worker
+        return lowest(observation[self._inflight].tolist(), workers)
