@@ -58,7 +58,8 @@ of the simulator."""
 JOINT_AGENTS = _classes("joint")
 """Agents that do both, for KVGym/Joint-v0: name -> class."""
 
-_ALL = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | _classes("learned")
+NAMED = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | _classes("learned")
+"""All of them."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The default threshold of 0.5 sits on the sharing ratio of the GSP load; a tuned one is the fairer rival.
@@ -81,13 +82,13 @@ def make_agent(name_or_path: str, **kwargs: Any) -> Any:
         ValueError: If the name is not known (the message lists those that are), the file or class is not there, the
             class lacks part of the interface, or an argument is not accepted.
     """
-    if name_or_path in _ALL:
+    if name_or_path in NAMED:
         kwargs = PRESETS.get(name_or_path, {}) | kwargs
-        make: Callable[..., Any] = _ALL[name_or_path]
+        make: Callable[..., Any] = NAMED[name_or_path]
     elif ".py:" in name_or_path:
         make = _load(name_or_path)
     else:
-        raise ValueError(f'agent must be one of {", ".join(_ALL)}, or "path/to/file.py:Class"; got {name_or_path!r}')
+        raise ValueError(f'agent must be one of {", ".join(NAMED)}, or "path/to/file.py:Class"; got {name_or_path!r}')
     try:
         return partial(make, **kwargs)()
     except TypeError as error:

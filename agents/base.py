@@ -34,9 +34,10 @@ from kvgym.evaluation.stage import ROUTE
 Observation = NDArray[np.float32]
 Info = Mapping[str, Any]
 
-# Columns of env.unwrapped.finished(). A decision counts from 0; it is negative for requests routed in the warm-up. Of a
-# request that came back from a worker that crashed it is the last one about it.
-DECISION, WORKER, ARRIVAL, FIRST_TOKEN, FINISH, PROMPT_TOKENS, OUTPUT_TOKENS, HIT_TOKENS = range(8)
+# Columns of env.unwrapped.finished() that agents here use, see docs/environments.md. A decision counts from 0; it is
+# negative for requests routed in the warm-up. Of a request that came back from a worker that crashed it is the last one
+# about it.
+DECISION, FINISH, OUTPUT_TOKENS = 0, 4, 6
 
 
 class Agent(ABC):

@@ -6,7 +6,7 @@ python -m agents.train ppo --scenario gsp-stable --resume   goes on after a kill
 
 Writes a folder with checkpoints, the curve on validation seeds, TensorBoard files and the trained file, which plays on
 any number of workers: `python -m agents.leaderboard --agent learned --agent-args '{"path": ".."}'`.
-Hyper-parameters come from `agents/hyperparams/ALGO.yml`, in the format of rl-zoo3. Needs the extra "train".
+Hyper-parameters come from `agents/learned/hyperparams/ALGO.yml`, in the format of rl-zoo3. Needs the extra "train".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from envs_registry import ENVIRONMENTS
-from kvgym import _check
+from kvgym import _check, _command
 from kvgym.scenarios import SUITE_SCENARIOS, get_scenario
 
 from .learned import ALGORITHMS
@@ -31,9 +31,7 @@ _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
 
 def options(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m agents.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _command.parser("agents.train", __doc__)
     parser.add_argument(
         "algorithm",
         type=lambda name: _ALIASES.get(name.lower(), name.lower()),

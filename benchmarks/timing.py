@@ -16,7 +16,7 @@ from typing import Any
 from tabulate import tabulate
 
 import kvgym
-from kvgym.evaluation import files
+from kvgym import _atomic
 
 OPTIONAL = {
     "torch": "torch",
@@ -77,7 +77,7 @@ def report(
         print(f"\n{name}\n" + render(table, "simple"))
     if out is not None:
         payload = {"title": title, "rows": rows, "machine": machine()} | ({"more": further} if further else {})
-        files.write(out, json.dumps(payload, indent=1) + "\n")
+        _atomic.write(out, json.dumps(payload, indent=1) + "\n")
 
 
 def render(rows: list[dict[str, Any]], form: str) -> str:

@@ -1,7 +1,8 @@
-"""How commands that write no files end."""
+"""How commands begin, and how those that write no files end."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -17,3 +18,14 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser that calls itself `kvgym NAME` where that was typed, else `python -m module`.
+
+    Args:
+        module: The command's.
+        description: Shown as it is.
+    """
+    name = sys.argv[0] if sys.argv[0].startswith("kvgym ") else f"python -m {module}"
+    return argparse.ArgumentParser(name, None, description, formatter_class=argparse.RawDescriptionHelpFormatter)

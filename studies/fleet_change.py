@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 from tqdm import tqdm
 
-from agents.routing.lbgr import Lbgr, dot
+from agents.routing.lbgr import Lbgr
+from kvgym.evaluation import play
 from kvgym.evaluation.statistics import interval
-from studies.lbgr_study import played
 
 Floats = NDArray[np.float64]
 
@@ -43,6 +43,8 @@ FORMS: dict[str, dict[str, Any]] = {
 class Watched(Lbgr):
     """LBGR that writes down what it expects of each request that it sends: (worker, time, seconds)."""
 
+    oracle = True  # it looks into the simulator when the episode is over
+
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
@@ -52,9 +54,7 @@ class Watched(Lbgr):
         """See `Agent.act`."""
         worker = super().act(observation, info)
         sent = self._sent[self._decisions - 1]
-        limit = self.bound * (sent.cost + sent.load)
-        correction = max(-limit, min(limit, dot(self.theta[worker], sent.phi)))
-        self.expected.append((worker, sent.time, sent.cost + sent.load + correction))
+        self.expected.append((worker, sent.time, self.estimate(sent)))
         return worker
 
 
@@ -62,7 +62,8 @@ def errors(form: Mapping[str, Any], fault: Mapping[str, Any], seed: int) -> dict
     """Per window the relative errors |estimate - latency| / latency on the worker that changes, and on the others."""
     overrides = {"faults": {"schedule": [dict(fault)]} if fault else {}}
     agent = Watched(**form)
-    progress = played(agent, "straggler", seed, overrides).simulator.tables["progress"]
+    play(agent, "straggler", seed, overrides=overrides, split="validation")
+    progress = agent.env.simulator.tables["progress"]
     counted = progress[progress["decision"] >= 0]
     worker, sent_s, expected_s = np.array(agent.expected)[counted["decision"]].T
     latency_s = counted["finish_ps"] * 1e-12 - sent_s

@@ -10,7 +10,6 @@ are 95 %, of differences or ratios seed by seed.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,9 +20,10 @@ from tqdm import tqdm
 
 from agents import make_agent
 from kvgym import _command
+from kvgym.evaluation import play
 from kvgym.evaluation.statistics import Interval, interval
 from kvgym.scenarios import get_scenario
-from studies.lbgr_study import play
+from studies.fleet_change import change
 
 Floats = NDArray[np.float64]
 Overrides = Mapping[str, Any] | None
@@ -48,7 +48,8 @@ CALM: dict[str, dict[str, Any]] = {
 
 def runs(router: str, scenario: str, overrides: Overrides, seeds: int) -> list[dict[str, float]]:
     """The metrics of a router's episodes, one per seed."""
-    return [play(make_agent(router), scenario, seed, overrides) for seed in range(seeds)]
+    options: dict[str, Any] = {"overrides": overrides, "split": "validation"}
+    return [play(make_agent(router), scenario, seed, **options).metrics for seed in range(seeds)]
 
 
 def column(episodes: Sequence[Mapping[str, float]], name: str) -> Floats:
@@ -116,10 +117,8 @@ def _ranking_table(found: Mapping[str, tuple[Floats, Floats]]) -> str:
 
 def main() -> None:
     """Prints a table."""
-    from studies.fleet_change import change  # which imports this module
-
     tables = {"transfers": transfers, "ranking": ranking, "change": change}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _command.parser("studies.fleet_study", __doc__)
     parser.add_argument("table", choices=tables)
     parser.add_argument("--seeds", type=int, default=32, help="episodes per cell: seeds 0 .. seeds - 1 (default 32)")
     arguments = parser.parse_args()

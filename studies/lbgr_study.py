@@ -5,16 +5,15 @@ python -m studies.lbgr_study --seeds 5
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from tabulate import tabulate
 
 from agents import make_agent
 from kvgym import _command
+from kvgym.evaluation import play
 
 TRUE_MS_PER_CHARACTER = 0.16 / 6
 
@@ -51,37 +50,16 @@ SETTINGS: dict[str, tuple[str, dict[str, Any] | None]] = {
 """Name -> scenario and overrides."""
 
 
-def play(agent: Any, scenario: str, seed: int, overrides: Mapping[str, Any] | None = None) -> dict[str, float]:
-    """Lets an agent play an episode of the validation split; returns the episode's metrics."""
-    metrics: dict[str, float] = played(agent, scenario, seed, overrides).episode_metrics()
-    return metrics
-
-
-def played(agent: Any, scenario: str, seed: int, overrides: Mapping[str, Any] | None = None) -> Any:
-    """Lets an agent play an episode of the validation split; returns the unwrapped environment at its end."""
-    env = gym.make(
-        "kvgym:KVGym/Route-v0",
-        scenario=scenario,
-        scenario_overrides=overrides,
-        observation=agent.observation,
-        split="validation",
-    )
-    observation, info = env.reset(seed=seed)
-    agent.reset(env, seed)
-    done = False
-    while not done:
-        observation, _, terminated, truncated, info = env.step(agent.act(observation, info))
-        done = terminated or truncated
-    return env.unwrapped
-
-
 def table(setting: str, forms: Sequence[str], seeds: int) -> str:
     """Means over seeds, with the range of J, as a Markdown table."""
     scenario, overrides = SETTINGS[setting]
     rows = []
     for form in forms:
         name, arguments = FORMS[form]
-        runs = [play(make_agent(name, **arguments), scenario, seed, overrides) for seed in range(seeds)]
+        runs = [
+            play(make_agent(name, **arguments), scenario, seed, overrides=overrides, split="validation").metrics
+            for seed in range(seeds)
+        ]
         means = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
         each = [run["J"] for run in runs]
         rows.append(
@@ -95,7 +73,7 @@ def table(setting: str, forms: Sequence[str], seeds: int) -> str:
 
 def main() -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = _command.parser("studies.lbgr_study", __doc__)
     parser.add_argument("--seeds", type=int, default=5, help="episodes per cell: seeds 0 .. seeds - 1 (default 5)")
     parser.add_argument("--setting", choices=SETTINGS, action="append", help="default: all of them")
     arguments = parser.parse_args()

@@ -9,7 +9,6 @@ state the setting of its table; load, cluster and the order of the rows follow f
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ def measure(agent: str, evictor: str, seeds: range) -> tuple[float, float, float
 
 def main(argv: list[str] | None = None) -> None:
     """Plays and prints."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _command.parser("studies.paper_table", __doc__)
     parser.add_argument("--seeds", type=int, default=10, help="episodes per row")
     args = parser.parse_args(argv)
     try:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import kvgym
-from kvgym import _check
+from kvgym import _atomic, _check, _command
 from kvgym.evaluation import Episode, anchors, files, report, standings
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Board, Failure, Player
@@ -58,11 +58,9 @@ class _Agent(argparse.Action):
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m agents.leaderboard",
-        description="Plays agents on the same seeds and compares them with the reference, lbgr_code + rlt_code.",
-        epilog="Exit code: 0, 1 if an agent failed or broke a rule, 2 if an option is not allowed, 130 if interrupted.",
-    )
+    text = "Plays agents on the same seeds and compares them with the reference, lbgr_code + rlt_code."
+    parser = _command.parser("agents.leaderboard", text)
+    parser.epilog = "Exit code: 0, 1 if an agent failed or broke a rule, 2 if an option is wrong, 130 if interrupted."
     add = parser.add_argument
     add("--track", choices=TRACKS, help=_TRACK)
     add("--quick", action="store_true", help="a smoke test: few agents and seeds, about a minute")
@@ -178,8 +176,8 @@ def show(plan: Plan, store: Store, errors: dict[str, Failure], out: Path | None)
     )
     print(report.terminal(result, shutil.get_terminal_size((120, 24)).columns))
     if out:
-        files.write(out / "leaderboard.md", report.markdown(result))
-        files.write(out / "leaderboard.json", files.to_text(report.as_dict(result)))
+        _atomic.write(out / "leaderboard.md", report.markdown(result))
+        _atomic.write(out / "leaderboard.json", files.to_text(report.as_dict(result)))
         print(
             f"all columns: {out / 'leaderboard.md'}; all numbers: {out / 'leaderboard.json'}; episodes: {out / 'runs'}"
         )

@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import agents
 import kvgym
 from kvgym import _check
 from kvgym.evaluation import files
@@ -205,4 +204,4 @@ def identity(entry: Entry, case: Case, split: str) -> Identity:
 
 @lru_cache(maxsize=1)
 def _code() -> str:
-    return files.source_hash(Path(kvgym.__file__).parent, Path(agents.__file__).parent)
+    return files.source_hash(Path(kvgym.__file__).parent, Path(__file__).parents[1])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from kvgym import _atomic
 
 from .network import Actor, Shape
 
@@ -34,19 +35,16 @@ class Trained:
 
 def save(path: Path, trained: Trained) -> None:
     """Writes a file; it is there whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(
-        {
-            "format": FORMAT,
-            "shape": asdict(trained.actor.shape),
-            "weights": trained.actor.state_dict(),
-            "environment": trained.environment,
-            "env_kwargs": dict(trained.env_kwargs),
-            "origin": dict(trained.origin),
-        },
-        temporary,
-    )
-    os.replace(temporary, path)
+    held = {
+        "format": FORMAT,
+        "shape": asdict(trained.actor.shape),
+        "weights": trained.actor.state_dict(),
+        "environment": trained.environment,
+        "env_kwargs": dict(trained.env_kwargs),
+        "origin": dict(trained.origin),
+    }
+    with _atomic.replacing(path) as temporary:
+        torch.save(held, temporary)
 
 
 def read(path: Path) -> Trained:

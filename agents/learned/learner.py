@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from stable_baselines3.common.vec_env import VecMonitor, VecNormalize
 from tqdm import tqdm
 
 import kvgym
+from kvgym import _homes
 from kvgym.evaluation.stage import ASKABLE
 from kvgym.integrations.sb3 import make_sb3
 
@@ -116,8 +116,10 @@ def train(plan: Plan, run: Run, *, resume: bool, progress: bool = True) -> None:
     if checkpoint is None:
         model = _model(plan, env, tensorboard)
     else:
+        # Classes are those of this installation, whatever the modules were called where the checkpoint was written.
+        ours = {"policy_class": _policy(plan), **buffers.arguments(plan.algorithm, _gamma(plan))}
         model = CLASSES[plan.algorithm].load(
-            checkpoint / "model.zip", env=env, device="cpu", tensorboard_log=tensorboard
+            checkpoint / "model.zip", env=env, device="cpu", custom_objects=ours, tensorboard_log=tensorboard
         )
         state = State(**run.restore(checkpoint, model))
         set_random_seed(plan.seed + model.num_timesteps)
@@ -138,8 +140,7 @@ def train(plan: Plan, run: Run, *, resume: bool, progress: bool = True) -> None:
 
 def _model(plan: Plan, env: Any, tensorboard: str) -> Any:
     """The algorithm at its start."""
-    module, _, name = plan.hyperparams.policy.rpartition(".")
-    policy = getattr(import_module(module), name)
+    policy = _policy(plan)
     arguments = plan.hyperparams.built
     if issubclass(policy, Shared):
         # What there is to see is a matter of scenario and arguments, of which hyper-parameters know nothing.
@@ -151,8 +152,19 @@ def _model(plan: Plan, env: Any, tensorboard: str) -> Any:
         device="cpu",
         tensorboard_log=tensorboard,
         **arguments,
-        **buffers.arguments(plan.algorithm, arguments.get("gamma", 0.99)),
+        **buffers.arguments(plan.algorithm, _gamma(plan)),
     )
+
+
+def _gamma(plan: Plan) -> float:
+    """Discount of a request; the default is SB3's."""
+    return float(plan.hyperparams.algorithm.get("gamma", 0.99))
+
+
+def _policy(plan: Plan) -> Any:
+    """The policy class that the hyper-parameters name."""
+    module, _, name = plan.hyperparams.policy.rpartition(".")
+    return getattr(_homes.load(module), name)
 
 
 def _environment(plan: Plan, checkpoint: Path | None) -> Any:
@@ -173,7 +185,7 @@ def _environment(plan: Plan, checkpoint: Path | None) -> Any:
         return env
     if checkpoint is not None and (checkpoint / "normalize.pkl").exists():
         return VecNormalize.load(str(checkpoint / "normalize.pkl"), env)
-    return VecNormalize(env, gamma=hyperparams.algorithm.get("gamma", 0.99), **hyperparams.normalize)
+    return VecNormalize(env, gamma=_gamma(plan), **hyperparams.normalize)
 
 
 class Watch(BaseCallback):

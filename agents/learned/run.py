@@ -13,7 +13,6 @@ Checkpoints are written under another name and renamed: one that has its name is
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from kvgym.evaluation import files
+from kvgym import _atomic
 
 CURVE = "curve.jsonl"
 KEPT = 2
@@ -60,7 +59,7 @@ class Run:
         else:
             (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
             self._take()
-            files.write(place, json.dumps(self.config, indent=1) + "\n")
+            _atomic.write(place, json.dumps(self.config, indent=1) + "\n")
 
     def _take(self) -> None:
         """Makes the folder this process's; the operating system lets go of it however the process ends."""
@@ -89,21 +88,17 @@ class Run:
 
     def save(self, model: Any, progress: Mapping[str, Any]) -> None:
         """Writes a checkpoint of an SB3 algorithm, and drops the oldest ones."""
-        name = f"{model.num_timesteps:012d}"
-        temporary = self.folder / "checkpoints" / f"{name}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        model.save(temporary / "model.zip")
-        if hasattr(model, "replay_buffer"):
-            model.save_replay_buffer(temporary / "replay.pkl")
-        if model.get_vec_normalize_env() is not None:
-            model.get_vec_normalize_env().save(str(temporary / "normalize.pkl"))
-        (temporary / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
-        final = temporary.with_suffix("")
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(temporary, final)
+        final = self.folder / "checkpoints" / f"{model.num_timesteps:012d}"
+        with _atomic.replacing(final) as temporary:
+            temporary.mkdir()
+            model.save(temporary / "model.zip")
+            if hasattr(model, "replay_buffer"):
+                model.save_replay_buffer(temporary / "replay.pkl")
+            if model.get_vec_normalize_env() is not None:
+                model.get_vec_normalize_env().save(str(temporary / "normalize.pkl"))
+            (temporary / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
         whole = sorted(path for path in final.parent.iterdir() if path.name.isdigit())
-        for old in whole[:-KEPT]:
+        for old in [*whole[:-KEPT], *final.parent.glob("*.tmp")]:  # what a kill left behind, too
             shutil.rmtree(old)
 
     def restore(self, checkpoint: Path, model: Any) -> dict[str, Any]:

@@ -122,15 +122,21 @@ class Lbgr(Agent):
             hit, miss, load = match[worker], prompt - match[worker], self.load[worker]
             cost = self.alpha_cached * hit + self.alpha_miss * miss + output
             phi = (self.alpha_miss * hit, self.alpha_miss * miss, load, *self.constant)
-            limit = self.bound * (cost + load)
-            estimate = cost + load + max(-limit, min(limit, dot(self.theta[worker], phi)))
+            sent = Sent(worker, now, cost, load, phi)
+            estimate = self.estimate(sent)
             if chosen is None or estimate < best_estimate:
-                best, best_estimate, chosen = worker, estimate, Sent(worker, now, cost, load, phi)
+                best, best_estimate, chosen = worker, estimate, sent
         assert chosen is not None  # the mask always allows a worker
         self.load[best] += chosen.cost
         self._sent[self._decisions] = chosen
         self._decisions += 1
         return best
+
+    def estimate(self, sent: Sent) -> float:
+        """Expected latency of a request on a worker (s), with the correction that `bound` allows."""
+        expected = sent.cost + sent.load
+        limit = self.bound * expected
+        return expected + max(-limit, min(limit, dot(self.theta[sent.worker], sent.phi)))
 
     def _untaught(self) -> list[float]:
         return [0.0] * (3 + len(self.constant))

@@ -25,18 +25,6 @@ def digest(value: Any) -> str:
     return hashlib.sha256(to_text(value).encode()).hexdigest()
 
 
-def write(path: Path, text: str) -> None:
-    """Writes a temporary file beside `path` and renames it, so that nobody ever reads half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def read(path: Path) -> dict[str, Any]:
     """Reads a JSON object.
 
@@ -86,10 +74,16 @@ def _path_in(value: Any) -> str | None:
 
 
 def source_hash(*folders: Path) -> str:
-    """SHA-256 over the Python files in `folders` and the data that they read: other code is another result."""
+    """SHA-256 over the Python files in `folders` and the data that they read: other code is another result.
+
+    A folder inside another one counts once, by itself: installed or in a checkout, the same code has the same hash.
+    """
     total = hashlib.sha256()
     for folder in folders:
+        inside = [other for other in folders if folder in other.parents]
         for path in sorted(folder.rglob("*")):
+            if any(other in path.parents for other in inside):
+                continue
             if path.suffix == ".py" or path.name == "catalogue.json":
                 total.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
     return total.hexdigest()

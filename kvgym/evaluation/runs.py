@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from kvgym import _atomic
 from kvgym.evaluation import files
 from kvgym.evaluation.episode import Episode
 from kvgym.evaluation.files import ResultError
@@ -104,7 +105,7 @@ def write_run(folder: Path, identity: Identity, where: Mapping[str, Any], episod
     other = identity.evictor or identity.router
     name = "--".join(_safe(part) for part in (identity.scenario, identity.agent, other) if part)
     path = folder / f"{name}--{key[:12]}.json"
-    files.write(path, files.to_text({"run_id": files.digest(payload), **payload}))
+    _atomic.write(path, files.to_text({"run_id": files.digest(payload), **payload}))
     return path
 
 

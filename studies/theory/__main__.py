@@ -20,7 +20,7 @@ from typing import Any
 from tabulate import tabulate
 from tqdm import tqdm
 
-from kvgym import _command
+from kvgym import _atomic, _command
 from kvgym._check import whole
 from kvgym.evaluation import files
 
@@ -44,9 +44,7 @@ _TITLES = {
 
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m studies.theory", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _command.parser("studies.theory", __doc__)
     add = parser.add_argument
     add("--quick", action="store_true", help="a first look: small k, short runs, one seed")
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=f"of {', '.join(PARTS)}")
@@ -165,7 +163,7 @@ def save(options: argparse.Namespace, found: Sequence[Ratio], rates: Sequence[Hi
     """Writes what was measured and with which options."""
     settings = {name: getattr(options, name) for name in ("k", "length", "phases", "rounds", "seeds")}
     result = {"settings": settings, "ratios": [asdict(one) for one in found], "groups": [asdict(one) for one in rates]}
-    files.write(options.out / "theory.json", files.to_text(result))
+    _atomic.write(options.out / "theory.json", files.to_text(result))
     if options.figures:
         from .plots import save_figures
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from kvgym import _atomic
 
 from .measure import OPTIMUM, HitRate, Ratio
 from .values import harmonic
@@ -160,13 +160,5 @@ def save_figures(folder: Path, found: Sequence[Ratio], rates: Sequence[HitRate])
 
 
 def _write(figure: Any, path: Path) -> None:
-    """Writes a temporary file and renames it, so that nobody ever sees half a figure."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(buffer.getvalue())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with _atomic.replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

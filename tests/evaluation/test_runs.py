@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from kvgym import _atomic
 from kvgym.evaluation import files
 from kvgym.evaluation.files import ResultError
 from kvgym.evaluation.runs import SCHEMA_VERSION, Store, machine, read_run, write_run
@@ -52,9 +53,9 @@ def test_writing_again_gives_the_same_bytes(written, made_up, tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(written, monkeypatch):
     before = written.read_bytes()
-    monkeypatch.setattr(files.os, "replace", lambda *paths: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(_atomic.os, "replace", lambda *paths: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        files.write(written, "new")
+        _atomic.write(written, "new")
     assert written.read_bytes() == before
     assert len(list(written.parent.iterdir())) == 1
 

@@ -13,9 +13,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from agents import leaderboard, leaderboard_run, make_agent
+from agents import make_agent
 from agents.joint.pair import Pair
 from agents.joint.rule_pair import RulePair
+from agents.leaderboard import __main__ as leaderboard
+from agents.leaderboard import run as leaderboard_run
 from agents.leaderboard.plan import make_plan
 from kvgym.envs.base import ClusterEnv
 from kvgym.envs.view import PUBLIC, RuleBroken, View, sealed

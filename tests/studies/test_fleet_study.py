@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents import fleet_study
+from studies import fleet_study
 from studies.fleet_change import CHANGES, WINDOWS, errors
 
 

@@ -1,6 +1,6 @@
 """What theory says about RLT and LRU comes out of the simulator, and the command that shows it works.
 
-`python -m agents.theory` measures the same with larger k and longer runs.
+`python -m studies.theory` measures the same with larger k and longer runs.
 """
 
 import json
@@ -8,7 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from agents import theory, theory_plots
+from studies.theory import __main__ as theory
+from studies.theory import plots as theory_plots
 from studies.theory.measure import misses, ratios
 from studies.theory.values import code_form_on_cycle, expected, harmonic
 from studies.theory.workloads import PREFIX, leaf_order, leaf_workload

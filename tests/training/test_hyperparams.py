@@ -12,7 +12,7 @@ GOOD = """
 KVGym/Route-v0:
   n_envs: 2
   n_timesteps: !!float 1e3
-  policy: agents.training.policies.SharedPolicy
+  policy: agents.learned.policies.SharedPolicy
   learning_rate: lin_1e-3
 """
 

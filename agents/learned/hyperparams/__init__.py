@@ -1,4 +1,4 @@
-"""Hyper-parameters: `agents/hyperparams/ALGO.yml`, in the format of rl-zoo3.
+"""Hyper-parameters: `agents/learned/hyperparams/ALGO.yml`, in the format of rl-zoo3.
 
 A file has one entry per environment id. What rl-zoo3 knows and this reader doesn't is an error, not ignored.
 """
@@ -16,7 +16,7 @@ from kvgym import _check
 
 from .. import ALGORITHMS
 
-FOLDER = Path(__file__).resolve().parent.parent / "hyperparams"
+FOLDER = Path(__file__).resolve().parent
 _SCHEDULED = ("learning_rate", "clip_range")
 _UNKNOWN = ("env_wrapper", "vec_env_wrapper", "frame_stack", "callback", "monitor_kwargs", "noise_type")
 
