@@ -85,7 +85,9 @@ def _train(given: argparse.Namespace) -> None:
         from .learned import hyperparams, learner
         from .learned.run import Run
     except ImportError as error:
-        raise ValueError(f'training needs the extra "train": pip install -e ".[train]" ({error})') from error
+        raise ValueError(
+            f'training needs the extra "train": pip install "kvgym[train]", in a checkout -e ".[train]" ({error})'
+        ) from error
     found = hyperparams.load(given.algorithm, env_id, given.hyperparams)
     total = found.n_timesteps if given.total_steps is None else _check.whole("--total-steps", given.total_steps, 1)
     found = replace(found, env_kwargs={**found.env_kwargs, **env_kwargs})
