@@ -1,4 +1,4 @@
-"""Where the tests find real traces."""
+"""Where the tests find real traces, and the published fits and the grid that the catalogue was taken from."""
 
 import os
 from pathlib import Path
@@ -21,3 +21,14 @@ def trace():
         return folder / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder with cost_fits.json and cost_grid.csv; the test is skipped where there is none."""
+    default = Path(__file__).parents[1].parent / "shared" / "reference"
+    folder = Path(os.environ.get("KVGYM_REFERENCE", default))
+    missing = [name for name in ("cost_fits.json", "cost_grid.csv") if not (folder / name).is_file()]
+    if missing:
+        pytest.skip(f"no {' and no '.join(missing)}: set KVGYM_REFERENCE to the folder that holds the reference data")
+    return folder
