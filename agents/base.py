@@ -74,6 +74,7 @@ class Agent(ABC):
         self.layout = self.env.layout
         self.n_workers = self.layout.n_workers
         self.random = Random(seed)
+        self._places: dict[str, slice | int] = {}
         self._up = np.ones(self.n_workers, np.int8).tobytes()
 
     @abstractmethod
@@ -84,6 +85,18 @@ class Agent(ABC):
             observation: What the environment shows, in the form that `observation` names.
             info: The environment's info with action_mask, dt, time (s) and session.
         """
+
+    def of_workers(self, observation: Observation, name: str) -> list[float]:
+        """A feature of the workers, by their index."""
+        if name not in self._places:
+            self._places[name] = self.layout.workers(name)
+        return cast(list[float], observation[self._places[name]].tolist())
+
+    def of_request(self, observation: Observation, name: str) -> float:
+        """A feature of the request that is to be routed."""
+        if name not in self._places:
+            self._places[name] = self.layout.request(name)
+        return float(observation[self._places[name]])
 
     def fallen(self, info: Info) -> list[int]:
         """Workers that went down since the last call; for agents that route and call it at each decision.

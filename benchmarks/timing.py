@@ -17,6 +17,7 @@ from tabulate import tabulate
 
 import kvgym
 from kvgym import _atomic
+from kvgym.evaluation.runs import processor
 
 OPTIONAL = {
     "torch": "torch",
@@ -88,20 +89,10 @@ def render(rows: list[dict[str, Any]], form: str) -> str:
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "kvgym": kvgym.__version__,
         **{name: version(name) for name in ("numpy", "numba", "gymnasium")},
         **{name: version(name) for name in OPTIONAL if find_spec(OPTIONAL[name]) is not None},
     }
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -101,9 +101,6 @@ class CacheAware(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
-        self._prompt = self.layout.request("prompt")
-        self._inflight = self.layout.workers("inflight")
-        self._n_sent = self.layout.workers("n_sent")
         self._page_size: int = self.env.scenario.engine.page_size
         lengths = self.random.getrandbits(32)
         self._characters = Characters(self.characters_per_token, self.characters_sd, self._page_size, lengths)
@@ -119,7 +116,7 @@ class CacheAware(Agent):
         for fallen in self.fallen(info):
             self.tree.remove(fallen)
         workers = legal_actions(info)
-        inflight = observation[self._inflight].tolist()
+        inflight = self.of_workers(observation, "inflight")
         prompt = runs(self.env.prompt_pages())
         worker: int | None = None
         if not self._imbalanced([inflight[worker] for worker in workers]):
@@ -129,7 +126,7 @@ class CacheAware(Agent):
             elif self.on_miss == "smallest_tree":
                 worker = min(workers, key=self.tree.sizes.__getitem__)
         if worker is None:
-            n_sent = observation[self._n_sent].tolist()
+            n_sent = self.of_workers(observation, "n_sent")
             worker = min(workers, key=lambda worker: (inflight[worker], n_sent[worker]))
         self.tree.insert(prompt, worker)
         return worker
@@ -140,5 +137,5 @@ class CacheAware(Agent):
 
     def _total(self, prompt: list[tuple[int, int]], observation: Observation) -> float:
         """Characters of the prompt."""
-        rest = int(observation[self._prompt]) - self._page_size * sum(count for _, count in prompt)
+        rest = int(self.of_request(observation, "prompt")) - self._page_size * sum(count for _, count in prompt)
         return sum(self._characters.of(*run) for run in prompt) + rest * self.characters_per_token

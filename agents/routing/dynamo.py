@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import gymnasium as gym
 
 from kvgym import _check
 
@@ -57,15 +54,6 @@ class Dynamo(Agent):
         self.temperature = weight("temperature", temperature)
         self.block_tokens = _check.whole("block_tokens", block_tokens, 1)
 
-    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
-        """See `Agent.reset`."""
-        super().reset(env, seed)
-        self._prompt = self.layout.request("prompt")
-        self._match = self.layout.workers("match")
-        self._prefill = self.layout.workers("prefill")
-        self._active_with = self.layout.workers("active_with")
-        self._inflight = self.layout.workers("inflight")
-
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         workers = legal_actions(info)
@@ -85,11 +73,11 @@ class Dynamo(Agent):
 
     def costs(self, observation: Observation, workers: list[int]) -> list[float]:
         """Cost of every worker; 0 for those not in `workers`."""
-        prompt = float(observation[self._prompt])
-        match = observation[self._match].tolist()
-        prefill = observation[self._prefill].tolist()
-        active = observation[self._active_with].tolist()
-        inflight = observation[self._inflight].tolist()
+        prompt = self.of_request(observation, "prompt")
+        match = self.of_workers(observation, "match")
+        prefill = self.of_workers(observation, "prefill")
+        active = self.of_workers(observation, "active_with")
+        inflight = self.of_workers(observation, "inflight")
         least = min(prefill[worker] for worker in workers)
         size = self.block_tokens
         prompt_blocks = math.ceil(prompt / size)

@@ -93,9 +93,6 @@ class Lbgr(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
-        self._prompt = self.layout.request("prompt")
-        self._hint = self.layout.request("output_hint")
-        self._match = self.layout.workers("match")
         self.load = [0.0] * self.n_workers
         self.theta = [self._untaught() for _ in range(self.n_workers)]
         self._sent: dict[int, Sent] = {}
@@ -114,9 +111,9 @@ class Lbgr(Agent):
         for worker in self.fallen(info):
             self._forget(worker)
 
-        prompt = float(observation[self._prompt])
-        match = observation[self._match].tolist()
-        output = self.alpha_output * self._expected_output(float(observation[self._hint]))
+        prompt = self.of_request(observation, "prompt")
+        match = self.of_workers(observation, "match")
+        output = self.alpha_output * self._expected_output(self.of_request(observation, "output_hint"))
         best, best_estimate, chosen = -1, math.inf, None
         for worker in legal_actions(info):
             hit, miss, load = match[worker], prompt - match[worker], self.load[worker]

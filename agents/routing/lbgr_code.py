@@ -89,8 +89,6 @@ class LbgrCode(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
-        self._prompt = self.layout.request("prompt")
-        self._match = self.layout.workers("match")
         self.queue = [0] * self.n_workers  # whole ms, as in the code
         self.bias = [0.0] * self.n_workers
         self._r = [self.p0] * self.n_workers
@@ -107,8 +105,8 @@ class LbgrCode(Agent):
         self._decay(now)
         for worker in self.fallen(info):
             self._forget(worker)
-        total = round(float(observation[self._prompt]) * self.characters_per_token)
-        match = observation[self._match].tolist()
+        total = round(self.of_request(observation, "prompt") * self.characters_per_token)
+        match = self.of_workers(observation, "match")
         best, best_cost, best_base = -1, 0.0, 0.0
         for worker in legal_actions(info):
             uncached = total - round(match[worker] * self.characters_per_token)

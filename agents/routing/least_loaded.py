@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import gymnasium as gym
-
 from ..base import Agent, Info, Observation, legal_actions, lowest
 
 
@@ -15,11 +11,6 @@ class LeastLoaded(Agent):
     Also known as JSQ or least request; it knows nothing of caches.
     """
 
-    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
-        """See `Agent.reset`."""
-        super().reset(env, seed)
-        self._inflight = self.layout.workers("inflight")
-
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        return lowest(observation[self._inflight].tolist(), legal_actions(info))
+        return lowest(self.of_workers(observation, "inflight"), legal_actions(info))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import gymnasium as gym
-
 from kvgym import _check
 
 from ..base import Agent, Info, Observation, legal_actions, lowest_at_random, weight
@@ -51,21 +47,13 @@ class LlmD(Agent):
         self.block_tokens = _check.whole("block_tokens", block_tokens, 1)
         self.max_blocks = _check.whole("max_blocks", max_blocks, 1)
 
-    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
-        """See `Agent.reset`."""
-        super().reset(env, seed)
-        self._prompt = self.layout.request("prompt")
-        self._match = self.layout.workers("match")
-        self._queued = self.layout.workers("queued")
-        self._kv_use = self.layout.workers("kv_use")
-
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         workers = legal_actions(info)
-        match = observation[self._match].tolist()
-        queued = observation[self._queued].tolist()
-        kv_use = observation[self._kv_use].tolist()
-        blocks = min(int(observation[self._prompt]) // self.block_tokens, self.max_blocks)
+        match = self.of_workers(observation, "match")
+        queued = self.of_workers(observation, "queued")
+        kv_use = self.of_workers(observation, "kv_use")
+        blocks = min(int(self.of_request(observation, "prompt")) // self.block_tokens, self.max_blocks)
         most = max(queued[worker] for worker in workers)
         spread = most - min(queued[worker] for worker in workers)
         penalties = [0.0] * self.n_workers

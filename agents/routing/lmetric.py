@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import gymnasium as gym
-
 from ..base import Agent, Info, Observation, legal_actions
 
 
@@ -19,16 +15,9 @@ class LMetric(Agent):
     Dynamo's router, keeps idle workers apart, whose scores would all be 0.
     """
 
-    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
-        """See `Agent.reset`."""
-        super().reset(env, seed)
-        self._miss = self.layout.workers("miss")
-        self._prefill = self.layout.workers("prefill")
-        self._inflight = self.layout.workers("inflight")
-
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        miss = observation[self._miss].tolist()
-        prefill = observation[self._prefill].tolist()
-        inflight = observation[self._inflight].tolist()
+        miss = self.of_workers(observation, "miss")
+        prefill = self.of_workers(observation, "prefill")
+        inflight = self.of_workers(observation, "inflight")
         return min(legal_actions(info), key=lambda i: (prefill[i] + miss[i]) * (inflight[i] + 1.0))

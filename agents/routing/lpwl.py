@@ -21,16 +21,13 @@ class Lpwl(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
-        self._miss = self.layout.workers("miss")
-        self._prefill = self.layout.workers("prefill")
-        self._inflight = self.layout.workers("inflight")
         self._next = 0
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        miss = observation[self._miss].tolist()
-        prefill = observation[self._prefill].tolist()
-        inflight = observation[self._inflight].tolist()
+        miss = self.of_workers(observation, "miss")
+        prefill = self.of_workers(observation, "prefill")
+        inflight = self.of_workers(observation, "inflight")
         n, turn = self.n_workers, self._next
         worker = min(legal_actions(info), key=lambda i: (prefill[i] + miss[i], inflight[i], (i - turn) % n))
         self._next = worker + 1

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import gymnasium as gym
-
 from ..base import Agent, Info, Observation, draw, legal_actions
 
 
@@ -16,11 +12,6 @@ class PowerOfTwo(Agent):
     of the SGLang router (lightseekorg/smg, model_gateway/src/policies/power_of_two.rs).
     """
 
-    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
-        """See `Agent.reset`."""
-        super().reset(env, seed)
-        self._inflight = self.layout.workers("inflight")
-
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         workers = legal_actions(info)
@@ -29,5 +20,5 @@ class PowerOfTwo(Agent):
             return first
         workers.remove(first)
         second = draw(workers, self.random)
-        inflight = observation[self._inflight].tolist()
+        inflight = self.of_workers(observation, "inflight")
         return first if inflight[first] <= inflight[second] else second

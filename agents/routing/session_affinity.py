@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import gymnasium as gym
-
 from ..base import Agent, Info, Observation, legal_actions, lowest
 
 
@@ -17,17 +13,11 @@ class SessionAffinity(Agent):
     router (lightseekorg/smg) and "session" in the vLLM production stack.
     """
 
-    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
-        """See `Agent.reset`."""
-        super().reset(env, seed)
-        self._inflight = self.layout.workers("inflight")
-        self._is_prev = self.layout.workers("is_prev")
-
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         workers = legal_actions(info)
-        is_prev = observation[self._is_prev].tolist()
+        is_prev = self.of_workers(observation, "is_prev")
         for worker in workers:
             if is_prev[worker]:
                 return worker
-        return lowest(observation[self._inflight].tolist(), workers)
+        return lowest(self.of_workers(observation, "inflight"), workers)

@@ -76,14 +76,15 @@ class Identity:
 def machine() -> dict[str, Any]:
     """What the timings of a result depend on."""
     return {
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "numba", "gymnasium")},
     }
 
 
-def _cpu() -> str:
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
