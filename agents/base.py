@@ -40,6 +40,21 @@ Info = Mapping[str, Any]
 DECISION, FINISH, OUTPUT_TOKENS = 0, 4, 6
 
 
+class Places(dict[str, Any]):
+    """Places of features in an observation, looked up once."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Knows none yet."""
+        super().__init__()
+        self._layout = layout
+
+    def __missing__(self, name: str) -> Any:
+        """An index for a feature of the request, a slice for one of the workers."""
+        is_request = any(feature.name == name for feature in self._layout.request_features)
+        place = self[name] = self._layout.request(name) if is_request else self._layout.workers(name)
+        return place
+
+
 class Agent(ABC):
     """Base class of the agents here, and of routing agents as it is; an agent of your own may do without it.
 
@@ -50,6 +65,7 @@ class Agent(ABC):
         oracle: It needs the environment itself, and is not ranked.
         env: The unwrapped environment, or the view of it; this and the rest are there after `reset`.
         layout: Where features stand in an observation.
+        at: The same by name, for the features of the request (an index) and of the workers (a slice over them).
         n_workers: Number of workers.
         random: The agent's own random numbers.
     """
@@ -60,6 +76,7 @@ class Agent(ABC):
     oracle: bool = False
     env: Any
     layout: Layout
+    at: Places
     n_workers: int
     random: Random
 
@@ -74,7 +91,7 @@ class Agent(ABC):
         self.layout = self.env.layout
         self.n_workers = self.layout.n_workers
         self.random = Random(seed)
-        self._places: dict[str, slice | int] = {}
+        self.at = Places(self.layout)
         self._up = np.ones(self.n_workers, np.int8).tobytes()
 
     @abstractmethod
@@ -85,18 +102,6 @@ class Agent(ABC):
             observation: What the environment shows, in the form that `observation` names.
             info: The environment's info with action_mask, dt, time (s) and session.
         """
-
-    def of_workers(self, observation: Observation, name: str) -> list[float]:
-        """A feature of the workers, by their index."""
-        if name not in self._places:
-            self._places[name] = self.layout.workers(name)
-        return cast(list[float], observation[self._places[name]].tolist())
-
-    def of_request(self, observation: Observation, name: str) -> float:
-        """A feature of the request that is to be routed."""
-        if name not in self._places:
-            self._places[name] = self.layout.request(name)
-        return float(observation[self._places[name]])
 
     def fallen(self, info: Info) -> list[int]:
         """Workers that went down since the last call; for agents that route and call it at each decision.

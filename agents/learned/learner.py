@@ -172,15 +172,8 @@ def _environment(plan: Plan, checkpoint: Path | None) -> Any:
     hyperparams = plan.hyperparams
     settings = dict(hyperparams.env_kwargs)
     overrides = {**settings.pop("scenario_overrides", {}), **plan.overrides}
-    env: Any = make_sb3(
-        plan.env_id,
-        hyperparams.n_envs,
-        stagger=True,
-        scenario=plan.scenario,
-        scenario_overrides=overrides,
-        **settings,
-    )
-    env = VecMonitor(env)
+    settings |= {"stagger": True, "scenario": plan.scenario, "scenario_overrides": overrides}
+    env: Any = VecMonitor(make_sb3(plan.env_id, hyperparams.n_envs, **settings))
     if hyperparams.normalize is None:
         return env
     if checkpoint is not None and (checkpoint / "normalize.pkl").exists():

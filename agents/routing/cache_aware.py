@@ -116,7 +116,7 @@ class CacheAware(Agent):
         for fallen in self.fallen(info):
             self.tree.remove(fallen)
         workers = legal_actions(info)
-        inflight = self.of_workers(observation, "inflight")
+        inflight = observation[self.at["inflight"]].tolist()
         prompt = runs(self.env.prompt_pages())
         worker: int | None = None
         if not self._imbalanced([inflight[worker] for worker in workers]):
@@ -126,7 +126,7 @@ class CacheAware(Agent):
             elif self.on_miss == "smallest_tree":
                 worker = min(workers, key=self.tree.sizes.__getitem__)
         if worker is None:
-            n_sent = self.of_workers(observation, "n_sent")
+            n_sent = observation[self.at["n_sent"]].tolist()
             worker = min(workers, key=lambda worker: (inflight[worker], n_sent[worker]))
         self.tree.insert(prompt, worker)
         return worker
@@ -137,5 +137,5 @@ class CacheAware(Agent):
 
     def _total(self, prompt: list[tuple[int, int]], observation: Observation) -> float:
         """Characters of the prompt."""
-        rest = int(self.of_request(observation, "prompt")) - self._page_size * sum(count for _, count in prompt)
+        rest = int(observation[self.at["prompt"]]) - self._page_size * sum(count for _, count in prompt)
         return sum(self._characters.of(*run) for run in prompt) + rest * self.characters_per_token

@@ -73,11 +73,11 @@ class Dynamo(Agent):
 
     def costs(self, observation: Observation, workers: list[int]) -> list[float]:
         """Cost of every worker; 0 for those not in `workers`."""
-        prompt = self.of_request(observation, "prompt")
-        match = self.of_workers(observation, "match")
-        prefill = self.of_workers(observation, "prefill")
-        active = self.of_workers(observation, "active_with")
-        inflight = self.of_workers(observation, "inflight")
+        prompt = float(observation[self.at["prompt"]])
+        match = observation[self.at["match"]].tolist()
+        prefill = observation[self.at["prefill"]].tolist()
+        active = observation[self.at["active_with"]].tolist()
+        inflight = observation[self.at["inflight"]].tolist()
         least = min(prefill[worker] for worker in workers)
         size = self.block_tokens
         prompt_blocks = math.ceil(prompt / size)

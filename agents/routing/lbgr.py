@@ -111,9 +111,9 @@ class Lbgr(Agent):
         for worker in self.fallen(info):
             self._forget(worker)
 
-        prompt = self.of_request(observation, "prompt")
-        match = self.of_workers(observation, "match")
-        output = self.alpha_output * self._expected_output(self.of_request(observation, "output_hint"))
+        prompt = float(observation[self.at["prompt"]])
+        match = observation[self.at["match"]].tolist()
+        output = self.alpha_output * self._expected_output(float(observation[self.at["output_hint"]]))
         best, best_estimate, chosen = -1, math.inf, None
         for worker in legal_actions(info):
             hit, miss, load = match[worker], prompt - match[worker], self.load[worker]

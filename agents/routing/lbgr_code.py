@@ -105,8 +105,8 @@ class LbgrCode(Agent):
         self._decay(now)
         for worker in self.fallen(info):
             self._forget(worker)
-        total = round(self.of_request(observation, "prompt") * self.characters_per_token)
-        match = self.of_workers(observation, "match")
+        total = round(float(observation[self.at["prompt"]]) * self.characters_per_token)
+        match = observation[self.at["match"]].tolist()
         best, best_cost, best_base = -1, 0.0, 0.0
         for worker in legal_actions(info):
             uncached = total - round(match[worker] * self.characters_per_token)

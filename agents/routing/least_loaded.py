@@ -13,4 +13,4 @@ class LeastLoaded(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        return lowest(self.of_workers(observation, "inflight"), legal_actions(info))
+        return lowest(observation[self.at["inflight"]].tolist(), legal_actions(info))

@@ -50,10 +50,10 @@ class LlmD(Agent):
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         workers = legal_actions(info)
-        match = self.of_workers(observation, "match")
-        queued = self.of_workers(observation, "queued")
-        kv_use = self.of_workers(observation, "kv_use")
-        blocks = min(int(self.of_request(observation, "prompt")) // self.block_tokens, self.max_blocks)
+        match = observation[self.at["match"]].tolist()
+        queued = observation[self.at["queued"]].tolist()
+        kv_use = observation[self.at["kv_use"]].tolist()
+        blocks = min(int(observation[self.at["prompt"]]) // self.block_tokens, self.max_blocks)
         most = max(queued[worker] for worker in workers)
         spread = most - min(queued[worker] for worker in workers)
         penalties = [0.0] * self.n_workers

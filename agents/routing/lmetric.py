@@ -17,7 +17,7 @@ class LMetric(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        miss = self.of_workers(observation, "miss")
-        prefill = self.of_workers(observation, "prefill")
-        inflight = self.of_workers(observation, "inflight")
+        miss = observation[self.at["miss"]].tolist()
+        prefill = observation[self.at["prefill"]].tolist()
+        inflight = observation[self.at["inflight"]].tolist()
         return min(legal_actions(info), key=lambda i: (prefill[i] + miss[i]) * (inflight[i] + 1.0))

@@ -25,9 +25,9 @@ class Lpwl(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        miss = self.of_workers(observation, "miss")
-        prefill = self.of_workers(observation, "prefill")
-        inflight = self.of_workers(observation, "inflight")
+        miss = observation[self.at["miss"]].tolist()
+        prefill = observation[self.at["prefill"]].tolist()
+        inflight = observation[self.at["inflight"]].tolist()
         n, turn = self.n_workers, self._next
         worker = min(legal_actions(info), key=lambda i: (prefill[i] + miss[i], inflight[i], (i - turn) % n))
         self._next = worker + 1

@@ -20,5 +20,5 @@ class PowerOfTwo(Agent):
             return first
         workers.remove(first)
         second = draw(workers, self.random)
-        inflight = self.of_workers(observation, "inflight")
+        inflight = observation[self.at["inflight"]].tolist()
         return first if inflight[first] <= inflight[second] else second

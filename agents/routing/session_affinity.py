@@ -16,8 +16,8 @@ class SessionAffinity(Agent):
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         workers = legal_actions(info)
-        is_prev = self.of_workers(observation, "is_prev")
+        is_prev = observation[self.at["is_prev"]].tolist()
         for worker in workers:
             if is_prev[worker]:
                 return worker
-        return lowest(self.of_workers(observation, "inflight"), workers)
+        return lowest(observation[self.at["inflight"]].tolist(), workers)
