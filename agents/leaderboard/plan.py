@@ -204,4 +204,5 @@ def identity(entry: Entry, case: Case, split: str) -> Identity:
 
 @lru_cache(maxsize=1)
 def _code() -> str:
-    return files.source_hash(Path(kvgym.__file__).parent, Path(__file__).parents[1])
+    package = Path(kvgym.__file__).parent  # where a wheel has the agents, too, and a study
+    return files.source_hash(package, Path(__file__).parents[1], but=[package / "theory"])

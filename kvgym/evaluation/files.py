@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +73,16 @@ def _path_in(value: Any) -> str | None:
     return None
 
 
-def source_hash(*folders: Path) -> str:
+def source_hash(*folders: Path, but: Sequence[Path] = ()) -> str:
     """SHA-256 over the Python files in `folders` and the data that they read: other code is another result.
 
-    A folder inside another one counts once, by itself: installed or in a checkout, the same code has the same hash.
+    Args:
+        *folders: One inside another counts once, by itself: the hash is the same wherever they lie.
+        but: Folders inside them that do not count.
     """
     total = hashlib.sha256()
     for folder in folders:
-        inside = [other for other in folders if folder in other.parents]
+        inside = [other for other in (*folders, *but) if folder in other.parents]
         for path in sorted(folder.rglob("*")):
             if any(other in path.parents for other in inside):
                 continue
