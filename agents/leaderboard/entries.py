@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from kvgym import _check
 from kvgym.envs.view import is_oracle
 from kvgym.evaluation import RANDOM, REFERENCE, files
-from kvgym.evaluation.matrix import Axes
+from kvgym.evaluation.report import Axes
 from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
 from kvgym.evaluation.standings import Player
 from kvgym.scenarios import Scenario

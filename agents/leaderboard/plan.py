@@ -14,7 +14,7 @@ import kvgym
 from kvgym import _check
 from kvgym.evaluation import files
 from kvgym.evaluation.anchors import N_SEEDS
-from kvgym.evaluation.matrix import Axes
+from kvgym.evaluation.report import Axes
 from kvgym.evaluation.runs import Identity
 from kvgym.evaluation.stage import ROUTE, make_env
 from kvgym.scenarios import SUITE_SCENARIOS, Scenario, ScenarioLike, get_scenario
