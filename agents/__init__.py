@@ -5,60 +5,61 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from agents.base import Agent
-from agents.cache_aware import CacheAware
-from agents.dynamo import Dynamo
-from agents.gdsf import Gdsf
-from agents.lbgr import Lbgr
-from agents.lbgr_code import LbgrCode
-from agents.learned import Learned
-from agents.least_loaded import LeastLoaded
-from agents.llmd import LlmD
-from agents.lmetric import LMetric
-from agents.lpwl import Lpwl
-from agents.lru import Lru
-from agents.pair import Pair
-from agents.power_of_two import PowerOfTwo
-from agents.random_agent import RandomAgent
-from agents.random_leaf import RandomLeaf
-from agents.rlt import Rlt
-from agents.round_robin import RoundRobin
-from agents.rule_pair import RulePair
-from agents.session_affinity import SessionAffinity
 from kvgym.envs.layout import FORMS
 from kvgym.evaluation.stage import env_kwargs_of, environment_of
 
+from .base import Agent
+
 __all__ = ["AGENTS", "EVICTION_AGENTS", "JOINT_AGENTS", "Agent", "make_agent"]
 
-AGENTS: dict[str, type[Agent]] = {
-    "random": RandomAgent,
-    "round_robin": RoundRobin,
-    "least_loaded": LeastLoaded,
-    "power_of_two": PowerOfTwo,
-    "session_affinity": SessionAffinity,
-    "cache_aware": CacheAware,
-    "cache_aware_03": CacheAware,
-    "cache_aware_smg": CacheAware,
-    "llmd": LlmD,
-    "dynamo": Dynamo,
-    "lmetric": LMetric,
-    "lpwl": Lpwl,
-    "lbgr": Lbgr,
-    "lbgr_code": LbgrCode,
+_TABLE: dict[str, dict[str, str]] = {
+    "routing": {
+        "random": "random_agent:RandomAgent",
+        "round_robin": "round_robin:RoundRobin",
+        "least_loaded": "least_loaded:LeastLoaded",
+        "power_of_two": "power_of_two:PowerOfTwo",
+        "session_affinity": "session_affinity:SessionAffinity",
+        "cache_aware": "cache_aware:CacheAware",
+        "cache_aware_03": "cache_aware:CacheAware",
+        "cache_aware_smg": "cache_aware:CacheAware",
+        "llmd": "llmd:LlmD",
+        "dynamo": "dynamo:Dynamo",
+        "lmetric": "lmetric:LMetric",
+        "lpwl": "lpwl:Lpwl",
+        "lbgr": "lbgr:Lbgr",
+        "lbgr_code": "lbgr_code:LbgrCode",
+    },
+    "eviction": {"lru": "lru:Lru", "random_leaf": "random_leaf:RandomLeaf", "rlt": "rlt:Rlt", "gdsf": "gdsf:Gdsf"},
+    "joint": {"pair": "pair:Pair", "rule_pair": "rule_pair:RulePair"},
+    "learned": {"learned": "agent:Learned"},
 }
+"""Folder -> name of an agent -> its module and class: a new agent is a file there and a row here."""
+
+
+def _classes(folder: str) -> dict[str, type[Agent]]:
+    found = {}
+    for name, place in _TABLE[folder].items():
+        module, _, cls = place.partition(":")
+        found[name] = getattr(import_module(f"{__name__}.{folder}.{module}"), cls)
+    return found
+
+
+AGENTS = _classes("routing")
 """Routing agents, for KVGym/Route-v0: name -> class."""
 
-EVICTION_AGENTS: dict[str, type[Agent]] = {"lru": Lru, "random_leaf": RandomLeaf, "rlt": Rlt, "gdsf": Gdsf}
+EVICTION_AGENTS = _classes("eviction")
 """Eviction agents, for KVGym/Evict-v0: name -> class. Where both are meant, "agents:rlt" is this one, "rlt" the evictor
 of the simulator."""
 
-JOINT_AGENTS: dict[str, type[Agent]] = {"pair": Pair, "rule_pair": RulePair}
+JOINT_AGENTS = _classes("joint")
 """Agents that do both, for KVGym/Joint-v0: name -> class."""
 
-_ALL = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | {"learned": Learned}
+NAMED = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | _classes("learned")
+"""All of them."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The default threshold of 0.5 sits on the sharing ratio of the GSP load; a tuned one is the fairer rival.
@@ -81,13 +82,13 @@ def make_agent(name_or_path: str, **kwargs: Any) -> Any:
         ValueError: If the name is not known (the message lists those that are), the file or class is not there, the
             class lacks part of the interface, or an argument is not accepted.
     """
-    if name_or_path in _ALL:
+    if name_or_path in NAMED:
         kwargs = PRESETS.get(name_or_path, {}) | kwargs
-        make: Callable[..., Any] = _ALL[name_or_path]
+        make: Callable[..., Any] = NAMED[name_or_path]
     elif ".py:" in name_or_path:
         make = _load(name_or_path)
     else:
-        raise ValueError(f'agent must be one of {", ".join(_ALL)}, or "path/to/file.py:Class"; got {name_or_path!r}')
+        raise ValueError(f'agent must be one of {", ".join(NAMED)}, or "path/to/file.py:Class"; got {name_or_path!r}')
     try:
         return partial(make, **kwargs)()
     except TypeError as error:

@@ -34,9 +34,25 @@ from kvgym.evaluation.stage import ROUTE
 Observation = NDArray[np.float32]
 Info = Mapping[str, Any]
 
-# Columns of env.unwrapped.finished(). A decision counts from 0; it is negative for requests routed in the warm-up. Of a
-# request that came back from a worker that crashed it is the last one about it.
-DECISION, WORKER, ARRIVAL, FIRST_TOKEN, FINISH, PROMPT_TOKENS, OUTPUT_TOKENS, HIT_TOKENS = range(8)
+# Columns of env.unwrapped.finished() that agents here use, see docs/environments.md. A decision counts from 0; it is
+# negative for requests routed in the warm-up. Of a request that came back from a worker that crashed it is the last one
+# about it.
+DECISION, FINISH, OUTPUT_TOKENS = 0, 4, 6
+
+
+class Places(dict[str, Any]):
+    """Places of features in an observation, looked up once."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Knows none yet."""
+        super().__init__()
+        self._layout = layout
+
+    def __missing__(self, name: str) -> Any:
+        """An index for a feature of the request, a slice for one of the workers."""
+        is_request = any(feature.name == name for feature in self._layout.request_features)
+        place = self[name] = self._layout.request(name) if is_request else self._layout.workers(name)
+        return place
 
 
 class Agent(ABC):
@@ -49,6 +65,7 @@ class Agent(ABC):
         oracle: It needs the environment itself, and is not ranked.
         env: The unwrapped environment, or the view of it; this and the rest are there after `reset`.
         layout: Where features stand in an observation.
+        at: The same by name, for the features of the request (an index) and of the workers (a slice over them).
         n_workers: Number of workers.
         random: The agent's own random numbers.
     """
@@ -59,6 +76,7 @@ class Agent(ABC):
     oracle: bool = False
     env: Any
     layout: Layout
+    at: Places
     n_workers: int
     random: Random
 
@@ -73,6 +91,7 @@ class Agent(ABC):
         self.layout = self.env.layout
         self.n_workers = self.layout.n_workers
         self.random = Random(seed)
+        self.at = Places(self.layout)
         self._up = np.ones(self.n_workers, np.int8).tobytes()
 
     @abstractmethod

@@ -6,7 +6,7 @@ python -m agents.train ppo --scenario gsp-stable --resume   goes on after a kill
 
 Writes a folder with checkpoints, the curve on validation seeds, TensorBoard files and the trained file, which plays on
 any number of workers: `python -m agents.leaderboard --agent learned --agent-args '{"path": ".."}'`.
-Hyper-parameters come from `agents/hyperparams/ALGO.yml`, in the format of rl-zoo3. Needs the extra "train".
+Hyper-parameters come from `agents/learned/hyperparams/ALGO.yml`, in the format of rl-zoo3. Needs the extra "train".
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agents.training import ALGORITHMS
 from envs_registry import ENVIRONMENTS
-from kvgym import _check
+from kvgym import _check, _command
 from kvgym.scenarios import SUITE_SCENARIOS, get_scenario
+
+from .learned import ALGORITHMS
 
 _SCENARIO = f"""one of {", ".join(SUITE_SCENARIOS)} (gsp-stable), or your own: a .json or .yml file, or module:name"""
 _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
@@ -30,9 +31,7 @@ _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
 
 def options(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m agents.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _command.parser("agents.train", __doc__)
     parser.add_argument(
         "algorithm",
         type=lambda name: _ALIASES.get(name.lower(), name.lower()),
@@ -83,10 +82,12 @@ def _train(given: argparse.Namespace) -> None:
     if not given.minutes > 0:
         raise ValueError(f"--minutes must be above 0, got {given.minutes}")
     try:
-        from agents.training import hyperparams, learner
-        from agents.training.run import Run
+        from .learned import hyperparams, learner
+        from .learned.run import Run
     except ImportError as error:
-        raise ValueError(f'training needs the extra "train": pip install -e ".[train]" ({error})') from error
+        raise ValueError(
+            f'training needs the extra "train": pip install "kvgym[train]", in a checkout -e ".[train]" ({error})'
+        ) from error
     found = hyperparams.load(given.algorithm, env_id, given.hyperparams)
     total = found.n_timesteps if given.total_steps is None else _check.whole("--total-steps", given.total_steps, 1)
     found = replace(found, env_kwargs={**found.env_kwargs, **env_kwargs})

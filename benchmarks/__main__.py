@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks import results
-from kvgym.evaluation import files
+from kvgym import _atomic
 
 FOLDER = Path(__file__).resolve().parent
 QUICK: dict[str, list[str]] = {
@@ -63,7 +63,7 @@ def run(name: str, quick: bool, out: Path) -> bool:
     payload = read(path)
     payload["command"] = " ".join(["python", *arguments(name, quick)])
     payload["seconds"] = time.perf_counter() - began
-    files.write(path, json.dumps(payload, indent=1) + "\n")
+    _atomic.write(path, json.dumps(payload, indent=1) + "\n")
     return True
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from agents import make_agent, train
-from agents.training.run import read_curve
+from agents.learned.run import read_curve
 from benchmarks.timing import report
 from kvgym.evaluation.episode import play
 from kvgym.evaluation.scoring import ratio

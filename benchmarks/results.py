@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import render
-from kvgym.evaluation import files
+from kvgym import _atomic
 
 Payload = dict[str, Any]
 
@@ -52,4 +52,4 @@ def section(payload: Payload, machine: int) -> list[str]:
 
 def write(payloads: Sequence[Payload], path: Path) -> None:
     """Writes the page, whole or not at all."""
-    files.write(path, markdown(payloads))
+    _atomic.write(path, markdown(payloads))

@@ -16,7 +16,8 @@ from typing import Any
 from tabulate import tabulate
 
 import kvgym
-from kvgym.evaluation import files
+from kvgym import _atomic
+from kvgym.evaluation.runs import processor
 
 OPTIONAL = {
     "torch": "torch",
@@ -77,7 +78,7 @@ def report(
         print(f"\n{name}\n" + render(table, "simple"))
     if out is not None:
         payload = {"title": title, "rows": rows, "machine": machine()} | ({"more": further} if further else {})
-        files.write(out, json.dumps(payload, indent=1) + "\n")
+        _atomic.write(out, json.dumps(payload, indent=1) + "\n")
 
 
 def render(rows: list[dict[str, Any]], form: str) -> str:
@@ -88,20 +89,10 @@ def render(rows: list[dict[str, Any]], form: str) -> str:
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "kvgym": kvgym.__version__,
         **{name: version(name) for name in ("numpy", "numba", "gymnasium")},
         **{name: version(name) for name in OPTIONAL if find_spec(OPTIONAL[name]) is not None},
     }
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -103,7 +103,7 @@ def learner(policy: str, env: Any, rollouts: int) -> tuple[Callable[[], int], li
     """Work for `rates`, and the list to which each call adds the share of its time that was spent in `env`."""
     from stable_baselines3 import PPO as Algorithm
 
-    from agents.training.policies import SharedPolicy
+    from agents.learned.policies import SharedPolicy
 
     model = Algorithm(SharedPolicy if policy == SHARED else policy, env, seed=0, **PPO)
     steps = rollouts * model.n_steps * env.num_envs

@@ -1,7 +1,9 @@
-"""How commands that write no files end."""
+"""How commands begin, and how those that write no files end."""
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -11,9 +13,28 @@ INTERRUPTED = 130
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Runs a command and exits with the status that it returns, None being 0; after Ctrl-C with one line and 130."""
+    """Runs a command and exits with the status that it returns, None being 0; after Ctrl-C with one line and 130.
+
+    Where nobody reads its output any more (`| head`) it ends without a word.
+    """
     try:
-        sys.exit(main())
+        status = main()
+        sys.stdout.flush()
+        sys.exit(status)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        sys.exit(1)
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser that calls itself `kvgym NAME` where that was typed, else `python -m module`.
+
+    Args:
+        module: The command's.
+        description: Shown as it is.
+    """
+    name = sys.argv[0] if sys.argv[0].startswith("kvgym ") else f"python -m {module}"
+    return argparse.ArgumentParser(name, None, description, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,6 +1,7 @@
 """Ctrl-C ends a command with one line, not with a traceback."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kvgym import _command
+from agents import AGENTS, EVICTION_AGENTS
+from kvgym import _cli, _command
+from kvgym.scenarios import SUITE_SCENARIOS
+from kvgym.sim import EVICTORS
 from tests.interrupts import interruptible
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +31,7 @@ def test_statuses(capsys):
 
 @pytest.mark.parametrize(
     ("command", "begun"),
-    [("agents.paper_table", "stderr"), ("kvgym.evaluation.validate", "stdout")],
+    [("studies.paper_table", "stderr"), ("kvgym.evaluation.validate", "stdout")],
 )
 def test_an_interrupt_while_it_works(command, begun):
     """Sent as soon as the command has written something: a bar, or its first table."""
@@ -40,3 +44,45 @@ def test_an_interrupt_while_it_works(command, begun):
     assert process.returncode == _command.INTERRUPTED
     assert error.decode().splitlines()[-1] == "interrupted"
     assert b"Traceback" not in error
+
+
+def kvgym(*words):
+    code = f"import sys; sys.argv = ['/bin/kvgym', *{words!r}]; from kvgym._cli import run; run()"
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_lists_have_a_line_for_each_thing():
+    done = kvgym("list")
+    assert done.returncode == 0 and done.stderr == ""
+    found = re.findall(r"^  (\S+)", done.stdout, re.MULTILINE)
+    assert {*SUITE_SCENARIOS, *AGENTS, *EVICTION_AGENTS, *EVICTORS, "h100", "llama-3.1-8b"} <= set(found)
+    (line,) = re.findall(r"^  cache_aware_03 .*$", done.stdout, re.MULTILINE)
+    assert "threshold=0.3" in line
+    assert kvgym("list", "gpus").stdout.startswith("gpus:\n  ")
+    wrong = kvgym("list", "gpu")
+    assert wrong.returncode == 2 and "KIND must be one of scenarios, " in wrong.stderr
+
+
+@pytest.mark.parametrize("name", _cli.COMMANDS)
+def test_a_part_of_the_command_is_called_by_its_name(name):
+    done = kvgym(name, "--help")
+    assert done.returncode == 0 and done.stdout.startswith(f"usage: kvgym {name} ")
+    wrong = kvgym(name, "--no-such-option")
+    assert wrong.returncode == 2 and f"kvgym {name}: error: " in wrong.stderr
+
+
+def test_the_command_loads_what_it_needs():
+    code = "import sys; sys.argv = ['kvgym', '-h']; from kvgym import _cli\ntry: _cli.run()\nexcept SystemExit: pass\n"
+    code += "print(*[name for name in ('numpy', 'numba', 'agents', 'torch') if name in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stderr.split() in ([], ["numpy"])  # gymnasium imports numpy
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    code = "from kvgym import _command\ndef main():\n for _ in range(100000): print('x' * 100)\n_command.run(main)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""

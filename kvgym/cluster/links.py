@@ -5,7 +5,6 @@ python -m kvgym.cluster.links [--model llama-3.1-8b] [--gpu h100] [--tp 1] [--to
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from tabulate import tabulate
@@ -43,7 +42,7 @@ def break_even(cost: IterationCost, link: Link, kv_bytes_per_token: int) -> int 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m kvgym.cluster.links", description=str(__doc__).split("\n")[0])
+    parser = _command.parser("kvgym.cluster.links", str(__doc__).split("\n")[0])
     parser.add_argument("--model", default="llama-3.1-8b")
     parser.add_argument("--gpu", default="h100")
     parser.add_argument("--tp", type=int, default=1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import pickle
 from copy import deepcopy
-from importlib import import_module
 from typing import Any, Self
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from kvgym import _homes
 from kvgym.envs.base import Observation, legal_instead
 from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
@@ -132,7 +132,7 @@ class RouterAdapter(Adapter):
         """Makes the agent."""
         module, _, agent_name = name.partition(":")
         try:
-            make_agent = import_module(module).make_agent
+            make_agent = _homes.load(module).make_agent
         except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two: no name of a module
             raise ValueError(
                 f'router must be "module:name" with a make_agent in the module, got {name!r}: {error}'

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kvgym import _atomic
 from kvgym.evaluation import files
 from kvgym.evaluation.scoring import RANDOM, REFERENCE, tier
 from kvgym.evaluation.statistics import Floats
@@ -91,7 +92,7 @@ def save(anchors: dict[str, Anchors], suite_version: str, path: Path = PATH) -> 
         "seeds": seeds,
         "scenarios": {name: _to_json(item) for name, item in anchors.items()},
     }
-    files.write(path, files.to_text(value))
+    _atomic.write(path, files.to_text(value))
     load.cache_clear()
 
 

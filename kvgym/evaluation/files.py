@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,6 @@ def to_text(value: Any) -> str:
 def digest(value: Any) -> str:
     """SHA-256 of a value's JSON."""
     return hashlib.sha256(to_text(value).encode()).hexdigest()
-
-
-def write(path: Path, text: str) -> None:
-    """Writes a temporary file beside `path` and renames it, so that nobody ever reads half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -85,11 +73,19 @@ def _path_in(value: Any) -> str | None:
     return None
 
 
-def source_hash(*folders: Path) -> str:
-    """SHA-256 over the Python files in `folders` and the data that they read: other code is another result."""
+def source_hash(*folders: Path, but: Sequence[Path] = ()) -> str:
+    """SHA-256 over the Python files in `folders` and the data that they read: other code is another result.
+
+    Args:
+        *folders: One inside another counts once, by itself: the hash is the same wherever they lie.
+        but: Folders inside them that do not count.
+    """
     total = hashlib.sha256()
     for folder in folders:
+        inside = [other for other in (*folders, *but) if folder in other.parents]
         for path in sorted(folder.rglob("*")):
+            if any(other in path.parents for other in inside):
+                continue
             if path.suffix == ".py" or path.name == "catalogue.json":
                 total.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
     return total.hexdigest()

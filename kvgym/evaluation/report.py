@@ -10,7 +10,6 @@ from tabulate import tabulate
 
 from kvgym.evaluation import files
 from kvgym.evaluation.columns import COLUMNS, Column
-from kvgym.evaluation.matrix import Axes, matrix
 from kvgym.evaluation.standings import Board, Overall, Player, Standing
 from kvgym.evaluation.statistics import Interval, method
 from kvgym.scenarios import SUITE_SCENARIOS
@@ -29,6 +28,19 @@ Evictor "own": the one that the scenario names. An oracle may know the future: i
 Latencies in seconds. TTFT: time to first token. hit %: prompt tokens found in a cache. us/act: time per decision."""
 _EVICTORS = """Evictor "agents:NAME": an agent of the suite, which chooses among leaves offered; path.py:Class: yours;
 "joint": the agent that routes evicts as well; all others are evictors of the simulator."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Who stands where in a matrix.
+
+    Attributes:
+        routers: Its rows, by `Player.agent`.
+        evictors: Its columns, by `Player.evictor`.
+    """
+
+    routers: tuple[str, ...]
+    evictors: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -135,6 +147,17 @@ def as_dict(report: Report) -> dict[str, Any]:
 
 def _matrix(report: Report, scores: Mapping[tuple[str, str], float], style: str) -> list[str]:
     return [] if report.axes is None else [matrix(report.axes, scores, style)]
+
+
+def matrix(axes: Axes, scores: Mapping[tuple[str, str], float], style: str) -> str:
+    """A table in a style of tabulate of scores by (router, evictor), "-" where there is none."""
+    rows = [[router, *(_cell(scores.get((router, evictor))) for evictor in axes.evictors)] for router in axes.routers]
+    align = ["left", *("right" for _ in axes.evictors)]
+    return tabulate(rows, ["score", *axes.evictors], style, disable_numparse=True, colalign=align)
+
+
+def _cell(score: float | None) -> str:
+    return "-" if score is None else f"{score:.0f}"
 
 
 def _board_scores(board: Board) -> dict[tuple[str, str], float]:

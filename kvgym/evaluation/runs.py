@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from kvgym import _atomic
 from kvgym.evaluation import files
 from kvgym.evaluation.episode import Episode
 from kvgym.evaluation.files import ResultError
@@ -75,14 +76,15 @@ class Identity:
 def machine() -> dict[str, Any]:
     """What the timings of a result depend on."""
     return {
-        "cpu": _cpu(),
+        "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "numba", "gymnasium")},
     }
 
 
-def _cpu() -> str:
+def processor() -> str:
+    """The processor's name, as far as the system tells it."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -104,7 +106,7 @@ def write_run(folder: Path, identity: Identity, where: Mapping[str, Any], episod
     other = identity.evictor or identity.router
     name = "--".join(_safe(part) for part in (identity.scenario, identity.agent, other) if part)
     path = folder / f"{name}--{key[:12]}.json"
-    files.write(path, files.to_text({"run_id": files.digest(payload), **payload}))
+    _atomic.write(path, files.to_text({"run_id": files.digest(payload), **payload}))
     return path
 
 

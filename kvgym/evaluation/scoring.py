@@ -22,7 +22,6 @@ REFERENCE = ("lbgr_code", "rlt_code")
 LOWEST, HIGHEST = -100.0, 200.0
 SEPARATION = 1.25
 """A scenario counts if the reference is at least this many times as fast as the random router, with 95 % confidence."""
-TIERS = ("main", "overloaded", "not counted")
 
 
 class Score(NamedTuple):

@@ -42,7 +42,9 @@ def t_interval(values: Floats) -> Interval:
     mean = float(np.mean(values))
     if n < 2:
         return Interval(mean, math.nan, math.nan)
-    half = t_quantile(n - 1) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    from scipy.special import stdtrit  # not above: importing kvgym.evaluation stays cheap
+
+    half = float(stdtrit(n - 1, (1 + COVERAGE) / 2)) * float(np.std(values, ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
 
 
@@ -61,36 +63,6 @@ def percentiles(replicates: Floats) -> tuple[float, float]:
     """The ends of the middle 95 % of bootstrap replicates."""
     low, high = np.quantile(replicates, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     return float(low), float(high)
-
-
-def t_quantile(degrees: int, coverage: float = COVERAGE) -> float:
-    """The t for which P(|T| <= t) = coverage under Student's distribution.
-
-    The probability is a finite sum for whole degrees of freedom n (Abramowitz and Stegun, 26.7.3 and 26.7.4), with
-    theta = arctan(t / sqrt(n)); it grows with theta, which is found by bisection.
-    """
-    if degrees < 1 or not 0 < coverage < 1:
-        raise ValueError(f"degrees must be >= 1 and coverage in (0, 1), got {degrees} and {coverage}")
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _within(middle, degrees) < coverage:
-            low = middle
-        else:
-            high = middle
-    return math.tan((low + high) / 2) * math.sqrt(degrees)
-
-
-def _within(theta: float, degrees: int) -> float:
-    """P(|T| <= sqrt(degrees) tan(theta))."""
-    odd = degrees % 2
-    term = total = math.cos(theta) if odd else 1.0
-    for k in range(2 + odd, degrees - 1, 2):
-        term *= (k - 1) / k * math.cos(theta) ** 2
-        total += term
-    if not odd:
-        return math.sin(theta) * total
-    return 2 / math.pi * (theta + (math.sin(theta) * total if degrees > 1 else 0.0))
 
 
 def interquartile_mean(values: Floats, axis: int = -1) -> Floats:

@@ -1,6 +1,8 @@
 """Error tables of the catalogue: against a grid of iteration times, the fits, and published measurements.
 
-python -m kvgym.evaluation.validate [--grid cost_grid.csv] [--pairs]
+    python -m kvgym.evaluation.validate [--grid cost_grid.csv] [--pairs]
+
+A command, imported by nothing.
 """
 
 from __future__ import annotations
@@ -147,9 +149,7 @@ def measured() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m kvgym.evaluation.validate", description=str(__doc__).split("\n")[0]
-    )
+    parser = _command.parser("kvgym.evaluation.validate", str(__doc__).split("\n")[0])
     parser.add_argument("--grid", help="CSV file with iteration times; without it the fits' recorded errors are shown")
     parser.add_argument("--pairs", action="store_true", help="also a table with each pair")
     options = parser.parse_args(arguments)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents import make_agent
-from agents.prefix_tree import Characters, PrefixTree, runs
+from agents.routing.prefix_tree import Characters, PrefixTree, runs
 from tests.agents.fakes import FakeEnv, started
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents import EVICTION_AGENTS, make_agent
-from agents.rlt import Rlt
+from agents.eviction.rlt import Rlt
 from kvgym.evaluation import play
 from tests.agents.fakes import FakeEnv, started
 

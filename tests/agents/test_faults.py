@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from agents import AGENTS, make_agent
-from agents.pair import Pair
-from agents.rule_pair import RulePair
+from agents.joint.pair import Pair
+from agents.joint.rule_pair import RulePair
 from kvgym.evaluation import play
 from tests.agents.fakes import FakeEnv
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from agents import make_agent
-from agents.pair import Pair
-from agents.rule_pair import RulePair
+from agents.joint.pair import Pair
+from agents.joint.rule_pair import RulePair
 from kvgym.envs.evict import EvictEnv
 from kvgym.envs.layout import Layout
 from kvgym.evaluation import play

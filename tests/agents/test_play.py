@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from agents import AGENTS, make_agent
-from agents.lbgr_study import FORMS, play
+from kvgym.evaluation import play
+from studies.lbgr_study import FORMS
 
 SMALL = {"warmup_requests": 20, "episode_requests": 300, "recipe_args": {"groups": 16, "prompts_per_group": 20}}
 
@@ -27,7 +28,8 @@ def test_every_agent_plays_300_decisions(name, scenario):
 
 
 def test_affinity_pays_on_shared_prefixes():
-    hit_rate = {name: play(make_agent(name), "gsp-stable", 0, SMALL)["hit_rate"] for name in AGENTS}
+    options = {"overrides": SMALL, "split": "validation"}
+    hit_rate = {name: play(make_agent(name), "gsp-stable", 0, **options).metrics["hit_rate"] for name in AGENTS}
     assert min(hit_rate["lbgr"], hit_rate["lbgr_code"], hit_rate["llmd"]) > hit_rate["least_loaded"] + 0.02
     assert hit_rate["cache_aware_03"] > hit_rate["cache_aware"]
 
@@ -37,7 +39,7 @@ def test_affinity_pays_on_shared_prefixes():
 def test_a_regression_with_a_bias_and_no_bound_herds_and_the_default_does_not(scenario):
     def median(form, seed):
         name, arguments = FORMS[form]
-        return play(make_agent(name, **arguments), scenario, seed)["e2e_p50"]
+        return play(make_agent(name, **arguments), scenario, seed, split="validation").metrics["e2e_p50"]
 
     for seed in (0, 1):
         none, default = median("no regression", seed), median("lbgr (default)", seed)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents import make_agent
-from agents.leaderboard_plan import DEFAULT_SCENARIOS, FLEET_SCENARIOS
+from agents.leaderboard.plan import DEFAULT_SCENARIOS, FLEET_SCENARIOS
 from kvgym.evaluation import RANDOM, REFERENCE, anchors, play, standings
 from kvgym.evaluation.files import ResultError
 from kvgym.evaluation.standings import Player

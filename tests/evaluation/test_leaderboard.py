@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from agents import AGENTS, leaderboard, leaderboard_progress, leaderboard_run
-from agents.leaderboard_entries import DEFAULT_AGENTS, QUICK_AGENTS
+from agents import AGENTS
+from agents.leaderboard import __main__ as leaderboard
+from agents.leaderboard import progress as leaderboard_progress
+from agents.leaderboard import run as leaderboard_run
+from agents.leaderboard.entries import DEFAULT_AGENTS, QUICK_AGENTS
 from tests.interrupts import interruptible
 
 ROOT = Path(__file__).parents[2]

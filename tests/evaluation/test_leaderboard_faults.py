@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from agents import leaderboard
+from agents.leaderboard import __main__ as leaderboard
 from kvgym.scenarios import SCENARIOS
 
 

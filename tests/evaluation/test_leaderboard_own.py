@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents import leaderboard, make_agent
+from agents import make_agent
+from agents.leaderboard import __main__ as leaderboard
 from kvgym.evaluation import anchors, play, standings
 from kvgym.evaluation.scoring import RANDOM, REFERENCE
 from kvgym.evaluation.standings import Player

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from agents import AGENTS, EVICTION_AGENTS, leaderboard, leaderboard_plan, leaderboard_run
-from agents import leaderboard_entries as entries
+from agents import AGENTS, EVICTION_AGENTS
+from agents.leaderboard import __main__ as leaderboard
+from agents.leaderboard import entries
+from agents.leaderboard import plan as leaderboard_plan
+from agents.leaderboard import run as leaderboard_run
 from kvgym.sim import EVICTORS
 
 PLAYERS = str(Path(__file__).with_name("players.py"))

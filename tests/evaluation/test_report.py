@@ -6,7 +6,7 @@ import pytest
 
 from kvgym.evaluation import files, report
 from kvgym.evaluation.columns import COLUMNS, number, signed
-from kvgym.evaluation.matrix import Axes, matrix
+from kvgym.evaluation.report import Axes, matrix
 from kvgym.evaluation.standings import Failure, Player, board, overall
 from kvgym.evaluation.statistics import Interval
 from kvgym.scenarios import get_scenario

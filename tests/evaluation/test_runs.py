@@ -3,6 +3,7 @@ import math
 
 import pytest
 
+from kvgym import _atomic
 from kvgym.evaluation import files
 from kvgym.evaluation.files import ResultError
 from kvgym.evaluation.runs import SCHEMA_VERSION, Store, machine, read_run, write_run
@@ -52,9 +53,9 @@ def test_writing_again_gives_the_same_bytes(written, made_up, tmp_path):
 
 def test_a_failed_write_leaves_the_old_file(written, monkeypatch):
     before = written.read_bytes()
-    monkeypatch.setattr(files.os, "replace", lambda *paths: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(_atomic.os, "replace", lambda *paths: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        files.write(written, "new")
+        _atomic.write(written, "new")
     assert written.read_bytes() == before
     assert len(list(written.parent.iterdir())) == 1
 
@@ -164,3 +165,19 @@ def test_other_code_is_another_hash(tmp_path):
     changed = files.source_hash(tmp_path)
     code.rename(tmp_path / "a.py")
     assert len({before, changed, files.source_hash(tmp_path)}) == 3
+
+
+def test_the_hash_of_the_sources_does_not_say_where_they_lie(tmp_path):
+    for package, agents in (("flat/kvgym", "flat/agents"), ("deep/kvgym", "deep/kvgym/agents")):
+        for folder, text in ((package, "a"), (agents, "b")):
+            (tmp_path / folder).mkdir(parents=True)
+            (tmp_path / folder / "one.py").write_text(text)
+    study = tmp_path / "deep" / "kvgym" / "theory"
+    study.mkdir()
+    (study / "two.py").write_text("c")
+    flat = files.source_hash(tmp_path / "flat" / "kvgym", tmp_path / "flat" / "agents")
+    deep = tmp_path / "deep" / "kvgym"
+    assert files.source_hash(deep, deep / "agents", but=[study]) == flat
+    assert files.source_hash(deep, deep / "agents") != flat
+    (deep / "agents" / "one.py").write_text("changed")
+    assert files.source_hash(deep, deep / "agents", but=[study]) != flat

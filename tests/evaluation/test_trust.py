@@ -13,10 +13,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from agents import leaderboard, leaderboard_run, make_agent
-from agents.leaderboard_plan import make_plan
-from agents.pair import Pair
-from agents.rule_pair import RulePair
+from agents import make_agent
+from agents.joint.pair import Pair
+from agents.joint.rule_pair import RulePair
+from agents.leaderboard import __main__ as leaderboard
+from agents.leaderboard import run as leaderboard_run
+from agents.leaderboard.plan import make_plan
 from kvgym.envs.base import ClusterEnv
 from kvgym.envs.view import PUBLIC, RuleBroken, View, sealed
 from kvgym.evaluation import guard, play, replay

@@ -6,9 +6,9 @@ over that of the cache.
 
 import pytest
 
-from agents.theory_measure import group_hit_rate
-from agents.theory_values import GROUPS
-from agents.theory_workloads import group_lengths
+from studies.theory.measure import group_hit_rate
+from studies.theory.values import GROUPS
+from studies.theory.workloads import group_lengths
 
 TOLERANCE = 0.015
 

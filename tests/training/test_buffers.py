@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 
-from agents.training.buffers import RequestMaskableRolloutBuffer, RequestReplayBuffer, RequestRolloutBuffer
+from agents.learned.buffers import RequestMaskableRolloutBuffer, RequestReplayBuffer, RequestRolloutBuffer
 
 BOX, ACTIONS = spaces.Box(0, 1, (1,)), spaces.Discrete(2)
 

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("sb3_contrib", reason="needs the extra train")
 
 import kvgym
-from agents.training.credit import Credit, _Evicted
+from agents.learned.credit import Credit, _Evicted
 
 OVERRIDES = {"episode_requests": 900, "warmup_requests": 100}
 

@@ -4,15 +4,15 @@ import pytest
 
 pytest.importorskip("yaml", reason="needs the extra train")
 
-from agents.training import ALGORITHMS
-from agents.training.hyperparams import load
+from agents.learned import ALGORITHMS
+from agents.learned.hyperparams import load
 from envs_registry import ENVIRONMENTS
 
 GOOD = """
 KVGym/Route-v0:
   n_envs: 2
   n_timesteps: !!float 1e3
-  policy: agents.training.policies.SharedPolicy
+  policy: agents.learned.policies.SharedPolicy
   learning_rate: lin_1e-3
 """
 

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
-from agents.training.network import Actor, Critic, Shape  # noqa: E402
+from agents.learned.network import Actor, Critic, Shape  # noqa: E402
 from kvgym.envs.features import N_FETCH, N_WORKER  # noqa: E402
 from kvgym.envs.layout import Layout  # noqa: E402
 

@@ -17,8 +17,8 @@ pytest.importorskip("sb3_contrib", reason="needs the extra train")
 import torch
 
 from agents import make_agent, train
-from agents.leaderboard import main as leaderboard
-from agents.training import file, learner
+from agents.leaderboard.__main__ import main as leaderboard
+from agents.learned import file, learner
 from kvgym.envs.vector import ClusterVectorEnv
 from kvgym.evaluation.episode import play
 from tests.interrupts import interruptible

@@ -1,0 +1,1 @@
+"""Agents that evict, for KVGym/Evict-v0."""

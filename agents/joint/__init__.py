@@ -1,0 +1,1 @@
+"""Agents that do both, for KVGym/Joint-v0."""

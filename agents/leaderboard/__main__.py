@@ -1,0 +1,229 @@
+"""Plays agents against each other and shows who is fastest.
+
+`python -m agents.leaderboard --quick` gives a first look in about a minute, without --quick it gives results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import kvgym
+from kvgym import _atomic, _check, _command
+from kvgym.evaluation import Episode, anchors, files, report, standings
+from kvgym.evaluation.runs import Store
+from kvgym.evaluation.standings import Board, Failure, Player
+from kvgym.evaluation.statistics import Floats
+from kvgym.scenarios import SPLITS
+from kvgym.scenarios.recipes import TRACE_FORMATS
+from kvgym.sim import EVICTORS
+
+from .entries import ANCHORS, OWN, TRACKS, Entry
+from .plan import FLEET_SCENARIOS, Case, Plan, anchor_plan, identity, make_plan
+from .run import run
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+class _AgentArgs(argparse.Action):
+    """Gives keyword arguments to the agent that was named last."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        if not namespace.agent:
+            parser.error("--agent-args belongs to the --agent before it: name one first")
+        try:
+            arguments = json.loads(values)
+        except ValueError as error:
+            parser.error(f"--agent-args is no JSON: {error}: {values}")
+        if not isinstance(arguments, dict):
+            parser.error(f"--agent-args must be a JSON object such as '{{\"prefix\": 1.0}}', got {values}")
+        name, _ = namespace.agent[-1]
+        namespace.agent[-1] = (name, json.dumps(arguments, sort_keys=True))
+
+
+class _Agent(argparse.Action):
+    """Collects agents, each with the arguments that may follow."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
+        namespace.agent = [*(namespace.agent or ()), *((name, "{}") for name in values)]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    text = "Plays agents on the same seeds and compares them with the reference, lbgr_code + rlt_code."
+    parser = _command.parser("agents.leaderboard", text)
+    parser.epilog = "Exit code: 0, 1 if an agent failed or broke a rule, 2 if an option is wrong, 130 if interrupted."
+    add = parser.add_argument
+    add("--track", choices=TRACKS, help=_TRACK)
+    add("--quick", action="store_true", help="a smoke test: few agents and seeds, about a minute")
+    add("--scenario", nargs="+", action="extend", metavar="NAME|FILE|module:name", help=_SCENARIO)
+    add("--agent", nargs="+", action=_Agent, metavar="NAME|path.py:Class", help="agents (default: those of the suite)")
+    add("--agent-args", action=_AgentArgs, metavar="JSON", help="keyword arguments of the agent named just before")
+    add("--router", nargs="+", action="extend", metavar="NAME|path.py:Class", help=_ROUTER)
+    add("--evictor", nargs="+", action="extend", metavar="NAME", help=_EVICTOR)
+    add("--seeds", type=int, metavar="N", help=f"episodes per scenario (default {anchors.N_SEEDS}, 3 with --quick)")
+    add("--split", choices=SPLITS, help="workloads of which split (default test)")
+    add("--trace", metavar="PATH", help="play a trace file")
+    add("--format", choices=TRACE_FORMATS, help="format of the trace (default mooncake)")
+    add("--rate-scale", type=float, metavar="X", help="play the trace X times as fast")
+    add("--max-requests", type=int, metavar="N", help="requests of the trace per episode, an eighth of them warm-up")
+    add("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    add("--out", type=Path, metavar="DIR", help="write results here, and do not play again what is here already")
+    add("--anchors", action="store_true", help="play the anchors on all scenarios and freeze them in the package")
+    return parser
+
+
+_TRACK = """route (default): agents that route; evict: agents and rules that evict, behind one router; joint: routers x
+evictors, and agents that do both"""
+_SCENARIO = f"""scenarios (default: all that need no file but the held-out {", ".join(FLEET_SCENARIOS)}; on evict
+and joint those where evictors make a difference); your own: a .json or .yml file, or module:name"""
+_ROUTER = "who routes: one on the track evict (default lbgr_code), the rows of the matrix on the track joint"
+_EVICTOR = f"""on the track route, what each agent is played with: {OWN} (the scenario's) or evictors of the simulator;
+on evict and joint, the evictors that are compared, on joint also agents:NAME and path.py:Class. Those of the
+simulator: {", ".join(EVICTORS)}"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code. Raises SystemExit(2) if an option is not allowed."""
+    parser = make_parser()
+    options = parser.parse_args(argv)
+    try:
+        return _main(parser, options)
+    except KeyboardInterrupt:
+        kept = "run again with the same --out to go on" if options.out else "nothing is kept without --out"
+        print(f"\ninterrupted: {kept}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        workers = cores if options.workers is None else _check.whole("--workers", options.workers, 1)
+        if options.anchors:
+            _only_anchors(options)
+            return freeze(workers)
+        options.split = options.split or "test"
+        options.track = options.track or "route"
+        plan = make_plan(options)
+        store = Store(options.out / "runs" if options.out else None)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    return show(plan, store, run(plan, store, workers), options.out)
+
+
+def _only_anchors(options: argparse.Namespace) -> None:
+    given = [name for name, value in vars(options).items() if value not in (None, False)]
+    if extra := sorted(set(given) - {"anchors", "workers"}):
+        raise ValueError(f"--anchors is played as it must be; it takes no --{extra[0].replace('_', '-')}")
+
+
+def freeze(workers: int) -> int:
+    """Plays the anchors and writes the file that scores are checked against."""
+    plan = anchor_plan()
+    store = Store(None)
+    errors = run(plan, store, workers)
+    for failure in errors.values():
+        print(f"{failure.verdict}: {failure.reason}", file=sys.stderr)
+    if errors:
+        return FAILED
+    found: dict[str, anchors.Anchors] = {}
+    for case in plan.cases:
+        random, reference = (_episodes(entry, case, plan, store) or [] for entry in ANCHORS)
+        found[case.scenario.name] = one = anchors.Anchors(
+            version=case.scenario.version,
+            seeds=plan.seeds,
+            random=np.array([episode.J for episode in random]),
+            reference=np.array([episode.J for episode in reference]),
+            utilisation=float(np.mean([episode.metrics["utilisation"] for episode in random])),
+        )
+        means = f"random {one.random.mean():8.3f} s, reference {one.reference.mean():8.3f} s"
+        print(f"{case.scenario.name:12} {means}, u = {one.utilisation:.2f}: {one.tier}")
+    anchors.save(found, kvgym.__version__)
+    print(f"written: {anchors.PATH}")
+    return 0
+
+
+def show(plan: Plan, store: Store, errors: dict[str, Failure], out: Path | None) -> int:
+    """Prints the tables, and writes them where they are wanted; returns the exit code."""
+    boards: list[Board] = []
+    played_as: dict[Entry, list[Player]] = {entry: [] for entry in plan.entries}
+    notes: list[str] = []
+    for case in plan.cases:
+        board, names, note = _board(case, plan, store, errors)
+        if board is None:
+            notes.append(note)
+            continue
+        boards.append(board)
+        for entry, player in names.items():
+            played_as[entry].append(player)
+    players = {
+        entry.player(entry.evictor, any(player.oracle for player in names)): names for entry, names in played_as.items()
+    }
+    tiers = dict.fromkeys(board.tier for board in boards if board.tier != "not counted")
+    random, reference = (entry.player(entry.evictor, False) for entry in ANCHORS)
+    overall = {tier: standings.overall(boards, tier, players, random, reference) for tier in sorted(tiers)}
+    notes += dict.fromkeys(f"{player.agent}: {player.training}" for player in players if player.training)
+    result = report.Report(
+        kvgym.__version__, plan.split, len(plan.seeds), plan.smoke, boards, overall, notes, plan.track, plan.axes
+    )
+    print(report.terminal(result, shutil.get_terminal_size((120, 24)).columns))
+    if out:
+        _atomic.write(out / "leaderboard.md", report.markdown(result))
+        _atomic.write(out / "leaderboard.json", files.to_text(report.as_dict(result)))
+        print(
+            f"all columns: {out / 'leaderboard.md'}; all numbers: {out / 'leaderboard.json'}; episodes: {out / 'runs'}"
+        )
+    return FAILED if errors else 0
+
+
+def _board(
+    case: Case, plan: Plan, store: Store, errors: dict[str, Failure]
+) -> tuple[Board | None, dict[Entry, Player], str]:
+    """The table of a scenario, who each entry is in it; without the table why there is none."""
+    played: dict[Player, list[Episode]] = {}
+    failed: dict[Player, Failure] = {}
+    names: dict[Entry, Player] = {}
+    for entry in plan.entries:
+        episodes = _episodes(entry, case, plan, store)
+        oracle = episodes is not None and any(episode.oracle for episode in episodes)
+        player = names[entry] = entry.player(entry.evictor_on(case.scenario), oracle)
+        if episodes is None:
+            failed[player] = errors.get(identity(entry, case, plan.split).key, Failure("not all seeds were played"))
+        else:
+            played[player] = episodes
+    random, reference = (names[entry] for entry in ANCHORS)
+    for anchor in (random, reference):
+        if anchor in failed:
+            return (
+                None,
+                names,
+                f"FAILED {case.scenario.name}: no table without its anchor {anchor}: {failed[anchor].reason}",
+            )
+    board = standings.board(case.scenario, case.overrides, plan.split, played, failed, random, reference)
+    if plan.track == "evict" and _all_equal(
+        [board.costs[names[e]] for e in plan.entries[len(ANCHORS) :] if names[e] in played]
+    ):
+        board.notes.append("all evictors are equal here: nothing was evicted, or nothing that was asked for again")
+    return board, names, ""
+
+
+def _all_equal(costs: list[Floats]) -> bool:
+    return len(costs) > 1 and all(np.array_equal(costs[0], other) for other in costs)
+
+
+def _episodes(entry: Entry, case: Case, plan: Plan, store: Store) -> list[Episode] | None:
+    """The episodes of all seeds; None if one is missing."""
+    done = store.episodes(identity(entry, case, plan.split))
+    return [done[seed] for seed in plan.seeds] if all(seed in done for seed in plan.seeds) else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

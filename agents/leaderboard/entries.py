@@ -1,0 +1,270 @@
+"""The rows of the leaderboard: who routes and who evicts, on each of its tracks.
+
+route    agents that route, each with the scenario's evictor or with those asked for
+evict    one router; evictors of the simulator and agents that evict
+joint    routers x evictors, and agents that do both
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from kvgym import _check
+from kvgym.envs.view import is_oracle
+from kvgym.evaluation import RANDOM, REFERENCE, files
+from kvgym.evaluation.report import Axes
+from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
+from kvgym.evaluation.standings import Player
+from kvgym.scenarios import Scenario
+from kvgym.sim import EVICTORS
+
+from .. import AGENTS, EVICTION_AGENTS, make_agent
+from .processes import apart
+
+TRACKS = {"route": ROUTE, "evict": EVICT, "joint": JOINT}
+"""Track -> environment of the agents that are ranked on it."""
+OWN = "own"
+"""Stands for the evictor that a scenario names."""
+ORACLE_EVICTORS = ("belady",)
+CAUSAL_EVICTORS = tuple(name for name in EVICTORS if name not in ORACLE_EVICTORS)
+TRAINING_SEEDS = 5
+"""That a learned agent needs for a ranked row."""
+SUITE = "agents:"
+"""Before the name of an eviction agent of the suite, since evictors of the simulator have the same names."""
+
+QUICK_AGENTS = ("round_robin", "least_loaded", "cache_aware", "lmetric", "lbgr", "lbgr_code")
+DEFAULT_AGENTS = tuple(name for name in AGENTS if name != RANDOM[0])  # that one is an anchor
+_LBGR = ("lbgr", "lbgr_code")
+
+# The other eviction agents free one page at a time, always (rlt) or often (gdsf): up to a minute an episode where a
+# page is a token, and 32 seeds of that are hours. They play when they are asked for.
+DEFAULT_EVICTION_AGENTS = ("lru", "random_leaf")
+
+JOINT_ROUTERS = ("round_robin", "least_loaded", "cache_aware", "lmetric", "lbgr_code")
+JOINT_EVICTORS = ("lru", "lru_node", "lfu", "slru", "ghost_slru", "rlt", "rlt_code", "random")
+JOINT_AGENTS = (("pair", '{"evictor": "random_leaf", "router": "lbgr_code"}'),)
+QUICK_ROUTERS = ("least_loaded", "cache_aware", "lbgr_code")
+QUICK_EVICTORS = ("lru", "lfu", "rlt")
+
+
+class Facts(NamedTuple):
+    """What an agent says of itself.
+
+    Attributes:
+        oracle: It may know the future.
+        training: What it was trained on, and with how many training seeds; "" for rules.
+    """
+
+    oracle: bool = False
+    training: str = ""
+
+
+_NOTHING = Facts()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Who routes and who evicts, as asked for.
+
+    Attributes:
+        agent: Who is made and asked: a name that `agents.make_agent` knows, or path.py:Class.
+        args: Keyword arguments, as JSON.
+        evictor: Where the agent routes alone: a name of `kvgym.sim.EVICTORS`, or `OWN`. Else "".
+        router: Where the agent evicts alone: who routes, named as an agent is. Else "".
+        environment: What the agent plays.
+        facts: What its agents say of themselves.
+    """
+
+    agent: str
+    args: str = "{}"
+    evictor: str = OWN
+    router: str = ""
+    environment: str = ROUTE
+    facts: Facts = _NOTHING
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """The keyword arguments."""
+        return dict(json.loads(self.args))
+
+    @property
+    def label(self) -> str:
+        """The agent as tables name it."""
+        kwargs = files.without_folders(self.kwargs)
+        text = ", ".join(f"{name}={_short(value)}" for name, value in kwargs.items())
+        return f"{os.path.basename(self.agent)}({text})" if text else os.path.basename(self.agent)
+
+    def evictor_on(self, scenario: Scenario) -> str:
+        """The evictor on a scenario."""
+        return scenario.evictor if self.evictor == OWN else self.evictor
+
+    @property
+    def guests(self) -> tuple[str, ...]:
+        """Files of code that is not the suite's, see `guests_in`."""
+        return guests_in([self.agent, self.router, self.kwargs])
+
+    def player(self, evictor: str, oracle: bool = False) -> Player:
+        """The row's name; what was given the environment itself is an oracle, whatever it says."""
+        oracle = oracle or self.facts.oracle or evictor in ORACLE_EVICTORS
+        if self.environment == EVICT:
+            return Player(
+                os.path.basename(self.router), evictor_label(self.agent, self.label), oracle, self.facts.training
+            )
+        return Player(self.label, "joint" if self.environment == JOINT else evictor, oracle, self.facts.training)
+
+
+def guests_in(value: Any) -> tuple[str, ...]:
+    """Files of code that is not the suite's: those of path.py:Class anywhere in a JSON value, agents in agents too."""
+    if isinstance(value, str):
+        return (value.rpartition(":")[0],) if ".py:" in value else ()
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return tuple(sorted({path for item in items for path in guests_in(item)}))
+
+
+def _short(value: Any) -> Any:
+    """A list by its first and how many more."""
+    return f"{value[0]} + {len(value) - 1}" if isinstance(value, list) and len(value) > 1 else value
+
+
+def evictor_label(agent: str, label: str) -> str:
+    """An eviction agent as tables name it."""
+    return SUITE + label if agent in EVICTION_AGENTS else label
+
+
+ANCHORS = (Entry(RANDOM[0], evictor=RANDOM[1]), Entry(REFERENCE[0], evictor=REFERENCE[1]))
+
+
+def make_entries(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Axes | None]:
+    """The rows that command-line options ask for, the anchors first, and the matrix that they make up, if any.
+
+    Raises:
+        ValueError: If an option is not allowed.
+    """
+    if options.track != "route" and OWN in (options.evictor or ()):
+        raise ValueError(f"--evictor {OWN} is for --track route; --track {options.track} names evictors one by one")
+    axes = None
+    if options.track == "route":
+        rows = _route_rows(options)
+    elif options.track == "evict":
+        rows = _evict_rows(options)
+    else:
+        rows, axes = _joint_rows(options)
+    entries = tuple(dict.fromkeys([*ANCHORS, *rows]))
+    named: dict[str, str] = {}
+    for entry in entries:
+        for label, name in ((entry.label, entry.agent), (os.path.basename(entry.router), entry.router)):
+            if named.setdefault(label, name) != name:
+                raise ValueError(f"two agents would be called {label}: {named[label]} and {name}")
+    return entries, axes
+
+
+def _route_rows(options: argparse.Namespace) -> list[Entry]:
+    if options.router:
+        raise ValueError("--router is for --track evict and --track joint; --track route compares routers: use --agent")
+    rows = []
+    for name, args in options.agent or [(name, "{}") for name in (QUICK_AGENTS if options.quick else DEFAULT_AGENTS)]:
+        facts = _made("--agent", name, args, ROUTE)
+        own = [OWN, "rlt_code"] if name in _LBGR else [OWN]
+        for evictor in options.evictor or own:
+            _check.choice("--evictor", evictor, (OWN, *EVICTORS))
+            rows.append(Entry(name, args, evictor, facts=facts))
+    if not (options.quick or options.agent or options.evictor):
+        # What evictions could still give. One row: where a page is a token, looking ahead costs seconds an episode.
+        rows.append(Entry(REFERENCE[0], evictor=ORACLE_EVICTORS[0]))
+    return rows
+
+
+def _evict_rows(options: argparse.Namespace) -> list[Entry]:
+    routers = options.router or [REFERENCE[0]]
+    if len(routers) != 1:
+        raise ValueError(f"--track evict has one --router, got {', '.join(routers)}: use --track joint for several")
+    agents, evictors = options.agent or [], options.evictor or []
+    if not (agents or evictors):
+        agents = [(name, "{}") for name in DEFAULT_EVICTION_AGENTS]
+        evictors = CAUSAL_EVICTORS if options.quick else EVICTORS
+    for evictor in evictors:
+        _check.choice("--evictor", evictor, EVICTORS)
+    asked = [(evictor, "{}", False) for evictor in evictors] + [(name, args, True) for name, args in agents]
+    return _cells(routers, asked, "--agent")
+
+
+def _joint_rows(options: argparse.Namespace) -> tuple[list[Entry], Axes | None]:
+    given = options.router or options.evictor
+    agents: Iterable[tuple[str, str]] = options.agent or ()
+    if not (given or agents):
+        agents = JOINT_AGENTS
+    rows = [Entry(name, args, "", "", JOINT, _made("--agent", name, args, JOINT)) for name, args in agents]
+    if options.agent and not given:
+        return rows, None
+    routers = options.router or (QUICK_ROUTERS if options.quick else JOINT_ROUTERS)
+    evictors = options.evictor or (QUICK_EVICTORS if options.quick else JOINT_EVICTORS)
+    asked = []
+    for evictor in evictors:
+        is_agent = evictor.startswith(SUITE) or ".py:" in evictor
+        if not is_agent and evictor not in EVICTORS:
+            raise ValueError(
+                f"--evictor must be one of {', '.join(EVICTORS)}, {SUITE}NAME with NAME one of "
+                f"{', '.join(EVICTION_AGENTS)}, or path.py:Class; got {evictor!r}"
+            )
+        asked.append((evictor.removeprefix(SUITE), "{}", is_agent))
+    cells = _cells(routers, asked, "--evictor")
+    names = tuple(evictor_label(name, os.path.basename(name)) if is_agent else name for name, _, is_agent in asked)
+    axes = Axes(tuple(dict.fromkeys(map(os.path.basename, routers))), tuple(dict.fromkeys(names)))
+    return cells + rows, axes
+
+
+def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], option: str) -> list[Entry]:
+    """Each router with each evictor: its name, its arguments, and whether it is an agent."""
+    knows = {router: _made("--router", router, "{}", ROUTE) for router in routers}
+    rows = []
+    for name, args, is_agent in evictors:
+        evicts = _made(option, name, args, EVICT) if is_agent else Facts()
+        for router, routes in knows.items():
+            if is_agent:
+                both = Facts(evicts.oracle or routes.oracle, evicts.training)
+                rows.append(Entry(name, args, "", router, EVICT, both))
+            else:
+                rows.append(Entry(router, evictor=name, facts=routes))
+    return rows
+
+
+def _made(option: str, name: str, args: str, environment: str) -> Facts:
+    """Makes an agent once, to see whether it can be made and plays `environment`; says what it says of itself."""
+    guests = guests_in([name, json.loads(args)])
+    try:
+        plays, facts = apart(_ask, name, args) if guests else _ask(name, args)
+    except ValueError as error:
+        raise ValueError(f"{option} {name}: {error}") from error
+    if plays != environment:
+        tracks = {env: track for track, env in TRACKS.items()}
+        raise ValueError(
+            f"{option} {name}: it plays {plays}, an agent of {environment} is needed here"
+            f" (--track {tracks[plays]} is for those of {plays})"
+        )
+    return facts
+
+
+def _ask(name: str, args: str) -> tuple[str, Facts]:
+    """Makes an agent: the environment that it plays, and what it says of itself."""
+    try:
+        agent = make_agent(name, **json.loads(args))
+    except Exception as error:  # an agent's file or constructor may raise anything
+        raise ValueError(str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}") from None
+    missing = [part for part in ("observation", "reset", "act") if not hasattr(agent, part)]
+    if missing:
+        raise ValueError(f"an agent has observation, reset and act; this one lacks {', '.join(missing)}")
+    return environment_of(agent), Facts(is_oracle(agent), _training(agent))
+
+
+def _training(agent: Any) -> str:
+    """What a learned agent was trained on. One with fewer training seeds than a ranked row needs is told so."""
+    seeds = getattr(agent, "training_seeds", None)
+    if seeds is None:
+        return ""
+    ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
+    return f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"

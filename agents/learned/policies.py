@@ -1,0 +1,147 @@
+"""The networks as policies of Stable-Baselines3 and sb3-contrib, for the `policy` of hyper-parameter files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.dqn.policies import DQNPolicy, QNetwork
+from torch import Tensor, nn
+
+from kvgym.envs.layout import Layout
+
+from .network import Actor, Critic, Shape
+
+
+class _ActorCritic(nn.Module):
+    """Actor and critic where SB3 looks for the layers between features and heads."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.actor, self.critic = Actor(shape), Critic(shape)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        return self.actor(features), self.critic(features)
+
+    def forward_actor(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.actor(features)
+        return scores
+
+    def forward_critic(self, features: Tensor) -> Tensor:
+        values: Tensor = self.critic(features)
+        return values
+
+
+class Shared:
+    """Base of the policies: their shape, from the arguments and from the spaces.
+
+    Args:
+        *args: As SB3 gives them: observation space, action space, schedule of the learning rate.
+        routes: As in `Shape`.
+        evicts: As in `Shape`.
+        candidates: As in `Shape`.
+        width: As in `Shape`.
+        fetches: As in `Shape`.
+        **kwargs: Of SB3's policy.
+
+    Raises:
+        ValueError: If the spaces are not those of an environment with such blocks.
+    """
+
+    shape: Shape
+
+    def __init__(
+        self,
+        *args: Any,
+        routes: bool = True,
+        evicts: bool = False,
+        candidates: int = 0,
+        width: int = 64,
+        fetches: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Finds out what there is to see and to score."""
+        self._given = {
+            "routes": routes,
+            "evicts": evicts,
+            "candidates": candidates,
+            "width": width,
+            "fetches": fetches,
+        }
+        spaces_given = dict(zip(("observation_space", "action_space"), args, strict=False)) | kwargs
+        self.shape = _shape(spaces_given["observation_space"], spaces_given["action_space"], self._given)
+        super().__init__(*args, **kwargs)
+
+    def _get_constructor_parameters(self) -> dict[str, Any]:
+        data: dict[str, Any] = super()._get_constructor_parameters()  # type: ignore[misc]  # SB3's, beside this class
+        return data | self._given
+
+
+def blocks(layout: Layout) -> dict[str, Any]:
+    """The arguments of a policy that say what observations of a layout consist of."""
+    return {
+        "routes": layout.routes,
+        "evicts": layout.evicts,
+        "candidates": layout.n_candidates,
+        "fetches": layout.fetches,
+    }
+
+
+def _shape(observations: spaces.Box, actions: spaces.Space[Any], given: dict[str, Any]) -> Shape:
+    n_actions = int(np.sum(actions.nvec)) if isinstance(actions, spaces.MultiDiscrete) else int(actions.n)  # type: ignore[attr-defined]
+    n_workers = Shape(**given).layout(observations.shape[0]).n_workers
+    rules = n_actions - Shape(**given).n_scores(n_workers)
+    if rules < 0:
+        raise ValueError(f"action space {actions} has fewer actions than {given} on {n_workers} workers")
+    return Shape(**given, rules=rules)
+
+
+class _OnPolicy(Shared):
+    """The part of an actor-critic policy that SB3 and sb3-contrib would build from layers of their own."""
+
+    def _build(self, lr_schedule: Any) -> None:
+        networks = _ActorCritic(self.shape)
+        for module in networks.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.orthogonal_(module.weight, 1.0)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for name, weight in networks.actor.named_parameters():
+            # Small scores at first: every action about as likely, as SB3 has it.
+            if name.endswith(("score.weight", "of_rule.weight")):
+                weight.data *= 0.01
+        me: Any = self  # mypy knows nothing of the class that stands beside this one
+        me.mlp_extractor, me.action_net, me.value_net = networks, nn.Identity(), nn.Identity()
+        me.optimizer = me.optimizer_class(me.parameters(), lr=lr_schedule(1), **me.optimizer_kwargs)
+
+    @property
+    def trained(self) -> Actor:
+        """The network that scores actions."""
+        me: Any = self
+        return me.mlp_extractor.actor  # type: ignore[no-any-return]
+
+
+class SharedPolicy(_OnPolicy, ActorCriticPolicy):
+    """For PPO and A2C of Stable-Baselines3."""
+
+
+class SharedMaskablePolicy(_OnPolicy, MaskableActorCriticPolicy):
+    """For MaskablePPO of sb3-contrib."""
+
+
+class SharedQPolicy(Shared, DQNPolicy):
+    """For DQN of Stable-Baselines3."""
+
+    def make_q_net(self) -> QNetwork:
+        """SB3's network around ours."""
+        network = super().make_q_net()
+        network.q_net = Actor(self.shape).to(self.device)  # type: ignore[assignment]  # SB3 has a Sequential there
+        return network
+
+    @property
+    def trained(self) -> Actor:
+        """The network that scores actions."""
+        return self.q_net.q_net  # type: ignore[return-value]

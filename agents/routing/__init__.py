@@ -1,0 +1,1 @@
+"""Agents that route, for KVGym/Route-v0."""

@@ -1,0 +1,16 @@
+"""Join the shortest queue."""
+
+from __future__ import annotations
+
+from ..base import Agent, Info, Observation, legal_actions, lowest
+
+
+class LeastLoaded(Agent):
+    """Fewest requests in flight, as the router itself counts them (sent and not finished); the lowest index of equals.
+
+    Also known as JSQ or least request; it knows nothing of caches.
+    """
+
+    def act(self, observation: Observation, info: Info) -> int:
+        """See `Agent.act`."""
+        return lowest(observation[self.at["inflight"]].tolist(), legal_actions(info))

@@ -1,0 +1,23 @@
+"""The product rule of LMetric."""
+
+from __future__ import annotations
+
+from ..base import Agent, Info, Observation, legal_actions
+
+
+class LMetric(Agent):
+    """Lowest product of pending prefill and batch size; the lowest index of equals. It has no constant to tune.
+
+        score_i = (prefill_i + miss_i) x (inflight_i + 1)
+
+    prefill_i are the estimated misses of the requests without a first token, miss_i those of this request. The paper
+    (LMetric, arXiv 2603.15202) multiplies by the batch size itself; the + 1, as in the "lmetric" mode of NVIDIA
+    Dynamo's router, keeps idle workers apart, whose scores would all be 0.
+    """
+
+    def act(self, observation: Observation, info: Info) -> int:
+        """See `Agent.act`."""
+        miss = observation[self.at["miss"]].tolist()
+        prefill = observation[self.at["prefill"]].tolist()
+        inflight = observation[self.at["inflight"]].tolist()
+        return min(legal_actions(info), key=lambda i: (prefill[i] + miss[i]) * (inflight[i] + 1.0))

@@ -1,0 +1,13 @@
+"""Uniform choice."""
+
+from __future__ import annotations
+
+from ..base import Agent, Info, Observation, draw, legal_actions
+
+
+class RandomAgent(Agent):
+    """Any worker, uniformly: the floor of every comparison."""
+
+    def act(self, observation: Observation, info: Info) -> int:
+        """See `Agent.act`."""
+        return draw(legal_actions(info), self.random)

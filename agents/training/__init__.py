@@ -1,4 +1,0 @@
-"""How the learned agents come about; `python -m agents.train` starts here. Its modules need the extra "train"."""
-
-ALGORITHMS = ("ppo", "dqn", "ppo_mask")
-"""Lower case, as rl-zoo3 has it; ppo_mask is MaskablePPO, which rl-zoo3 does not know."""

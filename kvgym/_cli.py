@@ -1,0 +1,96 @@
+"""The command `kvgym`: each part of it imports what it needs when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+
+from kvgym import _command, _homes
+
+COMMANDS = {
+    "leaderboard": ("agents.leaderboard.__main__", "play agents against each other on the same seeds"),
+    "train": ("agents.train", "train a network to route or to evict (extra train)"),
+    "theory": ("theory.__main__", "the theory behind RLT, measured"),
+    "validate": ("kvgym.evaluation.validate", "how far the costs are from what was measured"),
+    "links": ("kvgym.cluster.links", "is fetching KV from another worker faster than computing it?"),
+}
+"""Command -> the module whose `main` it is, and what it does."""
+
+
+def main() -> int | None:
+    """Runs the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="kvgym", description="Agents that run a simulated cluster of LLM servers.")
+    parts = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, text) in COMMANDS.items():
+        parts.add_parser(name, help=text, add_help=False)
+    listing = parts.add_parser("list", help="scenarios, agents, evictors, GPUs and models, a line each")
+    listing.add_argument("kind", nargs="*", metavar="KIND", help=f"of {', '.join(LISTS)} (default: all)")
+    options, rest = parser.parse_known_args()
+    if options.command == "list":
+        if rest or (unknown := [kind for kind in options.kind if kind not in LISTS]):
+            listing.error(f"KIND must be one of {', '.join(LISTS)}, got {' '.join(rest or unknown)}")
+        show(options.kind or list(LISTS))
+        return 0
+    # Everything behind the command is its own, options that this parser knows (-h) too; its usage says who was called.
+    place = sys.argv.index(options.command)
+    sys.argv = [f"kvgym {options.command}", *sys.argv[place + 1 :]]
+    command: Callable[[], int | None] = _homes.load(COMMANDS[options.command][0]).main
+    return command()
+
+
+def show(kinds: list[str]) -> None:
+    """Prints lists, a line for each thing; the name comes first."""
+    lines = []
+    for kind in kinds:
+        rows = list(LISTS[kind]())
+        width = max(len(name) for name, _ in rows)
+        lines += [f"{kind}:", *(f"  {name:{width}}  {text}".rstrip() for name, text in rows)]
+    print("\n".join(lines))
+
+
+def _scenarios() -> Iterator[tuple[str, str]]:
+    from kvgym.scenarios import SUITE_SCENARIOS
+
+    for name, scenario in SUITE_SCENARIOS.items():
+        yield name, scenario.text
+
+
+def _agents() -> Iterator[tuple[str, str]]:
+    agents = _homes.load("agents")
+    for name, made in agents.NAMED.items():
+        preset = ", ".join(f"{key}={value}" for key, value in agents.PRESETS.get(name, {}).items())
+        yield name, str(made.__doc__).partition("\n")[0] + (f" {preset}" if preset else "")
+
+
+def _evictors() -> Iterator[tuple[str, str]]:
+    from kvgym.sim import EVICTORS, RULES
+
+    for name in EVICTORS:
+        yield name, "" if name in RULES else "not among the rules that an agent may name"
+
+
+def _gpus() -> Iterator[tuple[str, str]]:
+    from kvgym.cluster.catalogue import load_catalogue
+
+    for name, gpu in load_catalogue().gpus.items():
+        yield name, f"{gpu.mem_gib:g} GiB, {gpu.mem_gbps:,.0f} GB/s, {gpu.tflops:,.0f} TFLOP/s in 16 bits"
+
+
+def _models() -> Iterator[tuple[str, str]]:
+    from kvgym.cluster.catalogue import load_catalogue
+
+    for name, model in load_catalogue().models.items():
+        yield (
+            name,
+            f"{model.weight_bytes / 1e9:.0f} GB in 16 bits, {model.kv_bytes_per_token:,} bytes of KV per token",
+        )
+
+
+LISTS = {"scenarios": _scenarios, "agents": _agents, "evictors": _evictors, "gpus": _gpus, "models": _models}
+"""Kind -> pairs of a name and what it is."""
+
+
+def run() -> None:
+    """The console script; Ctrl-C ends it with one line."""
+    _command.run(main)

@@ -1,0 +1,1 @@
+"""Experiments behind figures of README and docs, each a command: `python -m studies.NAME`."""

@@ -1,0 +1,1 @@
+"""The theory behind RLT, measured: `python -m studies.theory`."""
