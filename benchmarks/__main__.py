@@ -26,7 +26,7 @@ FOLDER = Path(__file__).resolve().parent
 QUICK: dict[str, list[str]] = {
     "simulate": ["--rounds", "1"],
     "step_rate": ["--rounds", "1"],
-    "vector_rate": ["--rounds", "1", "--decisions", "20000"],
+    "vector_rate": ["--rounds", "1", "--decisions", "2000"],
     "training": ["--quick"],
     "learning": ["--quick"],
     "peers": ["--quick"],

@@ -112,9 +112,9 @@ def keywords(
     """Checks that a function, or a class, takes all of `given` as keyword arguments.
 
     Args:
-        name: What the arguments are called in messages.
+        name: Name of the arguments in messages.
         given: The arguments.
-        function: Who takes them.
+        function: The one that takes them.
         first: Its first parameters, so many, are somebody else's to give.
         without: So are these.
         complete: Whether those without a default must be among them.

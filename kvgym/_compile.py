@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from importlib.metadata import version
@@ -32,16 +32,39 @@ _PACKAGE = Path(__file__).parent
 _LOCK = threading.RLock()
 
 
+# `ast` would read the same in 0.1 to 0.2 s, for which every process would wait.
+_IMPORT = re.compile(
+    r"^[ \t]*(?:from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(\([^)]*\)|.*)|import[ \t]+(.*))", re.MULTILINE
+)
+
+
 def kernel_sources() -> list[Path]:
-    """The files that make up the compiled code: kernels, and the modules whose constants are compiled into them."""
-    return [
-        path
-        for path in sorted(_PACKAGE.rglob("*.py"))
-        if path.parent.name == "kernels"
-        or path.stem.endswith("tables")
-        or path.name == "features.py"
-        or any(word in path.read_text(encoding="utf-8") for word in ("njit", "kvgym._kernel"))
-    ]
+    """Files that make up the compiled code: those with kernels, and all that they import of the package, at any depth.
+
+    Constants, dtypes and functions of an imported module may be compiled in.
+    """
+    texts = {path: path.read_text(encoding="utf-8") for path in _PACKAGE.rglob("*.py")}
+    files = {".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts): path for path in texts}
+    files |= {name.removesuffix(".__init__"): path for name, path in files.items()}
+    left = [name for name, path in files.items() if "njit" in texts[path] or "kvgym._kernel" in texts[path]]
+    found: set[str] = set()
+    while left:
+        name = left.pop()
+        if name in files and name not in found:
+            found.add(name)
+            folder = name if files[name].name == "__init__.py" else name.rpartition(".")[0]
+            left += _imported(texts[files[name]], folder, files)
+    return sorted({files[name] for name in found})
+
+
+def _imported(text: str, folder: str, files: Collection[str]) -> Iterator[str]:
+    """Modules that a text in a folder may import; a folder counts (its __init__.py) where a name is its own."""
+    for dots, module, names, modules in _IMPORT.findall(text):
+        yield from re.findall(r"(?:^|,)\s*([\w.]+)", modules)
+        if dots:
+            module = ".".join(filter(None, (*folder.split(".")[: folder.count(".") + 2 - len(dots)], module)))
+        for name in re.findall(r"(?:^|[(,])\s*([\w*]+)", re.sub(r"#.*", "", names)):
+            yield f"{module}.{name}" if f"{module}.{name}" in files else module
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ def load(argument: str, place: str) -> Any:
     """The object at "module:name"; the module is imported as by `import module`, the name may have dots.
 
     Args:
-        argument: What is named, for messages.
+        argument: Name of the argument, for messages.
         place: "module:name".
 
     Raises:

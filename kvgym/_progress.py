@@ -20,7 +20,7 @@ def progress(text: Callable[[float], str], after_s: float | None = None) -> Iter
     A terminal's line is rewritten; in a file or a notebook each is a line of its own.
 
     Args:
-        text: What there is to say after so many seconds.
+        text: Makes the line after so many seconds.
         after_s: Say it every so many seconds, and not before: of what may be over soon.
     """
     file = sys.stderr

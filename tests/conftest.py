@@ -1,12 +1,21 @@
-"""Where the tests find real traces."""
+"""What all tests share: where real traces are, how hypothesis plays, who begins."""
 
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # Torch and BLAS with a thread each: the workers of pytest-xdist share the cores, and waiting threads burn them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+hypothesis.settings.register_profile("tests", database=None, deadline=None)
+hypothesis.settings.load_profile("tests")
+
+
+def pytest_collection_modifyitems(items):
+    """The long ones first, so that no process of pytest-xdist is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture
@@ -21,3 +30,14 @@ def trace():
         return folder / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder with cost_fits.json and cost_grid.csv; the test is skipped where there is none."""
+    default = Path(__file__).parents[1].parent / "shared" / "reference"
+    folder = Path(os.environ.get("KVGYM_REFERENCE", default))
+    missing = [name for name in ("cost_fits.json", "cost_grid.csv") if not (folder / name).is_file()]
+    if missing:
+        pytest.skip(f"no {' and no '.join(missing)}: set KVGYM_REFERENCE to the folder that holds the reference data")
+    return folder

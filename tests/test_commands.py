@@ -27,7 +27,7 @@ def test_statuses(capsys):
 
 @pytest.mark.parametrize(
     ("command", "begun"),
-    [("agents.paper_table", "stderr"), ("kvgym.cluster.validate", "stdout")],
+    [("agents.paper_table", "stderr"), ("kvgym.evaluation.validate", "stdout")],
 )
 def test_an_interrupt_while_it_works(command, begun):
     """Sent as soon as the command has written something: a bar, or its first table."""

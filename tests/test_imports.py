@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,8 @@ ORDER = (
     "kvgym",
     "agents",
 )
-# Commands: run with `python -m`, imported by nothing (a test below), so what they import pulls nothing backwards.
-COMMANDS = {"kvgym.cluster.links", "kvgym.cluster.validate"}
+# Commands: run with `python -m`, imported by nothing (a test below).
+COMMANDS = {"kvgym.cluster.links", "kvgym.evaluation.validate"}
 HEAVY = ("numba", "torch", "matplotlib", "stable_baselines3", "sb3_contrib", "scipy", "pandas")
 
 
@@ -82,7 +83,7 @@ def violations(files: dict[str, str]) -> list[str]:
         module = ".".join(parts[:-1] if is_package else parts)
         own = rank(module)
         for line, name in imported(source, module, is_package):
-            if name in COMMANDS or (rank(name) > own and module not in COMMANDS):
+            if name in COMMANDS or rank(name) > own:
                 found.append(f"{path}:{line} imports {name}")
     return found
 
@@ -113,7 +114,7 @@ def test_imports_run_one_way():
         ("kvgym/_check.py", "import kvgym.cluster.cost", "kvgym.cluster.cost"),
         ("kvgym/envs/route.py", "import envs_registry", "envs_registry"),
         ("envs_registry.py", "import kvgym", "kvgym"),
-        ("agents/lbgr.py", "from kvgym.cluster.validate import main", "kvgym.cluster.validate"),
+        ("agents/lbgr.py", "from kvgym.evaluation.validate import main", "kvgym.evaluation.validate"),
         (
             "kvgym/cluster/cost.py",
             "from kvgym.evaluation.closed_loop import closed_loop",
@@ -140,7 +141,6 @@ def test_a_made_up_violation_is_found(path, source, expected):
         ("kvgym/_other.py", "from kvgym import _check"),
         ("kvgym/__init__.py", "import envs_registry\nfrom kvgym.evaluation import report"),
         ("agents/lbgr.py", "from kvgym import Simulator\nfrom agents import base"),
-        ("kvgym/cluster/validate.py", "from kvgym.evaluation.closed_loop import closed_loop"),
     ],
 )
 def test_imports_that_run_the_right_way_are_left_alone(path, source):
@@ -150,6 +150,121 @@ def test_imports_that_run_the_right_way_are_left_alone(path, source):
 def test_a_folder_that_is_not_in_the_order_is_named():
     with pytest.raises(ValueError, match=r"kvgym\.extra\.thing is at no place of the order"):
         violations({"kvgym/extra/thing.py": ""})
+
+
+# Rooms of a package, in the order in which they may import each other: each those before it, never those after it.
+# "" are the files that lie in the package itself.
+ROOMS: dict[str, tuple[str, ...]] = {"kvgym.sim": ("base", "evictors", "cache", "routing", "engine", "fleet", "")}
+
+
+def module_of(path: str) -> tuple[str, bool]:
+    """A file's module, and whether it is a package's __init__.py."""
+    parts = list(Path(path).with_suffix("").parts)
+    is_package = parts[-1] == "__init__"
+    return ".".join(parts[:-1] if is_package else parts), is_package
+
+
+def top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements that run when a module is imported, but for those that only a type checker reads."""
+    for node in body:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from top_level(node.orelse)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+            for part in ("body", "orelse", "finalbody"):
+                yield from top_level(getattr(node, part, []))
+            for handler in getattr(node, "handlers", []):
+                yield from top_level(handler.body)
+
+
+def import_graph(files: dict[str, str]) -> dict[str, set[str]]:
+    """Modules among `files` that each of them imports at module level; a package where a name is its own."""
+    modules = {module_of(path)[0] for path in files}
+    graph: dict[str, set[str]] = {}
+    for path, source in files.items():
+        module, is_package = module_of(path)
+        found = graph.setdefault(module, set())
+        for node in top_level(ast.parse(source).body):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                package = module.split(".")[: None if is_package else -1]
+                base = [*package[: len(package) - node.level + 1]] if node.level else []
+                name = ".".join([*base, *([node.module] if node.module else [])])
+                inner = {f"{name}.{alias.name}": name for alias in node.names}
+                found |= {place if place in modules else outer for place, outer in inner.items()}
+        found &= modules
+        found.discard(module)
+    return graph
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle, the first one found; [] where there is none."""
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def up_the_rooms(graph: dict[str, set[str]], package: str, rooms: tuple[str, ...]) -> list[str]:
+    """Imports between rooms of a package that run back up."""
+
+    def place(module: str) -> int:
+        parts = module.removeprefix(package).split(".")[1:]
+        return rooms.index(parts[0] if parts and any(m.startswith(f"{package}.{parts[0]}.") for m in graph) else "")
+
+    return [
+        f"{module} imports {name}"
+        for module, names in sorted(graph.items())
+        for name in sorted(names)
+        if module.startswith(f"{package}.") and name.startswith(f"{package}.") and place(name) > place(module)
+    ]
+
+
+def test_no_circles_between_files():
+    files = project_files()
+    for path in ROOT.glob("benchmarks/*.py"):
+        files[path.relative_to(ROOT).as_posix()] = path.read_text(encoding="utf-8")
+    graph = import_graph(files)
+    assert len(graph["kvgym.scenarios.scenario"]) > 5
+    assert circle(graph) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"a.py": "import b", "b.py": "from a import x"}, {"a", "b"}),
+        ({"p/__init__.py": "from p.a import x", "p/a.py": "from p.b import y", "p/b.py": "from p import x"}, {"p"}),
+        ({"p/__init__.py": "", "p/a.py": "from . import b", "p/b.py": "from .a import x"}, {"p.a", "p.b"}),
+        ({"a.py": "try:\n    import b\nexcept ImportError:\n    pass", "b.py": "import a"}, {"a", "b"}),
+        ({"a.py": "def f():\n    import b", "b.py": "import a"}, set()),
+        ({"a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import b", "b.py": "import a"}, set()),
+        ({"p/__init__.py": "from p.a import x", "p/a.py": "from p import b", "p/b.py": ""}, set()),
+    ],
+)
+def test_a_made_up_circle_is_found(files, expected):
+    found = set(circle(import_graph(files)))
+    assert found >= expected if expected else not found
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_one_way(package):
+    assert up_the_rooms(import_graph(project_files()), package, ROOMS[package]) == []
+
+
+def test_an_import_that_runs_back_up_is_found():
+    files = {
+        "p/__init__.py": "from p.high.a import x",
+        "p/tables.py": "import p.low.b",
+        "p/low/__init__.py": "",
+        "p/low/b.py": "from p import tables\nfrom p.high import a",
+        "p/high/a.py": "from p.low import b\nfrom p.tables import x",
+    }
+    graph = import_graph(files)
+    assert up_the_rooms(graph, "p", ("low", "", "high")) == ["p.low.b imports p.high.a", "p.low.b imports p.tables"]
+    with pytest.raises(ValueError, match="not in tuple"):
+        up_the_rooms(graph, "p", ("low", ""))
 
 
 def test_import_kvgym_is_cheap():

@@ -1,4 +1,4 @@
-"""What serves: how long an iteration of a worker takes, and how much KV memory a worker has."""
+"""Workers: how long an iteration of a worker takes, and how much KV memory a worker has."""
 
 from kvgym.cluster.catalogue import Catalogue, RequestOverhead, load_catalogue, worker_spec
 from kvgym.cluster.cost import IterationCost

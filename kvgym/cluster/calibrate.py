@@ -66,7 +66,7 @@ def calibrate(distance: Distance, start: Efficiency = EFFICIENCY, rounds: int = 
     """Constants at which no step along one of them brings the costs nearer.
 
     Args:
-        distance: What is minimised.
+        distance: The function to minimise.
         start: Where the search begins.
         rounds: At most so many rounds over the constants; the steps shrink from 30 % to 1 %.
     """

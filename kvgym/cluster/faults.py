@@ -1,4 +1,4 @@
-"""What goes wrong with workers, and when: crashes and slow-downs, listed or drawn by chance."""
+"""Faults of workers: crashes and slow-downs, listed or drawn by chance."""
 
 import heapq
 import math

@@ -34,7 +34,7 @@ class Pair:
         overhead_ms: CPU time per iteration that belongs to this fit, in ms.
         kv_tokens: KV tokens of the worker that was fitted; None where the memory formula gives them.
         source: Where the fit comes from.
-        note: What to know before using it; may be empty.
+        note: Remarks for its users; may be empty.
     """
 
     model: str
@@ -51,7 +51,7 @@ class Pair:
 
     @property
     def key(self) -> tuple[str, str, int, str]:
-        """What the catalogue finds it by."""
+        """Model, GPU, number of GPUs and weights: its key in the catalogue."""
         return self.model, self.gpu, self.tp, self.weights
 
     @property
@@ -69,7 +69,7 @@ def read_pair(where: str, entry: Any, default_overhead: Any) -> Pair:
     """A pair from an entry of `catalogue.json`.
 
     Args:
-        where: What to call it in messages.
+        where: Its name in messages.
         entry: The parsed entry.
         default_overhead: CPU time per iteration where the entry names none, {"value": ms, "source": ...}.
 

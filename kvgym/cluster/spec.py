@@ -1,4 +1,4 @@
-"""What a simulator is told about its cluster: the workers, and the settings of the engine that runs on each of them."""
+"""Specifications of a cluster: the workers, and the settings of the engine that runs on each of them."""
 
 from dataclasses import dataclass
 from typing import Self

@@ -16,7 +16,7 @@ from kvgym.envs.base import Observation, legal_instead
 from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
 from kvgym.envs.view import View, shown
-from kvgym.sim.kernels.rules import ASK
+from kvgym.sim.evictors import ASK
 
 ROUTE_ID = "KVGym/Route-v0"
 

@@ -18,7 +18,8 @@ from kvgym.envs.pulled import Pulled
 from kvgym.envs.settings import DEFAULT_SCENARIO, RENDER_MODES, EnvSettings
 from kvgym.scenarios import ScenarioLike
 from kvgym.sim import Simulator
-from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE, TRUNCATED
+from kvgym.sim.base.codes import EVICT, ROUTE, TRUNCATED
+from kvgym.sim.evictors import ASK
 from kvgym.workload import Workload
 
 SEED_OPTIONS = ("workload_seed", "policy_seed")

@@ -14,7 +14,8 @@ from kvgym.envs.base import ClusterEnv, Observation, Result
 from kvgym.envs.kernels.codes import EVICT_BY, EVICT_LEAF, FORWARD, PASS, SKIP
 from kvgym.envs.settings import EvictingSettings, split_router
 from kvgym.envs.vector import ClusterVectorEnv
-from kvgym.sim.kernels.rules import ASK, DONE, EVICT, ROUTE
+from kvgym.sim.base.codes import DONE, EVICT, ROUTE
+from kvgym.sim.evictors import ASK
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from kvgym.sim.candidate_tables import CANDIDATE, columns
+from kvgym.sim.base.candidate_tables import CANDIDATE, columns
 
 IDENTITY, LOGARITHMIC, LINEAR = range(3)
 

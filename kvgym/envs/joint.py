@@ -15,7 +15,7 @@ from kvgym.envs.kernels.codes import EVICT_LEAF, SEND
 from kvgym.envs.settings import EvictingSettings
 from kvgym.envs.vector import ClusterVectorEnv
 from kvgym.sim import RULES
-from kvgym.sim.kernels.rules import ASK
+from kvgym.sim.evictors import ASK
 
 
 @dataclass(frozen=True)

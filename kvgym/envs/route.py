@@ -15,7 +15,7 @@ from kvgym.envs.kernels.codes import COSTS_ANEW, SEND
 from kvgym.envs.settings import EnvSettings
 from kvgym.envs.vector import ClusterVectorEnv
 from kvgym.sim import EVICTORS
-from kvgym.sim.kernels.rules import ASK
+from kvgym.sim.evictors import ASK
 
 
 @dataclass(frozen=True)

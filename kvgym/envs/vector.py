@@ -18,7 +18,8 @@ from kvgym.envs.background import Prefetcher, Threads
 from kvgym.envs.base import ClusterEnv, Observation, legal_instead
 from kvgym.envs.infos import gather
 from kvgym.envs.kernels.codes import SKIP
-from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE, TRUNCATED
+from kvgym.sim.base.codes import EVICT, ROUTE, TRUNCATED
+from kvgym.sim.evictors import ASK
 
 Single = TypeVar("Single", bound=ClusterEnv)
 Seeds = int | Sequence[int | None] | None

@@ -29,7 +29,7 @@ def get_scenario(
             mapping hold what `Scenario.to_dict` gives, or "base", the name of a scenario, "name", and overrides of the
             base. A relative "path" in the recipe_args of a file is taken from the file's folder.
         overrides: Fields to change, see `Scenario.with_overrides`.
-        argument: What `scenario` is called in messages.
+        argument: The name of `scenario` in messages.
 
     Raises:
         ValueError: If there is no such scenario (the message lists those that there are), a field is not known or not

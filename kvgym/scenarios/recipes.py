@@ -214,7 +214,7 @@ def recipe_file(name: str) -> str:
 def make_workload(
     name: str, seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, args: Mapping[str, Any]
 ) -> Workload:
-    """What a recipe makes.
+    """The workload that a recipe makes.
 
     Raises:
         ValueError: If it is not there, its arguments are not allowed, or it makes something else than a workload with

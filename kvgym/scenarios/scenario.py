@@ -30,7 +30,7 @@ _RULES, _HINTS, _FAULTS = 1000, 1001, 1002
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """What an environment plays.
+    """Workload, cluster, engine and objective of an environment.
 
     Fields are JSON values, and the engine's are those of a mapping: `Scenario(**scenario.to_dict())` is the same again.
 
@@ -47,7 +47,7 @@ class Scenario:
         engine: Settings of the engine on each worker: an EngineSpec, or a mapping of its fields.
         objective: Latency that counts: "e2e" or "ttft".
         evictor: Which cached pages go when memory is short.
-        view: What a router sees of the caches, "exact" or "history".
+        view: A router's view of the caches, "exact" or "history".
         history_tokens: Tokens per worker that the history view remembers.
         metrics_period_s: Engine metrics are snapshots at multiples of this; 0 = always current.
         warmup_requests: First arrivals, routed by `warmup_router` and not counted.

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym.cluster import ClusterSpec, Crash, EngineSpec, Fault, IterationCost, Network, Slowdown
-from kvgym.sim.kernels.rules import CRASH, RECOVER, RETURN, SLOW_DOWN
-from kvgym.sim.moving_tables import FAULT
-from kvgym.sim.tables import TABLES
+from kvgym.sim.base.codes import CRASH, RECOVER, RETURN, SLOW_DOWN
+from kvgym.sim.base.tables import FAULT, TABLES
 
 Tables = dict[str, NDArray[Any]]
 
@@ -45,7 +44,7 @@ def _costs(cluster: ClusterSpec, engine: EngineSpec, slowed: tuple[tuple[int, fl
     kinds = _kinds(cluster)
     costs = [*kinds, *(kinds[row].slowed(factor) for row, factor in slowed)]
     g = [cost.g_ps(engine.chunk_tokens) for cost in costs]
-    table = np.zeros(len(costs), dict(TABLES)["costs"])
+    table = np.zeros(len(costs), TABLES["costs"])
     for row, cost, times in zip(table, costs, g, strict=True):
         row["a_s"], row["c_n"], row["c_b"], row["q"] = cost.coefficients_ps()
         row["speed"] = engine.chunk_tokens / max(1, times[engine.chunk_tokens])  # an iteration takes 1 ps at least
@@ -82,7 +81,7 @@ def dense_nodes(network: Network) -> list[int]:
 
 def network_tables(cluster: ClusterSpec | None) -> Tables:
     """The tables `links` and `link_ends`; empty without a cluster whose network is to be used."""
-    links = np.zeros(2, dict(TABLES)["links"])
+    links = np.zeros(2, TABLES["links"])
     if cluster is None or cluster.network is None:
         return {"links": links[:0], "link_ends": np.zeros(0, np.int64)}
     network = cluster.network

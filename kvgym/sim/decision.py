@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-KINDS = ("ROUTE", "EVICT", "DONE", "TRUNCATED")
-
 
 @dataclass(frozen=True, slots=True)
 class Decision:

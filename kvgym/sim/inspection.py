@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec
 from kvgym.sim import results
-from kvgym.sim.candidate_tables import CANDIDATE
+from kvgym.sim.base.candidate_tables import CANDIDATE
 from kvgym.sim.state import Settings
 
 
@@ -25,12 +25,12 @@ class Inspection:
     @property
     def _kernels(self) -> Any:
         """The compiled kernels, loaded at the first use: environments have their own ones."""
-        return _compile.load("kvgym.sim.kernels.entry")
+        return _compile.load("kvgym.sim.entry")
 
     @property
     def address(self) -> int:
         """Address of the handle that kernels take; it changes at every reset."""
-        self._clock  # noqa: B018  raises before reset()
+        self._check_reset()
         return int(self._address)
 
     @property
@@ -43,10 +43,13 @@ class Inspection:
         """Seconds since the start."""
         return float(self._clock["now_ps"]) * 1e-12
 
-    @property
-    def _clock(self) -> Any:
+    def _check_reset(self) -> None:
         if not self.tables:
             raise RuntimeError("call reset() with a workload first")
+
+    @property
+    def _clock(self) -> Any:
+        self._check_reset()
         return self.tables["clock"][0]
 
     def _worker(self, worker: int) -> int:
@@ -54,7 +57,7 @@ class Inspection:
 
     def visible_hit(self, worker: int, request: int) -> int:
         """Prompt tokens of a request that would hit on a worker, as the view shows its cache."""
-        self._clock  # noqa: B018  raises before reset()
+        self._check_reset()
         return int(self._kernels.visible_hit(self._address, self._worker(worker), self._request(request)))
 
     def _request(self, request: int) -> int:
@@ -65,13 +68,13 @@ class Inspection:
 
     def load(self, worker: int) -> tuple[int, int]:
         """Queued and running requests of a worker, now; those that wait for a transfer count as queued."""
-        self._clock  # noqa: B018  raises before reset()
+        self._check_reset()
         row = self.tables["workers"][self._worker(worker)]
         return int(row["n_queued"] + row["n_fetching"]), int(row["n_running"])
 
     def up(self) -> NDArray[np.bool_]:
         """Which workers are up: bool (M,)."""
-        self._clock  # noqa: B018  raises before reset()
+        self._check_reset()
         return self.tables["workers"]["up"].astype(bool)
 
     def offer(self, worker: int, request: int) -> tuple[int, float]:
@@ -81,7 +84,7 @@ class Inspection:
             Prompt tokens that another worker has and this one has not, and seconds until they would be there; 0 and 0
             if there are none, or without transfers (docs/semantics.md, 30).
         """
-        self._clock  # noqa: B018  raises before reset()
+        self._check_reset()
         if not self.settings.transfers:
             return 0, 0.0
         tokens, ps = self._kernels.offer(self._address, self._worker(worker), self._request(request))
@@ -95,7 +98,7 @@ class Inspection:
             target, kind ("inside" or "between" nodes), transfers that came to their end, their tokens, bytes and
             seconds, and given_up.
         """
-        self._clock  # noqa: B018  raises before reset()
+        self._check_reset()
         return results.traffic(self.tables, self.cluster)
 
     def candidates(self) -> NDArray[Any]:
@@ -121,7 +124,7 @@ class Inspection:
             first_token, finish (seconds; NaN = not yet), prompt_tokens, output_tokens, hit_tokens (of the first
             admission), preemptions, returns (crashes that sent it back to the router), fetched_tokens.
         """
-        self._clock  # noqa: B018  raises before reset()
+        self._check_reset()
         return results.records(self.tables)
 
     def totals(self) -> NDArray[Any]:
@@ -129,7 +132,7 @@ class Inspection:
 
         Then pages fetched from other workers (T5) and lost in crashes: loaded + fetched = evicted + lost + resident.
         """
-        self._clock  # noqa: B018  raises before reset()
+        self._check_reset()
         return results.totals(self.tables)
 
     def iterations(self) -> NDArray[Any]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym.cluster import ClusterSpec
-from kvgym.sim.candidate_tables import CANDIDATE
-from kvgym.sim.kernels.rules import WAIT_REASONS
+from kvgym.sim.base.candidate_tables import CANDIDATE
+from kvgym.sim.base.codes import WAIT_REASONS
 
 Tables = dict[str, NDArray[Any]]
 

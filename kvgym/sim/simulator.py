@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
 from kvgym.sim import state
-from kvgym.sim.decision import KINDS, Decision
+from kvgym.sim.base.codes import CONTRADICTION, CONTRADICTIONS, EVICT, LOG_FULL, PAUSED, ROUTE, ROUTERS, STOPS
+from kvgym.sim.decision import Decision
+from kvgym.sim.evictors import ASK, EVICTORS, RULES
 from kvgym.sim.inspection import Inspection
-from kvgym.sim.kernels.rules import ASK, CONTRADICTION, EVICT, EVICTORS, LOG_FULL, PAUSED, ROUTE, ROUTERS, RULES
 from kvgym.workload import Workload
 
 QUANTA = ("leaf", 1)
 VIEWS = ("exact", "history")
 TRANSFERS = ("never", "auto")
-CONTRADICTIONS = ("", "pages do not add up", "evictable pages", "a page without its parent", "locks", "leaves", "rows")
 
 Router = str | Callable[["Simulator", "Decision"], int]
 Evictor = str | Callable[["Simulator", "Decision"], int | str]
@@ -162,7 +162,7 @@ class Simulator(Inspection):
         self.workload = workload
         self.tables = state.make_tables(workload, self.cluster, self.engine, self.settings, episode, seed)
         self._open()
-        _compile.load("kvgym.sim.kernels.start").prepare(self._address)
+        _compile.load("kvgym.sim.start").prepare(self._address)
 
     def _open(self) -> None:
         self._handle = state.make_handle(self.tables)
@@ -197,7 +197,7 @@ class Simulator(Inspection):
             if decision is None:
                 code = self._run_kernel()
                 if code not in (ROUTE, EVICT):
-                    return Decision(KINDS[code], -1, -1, self.now)
+                    return Decision(STOPS[code], -1, -1, self.now)
             elif decision.kind == "ROUTE" and callable(self.router):
                 self.route(self.router(self, decision))
             elif decision.kind == "EVICT" and callable(self.evictor):

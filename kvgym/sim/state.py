@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kvgym.cluster import ClusterSpec, EngineSpec, Fault
-from kvgym.sim.cache_tables import N_CATEGORIES, N_LISTS
+from kvgym.sim import evictors
+from kvgym.sim.base.tables import INFINITE, N_LISTS, READ_ONLY, TABLES, Sizes, handle_order, kept_tables
 from kvgym.sim.cluster_tables import cost_tables, count_faults, dense_nodes, network_tables, rows_of_costs
-from kvgym.sim.kernels.rules import BELADY
-from kvgym.sim.tables import INFINITE, READ_ONLY, TABLES
-from kvgym.sim.tracking import tracked
 from kvgym.workload import Workload
 
 Tables = dict[str, NDArray[Any]]
@@ -86,25 +84,19 @@ def make_tables(
     """All tables of a run at time 0."""
     n, m, n_nodes = len(workload), len(cluster), len(workload.nodes)
     n_rows = n_nodes + (m - 1) * workload.n_shared
-    flags = tracked(settings.evictor, settings.candidates)
-    all_pages = sum(worker.kv_pages for worker in cluster.workers)
-    leaf_capacity = 0
-    if flags.pop("tracks_leaves"):
-        leaf_capacity = min(n_nodes, max(worker.kv_pages for worker in cluster.workers))
+    largest, all_pages = max(kv_pages := [worker.kv_pages for worker in cluster.workers]), sum(kv_pages)
+    is_shared = workload.nodes["slot"] < workload.n_shared
+    node_pages = workload.nodes["n_pages"]
+    row_pages = m * int(node_pages[is_shared].sum()) + int(node_pages[~is_shared].sum())
     sizes = {
         "progress": n,
         "ends_of_runs": 2 << (m - 1).bit_length(),
         "idle_with_work": m,
         "rows": n_rows,
         "ends": N_LISTS * m,
-        "memories": n_rows if flags["tracks_spans"] else 0,
-        "spans": all_pages if flags["tracks_spans"] else 0,
-        "ghosts": 0,
-        "categories": N_CATEGORIES * m if flags["tracks_spans"] else 0,
         "candidates": settings.candidates,
         "index": n_rows,
         "running": m * engine.max_running,
-        "leaves": m * leaf_capacity,
         "pending": n,
         "finished": n,
         "arrived": n,
@@ -115,7 +107,7 @@ def make_tables(
         "iterations": _FIRST_LOG_ROWS + 2 * m if settings.log_iterations else 0,
         "draws": _FIRST_LOG_ROWS + all_pages if settings.log_draws else 0,
     }
-    tables: Tables = {name: np.zeros(sizes[name], dtype) for name, dtype in TABLES if name in sizes}
+    tables: Tables = {name: np.zeros(sizes[name], dtype) for name, dtype in TABLES.items() if name in sizes}
     tables["requests"] = workload.requests
     tables["nodes"] = workload.nodes
     tables["paths"] = workload.paths
@@ -123,43 +115,31 @@ def make_tables(
     tables["progress"]["worker"] = -1
     for time in ("arrived_ps", "admitted_ps", "first_token_ps", "finish_ps"):
         tables["progress"][time] = -1
-    if flags["tracks_ghosts"]:
-        _add_ghosts(tables, workload, m)
-    _add_uses(tables, workload, settings)
+    leaf_capacity = min(n_nodes, largest)
+    kept = evictors.kept(settings.evictor, settings.candidates)
+    tables |= _kept_tables(kept, Sizes(m, n_rows, row_pages, all_pages, leaf_capacity))
+    for name in kept:
+        if hasattr(evictors.module(name), "fill"):
+            evictors.module(name).fill(tables, workload, m)
     cost_rows = rows_of_costs(cluster)
     tables |= cost_tables(cluster, engine, episode.faults, cost_rows)
     tables |= network_tables(cluster if settings.transfers else None)
     tables["config"] = _config(workload, cluster, engine, settings, episode)
     tables["config"]["leaf_capacity"] = leaf_capacity
-    for name, flag in flags.items():
-        tables["config"][name] = flag
+    tables["config"]["keeps"] = sum(evictors.bit(name) for name in kept)
+    tables["config"]["dates_pages"] = any(hasattr(evictors.module(name), "DATES_PAGES") for name in kept)
     random_words = _seed_words(seed, m)
     tables["clock"] = _clock(random_words[m])
     tables["workers"] = _workers(cluster, cost_rows, random_words)
     return tables
 
 
-def _add_uses(tables: Tables, workload: Workload, settings: Settings) -> None:
-    """For the oracle only: which prompts hold each shared node."""
-    if settings.evictor == BELADY:
-        starts, uses = workload.prompt_uses()
-    else:
-        starts, uses = np.zeros(1, np.int32), np.zeros(0, np.int32)
-    tables["use_starts"] = starts.astype(np.int32)
-    tables["uses"] = uses
-    tables["use_next"] = starts[:-1].astype(np.int32)
-
-
-def _add_ghosts(tables: Tables, workload: Workload, m: int) -> None:
-    """A number for each page of each row: when it was evicted, counted in evictions of its worker."""
-    nodes, n_shared = workload.nodes, workload.n_shared
-    shared, slot = nodes["slot"] < n_shared, nodes["slot"]
-    pages = np.zeros(len(tables["rows"]), np.int64)
-    for w in range(m):
-        pages[slot[shared] * m + w] = nodes["n_pages"][shared]
-    pages[(m - 1) * n_shared + slot[~shared]] = nodes["n_pages"][~shared]
-    tables["memories"]["ghosts"] = np.cumsum(pages) - pages
-    tables["ghosts"] = np.zeros(pages.sum(), np.int64)
+def _kept_tables(kept: tuple[str, ...], sizes: Sizes) -> Tables:
+    """The tables of evictors: empty where their module is not kept."""
+    evictors.module("dispatch")  # it imports all modules, which declare their tables
+    return {
+        table.name: np.zeros(table.rows(sizes) if table.module in kept else 0, table.dtype) for table in kept_tables()
+    }
 
 
 def _config(
@@ -169,7 +149,7 @@ def _config(
     settings: Settings,
     episode: Episode,
 ) -> NDArray[Any]:
-    config = np.zeros(1, dict(TABLES)["config"])
+    config = np.zeros(1, TABLES["config"])
     values = {
         "n_workers": len(cluster),
         "n_requests": len(workload),
@@ -208,7 +188,7 @@ def _config(
 
 
 def _clock(random_words: NDArray[np.uint64]) -> NDArray[Any]:
-    clock = np.zeros(1, dict(TABLES)["clock"])
+    clock = np.zeros(1, TABLES["clock"])
     clock["request"] = clock["asking"] = -1
     clock["previous_route_ps"] = -1
     clock["next_transfer_ps"] = INFINITE
@@ -218,7 +198,7 @@ def _clock(random_words: NDArray[np.uint64]) -> NDArray[Any]:
 
 
 def _workers(cluster: ClusterSpec, cost_rows: list[int], random_words: NDArray[np.uint64]) -> NDArray[Any]:
-    workers = np.zeros(len(cluster), dict(TABLES)["workers"])
+    workers = np.zeros(len(cluster), TABLES["workers"])
     workers["event_ps"] = INFINITE
     workers["prefill"] = -1
     workers["kv_pages"] = [worker.kv_pages for worker in cluster.workers]
@@ -239,14 +219,15 @@ def _seed_words(seed: int | np.random.SeedSequence, m: int) -> NDArray[np.uint64
 
 
 def make_handle(tables: Tables) -> NDArray[np.int64]:
-    """Data pointer and length of each table, in the order of `TABLES`; valid while the tables live."""
-    pairs = [(tables[name].ctypes.data, len(tables[name])) for name, _ in TABLES]
+    """Data pointer and length of each table, in the order of `handle_order`; valid while the tables live."""
+    pairs = [(tables[name].ctypes.data, len(tables[name])) for name in handle_order()]
     return np.array(pairs, np.int64).ravel()
 
 
 def copy_tables(tables: Tables) -> Tables:
     """A copy for a clone; tables that a run never writes are shared."""
-    return {name: table if name in READ_ONLY else table.copy() for name, table in tables.items()}
+    shared = {*READ_ONLY, *(table.name for table in kept_tables() if table.read_only)}
+    return {name: table if name in shared else table.copy() for name, table in tables.items()}
 
 
 def grow_logs(tables: Tables) -> None:

@@ -1,4 +1,4 @@
-"""What arrives: requests, sessions and the prefix tree, as flat tables. Importing this does not load numba."""
+"""Workloads: requests, sessions and the prefix tree, as flat tables. Importing this does not load numba."""
 
 from kvgym.workload.agent_sessions import read_agent_sessions
 from kvgym.workload.arrivals import chain, poisson_arrivals, slotted_arrivals, think_times
@@ -8,8 +8,9 @@ from kvgym.workload.gsp import gsp
 from kvgym.workload.long_documents import long_documents
 from kvgym.workload.mooncake import read_mooncake
 from kvgym.workload.multi_turn import multi_turn
-from kvgym.workload.tables import NODE, REQUEST, Columns, Workload
+from kvgym.workload.tables import NODE, REQUEST, Columns
 from kvgym.workload.trace_file import TraceError
+from kvgym.workload.workload import Workload
 
 __all__ = [
     "NODE",

@@ -12,8 +12,8 @@ from kvgym.workload.agent_blocks import AgentRows, read_session
 from kvgym.workload.arrivals import poisson_arrivals
 from kvgym.workload.checks import positive
 from kvgym.workload.random import Seed
-from kvgym.workload.tables import Workload
 from kvgym.workload.trace_file import TraceSource, read_records
+from kvgym.workload.workload import Workload
 
 
 def read_agent_sessions(

@@ -1,4 +1,4 @@
-"""The prefix tree of a workload in one compiled call; see `tree`, which makes it. Loaded with `kvgym._compile.load`.
+"""The prefix tree of a workload in one compiled call; loaded with `kvgym._compile.load`.
 
 A call from Python for each step would hold Python's lock in between, which a thread that makes episodes ahead should
 leave to the one that plays.

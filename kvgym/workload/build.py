@@ -1,4 +1,4 @@
-"""From tokens or segments to a `Workload`: checks, times, labels; the tree itself is made in `assemble_kernels`."""
+"""From tokens or segments to a workload's tables: checks, times, labels; `assemble_kernels` makes the tree itself."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from kvgym import _compile
 from kvgym._check import whole
 from kvgym.workload.checks import MAX_INT32, MAX_SEGMENT, check_keywords, check_length, picoseconds, wholes
-from kvgym.workload.links import link_successors
-from kvgym.workload.tables import REQUEST, Columns, Table, Workload
+from kvgym.workload.subset import link_successors
+from kvgym.workload.tables import REQUEST, Columns, Table
 
 Ints = NDArray[np.int64]
 Given = tuple[Ints, Ints, Ints, Ints, Ints, Ints]
+Built = tuple[Table, Table, NDArray[np.int32], int, int]
+"""Requests, nodes, paths, tokens per page, number of shared nodes."""
 KERNELS = "kvgym.workload.assemble_kernels"
 
 
@@ -28,9 +30,8 @@ def build_from_segments(
     arrivals: ArrayLike,
     page_size: int,
     output_segments: ArrayLike | None = None,
-    name: str = "",
     **columns: Unpack[Columns],
-) -> Workload:
+) -> Built:
     """See `Workload.from_segments`."""
     output = wholes("output_tokens", output_tokens, None, 1)
     n = len(output)
@@ -43,7 +44,7 @@ def build_from_segments(
     tails = _column("output_segments", output_segments, n, -1, MAX_SEGMENT)
     ends = np.append(0, np.cumsum(length))
     requests = _request_rows(ends[splits[1:]] - ends[splits[:-1]], output, arrivals, page_size, columns)
-    return _assemble(requests, (splits, segment, offset, length, output, tails), page_size, name)
+    return _assemble(requests, (splits, segment, offset, length, output, tails), page_size)
 
 
 def build_from_tokens(
@@ -51,9 +52,8 @@ def build_from_tokens(
     outputs: Sequence[int | Sequence[int]],
     arrivals: ArrayLike,
     page_size: int,
-    name: str = "",
     **columns: Unpack[Columns],
-) -> Workload:
+) -> Built:
     """See `Workload.from_tokens`."""
     check_length("outputs", len(outputs), len(prompts))
     rows: list[Ints] = []
@@ -72,7 +72,7 @@ def build_from_tokens(
     tokens = np.concatenate(rows)
     splits = np.append(0, np.cumsum(prompt + known))
     runs = (splits, np.zeros_like(tokens), tokens, np.ones_like(tokens), output - known, np.full_like(output, -1))
-    return _assemble(requests, runs, page_size, name)
+    return _assemble(requests, runs, page_size)
 
 
 def _request_rows(prompt: Ints, output: Ints, arrivals: ArrayLike, page_size: int, columns: Columns) -> Table:
@@ -140,7 +140,7 @@ def _default_sessions(predecessor: Ints) -> tuple[Ints, Ints]:
     return session, turn
 
 
-def _assemble(requests: Table, given: Given, page_size: int, name: str) -> Workload:
+def _assemble(requests: Table, given: Given, page_size: int) -> Built:
     """Adds the tree.
 
     Args:
@@ -148,7 +148,6 @@ def _assemble(requests: Table, given: Given, page_size: int, name: str) -> Workl
         given: Per run, after the row splits (n + 1,): segments, offsets and lengths; then, per request, how many tokens
             follow them and of which segment (-1: a private one).
         page_size: Tokens per page.
-        name: For reports.
     """
     nodes, paths, n_shared = _compile.load(KERNELS).assemble(requests, given, page_size)
-    return Workload(requests, nodes, paths, page_size, n_shared, name)
+    return requests, nodes, paths, page_size, n_shared

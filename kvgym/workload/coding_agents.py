@@ -11,7 +11,7 @@ from kvgym._check import finite, whole
 from kvgym.workload.arrivals import poisson_arrivals
 from kvgym.workload.checks import positive
 from kvgym.workload.random import KINDS, LENGTHS, OUTPUTS, PREFIXES, RESETS, THINK, TURNS, Seed, Stream
-from kvgym.workload.tables import Workload
+from kvgym.workload.workload import Workload
 
 # Fitted to recorded sessions of coding agents (kv-cache-tester's traces of agentic coding, 710 sessions): mu and sigma
 # of the logarithm.

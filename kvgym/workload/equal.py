@@ -7,7 +7,7 @@ import numpy as np
 from kvgym._check import whole
 from kvgym.workload.arrivals import slotted_arrivals
 from kvgym.workload.random import Seed
-from kvgym.workload.tables import Workload
+from kvgym.workload.workload import Workload
 
 
 def equal_requests(

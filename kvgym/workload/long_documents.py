@@ -10,7 +10,7 @@ from kvgym._check import whole
 from kvgym.workload.arrivals import poisson_arrivals
 from kvgym.workload.checks import wholes
 from kvgym.workload.random import ORDER, Seed, Stream
-from kvgym.workload.tables import Workload
+from kvgym.workload.workload import Workload
 
 
 def long_documents(

@@ -9,8 +9,8 @@ import numpy as np
 from kvgym._check import finite, whole
 from kvgym.workload.checks import positive
 from kvgym.workload.random import JITTER, Seed, Stream
-from kvgym.workload.tables import Workload
 from kvgym.workload.trace_file import Record, TraceSource, is_whole, read_records
+from kvgym.workload.workload import Workload
 
 
 def read_mooncake(

@@ -11,7 +11,7 @@ from kvgym._check import whole
 from kvgym.workload.arrivals import think_times
 from kvgym.workload.checks import positive, wholes
 from kvgym.workload.random import Seed
-from kvgym.workload.tables import Workload
+from kvgym.workload.workload import Workload
 
 MAX_TURNS = 2**20
 SYSTEM, TEMPLATE, FIRST_MESSAGE = range(3)  # segments; then message and answer of each turn in turn

@@ -49,6 +49,8 @@ class Oracle:
         hints: list[int] | None = None,
     ) -> None:
         self.case, self.size = case, case.engine.page_size
+        budget = case.engine.chunk_tokens
+        self.seconds = [worker.cost.seconds(budget, 0, 0, 0, 0) for worker in case.workers]
         self.hashes = case.workload().requests[["prefix_u", "session_u"]]
         self.rules = {**RULES, "round_robin": self.round_robin}
         self.turn = 0
@@ -58,8 +60,12 @@ class Oracle:
         self.view: Any = None
         self.cluster: Any = None
         self.sent: list[Sent] = []
+        self.snapshots: dict[tuple[int, int], int] = {}
+        self.turns: dict[int, Sent] = {}  # the last of each session
         self.numbers: dict[int, int] = {}  # of requests, in the order of their arrivals
         self.pages: dict[int, Any] = {}  # of the prompts, as the view wants them
+        self.numbered: dict[tuple[int, ...], int] = {}  # prefixes of prompts
+        self.prefixes_of: dict[int, list[int]] = {}
         self.routing = -1  # the request of the ROUTE decision that is being shown
         self.now = 0
         self.rows: list[Row] = []
@@ -112,6 +118,7 @@ class Oracle:
         known = self.known(q) if again else len(self.prompt(q))
         worker = view._workers[target]
         self.sent.append(Sent(q, target, now, known - view.visible_hit(target), len(worker.events)))
+        self.turns[self.session(q)] = self.sent[-1]
         return target
 
     def round_robin(self, view: View, q: int) -> int:
@@ -141,15 +148,21 @@ class Oracle:
 
     def happened(self, what: str) -> dict[int, int]:
         """When each request got its first token, or finished, so far."""
-        return {q: time for worker in self.view._workers for kind, time, q in worker.events if kind == what}
+        times: dict[int, int] = {}
+        for worker in self.view._workers:
+            times |= worker.happened[what]
+        return times
 
     def prompt(self, q: int) -> tuple[int, ...]:
         return self.case.requests[q].prompt
 
-    def prefixes(self, q: int) -> list[tuple[int, ...]]:
-        """The full pages of a prompt, each as all tokens up to its end."""
-        prompt = self.prompt(q)
-        return [prompt[:end] for end in range(self.size, len(prompt) + 1, self.size)]
+    def prefixes(self, q: int) -> list[int]:
+        """The full pages of a prompt, each as the number of all tokens up to its end."""
+        if q not in self.prefixes_of:
+            prompt = self.prompt(q)
+            ends = range(self.size, len(prompt) + 1, self.size)
+            self.prefixes_of[q] = [self.numbered.setdefault(prompt[:end], len(self.numbered)) for end in ends]
+        return self.prefixes_of[q]
 
     def session(self, q: int) -> int:
         """A request without one is a session of its own."""
@@ -158,14 +171,12 @@ class Oracle:
 
     def here(self, w: int) -> dict[int, Sent]:
         """What was sent to a worker since it crashed last, the last time that it was."""
-        events = self.view._workers[w].events
-        sent = [one for one in self.sent if one.worker == w]
-        return {one.request: one for one in sent if all(kind != "crash" for kind, *_ in events[one.events :])}
+        n_crashed = self.view._workers[w].n_crashed
+        return {one.request: one for one in self.sent if one.worker == w and one.events >= n_crashed}
 
     def last_turn(self, q: int) -> Sent | None:
         """The last request of the same session that was routed; one that came back may be it itself."""
-        turns = [one for one in self.sent if self.session(one.request) == self.session(q)]
-        return turns[-1] if turns else None
+        return self.turns.get(self.session(q))
 
     def observe(self, q: int | None, now: int) -> Row:
         self.now = now
@@ -201,9 +212,7 @@ class Oracle:
         }
 
     def fixed_row(self, w: int, now: int) -> Row:
-        budget = self.case.engine.chunk_tokens
-        seconds = [worker.cost.seconds(budget, 0, 0, 0, 0) for worker in self.case.workers]
-        pages = [worker.kv_pages for worker in self.case.workers]
+        seconds, pages = self.seconds, [worker.kv_pages for worker in self.case.workers]
         up = self.cluster.faults.is_up(w, now)
         return {"up": up, "speed": min(seconds) / seconds[w], "kv_size": pages[w] / max(pages)}
 
@@ -238,21 +247,17 @@ class Oracle:
         matched = sum(page in pages for page in self.view._prompt_pages)
         for prefix in reversed(prefixes[:matched]):
             sent = self.here(w).values()
-            times = [one.time for one in sent if self.prompt(one.request)[: len(prefix)] == prefix]
+            times = [one.time for one in sent if prefix in self.prefixes(one.request)]
             if times:
                 return (now - max(times)) * 1e-12
         return DAY_S
 
     def router_row(self, w: int, q: int | None) -> Row:
-        here, events = self.here(w), self.view._workers[w].events
+        here, last_token = self.here(w), self.view._workers[w].token_event
         finished = self.happened("finish")
         active = [other for other in here if other not in finished]
         # Those that have got no token since they were sent.
-        waiting = [
-            one
-            for one in here.values()
-            if all(kind != "token" or other != one.request for kind, _, other in events[one.events :])
-        ]
+        waiting = [one for one in here.values() if last_token.get(one.request, -1) < one.events]
         snapshot = self.snapshot(w, self.now)
         ttft, tpot = self.averages(w)
         return {
@@ -275,7 +280,7 @@ class Oracle:
         """Moving averages of TTFT and TPOT, gain 1/16 from 0."""
         ttft = tpot = 0.0
         first = self.happened("first")
-        for kind, time, q in self.view._workers[w].since_crash():
+        for kind, time, q in self.view._workers[w].ends:
             length = len(self.case.requests[q].output)
             if kind == "first":
                 ttft += ((time - self.arrival(q)) * 1e-12 - ttft) / 16
@@ -287,8 +292,10 @@ class Oracle:
         """When the last snapshot of a worker's metrics was taken; there is none of one that is down."""
         if self.period_ps == 0:
             return now if self.cluster.faults.is_up(w, now) else self.cluster.last_crash(w, now)
-        snapshots = range(now // self.period_ps * self.period_ps, -1, -self.period_ps)
-        return next(time for time in snapshots if self.cluster.was_up(w, time))
+        if (w, now) not in self.snapshots:
+            times = range(now // self.period_ps * self.period_ps, -1, -self.period_ps)
+            self.snapshots[w, now] = next(time for time in times if self.cluster.was_up(w, time))
+        return self.snapshots[w, now]
 
     def engine_row(self, w: int, now: int) -> Row:
         worker, snapshot = self.view._workers[w], self.snapshot(w, now)

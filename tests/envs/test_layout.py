@@ -16,7 +16,7 @@ from kvgym.envs.features import (
     WORKER_FEATURES,
 )
 from kvgym.envs.layout import FORMS, Layout
-from kvgym.sim.candidate_tables import CANDIDATE
+from kvgym.sim.base.candidate_tables import CANDIDATE
 from tests.envs import helpers
 from tests.envs.helpers import SMALL, make, make_form, play, random_policy
 

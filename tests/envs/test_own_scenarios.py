@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
@@ -51,27 +52,24 @@ def test_specs_of_vector_forms_stay_json(given, form):
     np.testing.assert_array_equal(again.reset(seed=1)[0], env.reset(seed=1)[0])
 
 
-@pytest.mark.parametrize("form", FORMS[1:])
 @pytest.mark.parametrize("context", ["spawn", "forkserver"])
-def test_processes_find_it(given, form, context):
-    """Each process plays what a single environment plays."""
-    settings = {"scenario": given[form], "scenario_overrides": {"episode_requests": 6}}
-    envs = gym.make_vec(
-        "kvgym:KVGym/Route-v0",
-        num_envs=2,
-        vectorization_mode="async",
-        vector_kwargs={"context": context},
-        **settings,
-    )
+def test_processes_find_it(given, context):
+    """Each process plays what a single environment plays, in whatever form it is given."""
+    overrides = {"episode_requests": 6}
+    made = [
+        partial(gym.make, "kvgym:KVGym/Route-v0", scenario=given[form], scenario_overrides=overrides)
+        for form in FORMS[1:]
+    ]
+    envs = gym.vector.AsyncVectorEnv(made, context=context)
     try:
         observations, _ = envs.reset(seed=7)
-        singles = [gym.make("KVGym/Route-v0", **settings) for _ in range(2)]
+        singles = [make() for make in made]
         for i, single in enumerate(singles):
             np.testing.assert_array_equal(observations[i], single.reset(seed=7 + i)[0])
         for _ in range(6):
-            observations, rewards, terminated, *_ = envs.step(np.array([2, 1]))
+            observations, rewards, terminated, *_ = envs.step(np.array([2, 1, 0, 2]))
             for i, single in enumerate(singles):
-                observation, reward, end, *_ = single.step((2, 1)[i])
+                observation, reward, end, *_ = single.step((2, 1, 0, 2)[i])
                 np.testing.assert_array_equal(observations[i], observation)
                 assert (rewards[i], terminated[i]) == (reward, end)
         assert terminated.all()

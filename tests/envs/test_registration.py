@@ -72,10 +72,10 @@ def test_the_prefixed_id_needs_no_import(name):
     assert run_python(code) == name
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_register_envs_line(name):
-    code = f"import gymnasium, kvgym; gymnasium.register_envs(kvgym); print(gymnasium.make('{name}').unwrapped.spec.id)"
-    assert run_python(code) == name
+def test_register_envs_line():
+    code = "import gymnasium, kvgym; gymnasium.register_envs(kvgym)\n"
+    code += f"for name in {[*ENVIRONMENTS]}: print(gymnasium.make(name).unwrapped.spec.id)"
+    assert run_python(code).split() == [*ENVIRONMENTS]
 
 
 def test_registering_twice_is_silent():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from operator import itemgetter
 from typing import Any
 
 from tests.reference.cluster import Cluster
@@ -18,12 +20,29 @@ class Watched(Worker):
     Attributes:
         past: Time and metrics.
         events: What ("first" token, "token", "finish", "crash"), when, and the request.
+        happened: By what, when it happened to each request last.
+        token_event: The number of each request's last "token" among the events.
+        n_crashed: The number of events up to the last crash.
+        ends: The first tokens and finishes after the last crash.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.past: list[tuple[int, Row]] = []
         self.events: list[tuple[str, int, int]] = []
+        self.happened: dict[str, dict[int, int]] = {"first": {}, "token": {}, "finish": {}, "crash": {}}
+        self.token_event: dict[int, int] = {}
+        self.n_crashed = 0
+        self.ends: list[tuple[str, int, int]] = []
+
+    def note(self, what: str, now: int, index: int) -> None:
+        """Something happens."""
+        if what == "token":
+            self.token_event[index] = len(self.events)
+        else:
+            self.ends.append((what, now, index))
+        self.events.append((what, now, index))
+        self.happened[what][index] = now
 
     def metrics(self) -> Row:
         iteration = self.iteration
@@ -39,24 +58,26 @@ class Watched(Worker):
     def finish_iteration(self, now: int) -> list[int]:
         before = [(live, live.emitted) for live in self.running]
         done: list[int] = super().finish_iteration(now)
-        self.events += [("token", now, live.index) for live, emitted in before if live.emitted > emitted]
-        self.events += [("first", now, live.index) for live, emitted in before if emitted == 0 < live.emitted]
-        self.events += [("finish", now, index) for index in done]
+        emitting = [(live.index, emitted) for live, emitted in before if live.emitted > emitted]
+        for index, _ in emitting:
+            self.note("token", now, index)
+        for index, emitted in emitting:
+            if emitted == 0:
+                self.note("first", now, index)
+        for index in done:
+            self.note("finish", now, index)
         return done
 
     def crash(self, now: int) -> list[Live]:
-        self.events.append(("crash", now, -1))
+        self.note("crash", now, -1)
+        self.n_crashed = len(self.events)
+        self.ends.clear()
         return super().crash(now)
 
     def before(self, time: int) -> Row:
         """Metrics just before `time`."""
-        earlier = [metrics for at, metrics in self.past if at < time]
-        return earlier[-1] if earlier else IDLE
-
-    def since_crash(self) -> list[tuple[str, int, int]]:
-        """Events after the last crash."""
-        crashes = [number for number, (kind, *_) in enumerate(self.events) if kind == "crash"]
-        return self.events[crashes[-1] + 1 :] if crashes else self.events
+        earlier = bisect_left(self.past, time, key=itemgetter(0))
+        return self.past[earlier - 1][1] if earlier else IDLE
 
 
 class WatchedCluster(Cluster):

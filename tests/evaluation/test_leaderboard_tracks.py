@@ -200,7 +200,9 @@ def test_bad_input_is_refused_before_any_work(argv, message, capsys, monkeypatch
 
 @pytest.mark.slow
 @pytest.mark.parametrize("track", ["evict", "joint"])
-def test_quick_shows_every_scenario(board, track):
+def test_quick_shows_every_scenario(board, track, monkeypatch):
+    short, case = {"episode_requests": 400, "warmup_requests": 40}, leaderboard_plan._case
+    monkeypatch.setattr(leaderboard_plan, "_case", lambda name, more, split: case(name, {**more, **short}, split))
     code, out, value = board("--track", track, "--quick", "--seeds", "1", "--workers", "1")
     assert code == 0
     assert "SMOKE TEST" in out

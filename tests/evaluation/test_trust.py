@@ -268,7 +268,7 @@ def table(tmp_path, capsys):
     return call
 
 
-def test_cheats_are_not_ranked(table):
+def test_cheats_are_not_ranked_and_oracles_are_marked(table):
     reasons = {
         cheats.WritesTables: "has no simulator",
         cheats.ReadsTheFuture: "which is the future",
@@ -279,9 +279,10 @@ def test_cheats_are_not_ranked(table):
         cheats.PatchesEvaluation: "J was 0.001 s",
         cheats.PatchesChecks: "env_kwargs must be one of action, candidates, quantum, rules; got 'evictor'",
     }
-    code, rows, errors, out = table(*reasons, cheats.Honest)
+    oracles = (cheats.Oracle, cheats.Hides)
+    code, rows, errors, out = table(*reasons, cheats.Honest, *oracles)
     assert code == leaderboard.FAILED
-    assert set(rows) == {"random", "lbgr_code", "Honest"}
+    assert set(rows) == {"random", "lbgr_code", "Honest", "Oracle", "Hides"}
     assert rows["Honest"]["J"] == play(cheats.Honest(), "sanity", 0).J  # the others did nothing to it
     for cheat, reason in reasons.items():
         error = errors.pop(cheat.__name__)
@@ -291,6 +292,11 @@ def test_cheats_are_not_ranked(table):
         assert "NOT RANKED" in row
         assert f"NOT RANKED {error['agent']} + lru: {error['error']}" in out
     assert errors == {}
+    for oracle in oracles:
+        assert rows[oracle.__name__]["oracle"]
+        line = next(line for line in out.splitlines() if line.startswith(f"mine.py:{oracle.__name__} "))
+        assert "(oracle)" in line
+    assert not rows["Honest"]["oracle"]
 
 
 def test_whatever_a_process_hands_in_is_no_more_than_not_ranked():
@@ -319,12 +325,3 @@ def test_memory_that_is_not_there_is_noticed(tmp_path, capsys):
     ]
     assert leaderboard.main(argv) == leaderboard.FAILED
     assert "NOT RANKED mine.py:PatchesMemory + lru: seed 0: J was" in capsys.readouterr().out
-
-
-def test_oracles_are_shown_and_marked(table):
-    code, rows, errors, out = table(cheats.Oracle, cheats.Hides)
-    assert (code, errors) == (0, {})
-    for name in ("Oracle", "Hides"):
-        assert rows[name]["oracle"]
-        line = next(line for line in out.splitlines() if line.startswith(f"mine.py:{name} "))
-        assert "(oracle)" in line

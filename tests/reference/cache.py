@@ -51,6 +51,7 @@ class Cache:
         lost: Pages that crashes took out of it.
         evicted: Pages that were evicted, in order.
         forgotten: How many of those the worker does not remember, because it crashed since.
+        changes: How often a page, or what is remembered of one, changed.
     """
 
     def __init__(self, kv_pages: int) -> None:
@@ -65,6 +66,8 @@ class Cache:
         self.lost = 0
         self.evicted: list[Page] = []
         self.forgotten = 0
+        self.changes = 0
+        self.checked: tuple[int, int, Sequence[object]] | None = None  # what `check` looked at last
 
     def resident_prefix(self, pages: Sequence[Page]) -> list[Page]:
         """The resident pages of a path, which are a prefix of it because the tree is prefix-closed."""
@@ -77,7 +80,7 @@ class Cache:
 
     def evictable(self) -> int:
         """Unlocked pages. All of them can go, leaf by leaf, since below an unlocked page nothing is locked."""
-        return sum(slot.locks == 0 for slot in self.resident.values())
+        return [slot.locks for slot in self.resident.values()].count(0)
 
     def leaves(self) -> list[Page]:
         """Unlocked pages without a resident child."""
@@ -85,15 +88,18 @@ class Cache:
 
     def lock(self, page: Page) -> None:
         """Lock a resident page for one more request."""
+        self.changes += 1
         self.resident[page].locks += 1
 
     def unlock(self, page: Page) -> None:
         """Take back one request's lock."""
+        self.changes += 1
         assert self.resident[page].locks > 0
         self.resident[page].locks -= 1
 
     def touch(self, known_pages: Sequence[Page]) -> None:
         """One step of the recency counter, written on the resident pages of a path."""
+        self.changes += 1
         self.clock += 1
         for page in self.resident_prefix(known_pages):
             self.resident[page].stamp = self.clock
@@ -101,6 +107,7 @@ class Cache:
 
     def admit(self, known_pages: Sequence[Page], user: User) -> None:
         """A request is admitted: its resident pages are hit, then stamped."""
+        self.changes += 1
         touched = [self.resident[page].use for page in self.resident_prefix(known_pages)]
         self.ledger.admitted(user, self.now, len(known_pages), touched, self.kv_pages)
         self.touch(known_pages)
@@ -111,6 +118,7 @@ class Cache:
 
     def enter(self, page: Page, user: User, fetched: bool = False) -> None:
         """A request's own page becomes a locked page of the tree."""
+        self.changes += 1
         assert page not in self.resident
         assert page.parent is None or page.parent in self.resident
         use = self.ledger.entered(user, self.clock, self.now, self.is_ghost(page))
@@ -122,6 +130,7 @@ class Cache:
 
     def evict(self, page: Page) -> None:
         """Remove an unlocked leaf page; what was seen and marked there is forgotten."""
+        self.changes += 1
         slot = self.resident.pop(page)
         assert slot.locks == 0 and slot.children == 0
         if page.parent is not None:
@@ -131,6 +140,7 @@ class Cache:
 
     def crash(self) -> None:
         """Lose all pages, and all that was remembered about them (rule F2)."""
+        self.changes += 1
         self.lost += len(self.resident)
         self.free = self.kv_pages
         self.resident = {}
@@ -178,41 +188,53 @@ class Cache:
     def check(self, held: Sequence[tuple[Sequence[Page], int]]) -> None:
         """Assert rule C1 of docs/semantics.md, and that stamps and uses are in order.
 
+        What holds goes on to hold as long as nothing but the time changes.
+
         Args:
             held: For each running request, and each end of a transfer, its locked tree pages and the number of its own
                 pages.
         """
+        state = self.changes, self.free, held
+        if self.checked == state:
+            return
+        self.checked = state
         locks: Counter[Page] = Counter()
         for tree_pages, _ in held:
             locks.update(tree_pages)
-        own = sum(own_pages for _, own_pages in held)
-        children: Counter[Page] = Counter(page.parent for page in self.resident if page.parent is not None)
-        stamps = [self.resident[leaf].stamp for leaf in self.leaves()]
-        locked = sum(slot.locks > 0 for slot in self.resident.values()) + own
-        for page, slot in self.resident.items():
-            assert page.parent is None or page.parent in self.resident, f"{page} has no parent in the tree"
-            assert slot.locks == locks[page], f"{page} has {slot.locks} locks, {locks[page]} requests hold it"
-            assert slot.children == children[page], f"{page} counts {slot.children} children of {children[page]}"
-            assert slot.locks > 0 or slot.stamp > 0, f"{page} was unlocked without a stamp"
-        assert all(page in self.resident for page in locks), "a running request holds a page that is not there"
-        assert self.free >= 0
-        assert locked + self.evictable() + self.free == self.kv_pages, "pages are lost"
-        assert len(stamps) == len(set(stamps)), "two leaves share a stamp"
-        assert self.loaded + self.fetched - len(self.evicted) - self.lost == len(self.resident)
-        self._check_uses()
-
-    def _check_uses(self) -> None:
-        self.ledger.check()
-        for page, slot in self.resident.items():
-            slot.use.check(self.now, self.ledger.accesses)
-            assert (slot.stamp > 0) == (slot.use.stamped_ps is not None), f"{page} has half a stamp"
-            assert slot.stamp == 0 or slot.use.entered_at < slot.stamp <= self.clock
-            assert slot.use.entered_at <= self.clock
-            assert not slot.use.ghost or page in self.evicted, f"{page} is a ghost that never went"
-            if page.parent is None:
+        children = Counter([page.parent for page in self.resident])
+        stamps = []  # of the leaves
+        locked = sum(own_pages for _, own_pages in held)
+        evictable = 0
+        now, clock, accesses = self.now, self.clock, self.ledger.accesses
+        resident = self.resident
+        for page, slot in resident.items():
+            use, stamp, parent = slot.use, slot.stamp, page.parent
+            assert slot.locks == locks.get(page, 0), f"{page} has {slot.locks} locks, {locks[page]} requests hold it"
+            assert slot.children == children.get(page, 0), f"{page} counts {slot.children} children of {children[page]}"
+            if slot.locks > 0:
+                locked += 1
+            else:
+                evictable += 1
+                assert stamp > 0, f"{page} was unlocked without a stamp"
+                if slot.children == 0:
+                    stamps.append(stamp)
+            use.check(now, accesses)
+            assert (stamp > 0) == (use.stamped_ps is not None), f"{page} has half a stamp"
+            assert stamp == 0 or use.entered_at < stamp <= clock
+            assert use.entered_at <= clock
+            assert not use.ghost or page in self.evicted, f"{page} is a ghost that never went"
+            if parent is None:
                 continue
+            assert parent in resident, f"{page} has no parent in the tree"
             # Whatever enters, hits or stamps a page did so to the page above it, before it or at the same moment.
-            above = self.resident[page.parent]
-            assert above.use.entered_at <= slot.use.entered_at and above.use.entered_ps <= slot.use.entered_ps
-            assert above.use.hits >= slot.use.hits, f"{page} was hit more often than the page above it"
-            assert above.stamp >= slot.stamp, f"{page} was stamped after the page above it"
+            above = resident[parent]
+            assert above.use.entered_at <= use.entered_at and above.use.entered_ps <= use.entered_ps
+            assert above.use.hits >= use.hits, f"{page} was hit more often than the page above it"
+            assert above.stamp >= stamp, f"{page} was stamped after the page above it"
+        assert all(page in resident for page in locks), "a running request holds a page that is not there"
+        assert self.free >= 0
+        assert evictable == self.evictable()
+        assert locked + evictable + self.free == self.kv_pages, "pages are lost"
+        assert len(stamps) == len(set(stamps)), "two leaves share a stamp"
+        assert self.loaded + self.fetched - len(self.evicted) - self.lost == len(resident)
+        self.ledger.check()

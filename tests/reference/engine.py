@@ -58,10 +58,11 @@ class Worker:
         """Give a request the pages for its first `tokens` tokens, evicting if need be; False if there are too few."""
         count = self.missing(live, tokens)
         cache = self.cache
-        if count > cache.free + cache.evictable():
-            return False
         if count > cache.free:
-            wanted = min(count, cache.evictable()) if self.engine.evict_full_request else count - cache.free
+            evictable = cache.evictable()
+            if count > cache.free + evictable:
+                return False
+            wanted = min(count, evictable) if self.engine.evict_full_request else count - cache.free
             evictor = self.evictor if live.rule is None else self.rules[live.rule]
             evictor.make_room(cache, Need(wanted, live.index, live.known_pages(self.engine.page_size)))
         cache.free -= count

@@ -20,7 +20,7 @@ class Faults:
 
     def is_up(self, worker: int, now: int) -> bool:
         """Whether a worker is up, after the faults of this moment."""
-        return not any(crash.worker == worker and crash.time_ps <= now < back_of(crash) for crash in self.crashes)
+        return not [crash for crash in self.crashes if crash.worker == worker and crash.time_ps <= now < back_of(crash)]
 
     def crashing(self, now: int) -> list[int]:
         """The workers that crash at this moment, by index."""

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym.sim import RULES, Decision, Simulator
-from kvgym.sim.kernels.rules import WAIT_REASONS
+from kvgym.sim.base.codes import WAIT_REASONS
 from tests.reference import Question, RefResult, least_loaded, prefix_affinity, round_robin, simulate
+from tests.sim import invariants
 from tests.sim.cases import Case
 
 ROUTERS = {"round_robin": round_robin, "least_loaded": least_loaded, "prefix_affinity": prefix_affinity}
@@ -45,6 +46,9 @@ class Evicting:
         self.random = random.Random(case.seed)
         self.seen: list[tuple[Any, ...]] = []
         self.left_to_lru = 0  # pages that the last decisions of the reference's allocations left
+
+    def look(self, simulator: Simulator, target: int) -> None:
+        """A ROUTE decision is due, and will be taken."""
 
     def choose(self, filled: list[int]) -> int | str:
         """A slot that is not empty, or the name of a rule."""
@@ -132,7 +136,9 @@ def play(simulator: Simulator, case: Case, agent: Evicting | None = None) -> tup
         decisions.append((q, now, hits, tuple(queued for queued, _ in loads), tuple(running for _, running in loads)))
         fetch = tuple((tokens, round(s * 1e12)) for tokens, s in (simulator.offer(w, q) for w in workers))
         offers.append((tuple(simulator.up().tolist()), fetch))
-        simulator.route(target(simulator, case, q), rules[q])
+        worker = target(simulator, case, q)
+        agent.look(simulator, worker)
+        simulator.route(worker, rules[q])
     return decisions, offers
 
 
@@ -166,12 +172,12 @@ def log(simulator: Simulator) -> NDArray[Any]:
 def iterations(simulator: Simulator) -> list[list[tuple[int, ...]]]:
     """Per worker (start, end, P, N, B, KV) of each iteration, runs written out one by one in integers."""
     out: list[list[tuple[int, ...]]] = [[] for _ in simulator.cluster.workers]
-    for row in log(simulator):
-        start, duration, kv = int(row["start_ps"]), int(row["first_ps"]), int(row["kv_tokens"])
-        for _ in range(int(row["run"])):
-            mix = (int(row["prefill_tokens"]), int(row["chunks"]), int(row["decodes"]))
-            out[row["worker"]].append((start, start + duration, *mix, kv))
-            start, duration, kv = start + duration, duration + int(row["slope_ps"]), kv + mix[2]
+    names = ("worker", "run", "start_ps", "first_ps", "slope_ps", "prefill_tokens", "chunks", "decodes", "kv_tokens")
+    for row in zip(*(log(simulator)[name].tolist() for name in names), strict=True):
+        worker, run, start, duration, slope, prefill_tokens, chunks, decodes, kv = row
+        for _ in range(run):
+            out[worker].append((start, start + duration, prefill_tokens, chunks, decodes, kv))
+            start, duration, kv = start + duration, duration + slope, kv + decodes
     return out
 
 
@@ -197,6 +203,18 @@ def resident(simulator: Simulator) -> list[set[tuple[int, int]]]:
         worker = r % len(tables["workers"]) if shared else tables["progress"]["worker"][node["first_request"]]
         pages = range(int(node["start_page"]), int(node["start_page"] + row["cached"]))
         out[worker] |= {(int(node["first_request"]), page) for page in pages}
+    return out
+
+
+def unlocked(simulator: Simulator) -> list[set[tuple[int, int]]]:
+    """Per worker its unlocked pages as (lowest request, page number): pages of a run in progress enter at its end."""
+    nodes = simulator.tables["nodes"]
+    out = []
+    for w in range(len(simulator.cluster)):
+        recount = invariants.Recount(simulator, w)
+        pages = {(int(row["node"]), page) for _, row in recount.cache_rows() for page in range(row["cached"])}
+        free = {(v, page) for v, page in pages if recount.locks[v, page] == 0}
+        out.append({(int(nodes["first_request"][v]), int(nodes["start_page"][v]) + page) for v, page in free})
     return out
 
 

@@ -20,6 +20,7 @@ FILE = Path(__file__).with_name("golden.json")
 COST = IterationCost.from_table([1, 8192], [10.0, 10.0 + 8191 * 0.125], a_kv=2.0**-12)
 FIELDS = ("worker", "arrived_ps", "admitted_ps", "first_token_ps", "finish_ps", "hit_tokens", "preemptions")
 WITH_LIBM = ("wlfu", "workload_aware")
+ON_SHARED_PREFIXES = ("lru", "lru_node", "random", "rlt", "rlt_code", "belady")
 
 
 def documents() -> Workload:
@@ -45,10 +46,10 @@ def digests() -> dict[str, str]:
     found = {}
     for schedule in ("mixed", "prefill_first"):
         engine = EngineSpec(16, schedule, chunk_tokens=1024, max_running=16)
-        for number, evictor in enumerate(EVICTORS):
+        for evictor in EVICTORS:
             if evictor in WITH_LIBM:
                 continue
-            workload, pages = (shared, 400) if number < 6 else (documents(), 700)
+            workload, pages = (shared, 400) if evictor in ON_SHARED_PREFIXES else (documents(), 700)
             sim = Simulator(ClusterSpec.uniform(2, pages, COST), engine, evictor, "prefix_affinity")
             sim.reset(workload, 3)
             sim.run()

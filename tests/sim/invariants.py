@@ -6,9 +6,11 @@ import itertools
 from collections import defaultdict
 from typing import Any
 
+import numpy as np
+
 from kvgym.sim import EVICTORS, Simulator
-from kvgym.sim.kernels.lists import BIRTHS
-from kvgym.sim.kernels.locks import PLANNED
+from kvgym.sim.cache.locks import PLANNED
+from kvgym.sim.evictors import bit
 
 Page = tuple[int, int]
 """A node of the workload, and a page of it."""
@@ -56,16 +58,30 @@ class Recount:
 
     def cache_rows(self) -> list[tuple[int, Any]]:
         """Row numbers and rows of this worker's nodes that hold a page."""
-        nodes, progress = self.tables["nodes"], self.tables["progress"]
-        n_shared = int(self.config["n_shared"])
-        found = []
-        for r, row in enumerate(self.tables["rows"]):
-            node = nodes[row["node"]]
-            shared = node["slot"] < n_shared
-            worker = r % len(self.tables["workers"]) if shared else progress["worker"][node["first_request"]]
-            if worker == self.worker and row["cached"] > 0:
-                found.append((r, row))
-        return found
+        rows, nodes, progress = self.tables["rows"], self.tables["nodes"], self.tables["progress"]
+        node = rows["node"]
+        shared = nodes["slot"][node] < self.config["n_shared"]
+        at_home = np.arange(len(rows)) % len(self.tables["workers"])
+        worker = np.where(shared, at_home, progress["worker"][nodes["first_request"][node]])
+        found = np.flatnonzero((worker == self.worker) & (rows["cached"] > 0))
+        names = rows.dtype.names
+        values = [dict(zip(names, row, strict=True)) for row in rows[found].tolist()]
+        return list(zip(found.tolist(), values, strict=True))
+
+    def keeps(self, module: str) -> bool:
+        """Whether a module of evictors is told what happens."""
+        return bool(self.config["keeps"] & bit(module))
+
+    def check_heap(self, leaves: set[int]) -> None:
+        """The heap holds the leaves, each in its place, and none before the one above it."""
+        if not self.keeps("keyed") or self.tables["heaps"]["rule"][self.worker] < 0:
+            return
+        first = self.worker * int(self.config["leaf_capacity"])
+        entries = self.tables["heap_entries"][first : first + int(self.tables["heaps"]["size"][self.worker])]
+        assert set(entries["row"].tolist()) == leaves and len(entries) == len(leaves)
+        assert self.tables["heap_places"][entries["row"]].tolist() == list(range(len(entries)))
+        order = [(entry["key"], entry["tie"]) for entry in entries]
+        assert all(order[(i - 1) // 4] <= order[i] for i in range(1, len(order)))
 
     def is_marked(self, row: Any, page: int) -> bool:
         """Whether a page of a row carries a mark of the current phase."""
@@ -76,10 +92,8 @@ class Recount:
         row_of_node = {int(row["node"]): (r, row) for r, row in self.cache_rows()}
         self.check_pages(row_of_node)
         self.check_sets(row_of_node)
-        if self.config["tracks_spans"]:
+        if self.keeps("histories"):
             self.check_spans(list(row_of_node.values()))
-        if self.config["tracks_births"]:
-            self.check_births(list(row_of_node.values()))
         self.check_transfers()
         for q in self.running:
             progress, request = self.tables["progress"][q], self.tables["requests"][q]
@@ -105,20 +119,21 @@ class Recount:
 
     def check_pages(self, row_of_node: dict[int, tuple[int, Any]]) -> None:
         """Rule C1 of docs/semantics.md: prefix-closed, locked as running requests say, nothing lost."""
-        nodes = self.tables["nodes"]
+        parents, n_pages = (self.tables["nodes"][name].tolist() for name in ("parent", "n_pages"))
         unlocked = cached = marked = 0
         children: dict[int, int] = defaultdict(int)
         for v, (_, row) in row_of_node.items():
-            parent = int(nodes["parent"][v])
-            assert 0 < row["cached"] <= nodes["n_pages"][v]
-            cached += int(row["cached"])
-            locked = [self.locks[v, page] > 0 for page in range(row["cached"])]
+            parent = parents[v]
+            assert 0 < row["cached"] <= n_pages[v]
+            cached += row["cached"]
+            locked = [self.locks.get((v, page), 0) > 0 for page in range(row["cached"])]
             assert locked == sorted(locked, reverse=True)
             assert sum(locked) == (row["cached"] if row["locks"] else row["part_pages"])
             unlocked += len(locked) - sum(locked)
-            marked += sum(self.is_marked(row, page) for page in range(row["cached"]))
+            if row["phase"] == self.row["phase"]:
+                marked += sum(self.is_marked(row, page) for page in range(row["cached"]))
             if parent >= 0:
-                assert row_of_node[parent][1]["cached"] == nodes["n_pages"][parent]
+                assert row_of_node[parent][1]["cached"] == n_pages[parent]
                 children[parent] += 1
         for v, (_, row) in row_of_node.items():
             assert row["children"] == children[v]
@@ -131,35 +146,26 @@ class Recount:
 
     def check_sets(self, row_of_node: dict[int, tuple[int, Any]]) -> None:
         """The list by recency and the set of leaves hold the evictable nodes and leaves, and nothing else."""
+        locks = self.locks
         unlocked = {
-            r: any(self.locks[v, page] == 0 for page in range(row["cached"])) for v, (r, row) in row_of_node.items()
+            r: any(locks.get((v, page), 0) == 0 for page in range(row["cached"])) for v, (r, row) in row_of_node.items()
         }
-        listed = []
-        r = int(self.tables["ends"]["oldest"][self.worker])
-        while r >= 0:
-            listed.append(r)
-            r = int(self.tables["rows"]["newer"][r])
+        listed = self.chain(int(self.tables["ends"]["oldest"][self.worker]), self.tables["rows"]["newer"])
         assert sorted(listed) == sorted(r for r, evictable in unlocked.items() if evictable)
-        parents = {
-            r: row_of_node[int(self.tables["nodes"]["parent"][v])][0]
-            for v, (r, _) in row_of_node.items()
-            if self.tables["nodes"]["parent"][v] >= 0
-        }
+        parent_of = self.tables["nodes"]["parent"].tolist()
+        parents = {r: row_of_node[parent_of[v]][0] for v, (r, _) in row_of_node.items() if parent_of[v] >= 0}
         order = {r: i for i, r in enumerate(listed)}
         assert all(order[r] < order[parents[r]] for r in listed if parents.get(r) in order)
-        capacity = int(self.config["leaf_capacity"])
-        if capacity == 0:
+        self.check_heap({r for r in listed if self.tables["rows"]["children"][r] == 0})
+        if not self.keeps("leaves"):
             return
+        capacity = int(self.config["leaf_capacity"])
         leaves = self.tables["leaves"][self.worker * capacity :][: self.row["n_leaves"]].tolist()
         rows = self.tables["rows"]
         assert sorted(leaves) == sorted(r for r in listed if rows["children"][r] == 0)
         assert [rows["leaf"][r] for r in leaves] == list(range(len(leaves)))
         marked = [self.is_marked(rows[r], rows["cached"][r] - 1) for r in leaves]
         assert marked == [position >= self.row["n_unmarked"] for position in range(len(leaves))]
-
-    def spans_of(self, r: int) -> list[int]:
-        """Spans of a row, the deepest first."""
-        return self.chain(int(self.tables["memories"]["span"][r]), self.tables["spans"]["above"])
 
     def chain(self, first: int, following: Any) -> list[int]:
         """What a linked list holds."""
@@ -172,27 +178,19 @@ class Recount:
 
     def check_spans(self, cache_rows: list[tuple[int, Any]]) -> None:
         """The spans of a row partition its resident pages; those that no row uses are free, and none is lost."""
-        spans = self.tables["spans"]
+        spans, above = self.tables["spans"], self.tables["spans"]["above"].tolist()
+        firsts, deepest = spans["first"].tolist(), self.tables["last_spans"].tolist()
         used = []
         for r, row in cache_rows:
-            chain = self.spans_of(r)
-            first = spans["first"][chain].tolist()
+            chain = self.chain(deepest[r], above)
+            first = [firsts[span] for span in chain]
             assert first[-1] == 0 and first[0] < row["cached"]
-            assert all(above < below for below, above in itertools.pairwise(first))
+            assert all(higher < lower for lower, higher in itertools.pairwise(first))
             used += chain
         kv_pages = self.tables["workers"]["kv_pages"]
         begin = int(kv_pages[: self.worker].sum())
-        free = self.chain(int(self.row["free_span"]), spans["above"])
+        free = self.chain(int(self.tables["remembered"]["free_span"][self.worker]), above)
         assert sorted(used + free) == list(range(begin, begin + int(kv_pages[self.worker])))
-
-    def check_births(self, cache_rows: list[tuple[int, Any]]) -> None:
-        """All leaves, locked ones too, in the order in which their last pages entered."""
-        n_workers = int(self.config["n_workers"])
-        oldest = int(self.tables["ends"]["oldest"][BIRTHS * n_workers + self.worker])
-        listed = self.chain(oldest, self.tables["memories"]["newer"])
-        assert sorted(listed) == sorted(r for r, row in cache_rows if row["children"] == 0)
-        born = [int(self.tables["spans"]["born"][self.spans_of(r)[0]]) for r in listed]
-        assert born == sorted(born)
 
 
 def check(simulator: Simulator) -> None:

@@ -6,9 +6,9 @@ from numba import njit
 
 from kvgym.cluster import ClusterSpec
 from kvgym.sim import Simulator
-from kvgym.sim.kernels import due
-from kvgym.sim.kernels.due import NOBODY
-from kvgym.sim.tables import INFINITE
+from kvgym.sim.base.tables import INFINITE
+from kvgym.sim.engine import due
+from kvgym.sim.engine.due import NOBODY
 from tests.sim.small import COST, ENGINE, tokens
 
 

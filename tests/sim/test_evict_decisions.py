@@ -7,9 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kvgym.cluster import ClusterSpec, EngineSpec
+from kvgym.cluster import ClusterSpec
 from kvgym.sim import Simulator
-from kvgym.sim.candidate_tables import CANDIDATE
+from kvgym.sim.base.candidate_tables import CANDIDATE
 from tests.sim.cases import random_case
 from tests.sim.compare import resident
 from tests.sim.small import COST, started, tokens
@@ -83,80 +83,6 @@ def test_quantum_one_asks_page_by_page_and_no_time_passes():
         simulator.evict(1 if wanted == 2 else 0)
     assert simulator.advance().kind == "DONE"
     assert resident(simulator) == [{(0, 0), (1, 0), (1, 1), (1, 2)} | THIRD]
-
-
-# Fourteen pages of their own fill the worker; the next prompt needs ten pages, in one chunk.
-SINGLES = [[page] for page in range(14)]
-FULL = [*SINGLES, list(range(20, 30))]
-TEN = {(14, page) for page in range(10)}
-ROOM = {"cluster": ClusterSpec.uniform(1, 14, COST), "engine": EngineSpec(1, chunk_tokens=12, max_running=4)}
-
-
-def singles(*pages):
-    """The resident pages of these prompts."""
-    return {(page, 0) for page in pages}
-
-
-def due_of(simulator):
-    """Of the decision that is due: pages wanted, decisions left."""
-    worker = simulator.tables["workers"][0]
-    return int(worker["wanted"]), int(worker["decisions_left"])
-
-
-def answers(simulator, choice):
-    """Gives the same answer until nothing is asked any more; what was due each time."""
-    seen = []
-    while simulator.advance().kind == "EVICT":
-        seen.append(due_of(simulator))
-        simulator.evict(choice)
-    return seen
-
-
-def test_lru_frees_what_the_last_decision_leaves():
-    # Slot 1 of 4 is the second oldest: 1 .. 8 go. Then lru: 0 and 9.
-    simulator, _ = asked(FULL, **ROOM)
-    assert answers(simulator, 1) == [(10, 8), (9, 7), (8, 6), (7, 5), (6, 4), (5, 3), (4, 2), (3, 1)]
-    assert resident(simulator) == [singles(10, 11, 12, 13) | TEN]
-
-
-def test_quantum_one_has_no_bound():
-    # 1 .. 10 go by slot 1.
-    simulator, _ = asked(FULL, quantum=1, **ROOM)
-    assert answers(simulator, 1) == [(left, left) for left in range(10, 0, -1)]
-    assert resident(simulator) == [singles(0, 11, 12, 13) | TEN]
-
-
-def test_a_rule_has_one_decision():
-    simulator, _ = asked(FULL, candidates=0, **ROOM)
-    assert answers(simulator, "mru") == [(10, 1)]
-    assert resident(simulator) == [singles(0, 1, 2, 3) | TEN]
-
-
-def test_the_next_allocation_begins_to_count_again():
-    # Two requests come together and share an iteration of twelve tokens: nine pages for the first, which takes all its
-    # decisions, 1 .. 8, and leaves 0 to lru; three for the second: 10, 11, 12.
-    workload = tokens([*SINGLES, range(20, 29), range(30, 33)], arrivals=[*range(14), 14, 14])
-    simulator = started(workload, evictor="agent", router="round_robin", candidates=4, **ROOM)
-    first = [(9, 8), (8, 7), (7, 6), (6, 5), (5, 4), (4, 3), (3, 2), (2, 1)]
-    assert answers(simulator, 1) == [*first, (3, 3), (2, 2), (1, 1)]
-    assert resident(simulator) == [
-        singles(9, 13) | {(14, page) for page in range(9)} | {(15, page) for page in range(3)}
-    ]
-
-
-def test_a_marked_leaf_goes_with_the_marked_pages_above_it():
-    # All six pages are marked; 10 needs one: a new phase, and 9 goes. The first prompt comes again and marks its pages.
-    # So the last prompt finds 8, which isn't marked, 10 and 3: three of the tail 3 2 1 0 go, by one decision.
-    prompts = [[0, 1, 2, 3], [9], [8], [10], [0, 1, 2, 3], [20, 21, 22]]
-    simulator, decision = asked(prompts, cluster=ClusterSpec.uniform(1, 6, COST), candidates=6)
-    assert (decision.request, simulator.candidates()["marked"].any()) == (3, False)
-    simulator.evict(1)
-    assert simulator.advance().request == 5 and due_of(simulator) == (3, 3)
-    table = simulator.candidates()[:3]
-    assert (table["marked"].tolist(), table["tail_pages"].tolist()) == ([False, True, True], [1, 1, 4])
-    simulator.evict(2)
-    assert simulator.advance().kind == "DONE"
-    assert resident(simulator) == [{(0, 0), (2, 0), (3, 0), (5, 0), (5, 1), (5, 2)}]
 
 
 def test_slots_without_a_leaf():

@@ -1,7 +1,8 @@
 """Small workloads in which each evictor lets another page go than `lru` would: a rule that silently did nothing fails.
 
 A capital letter is a prompt of two pages of one token that it shares with nobody. It hits if its first page is still
-there (the last token is always computed), and the requests come one by one.
+there (the last token is always computed), and the requests come one by one. `fifo`, `lfu`, `mru`, `slru` and
+`ghost_slru` are in tests/by_hand.
 """
 
 from __future__ import annotations
@@ -36,48 +37,6 @@ def hits(evictor, prompts, kv_pages, *, page_size=1, times=None, turns=None, cos
     simulator.reset(workload)
     simulator.run()
     return simulator.records()["hit_tokens"].tolist()
-
-
-def test_fifo():
-    # Room for two. C takes the place of B, which is used longest ago, or of A, which came first.
-    assert hits("lru", letters("ABACA"), 4) == [0, 0, 1, 0, 1]
-    assert hits("fifo", letters("ABACA"), 4) == [0, 0, 1, 0, 0]
-
-
-def test_lfu():
-    # A has one hit and B none, so C takes the place of B; A is used longest ago. (slru, which protects from the second
-    # hit on, agrees with lru here.)
-    assert hits("lru", letters("AABCA"), 4) == [0, 1, 0, 0, 0]
-    assert hits("slru", letters("AABCA"), 4) == [0, 1, 0, 0, 0]
-    assert hits("lfu", letters("AABCA"), 4) == [0, 1, 0, 0, 1]
-
-
-def test_mru():
-    # C takes the place of B, which is used last.
-    assert hits("lru", letters("ABCA"), 4) == [0, 0, 0, 0]
-    assert hits("mru", letters("ABCA"), 4) == [0, 0, 0, 1]
-
-
-def test_slru():
-    # A was hit twice and is protected: C takes the place of B.
-    assert hits("lru", letters("AAABCA"), 4) == [0, 1, 1, 0, 0, 0]
-    assert hits("slru", letters("AAABCA"), 4) == [0, 1, 1, 0, 0, 1]
-    # Both are protected, though A was hit more often: C takes the place of A, used longest ago.
-    assert hits("slru", letters("AAAABBBCA"), 4) == [0, 1, 1, 1, 0, 1, 1, 0, 0]
-    assert hits("lfu", letters("AAAABBBCA"), 4) == [0, 1, 1, 1, 0, 1, 1, 0, 1]
-
-
-def test_ghost_slru():
-    # Nothing is hit before the end, so slru is lru. C takes the place of A. When A comes back for B it is among the
-    # last four pages that went, and protected from then on: D takes the place of C, and E that of D, as A is protected.
-    for evictor in ("lru", "slru"):
-        assert hits(evictor, letters("ABCADEA"), 4) == [0] * 7
-    assert hits("ghost_slru", letters("ABCADEA"), 4) == [0, 0, 0, 0, 0, 0, 1]
-
-
-def test_ghosts_are_forgotten():
-    # As above, but with four more pages, B and C, that went before A entered again.
-    assert hits("ghost_slru", letters("ABCDAEFA"), 4) == [0] * 8
 
 
 def once_each(n):

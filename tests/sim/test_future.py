@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvgym.sim import EVICTORS, Simulator
+from kvgym.sim import EVICTORS
 from tests.reference import RefRequest
-from tests.sim import invariants
 from tests.sim.cases import Case, random_case
-from tests.sim.compare import draws, play, records, resident, target, traffic
+from tests.sim.compare import draws, play, records, resident, target, traffic, unlocked
 from tests.sim.moving_cases import moving_case
 
 CAUSAL = [name for name in EVICTORS if name != "belady"]
@@ -38,18 +37,6 @@ def with_future(case: Case, seed: int, at_ps: int) -> Case:
     )
 
 
-def cached(simulator: Simulator) -> list[set[tuple[int, int]]]:
-    """Per worker its unlocked pages as (lowest request, page number): pages of a run in progress enter at its end."""
-    nodes = simulator.tables["nodes"]
-    out = []
-    for w in range(len(simulator.cluster)):
-        recount = invariants.Recount(simulator, w)
-        pages = {(int(row["node"]), page) for _, row in recount.cache_rows() for page in range(row["cached"])}
-        unlocked = {(v, page) for v, page in pages if recount.locks[v, page] == 0}
-        out.append({(int(nodes["first_request"][v]), int(nodes["start_page"][v]) + page) for v, page in unlocked})
-    return out
-
-
 def seen_until(case: Case, decisions: int) -> tuple[Any, ...]:
     """Everything up to the decision after this many: its time, decisions, records, draws, caches, evictions."""
     simulator = case.simulator()
@@ -60,7 +47,7 @@ def seen_until(case: Case, decisions: int) -> tuple[Any, ...]:
         seen.append((q, decision.time, hits, simulator.prompt_pages().tolist()))
         simulator.route(case.routes[q])
     evicted = simulator.tables["workers"]["evicted"].tolist()
-    return decision.time, seen, records(simulator)[:decisions], draws(simulator), cached(simulator), evicted
+    return decision.time, seen, records(simulator)[:decisions], draws(simulator), unlocked(simulator), evicted
 
 
 @pytest.mark.parametrize("evictor", CAUSAL)
@@ -100,7 +87,7 @@ def moved_until(case: Case, n: int, at_ps: int) -> tuple[Any, ...]:
     under_way = tables["transfers"][: int(tables["clock"]["n_transfers"][0])].tolist()
     # Pages loaded and busy time are entered when a run of iterations ends, later in one future than in another.
     totals = {name: tables["workers"][name].tolist() for name in ("evicted", "fetched", "lost")}
-    return seen, records(simulator)[:n], draws(simulator), cached(simulator), totals, traffic(simulator), under_way
+    return seen, records(simulator)[:n], draws(simulator), unlocked(simulator), totals, traffic(simulator), under_way
 
 
 @pytest.mark.parametrize("evictor", [*CAUSAL, "agent"])

@@ -7,7 +7,7 @@ import pytest
 
 from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost
 from kvgym.sim import Simulator
-from kvgym.sim.kernels.rules import ROUNDS
+from kvgym.sim.base.codes import ROUNDS
 from kvgym.workload import equal_requests
 
 CLUSTER = ClusterSpec.uniform(2, 1000, IterationCost(overhead_ms=1.0, k=0.01, p=1.0))

@@ -28,6 +28,10 @@ SMALL = ["--num-envs", "4", "--validation-seeds", "2", "--validations", "2"]
 SHORT = ["--overrides", '{"episode_requests": 60, "warmup_requests": 10}']
 
 
+# Workers so small that some hundred pages are evicted in an episode.
+TIGHT = {"workers": [{"kv_tokens": 12_000, "cost": {"c0": 5.0, "k": 0.01}, "kv_bytes_per_token": 131_072, "count": 4}]}
+
+
 def run(out: Path, *more: str, algorithm: str = "ppo", steps: int = 1024) -> None:
     few = ["--env-kwargs", '{"candidates": 8}'] if "KVGym/Evict-v0" in more else []
     train.main([algorithm, *SMALL, *SHORT, *few, "--total-steps", str(steps), "--out", str(out), *more])
@@ -36,12 +40,13 @@ def run(out: Path, *more: str, algorithm: str = "ppo", steps: int = 1024) -> Non
 @pytest.mark.parametrize("algorithm", ["PPO", "MaskablePPO", "dqn"])
 @pytest.mark.parametrize("env_id", ["KVGym/Route-v0", "KVGym/Evict-v0", "KVGym/Joint-v0"])
 def test_every_algorithm_trains_on_every_environment(tmp_path: Path, algorithm: str, env_id: str) -> None:
-    run(tmp_path, "--env", env_id, algorithm=algorithm, steps=256)
+    overrides = json.loads(SHORT[1]) | (TIGHT if env_id == "KVGym/Evict-v0" else {})
+    run(tmp_path, "--env", env_id, "--overrides", json.dumps(overrides), algorithm=algorithm, steps=256)
     (path,) = tmp_path.glob("*.pt")
     agent = make_agent("learned", path=str(path))
     assert agent.environment == env_id
-    episode = play(agent, "gsp-stable", 0, overrides=json.loads(SHORT[1]))
-    assert episode.J > 0 and episode.n_invalid == 0
+    episode = play(agent, "gsp-stable", 0, overrides=overrides)
+    assert episode.J > 0 and episode.n_invalid == 0 and episode.n_actions > 50
 
 
 FAULTY = {
@@ -66,18 +71,19 @@ FAULTY = {
     ],
 )
 def test_where_workers_crash_and_fetch_pages(tmp_path: Path, algorithm: str, env_id: str) -> None:
-    run(tmp_path, "--env", env_id, "--overrides", json.dumps(FAULTY), algorithm=algorithm, steps=256)
+    faulty = FAULTY | (TIGHT if env_id == "KVGym/Evict-v0" else {})
+    run(tmp_path, "--env", env_id, "--overrides", json.dumps(faulty), algorithm=algorithm, steps=256)
     (path,) = tmp_path.glob("*.pt")
     assert file.read(path).actor.shape.fetches
     agent = make_agent("learned", path=str(path))
     for seed in range(2):
-        episode = play(agent, "gsp-stable", seed, overrides=FAULTY)
+        episode = play(agent, "gsp-stable", seed, overrides=faulty)
         assert episode.n_invalid == 0 and episode.metrics["n"] == 60
     assert env_id != "KVGym/Route-v0" or episode.n_actions > 60
     with pytest.raises(ValueError, match="trained for other blocks or actions"):
-        play(agent, "gsp-stable", 0, overrides={**FAULTY, "transfer": "never"})
+        play(agent, "gsp-stable", 0, overrides={**faulty, "transfer": "never"})
     # What it was trained on is what it plays after a checkpoint, too.
-    more = ["--overrides", json.dumps(FAULTY), "--resume", "--minutes", "0.01"]
+    more = ["--overrides", json.dumps(faulty), "--resume", "--minutes", "0.01"]
     run(tmp_path, "--env", env_id, *more, algorithm=algorithm, steps=256)
 
 

@@ -3,11 +3,11 @@
 from kvgym._kernel import kernel
 from kvgym.envs.features import N_WORKER, WORKER
 from kvgym.envs.kernels.scale import block_at
-from kvgym.sim.kernels.access import clock, config, transfers, workers
-from kvgym.sim.kernels.duration import boundaries_until, boundary
-from kvgym.sim.kernels.locks import OPENING
-from kvgym.sim.kernels.view import gen_tps, kv_use
-from kvgym.sim.tables import INFINITE
+from kvgym.sim.base.access import clock, config, transfers, workers
+from kvgym.sim.base.tables import INFINITE
+from kvgym.sim.cache.locks import OPENING
+from kvgym.sim.engine.duration import boundaries_until, boundary
+from kvgym.sim.engine.metrics import gen_tps, kv_use
 
 
 @kernel

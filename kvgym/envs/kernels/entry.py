@@ -15,12 +15,13 @@ from kvgym.envs.kernels.codes import (
     SKIP,
 )
 from kvgym.envs.kernels.observe import due_request, observe
-from kvgym.sim.kernels import events
-from kvgym.sim.kernels.access import candidates, clock, config, requests, workers
-from kvgym.sim.kernels.candidates import evict_by_rule, evict_candidate
-from kvgym.sim.kernels.prefetch import prefetch_paths, prefetch_requests
-from kvgym.sim.kernels.rules import ASK, EVICT, ROUTE
-from kvgym.sim.tables import INFINITE
+from kvgym.sim import events
+from kvgym.sim.base.access import candidates, clock, config, requests, workers
+from kvgym.sim.base.codes import EVICT, ROUTE
+from kvgym.sim.base.prefetch import prefetch_paths, prefetch_requests
+from kvgym.sim.base.tables import INFINITE
+from kvgym.sim.cache.candidates import evict_by_rule, evict_candidate
+from kvgym.sim.evictors import ASK
 
 # code of `rules`, cost e2e, cost ttft, time (all in seconds), session
 _RESULT = "Tuple((int64, float64, float64, float64, int64))"

@@ -4,7 +4,7 @@ import numpy as np
 
 from kvgym._kernel import entry_point
 from kvgym.envs.kernels.codes import SUM
-from kvgym.sim.kernels.access import config, progress, requests
+from kvgym.sim.base.access import config, progress, requests
 
 _RESULT = "Tuple((float64[::1], float64[::1], float64[::1], int64[::1], int64[::1]))"
 

@@ -29,31 +29,30 @@ from kvgym.envs.kernels.scale import (
     block_at,
     scale,
 )
-from kvgym.sim.kernels.access import (
+from kvgym.sim.base.access import (
     arrived,
     clock,
     config,
     costs,
     hints,
-    hit_tokens,
     index_rows,
-    known_tokens,
     nodes,
     paths,
     progress,
     requests,
-    row_of,
     rows,
     running,
     sessions,
     workers,
 )
-from kvgym.sim.kernels.candidates import describe
-from kvgym.sim.kernels.due import NOBODY
-from kvgym.sim.kernels.duration import boundaries_until
-from kvgym.sim.kernels.network import better_source
-from kvgym.sim.kernels.view import resident_pages
-from kvgym.sim.tables import INFINITE
+from kvgym.sim.base.requests import hit_tokens, known_tokens
+from kvgym.sim.base.rows import row_of
+from kvgym.sim.base.tables import INFINITE
+from kvgym.sim.cache.candidates import describe
+from kvgym.sim.engine.due import NOBODY
+from kvgym.sim.engine.duration import boundaries_until
+from kvgym.sim.fleet.network import better_source
+from kvgym.sim.routing.view import resident_pages
 
 WINDOW_10_PS = 10 * 10**12
 WINDOW_60_PS = 60 * 10**12

@@ -18,7 +18,7 @@ from kvgym.envs.features import (
     REQUEST_FEATURES,
     WORKER_FEATURES,
 )
-from kvgym.sim.kernels.access import array_at
+from kvgym.sim.base.access import array_at
 
 _FEATURES = (
     *(DECISION_FEATURES + REQUEST_FEATURES + WORKER_FEATURES),

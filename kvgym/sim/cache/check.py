@@ -1,0 +1,79 @@
+"""Debug mode: counts everything again from the rows and compares (docs/semantics.md, C1)."""
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import clock, config, nodes, progress, rows, running, transfers, workers
+from kvgym.sim.base.codes import (
+    CONSISTENT,
+    WRONG_EVICTABLE,
+    WRONG_LEAVES,
+    WRONG_LOCKS,
+    WRONG_PAGES,
+    WRONG_PARENT,
+    WRONG_ROWS,
+)
+from kvgym.sim.base.rows import is_leaf, on_worker, row_of, unlocked_pages
+from kvgym.sim.evictors import bit
+
+_LEAVES = bit("leaves")
+
+
+@kernel
+def check_workers(s):
+    """True, and `error` and `error_worker` in the clock, if some worker's tables contradict each other."""
+    for w in range(config(s).n_workers):
+        error = _check_worker(s, w)
+        if error != CONSISTENT:
+            clock(s).error = error
+            clock(s).error_worker = w
+            return True
+    return False
+
+
+@kernel
+def _check_worker(s, w):
+    wk = workers(s)[w]
+    cached = 0
+    evictable = 0
+    leaf_count = 0
+    for v in range(config(s).n_nodes):
+        if not on_worker(s, w, v):
+            continue
+        node = nodes(s)[v]
+        row = rows(s)[row_of(s, w, v)]
+        if row.cached < 0 or row.cached > node.n_pages or row.part_pages > row.cached or row.locks < 0:
+            return WRONG_ROWS
+        if row.locks > 0 and row.cached < node.n_pages:
+            return WRONG_ROWS
+        cached += row.cached
+        evictable += unlocked_pages(s, row)
+        if config(s).keeps & _LEAVES and is_leaf(s, row) != (row.leaf >= 0):
+            return WRONG_LEAVES
+        leaf_count += row.leaf >= 0
+        if row.cached > 0 and node.parent >= 0:
+            above = rows(s)[row_of(s, w, node.parent)]
+            if above.cached < nodes(s)[node.parent].n_pages or above.children == 0:
+                return WRONG_PARENT
+    if leaf_count != wk.n_leaves:
+        return WRONG_LEAVES
+    if evictable != wk.evictable:
+        return WRONG_EVICTABLE
+    return _check_pages(s, w, cached)
+
+
+@kernel
+def _check_pages(s, w, cached):
+    """Every page is in the tree, owned by a running request, or free."""
+    wk = workers(s)[w]
+    own = 0
+    for i in range(wk.n_running):
+        run = progress(s)[running(s)[w * config(s).max_running + i]]
+        if run.tree_pages > run.held_pages:
+            return WRONG_LOCKS
+        own += run.held_pages - run.tree_pages
+    for i in range(clock(s).n_transfers):
+        if transfers(s)[i].target == w:
+            run = progress(s)[transfers(s)[i].request]
+            own += run.held_pages - run.tree_pages
+    if wk.free < 0 or cached + own + wk.free != wk.kv_pages:
+        return WRONG_PAGES
+    return CONSISTENT

@@ -1,0 +1,155 @@
+"""Evictions: those whom an evictor has chosen go (docs/semantics.md, C6); the caller made sure that so many can."""
+
+import math
+
+import numpy as np
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import clock, config, draws, nodes, rows, workers
+from kvgym.sim.base.random import below
+from kvgym.sim.cache.tree import drop_pages, drop_tail
+from kvgym.sim.evictors import bit, choosers
+from kvgym.sim.evictors.dispatch import told
+from kvgym.sim.evictors.keyed import close_heap, open_heap, smallest, took
+from kvgym.sim.evictors.leaves import leaves
+from kvgym.sim.evictors.marks import kept_pages
+from kvgym.sim.evictors.splits import NOTHING
+
+# Of single pages that are drawn and leave their leaf what it was, these need not be told.
+_TOLD_OF_DRAWS = told("dropped") & ~(bit("marks") | bit("splits"))
+
+
+def _take_victims(victim):
+    """Evicts the leaves that a kernel names, with as many pages as it says."""
+
+    @kernel
+    def evict(s, w, q, rule, n):
+        while n > 0 and workers(s)[w].evictable > 0:
+            r, k = victim(s, w, n)
+            drop_tail(s, w, r, k)
+            n -= k
+
+    return evict
+
+
+def _draw_from(pool):
+    """Evicts tail pages of leaves that are drawn from as many as a kernel says."""
+
+    @kernel
+    def evict(s, w, q, rule, n):
+        left = n
+        while left > 0:
+            left -= _draw(s, w, left, pool(s, w, q, n, left))
+
+    return evict
+
+
+@kernel
+def _take_smallest(s, w, q, rule, n):
+    """Evicts the tail page of the leaf with the smallest key, n times."""
+    open_heap(s, w, rule)
+    for _ in range(n):
+        r, key = smallest(s, w)
+        took(s, w, rule, key)
+        drop_pages(s, w, r, np.int64(1))
+    close_heap(s, w)
+
+
+def _take_lowest(score):
+    """Evicts the tail page of the leaf with the smallest score, n times; looks at every leaf."""
+
+    @kernel
+    def lowest(s, w):
+        """Row of the victim, and score and tie of the next one after it."""
+        first = w * config(s).leaf_capacity
+        best = -1
+        best_score = rival_score = math.inf
+        best_tie = rival_tie = 0
+        for position in range(workers(s)[w].n_leaves):
+            r = leaves(s)[first + position]
+            of_leaf, tie = score(s, w, r)
+            if best < 0 or of_leaf < best_score or (of_leaf == best_score and tie < best_tie):
+                rival_score, rival_tie = best_score, best_tie
+                best, best_score, best_tie = r, of_leaf, tie
+            elif of_leaf < rival_score or (of_leaf == rival_score and tie < rival_tie):
+                rival_score, rival_tie = of_leaf, tie
+        return best, rival_score, rival_tie
+
+    @kernel
+    def evict(s, w, q, rule, n):
+        while n > 0:
+            r, rival_score, rival_tie = lowest(s, w)
+            while n > 0 and rows(s)[r].leaf >= 0:  # else it has gone, and perhaps its parent is a leaf now
+                of_leaf, tie = score(s, w, r)
+                if of_leaf > rival_score or (of_leaf == rival_score and tie > rival_tie):
+                    break
+                drop_pages(s, w, r, np.int64(1))
+                n -= 1
+
+    return evict
+
+
+def _evict_by(number, evict_so, others):
+    """Evicts by one evictor, or by others."""
+
+    @kernel
+    def evict(s, w, q, rule, n):
+        if rule == number:
+            evict_so(s, w, q, rule, n)
+        else:
+            others(s, w, q, rule, n)
+
+    return evict
+
+
+evict = _take_smallest
+"""(s, w, q, rule, n): frees `n` pages of worker `w` for request `q` by evictor `rule`; `lru_node` perhaps more."""
+for _number, _score in choosers("score").items():
+    evict = _evict_by(_number, _take_lowest(_score), evict)
+for _number, _pool in choosers("pool").items():
+    evict = _evict_by(_number, _draw_from(_pool), evict)
+for _number, _victim in choosers("victim").items():
+    evict = _evict_by(_number, _take_victims(_victim), evict)
+
+
+@kernel
+def _draw(s, w, n, candidates):
+    """Up to `n` draws of tail pages from the first `candidates` leaves, until that set changes. Returns the number."""
+    wk = workers(s)[w]
+    first = w * config(s).leaf_capacity
+    table = leaves(s)
+    row_table = rows(s)
+    log = config(s).log_draws
+    plain = not config(s).keeps & _TOLD_OF_DRAWS
+    for done in range(n):
+        index = below(wk, candidates)
+        r = table[first + index]
+        row = row_table[r]
+        if log:
+            log_draw(s, w, candidates, index, row)
+        if plain and row.cached - 1 > kept_pages(wk, row):
+            row.cached -= 1  # drop_pages without its bookkeeping: this is the hot loop
+            row.shown = NOTHING
+            continue
+        wk.evictable -= done
+        wk.free += done
+        wk.evicted += done
+        drop_pages(s, w, r, np.int64(1))
+        return done + 1
+    wk.evictable -= n
+    wk.free += n
+    wk.evicted += n
+    return n
+
+
+@kernel
+def log_draw(s, w, candidates, index, row):
+    """Writes a draw into the log: the tail page of `row` was drawn."""
+    ck = clock(s)
+    entry = draws(s)[ck.n_draws]
+    entry.worker = w
+    entry.candidates = candidates
+    entry.index = index
+    entry.node = row.node
+    entry.page = nodes(s)[row.node].start_page + row.cached - 1
+    ck.n_draws += 1

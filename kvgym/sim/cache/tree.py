@@ -1,0 +1,230 @@
+"""A worker's prefix tree: lookup, locks, pages that enter, unlocks, evictions (docs/semantics.md, C1 to C5).
+
+It knows no evictor: it tells those that are kept what happens (``evictors.dispatch.HOOKS``).
+"""
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import config, nodes, paths, progress, requests, rows, workers
+from kvgym.sim.base.lists import list_newest, unlist
+from kvgym.sim.base.requests import known_tokens
+from kvgym.sim.base.rows import locked_pages, row_of, unlocked_pages
+from kvgym.sim.cache.locks import locked_part
+from kvgym.sim.evictors import dispatch as evictors
+
+
+@kernel
+def resident_prefix(s, w, q, pages):
+    """How many of the first `pages` pages of request `q` are resident on worker `w`, and how many of those unlocked."""
+    request = requests(s)[q]
+    resident = 0
+    unlocked = 0
+    for i in range(request.path_start, request.path_start + request.path_nodes):
+        v = paths(s)[i]
+        node = nodes(s)[v]
+        if node.start_page >= pages:
+            break
+        row = rows(s)[row_of(s, w, v)]
+        n = min(row.cached, pages - node.start_page)
+        resident += n
+        unlocked += max(0, n - locked_pages(s, row))
+        if n < node.n_pages:
+            break
+    return resident, unlocked
+
+
+@kernel
+def settle(s, w, r, unlocked_before):
+    """Books the change of unlocked pages of row `r`; a row without any is no leaf."""
+    wk = workers(s)[w]
+    row = rows(s)[r]
+    unlocked = unlocked_pages(s, row)
+    wk.evictable += unlocked - unlocked_before
+    if unlocked == 0:
+        unlist(s, w, r)
+        evictors.leaf_removed(s, w, r)
+
+
+@kernel
+def lock_pages(s, w, q, pages):
+    """Locks the first `pages` pages of request `q`'s path, all resident; returns how many nodes they cover whole."""
+    request = requests(s)[q]
+    full_nodes = 0
+    for i in range(request.path_nodes):
+        v = paths(s)[request.path_start + i]
+        node = nodes(s)[v]
+        n = min(pages - node.start_page, node.n_pages)
+        if n <= 0:
+            break
+        r = row_of(s, w, v)
+        row = rows(s)[r]
+        unlocked = unlocked_pages(s, row)
+        if n == node.n_pages:
+            row.locks += 1
+            full_nodes += 1
+        else:
+            row.part_locks += 1
+            row.part_pages = max(row.part_pages, n)
+        settle(s, w, r, unlocked)
+    return full_nodes
+
+
+@kernel
+def hold_prefix(s, w, q, pages):
+    """Request `q` locks the first `pages` pages of its path, all resident on worker `w`, which it is on."""
+    status = progress(s)[q]
+    status.tree_pages = pages
+    status.held_pages = pages
+    status.full_nodes = lock_pages(s, w, q, pages)
+
+
+@kernel
+def _drop_part_lock(s, w, q, r):
+    """Request `q` no longer locks a part of the node of row `r`: what the others lock of it remains."""
+    row = rows(s)[r]
+    row.part_locks -= 1
+    if row.part_locks == 0:
+        row.part_pages = 0
+    elif config(s).transfers:  # without them, whoever locks more goes first
+        row.part_pages = locked_part(s, w, q, row.node)
+
+
+@kernel
+def _enter_node(s, w, q, i, first, last, time_ps):
+    """Pages [first, last) of the i-th node of the path of `q` have been computed: into the tree, or found there."""
+    wk = workers(s)[w]
+    v = paths(s)[requests(s)[q].path_start + i]
+    node = nodes(s)[v]
+    r = row_of(s, w, v)
+    row = rows(s)[r]
+    unlocked = unlocked_pages(s, row)
+    old = row.cached
+    found = min(max(old - first, 0), last - first)
+    if old < last:
+        row.cached = last
+        if old == 0 and node.parent >= 0:
+            rows(s)[row_of(s, w, node.parent)].children += 1
+    evictors.entered(s, w, q, i, first, last, old, time_ps)
+    if first > 0:
+        _drop_part_lock(s, w, q, r)
+    if last == node.n_pages:
+        row.locks += 1
+    else:
+        row.part_locks += 1
+        row.part_pages = max(row.part_pages, last)
+    wk.free += found
+    wk.recomputed += found
+    wk.loaded += last - first - found
+    settle(s, w, r, unlocked)
+
+
+@kernel
+def enter_pages(s, w, q, pages, time_ps):
+    """The first `pages` pages of request `q` are full at `time_ps`: those not yet its tree pages enter, root first."""
+    request = requests(s)[q]
+    status = progress(s)[q]
+    if status.tree_pages >= pages:
+        return
+    while status.tree_pages < pages:
+        i = status.full_nodes
+        node = nodes(s)[paths(s)[request.path_start + i]]
+        first = status.tree_pages - node.start_page
+        last = min(node.n_pages, pages - node.start_page)
+        _enter_node(s, w, q, i, first, last, time_ps)
+        status.tree_pages += last - first
+        if last == node.n_pages:
+            status.full_nodes += 1
+    evictors.grown(s, w, q)
+
+
+@kernel
+def _deepest_resident(s, w, q):
+    """Index in the path of `q` of the deepest node with resident known pages, at least its own deepest; -1 = none."""
+    request = requests(s)[q]
+    known_pages = known_tokens(s, q) // config(s).page_size
+    deepest = -1
+    for i in range(request.path_nodes):
+        v = paths(s)[request.path_start + i]
+        node = nodes(s)[v]
+        row = rows(s)[row_of(s, w, v)]
+        if node.start_page >= known_pages or row.cached == 0:
+            break
+        deepest = i
+        if row.cached < node.n_pages:
+            break
+    return deepest
+
+
+@kernel
+def unlock_pages(s, w, q, pages):
+    """Unlocks the first `pages` pages of request `q`'s path on worker `w` and stamps what is resident of its path."""
+    request = requests(s)[q]
+    wk = workers(s)[w]
+    known_pages = known_tokens(s, q) // config(s).page_size
+    wk.counter += 1
+    for i in range(_deepest_resident(s, w, q), -1, -1):
+        v = paths(s)[request.path_start + i]
+        node = nodes(s)[v]
+        r = row_of(s, w, v)
+        row = rows(s)[r]
+        unlocked = unlocked_pages(s, row)
+        if node.start_page + node.n_pages <= pages:
+            row.locks -= 1
+        elif node.start_page < pages:
+            _drop_part_lock(s, w, q, r)
+        evictors.stamped(s, w, r, min(row.cached, known_pages - node.start_page))
+        now = unlocked_pages(s, row)
+        wk.evictable += now - unlocked
+        if now > 0:
+            list_newest(s, w, r)
+            if row.children == 0:
+                evictors.leaf_added(s, w, r)
+
+
+@kernel
+def release(s, w, q):
+    """Unlocks the pages of request `q` (finished or preempted), stamps its path, frees what is not in the tree."""
+    status = progress(s)[q]
+    unlock_pages(s, w, q, status.tree_pages)
+    workers(s)[w].free += status.held_pages - status.tree_pages
+    status.held_pages = 0
+    status.tree_pages = 0
+    status.full_nodes = 0
+
+
+@kernel
+def drop_pages(s, w, r, n):
+    """Evicts the last `n` pages of row `r`, all unlocked; its parent may become a leaf."""
+    row = rows(s)[r]
+    wk = workers(s)[w]
+    parent = nodes(s)[row.node].parent
+    row.cached -= n
+    if row.cached == 0 and parent >= 0:
+        rows(s)[row_of(s, w, parent)].children -= 1
+    evictors.dropped(s, w, r, n)
+    wk.evictable -= n
+    wk.free += n
+    wk.evicted += n
+    if unlocked_pages(s, row) > 0:
+        evictors.leaf_changed(s, w, r)
+        return
+    unlist(s, w, r)
+    if row.cached == 0 and parent >= 0:
+        above = row_of(s, w, parent)
+        parent_row = rows(s)[above]
+        if parent_row.children == 0 and unlocked_pages(s, parent_row) > 0:
+            evictors.leaf_replaced(s, w, r, above)
+            return
+    evictors.leaf_removed(s, w, r)
+
+
+@kernel
+def drop_tail(s, w, r, n):
+    """Evicts `n` pages of the tail of leaf `r`, which may go on above its node."""
+    while True:
+        row = rows(s)[r]
+        k = min(n, row.cached)
+        drop_pages(s, w, r, k)
+        n -= k
+        if n == 0:
+            return
+        r = row_of(s, w, nodes(s)[row.node].parent)

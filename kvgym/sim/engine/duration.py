@@ -1,0 +1,167 @@
+"""How long an iteration takes (docs/semantics.md, K2), and runs of identical decode iterations in closed form (E4)."""
+
+import numpy as np
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import (
+    clock,
+    config,
+    costs,
+    g_table,
+    iterations,
+    nodes,
+    paths,
+    progress,
+    requests,
+    running,
+    workers,
+)
+from kvgym.sim.base.requests import known_tokens, pages_for
+from kvgym.sim.base.tables import INFINITE
+
+
+@kernel
+def launch(s, w):
+    """Starts the planned iteration; without prefill, a run of as many as will be identical."""
+    wk = workers(s)[w]
+    cost = costs(s)[wk.pace]
+    tokens = wk.prefill_tokens + wk.decodes
+    g = g_table(s)[wk.pace * (config(s).chunk_tokens + 1) + tokens]
+    parts = cost.a_s * wk.pairs + cost.c_n * wk.chunks + cost.c_b * wk.decodes
+    wk.start_ps = clock(s).now_ps
+    wk.first_ps = max(1, g + np.int64(np.rint(parts)) + cost.q * wk.kv_tokens)
+    wk.slope_ps = cost.q * wk.decodes
+    # After a preemption the head of the queue, or a waiting prefill, may try again at the very next start.
+    wk.run = decode_run(s, w) if wk.prefill_tokens == 0 and wk.preempted == 0 else 1
+    wk.event_ps = boundary(wk, wk.run)
+    if config(s).log_iterations:
+        _log_iteration(s, w)
+
+
+@kernel
+def boundary(wk, j):
+    """End of the j-th iteration of the run in progress: each has `slope` more KV to read than the one before."""
+    return wk.start_ps + j * wk.first_ps + wk.slope_ps * (j * (j - 1) // 2)
+
+
+@kernel
+def boundaries_until(wk, time_ps):
+    """How many boundaries of the run in progress lie at or before `time_ps`."""
+    low, high = 0, wk.run
+    while low < high:
+        middle = (low + high + 1) // 2
+        if boundary(wk, middle) <= time_ps:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@kernel
+def cut_run(s, w, time_ps):
+    """Something has changed for worker `w`: the run in progress ends at its first boundary at or after `time_ps`."""
+    wk = workers(s)[w]
+    if wk.event_ps == INFINITE or wk.run == 1:
+        return
+    done = boundaries_until(wk, time_ps - 1) + 1
+    if done < wk.run:
+        cut_log(s, w, done)
+        wk.run = done
+        wk.event_ps = boundary(wk, done)
+
+
+@kernel
+def cut_log(s, w, done):
+    """Only `done` iterations of the run in progress on worker `w` will have been: the log must say so."""
+    if config(s).log_iterations:
+        _last_log(s, w).run -= workers(s)[w].run - done
+
+
+@kernel
+def log_lost(s, w, done):
+    """The iteration after the first `done` ones of the run in progress on worker `w` ends now, for nothing."""
+    if config(s).log_iterations:
+        ck = clock(s)
+        wk = workers(s)[w]
+        entry = iterations(s)[ck.n_log]
+        iterations(s)[ck.n_log] = _last_log(s, w)
+        ck.n_log += 1
+        entry.run = 1
+        entry.start_ps = boundary(wk, done)
+        entry.first_ps = ck.now_ps - entry.start_ps
+        entry.kv_tokens = wk.kv_tokens + wk.decodes * done
+
+
+@kernel
+def _last_log(s, w):
+    """The log's row of the run in progress: the last one of this worker."""
+    table = iterations(s)
+    at = clock(s).n_log - 1
+    while table[at].worker != w:
+        at -= 1
+    return table[at]
+
+
+@kernel
+def decode_run(s, w):
+    """Length of the run: up to the next end of a request, or a page that free ones can't give."""
+    wk = workers(s)[w]
+    size = config(s).page_size
+    length = np.int64(2**40)
+    for i in range(wk.n_running):
+        q = running(s)[w * config(s).max_running + i]
+        run = progress(s)[q]
+        if run.decoding:
+            length = min(length, requests(s)[q].output_tokens - run.emitted)
+            if _in_shared_node(s, q):
+                # Its next full page may already be in the tree: that frees a page, so the run ends there.
+                length = min(length, size - (known_tokens(s, q) - 1) % size)
+    if pages_taken(s, w, length) <= wk.free:
+        return length
+    low = 1  # pages of the first iteration have been taken
+    while low < length:
+        middle = (low + length + 1) // 2
+        if pages_taken(s, w, middle) <= wk.free:
+            low = middle
+        else:
+            length = middle - 1
+    return low
+
+
+@kernel
+def pages_taken(s, w, n):
+    """Pages that the decoding requests take in iterations 2 .. n of a run."""
+    total = 0
+    for i in range(workers(s)[w].n_running):
+        q = running(s)[w * config(s).max_running + i]
+        run = progress(s)[q]
+        if run.decoding:
+            total += pages_for(s, known_tokens(s, q) + n - 1) - run.held_pages
+    return total
+
+
+@kernel
+def _in_shared_node(s, q):
+    request = requests(s)[q]
+    i = progress(s)[q].full_nodes
+    return i < request.path_nodes and nodes(s)[paths(s)[request.path_start + i]].slot < config(s).n_shared
+
+
+@kernel
+def _log_iteration(s, w):
+    ck = clock(s)
+    wk = workers(s)[w]
+    entry = iterations(s)[ck.n_log]
+    ck.n_log += 1
+    entry.worker = w
+    entry.run = wk.run
+    entry.start_ps = wk.start_ps
+    entry.first_ps = wk.first_ps
+    entry.slope_ps = wk.slope_ps
+    entry.prefill_tokens = wk.prefill_tokens
+    entry.chunks = wk.chunks
+    entry.decodes = wk.decodes
+    entry.queued = wk.n_queued
+    entry.kv_tokens = wk.kv_tokens
+    entry.wait_reason = wk.wait_reason
+    entry.preempted = wk.preempted

@@ -1,0 +1,246 @@
+"""The start of an iteration (docs/semantics.md, E1, E2): who decodes, which chunks are prefilled, who is admitted.
+
+A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, LAST_DECODES, then the launch. All
+that it has planned so far is in the tables, so it can stop in an allocation that waits for an EVICT decision, and go on
+later by the same calls.
+"""
+
+import math
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import clock, config, progress, requests, running, workers
+from kvgym.sim.base.codes import (
+    ASKED,
+    GRANTED,
+    NO_WAIT,
+    REFUSED,
+    WAIT_BUDGET,
+    WAIT_PAGES,
+    WAIT_PLACES,
+    WAIT_PREEMPTION,
+    WAIT_PREFILL,
+    WAIT_RETRY,
+)
+from kvgym.sim.base.requests import hit_tokens, known_tokens, pages_for
+from kvgym.sim.cache.allocation import allocate, owed_pages
+from kvgym.sim.cache.tree import hold_prefix, resident_prefix
+from kvgym.sim.engine.duration import launch
+from kvgym.sim.engine.preemption import preempt_last
+from kvgym.sim.engine.queues import pop_front
+from kvgym.sim.evictors import dispatch as evictors
+
+IDLE, DECODES, PREFILL, ADMISSIONS, LAST_DECODES = range(5)
+
+
+@kernel
+def start_iteration(s, w):
+    """Plans the next iteration of idle worker `w` and launches it, if there is anything to compute.
+
+    Returns True if an EVICT decision is due first.
+    """
+    wk = workers(s)[w]
+    while True:
+        if _plan(s, w):
+            return True
+        if wk.prefill_tokens + wk.decodes > 0:
+            launch(s, w)
+            return False
+        if wk.preempted == 0:  # else transfers lock so much that the last one went, too: a place may be free now
+            return False
+
+
+@kernel
+def _plan(s, w):
+    """Plans the next iteration; True if an EVICT decision is due first."""
+    wk = workers(s)[w]
+    prefill_first = config(s).prefill_first
+    if wk.stage == IDLE:
+        _open(s, w)
+        wk.stage = PREFILL if prefill_first else DECODES
+    if wk.stage == DECODES:
+        if plan_decodes(s, w):
+            return True
+        wk.stage = PREFILL
+    if wk.stage == PREFILL:
+        if plan_prefill(s, w):
+            return True
+        wk.stage = ADMISSIONS
+    if wk.stage == ADMISSIONS:
+        if plan_admissions(s, w):
+            return True
+        wk.stage = LAST_DECODES
+    if prefill_first and wk.prefill_tokens == 0 and plan_decodes(s, w):
+        return True
+    wk.stage = IDLE
+    return False
+
+
+@kernel
+def _open(s, w):
+    wk = workers(s)[w]
+    wk.prefill_tokens = 0
+    wk.chunks = 0
+    wk.decodes = 0
+    wk.kv_tokens = 0
+    wk.pairs = 0
+    wk.cursor = 0
+    wk.preempted = 0
+    wk.wait_reason = NO_WAIT
+    wk.budget = config(s).chunk_tokens
+
+
+@kernel
+def plan_decodes(s, w):
+    """One token for each decoding request, in admission order; a page that can't be had preempts from the end."""
+    wk = workers(s)[w]
+    first = w * config(s).max_running
+    while wk.cursor < wk.n_running:
+        q = running(s)[first + wk.cursor]
+        if progress(s)[q].decoding:
+            outcome = _take_decode_page(s, w, q)
+            if outcome == ASKED:
+                return True
+            if outcome == GRANTED:
+                wk.decodes += 1
+                wk.kv_tokens += known_tokens(s, q)
+        wk.cursor += 1
+    wk.budget -= wk.decodes
+    return False
+
+
+@kernel
+def _take_decode_page(s, w, q):
+    """A page for the token that `q` is about to compute, if it opens a new one. REFUSED if `q` itself was preempted."""
+    need = pages_for(s, known_tokens(s, q)) - progress(s)[q].held_pages
+    if need <= 0:
+        return GRANTED
+    while True:
+        outcome = allocate(s, w, q, need)
+        if outcome != REFUSED or preempt_last(s, w) == q:
+            return outcome
+
+
+@kernel
+def plan_prefill(s, w):
+    """The next chunk of the unfinished prefill: pages for all of it, or it waits."""
+    wk = workers(s)[w]
+    q = wk.prefill
+    if q < 0 or wk.prefill_waits:
+        return False
+    run = progress(s)[q]
+    tokens = min(wk.budget, known_tokens(s, q) - run.computed)
+    outcome = allocate(s, w, q, max(0, pages_for(s, run.computed + tokens) - run.held_pages))
+    if outcome == GRANTED:
+        add_chunk(s, w, q, tokens)
+    elif outcome == REFUSED:
+        wk.prefill_waits = 1
+    return outcome == ASKED
+
+
+@kernel
+def add_chunk(s, w, q, tokens):
+    """The next iteration prefills `tokens` tokens of request `q`."""
+    wk = workers(s)[w]
+    run = progress(s)[q]
+    run.chunk = tokens
+    wk.prefill_tokens += tokens
+    wk.chunks += 1
+    wk.pairs += tokens * run.computed + tokens * (tokens + 1) // 2
+    wk.budget -= tokens
+
+
+@kernel
+def plan_admissions(s, w):
+    """Admits from the head of the queue while budget and places are left, one request at a time."""
+    wk = workers(s)[w]
+    cf = config(s)
+    if wk.admit_tokens > 0 and not _give_first_chunk(s, w):
+        return True
+    while wk.n_queued > 0:
+        if wk.preempted > 0 and not cf.prefill_first:
+            wk.wait_reason = WAIT_PREEMPTION
+        elif wk.prefill_waits:
+            wk.wait_reason = WAIT_PREFILL
+        elif wk.n_running >= cf.max_running:
+            wk.wait_reason = WAIT_PLACES
+        elif wk.budget <= 0:
+            wk.wait_reason = WAIT_BUDGET
+        elif wk.head_refused:
+            wk.wait_reason = WAIT_RETRY
+        elif not admit_head(s, w):
+            wk.wait_reason = WAIT_PAGES
+            wk.head_refused = 1
+        elif not _give_first_chunk(s, w):
+            return True
+        else:
+            continue
+        return False
+    return False
+
+
+@kernel
+def reserve_pages(s, q):
+    """Pages of a whole request as prefill_first reserves them."""
+    cf = config(s)
+    request = requests(s)[q]
+    if not cf.prefill_first:
+        return 0
+    return pages_for(s, request.prompt_tokens + math.ceil(cf.reserve_output * request.output_tokens))
+
+
+@kernel
+def admit_head(s, w):
+    """Lookup, test, lock, for the head of the queue. False, and nothing changed, if it is refused."""
+    wk = workers(s)[w]
+    cf = config(s)
+    q = wk.queue_head
+    known = known_tokens(s, q)
+    resident, unlocked = resident_prefix(s, w, q, known // cf.page_size)
+    hit = hit_tokens(s, resident, known)
+    tokens = min(wk.budget, known - hit)
+    pages = max(0, pages_for(s, hit + tokens) - resident)
+    available = wk.free + wk.evictable - unlocked
+    reserve = reserve_pages(s, q)
+    # An empty worker always admits: a reservation larger than the whole cache would wait for ever.
+    promised = 0 if wk.n_running == 0 else max(0, reserve - resident) + wk.owed
+    if available < max(pages, promised):
+        return False
+    _admit(s, w, q, resident, hit, reserve)
+    wk.admit_tokens = tokens
+    wk.admit_pages = pages
+    return True
+
+
+@kernel
+def _give_first_chunk(s, w):
+    """Pages for the first chunk of the request that has just been admitted. False if an EVICT decision is due first."""
+    wk = workers(s)[w]
+    q = running(s)[w * config(s).max_running + wk.n_running - 1]
+    if allocate(s, w, q, wk.admit_pages) == ASKED:
+        return False
+    add_chunk(s, w, q, wk.admit_tokens)
+    wk.admit_tokens = 0
+    return True
+
+
+@kernel
+def _admit(s, w, q, resident, hit, reserve):
+    """Takes the head of the queue into the batch with its resident prefix locked."""
+    wk = workers(s)[w]
+    cf = config(s)
+    run = progress(s)[q]
+    pop_front(s, w)
+    wk.queued_tokens -= known_tokens(s, q)
+    running(s)[w * cf.max_running + wk.n_running] = q
+    wk.n_running += 1
+    hold_prefix(s, w, q, resident)
+    wk.counter += 1
+    run.reserve_pages = reserve
+    wk.owed += owed_pages(run)
+    run.computed = hit
+    wk.hit += hit // cf.page_size
+    if run.admitted_ps < 0:
+        run.admitted_ps = clock(s).now_ps
+        run.hit_tokens = hit
+        clock(s).n_admitted += 1
+    evictors.touched(s, w, q, resident)

@@ -1,0 +1,95 @@
+"""Evictors: which cached pages of a worker go when memory is short (docs/semantics.md, C6, C7; docs/evictors.md).
+
+An evictor is a row of the table below and, in its module, a kernel that chooses. Its name says how:
+
+- ``NAME_victim(s, w, n)``: a leaf, and how many pages of its tail go (`n` are wanted);
+- ``NAME_pool(s, w, q, wanted, left)``: how many leaves, from the first of ``leaves`` on, each page is drawn from;
+- ``NAME_key(s, w, r)``: key and tie of leaf `r`; the tail page of the leaf with the smallest goes;
+  if there is a kernel ``NAME_took(s, w, key)``, it is told the key of each page that goes;
+- ``NAME_score(s, w, r)``: the same where keys change with time, so that every leaf is looked at.
+
+Who chooses never evicts: the room `cache` does. The modules that an evictor *keeps* are told what happens to pages, if
+they have a kernel of the name (a *hook*, see ``dispatch.HOOKS``), and have tables of their own (``access.kept_table``).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
+
+
+class Evictor(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        module: Module of this folder that chooses.
+        keeps: Modules of this folder that are told what happens while it is in use.
+        alone: Whether it can't take turns with others on one cache: what it keeps contradicts theirs, or it is an
+            oracle.
+    """
+
+    module: str
+    keeps: tuple[str, ...] = ()
+    alone: bool = False
+
+
+TABLE = {
+    "lru": Evictor("recency"),
+    "lru_node": Evictor("recency", ("splits",)),
+    "random": Evictor("leaves", ("leaves",)),
+    "rlt": Evictor("rlt", ("leaves", "marks", "rlt")),
+    "rlt_code": Evictor("rlt_code", ("leaves", "marks", "splits", "rlt_code"), alone=True),
+    "belady": Evictor("belady", ("belady", "keyed"), alone=True),
+    "fifo": Evictor("age", ("histories", "keyed")),
+    "lfu": Evictor("frequency", ("histories", "keyed")),
+    "mru": Evictor("age", ("histories", "keyed")),
+    "slru": Evictor("frequency", ("histories", "keyed")),
+    "ghost_slru": Evictor("frequency", ("ghosts", "histories", "keyed")),
+    "wlfu": Evictor("frequency", ("histories", "keyed")),
+    "tail_lru": Evictor("tail_lru", ("histories", "tail_lru", "keyed")),
+    "gdsf": Evictor("gdsf", ("histories", "keyed")),
+    "workload_aware": Evictor("workload_aware", ("leaves", "workload_aware", "histories")),
+}
+"""Evictors by name, in the order of their numbers."""
+
+EVICTORS = tuple(TABLE)
+RULES = tuple(name for name, row in TABLE.items() if not row.alone)
+"""Evictors that can take turns on one cache."""
+ASK = -1
+"""Evictor: the agent, in EVICT decisions."""
+LRU = EVICTORS.index("lru")
+
+_KEPT = dict.fromkeys(name for row in TABLE.values() for name in row.keeps)
+KEPT = (*(name for name in _KEPT if name != "histories"), "histories")
+"""Modules that are told what happens, in this order: the others see histories as they were. Each has a bit in
+`config.keeps`."""
+_OF_CANDIDATES = ("leaves", "marks", "rlt", "splits", "histories")
+"""Kept where an agent chooses among leaves, for the phase rule of `rlt`, the tails and the features."""
+
+
+def bit(module: str) -> int:
+    """Bit of a module in `config.keeps`."""
+    return 1 << KEPT.index(module)
+
+
+def kept(evictor: int, candidates: int) -> tuple[str, ...]:
+    """Modules that are kept for an evictor, by number; an agent is shown `candidates` leaves, or names rules."""
+    if evictor != ASK:
+        return TABLE[EVICTORS[evictor]].keeps
+    rules = () if candidates else (name for rule in RULES for name in TABLE[rule].keeps)
+    return tuple(dict.fromkeys((*_OF_CANDIDATES, *rules)))
+
+
+def module(name: str) -> ModuleType:
+    """A module of this folder; it needs numba."""
+    return import_module(f"{__name__}.{name}")
+
+
+def choosers(how: str) -> dict[int, Any]:
+    """Number and kernel of each evictor that chooses in one way: "victim", "pool", "key" or "score".
+
+    "took" gives those that are told the key of each page that goes.
+    """
+    kernels = (getattr(module(row.module), f"{name}_{how}", None) for name, row in TABLE.items())
+    return {number: kernel for number, kernel in enumerate(kernels) if kernel is not None}

@@ -1,0 +1,193 @@
+"""Histories of resident pages, for evictors that ask: spans of pages with the same history.
+
+Rules C7 and 21 to 27 of docs/semantics.md. Every span holds a resident page at least, so `kv_pages` spans per worker
+are enough. Histories are kept page by page, and not node by node: where a node ends is known only from the future.
+"""
+
+import numpy as np
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import clock, config, kept_table, nodes, paths, requests, rows, workers
+from kvgym.sim.base.requests import known_tokens
+from kvgym.sim.base.rows import row_of
+from kvgym.sim.evictors.ghosts import known_ghosts
+
+SPAN = np.dtype(
+    [
+        ("first", "i4"),  # page of the node that it begins at
+        ("above", "i4"),  # the span before it in the node; the next free one in the list of free spans
+        ("born", "i4"),  # recency counter at entry
+        ("stamp", "i4"),  # recency counter at the last admission or unlock
+        ("hits", "i4"),  # admissions that touched it since its entry
+        ("session", "i4"),  # of the last use
+        ("sessions", "i4"),  # 1 + changes of session from use to use
+        ("turn", "i4"),  # of the last use
+        ("ghost", "i4"),  # it entered as a ghost
+        ("born_ps", "i8"),
+        ("used_ps", "i8"),  # time of the stamp; of the entry if it has none
+        ("gap_us", "i8"),  # sum of the idle times that its hits ended
+        ("accesses", "i8"),  # page accesses of the worker at the stamp
+        ("inflation", "f8"),  # of gdsf, at the last use
+    ],
+    align=True,
+)
+"""Neighbouring pages of one node with the same history: they entered together and were used together since."""
+WORKER = np.dtype([("free_span", "i8"), ("accesses", "i8"), ("inflation", "f8")], align=True)
+"""Per worker: the first free span, pages of the prompts admitted so far, and the inflation of gdsf."""
+
+PS_PER_US = 1_000_000
+NONE = -1
+DATES_PAGES = True
+"""Pages that fill up during a burst of decodes enter one by one, each at its time."""
+
+spans = kept_table(__name__, "spans", SPAN, lambda sizes: sizes.pages)
+last_spans = kept_table(__name__, "last_spans", "i4", lambda sizes: sizes.rows)
+remembered = kept_table(__name__, "remembered", WORKER, lambda sizes: sizes.workers)
+
+
+@kernel
+def row_cleared(s, r):
+    """Row `r` holds no page."""
+    last_spans(s)[r] = NONE
+
+
+@kernel
+def cleared(s, w):
+    """The cache of worker `w` is empty: all its spans are free, a list that begins at `free_span`."""
+    first = 0
+    for v in range(w):
+        first += workers(s)[v].kv_pages
+    pages = workers(s)[w].kv_pages
+    for i in range(first, first + pages):
+        spans(s)[i].above = i + 1
+    spans(s)[first + pages - 1].above = NONE
+    memory = remembered(s)[w]
+    memory.free_span = first
+    memory.accesses = 0
+    memory.inflation = 0.0
+
+
+@kernel
+def tail_span(s, r):
+    """The span of the last resident page of row `r`."""
+    return spans(s)[last_spans(s)[r]]
+
+
+@kernel
+def gap_us(s, span):
+    """Microseconds since the pages of a span were stamped, or entered."""
+    return (clock(s).now_ps - span.used_ps) // PS_PER_US
+
+
+@kernel
+def entered(s, w, q, i, first, last, old, time_ps):
+    """Pages [first, last) of the i-th node of the path of `q` are its tree pages; those from `old` on are new."""
+    if old >= last:
+        return
+    r = row_of(s, w, paths(s)[requests(s)[q].path_start + i])
+    ghosts = known_ghosts(s, w, r, old, last)
+    if ghosts > 0:
+        _add_span(s, w, q, r, old, time_ps, 1)
+    if old + ghosts < last:
+        _add_span(s, w, q, r, old + ghosts, time_ps, 0)
+
+
+@kernel
+def _add_span(s, w, q, r, first, time_ps, ghost):
+    memory = remembered(s)[w]
+    i = memory.free_span
+    span = spans(s)[i]
+    memory.free_span = span.above
+    span.above = last_spans(s)[r]
+    last_spans(s)[r] = i
+    span.first = first
+    span.born = workers(s)[w].counter
+    span.stamp = 0
+    span.hits = 0
+    span.session = requests(s)[q].session
+    span.sessions = 1
+    span.turn = requests(s)[q].turn
+    span.ghost = ghost
+    span.born_ps = time_ps
+    span.used_ps = time_ps
+    span.gap_us = 0
+    span.accesses = 0
+    span.inflation = memory.inflation
+
+
+@kernel
+def touched(s, w, q, pages):
+    """The admission of request `q` is remembered on the first `pages` pages of its path."""
+    request = requests(s)[q]
+    remembered(s)[w].accesses += known_tokens(s, q) // config(s).page_size
+    for i in range(request.path_start, request.path_start + request.path_nodes):
+        v = paths(s)[i]
+        node = nodes(s)[v]
+        n = min(pages - node.start_page, node.n_pages)
+        if n <= 0:
+            break
+        _touch(s, w, q, row_of(s, w, v), n)
+
+
+@kernel
+def _touch(s, w, q, r, n):
+    """An admission of request `q` touches the first `n` pages of row `r`."""
+    session = requests(s)[q].session
+    i = _cut(s, w, r, n)
+    while i >= 0:
+        span = spans(s)[i]
+        span.turn = requests(s)[q].turn
+        span.hits += 1
+        span.gap_us += gap_us(s, span)
+        if span.session != session:
+            span.session = session
+            span.sessions += 1
+        span.inflation = remembered(s)[w].inflation
+        _stamp(s, w, span)
+        i = span.above
+
+
+@kernel
+def stamped(s, w, r, n):
+    """The recency counter has been written on the first `n` pages of row `r`."""
+    i = _cut(s, w, r, n)
+    while i >= 0:
+        _stamp(s, w, spans(s)[i])
+        i = spans(s)[i].above
+
+
+@kernel
+def _stamp(s, w, span):
+    span.stamp = workers(s)[w].counter
+    span.used_ps = clock(s).now_ps
+    span.accesses = remembered(s)[w].accesses
+
+
+@kernel
+def _cut(s, w, r, n):
+    """The deepest span of the first `n` pages of row `r`, all resident; a span that goes on below them is cut."""
+    table = spans(s)
+    i = last_spans(s)[r]
+    end = rows(s)[r].cached
+    while table[i].first >= n:
+        end = table[i].first
+        i = table[i].above
+    if end == n:
+        return i
+    memory = remembered(s)[w]
+    j = memory.free_span
+    memory.free_span = table[j].above
+    table[j] = table[i]
+    table[i].first = n
+    table[i].above = j
+    return j
+
+
+@kernel
+def dropped(s, w, r, n):
+    """The last `n` pages of row `r` have gone."""
+    while last_spans(s)[r] >= 0 and spans(s)[last_spans(s)[r]].first >= rows(s)[r].cached:
+        i = last_spans(s)[r]
+        last_spans(s)[r] = spans(s)[i].above
+        spans(s)[i].above = remembered(s)[w].free_span
+        remembered(s)[w].free_span = i

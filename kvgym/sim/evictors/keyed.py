@@ -1,0 +1,129 @@
+"""Evictors with keys: the leaf whose tail page has the smallest one, from a heap (docs/semantics.md, C7).
+
+The heap is kept up to date while one evictor works alone. Where an agent names evictors in turn it is built for each
+allocation: to keep one for each of them would cost more at every event than a look at all leaves now and then.
+"""
+
+import math
+
+import numpy as np
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import config, rows
+from kvgym.sim.base.lists import NONE, recency_ends
+from kvgym.sim.evictors import ASK, choosers
+from kvgym.sim.evictors.heap import add_last, forget, heaps, order, put, take_out, top
+
+
+@kernel
+def _no_key(s, w, r, rule):
+    return math.inf, np.int64(0)
+
+
+def _choose(number, key, others):
+    """The key of one evictor, or what others say."""
+
+    @kernel
+    def choose(s, w, r, rule):
+        if rule == number:
+            return key(s, w, r)
+        return others(s, w, r, rule)
+
+    return choose
+
+
+key_of = _no_key  # (s, w, r, rule): key and tie of leaf `r` for evictor `rule`
+for _number, _key in choosers("key").items():
+    key_of = _choose(_number, _key, key_of)
+
+
+@kernel
+def cleared(s, w):
+    """The cache of worker `w` is empty."""
+    forget(s, w)
+
+
+@kernel
+def leaf_added(s, w, r):
+    """Row `r` is an unlocked leaf, now or still; its stamp may be another one."""
+    rule = heaps(s)[w].rule
+    if rule != NONE:
+        key, tie = key_of(s, w, r, rule)
+        put(s, w, r, key, tie)
+
+
+@kernel
+def leaf_changed(s, w, r):
+    """Row `r`, an unlocked leaf, has another last page."""
+    leaf_added(s, w, r)
+
+
+@kernel
+def leaf_removed(s, w, r):
+    """Row `r` is no unlocked leaf, if it was one."""
+    take_out(s, w, r)
+
+
+@kernel
+def leaf_replaced(s, w, r, above):
+    """The last page of leaf `r` has gone, and row `above` is a leaf instead."""
+    leaf_removed(s, w, r)
+    leaf_added(s, w, above)
+
+
+@kernel
+def open_heap(s, w, rule):
+    """Builds the heap of worker `w` for evictor `rule`, if that is not done."""
+    if heaps(s)[w].rule == rule:
+        return
+    forget(s, w)
+    heaps(s)[w].rule = rule
+    r = recency_ends(s, w).oldest
+    while r != NONE:
+        if rows(s)[r].children == 0:
+            key, tie = key_of(s, w, r, rule)
+            add_last(s, w, r, key, tie)
+        r = rows(s)[r].newer
+    order(s, w)
+
+
+@kernel
+def close_heap(s, w):
+    """An allocation has its pages: the heap goes, if the next one may be of another evictor."""
+    if config(s).evictor == ASK:
+        forget(s, w)
+
+
+@kernel
+def smallest(s, w):
+    """Row and key of the leaf that goes next; a key that has grown since it was put there sends its leaf down."""
+    rule = heaps(s)[w].rule
+    while True:
+        first = top(s, w)
+        r = first.row
+        key, tie = key_of(s, w, r, rule)
+        if key == first.key and tie == first.tie:
+            return r, key
+        put(s, w, r, key, tie)
+
+
+@kernel
+def _took_nothing(s, w, rule, key):
+    """No evictor wants to know what its victim's key was."""
+
+
+def _tell_key(number, took, others):
+    """Tells an evictor the key of its victim."""
+
+    @kernel
+    def tell(s, w, rule, key):
+        if rule == number:
+            took(s, w, key)
+        others(s, w, rule, key)
+
+    return tell
+
+
+took = _took_nothing
+for _number, _took in choosers("took").items():
+    took = _tell_key(_number, _took, took)

@@ -1,0 +1,102 @@
+"""`workload_aware`: pages that will probably not be used soon (arXiv 2506.02634; docs/semantics.md, 24)."""
+
+import math
+
+import numpy as np
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import clock, kept_table, nodes, paths, requests, rows, workers
+from kvgym.sim.base.rows import row_of
+from kvgym.sim.evictors.histories import gap_us, last_spans, spans, tail_span
+
+CATEGORY = np.dtype([("uses", "i8"), ("reuses", "i8"), ("gap_us", "i8")], align=True)
+"""Counts of a worker and category, in pages."""
+N_CATEGORIES = 4
+HORIZON_S = 300.0
+
+categories = kept_table(__name__, "categories", CATEGORY, lambda sizes: N_CATEGORIES * sizes.workers)
+
+
+@kernel
+def _category(s, w, turn):
+    """Counts for pages that a request of this turn used last."""
+    return categories(s)[w * N_CATEGORIES + min(turn, N_CATEGORIES - 1)]
+
+
+@kernel
+def cleared(s, w):
+    """The cache of worker `w` is empty."""
+    for number in range(N_CATEGORIES):
+        count = _category(s, w, number)
+        count.uses = 0
+        count.reuses = 0
+        count.gap_us = 0
+
+
+@kernel
+def entered(s, w, q, i, first, last, old, time_ps):
+    """Pages [first, last) of the i-th node of the path of `q` are its tree pages; those from `old` on are new."""
+    _category(s, w, requests(s)[q].turn).uses += max(0, last - old)
+
+
+@kernel
+def touched(s, w, q, pages):
+    """The first `pages` pages of request `q`'s path are touched by its admission; `histories` does not know it yet."""
+    request = requests(s)[q]
+    for i in range(request.path_start, request.path_start + request.path_nodes):
+        v = paths(s)[i]
+        node = nodes(s)[v]
+        n = min(pages - node.start_page, node.n_pages)
+        if n <= 0:
+            break
+        _count_reuses(s, w, q, row_of(s, w, v), n)
+    _fade(s, w)
+
+
+@kernel
+def _count_reuses(s, w, q, r, n):
+    """The first `n` pages of row `r` are used again."""
+    own = _category(s, w, requests(s)[q].turn)
+    i = last_spans(s)[r]
+    end = rows(s)[r].cached
+    while i >= 0:
+        span = spans(s)[i]
+        used = min(end, n) - span.first
+        if used > 0:
+            before = _category(s, w, span.turn)
+            before.reuses += used
+            before.gap_us += gap_us(s, span) * used
+            own.uses += used
+        end = span.first
+        i = span.above
+
+
+@kernel
+def _fade(s, w):
+    """Old counts of worker `w` fade: a category that has seen four times its pages counts half from now on."""
+    for number in range(N_CATEGORIES):
+        count = _category(s, w, number)
+        if count.uses > 4 * workers(s)[w].kv_pages:
+            count.uses //= 2
+            count.reuses //= 2
+            count.gap_us //= 2
+
+
+@kernel
+def workload_aware_score(s, w, r):
+    """Probability that the page is used within the horizon, given that it has been idle for so long.
+
+    With probability p a page is used again, after an exponential time; both are fitted per category of requests.
+    """
+    span = tail_span(s, r)
+    count = _category(s, w, span.turn)
+    if count.reuses == 0:
+        return 0.0, span.stamp
+    p = min(1.0, count.reuses / count.uses)
+    rate = count.reuses / (max(1, count.gap_us) * 1e-6)
+    idle_s = (clock(s).now_ps - span.used_ps) * 1e-12
+    alive = math.exp(-rate * idle_s)
+    denominator = 1.0 - p + p * alive
+    if denominator == 0.0:
+        return 0.0, span.stamp
+    return p * (alive - math.exp(-rate * (idle_s + HORIZON_S))) / denominator, span.stamp

@@ -1,0 +1,204 @@
+"""Transfers of cached pages between workers (docs/semantics.md, T2 to T5): decided, started, ended, given up."""
+
+import numpy as np
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import clock, config, progress, traffic, transfers, workers
+from kvgym.sim.base.codes import ASKED
+from kvgym.sim.base.prefill import prefill_ps
+from kvgym.sim.base.requests import hit_tokens, known_tokens
+from kvgym.sim.cache.allocation import allocate
+from kvgym.sim.cache.locks import MOVING, OPENING, PLANNED
+from kvgym.sim.cache.tree import enter_pages, hold_prefix, lock_pages, release, resident_prefix, unlock_pages
+from kvgym.sim.engine.due import NOBODY
+from kvgym.sim.engine.iteration_end import catch_up
+from kvgym.sim.engine.queues import join
+from kvgym.sim.fleet.network import better_source, plan_transfers, transfer_ps
+from kvgym.sim.routing.view import visible_hit
+
+
+@kernel
+def decide_transfer(s, w, q):
+    """Decides whether pages are fetched for request `q`, which has just been sent to worker `w`; True if they are."""
+    size = config(s).page_size
+    known = known_tokens(s, q)
+    own = resident_prefix(s, w, q, known // size)[0] * size
+    source = NOBODY
+    best = own
+    end_ps = np.int64(0)
+    for v in range(config(s).n_workers):
+        if v != w and workers(s)[v].up:
+            tokens = hit_tokens(s, resident_prefix(s, v, q, known // size)[0], known)
+            source, best, end_ps = better_source(s, w, own, v, tokens, source, best, end_ps)
+    if source == NOBODY or end_ps - clock(s).now_ps >= prefill_ps(s, w, best - own, own):
+        return False
+    ck = clock(s)
+    transfer = transfers(s)[ck.n_transfers]
+    ck.n_transfers += 1
+    transfer.request = q
+    transfer.source = source
+    transfer.target = w
+    transfer.end_page = best // size
+    transfer.pages = (best - own) // size
+    transfer.stage = PLANNED
+    workers(s)[w].n_fetching += 1
+    plan_transfers(s)
+    return True
+
+
+@kernel
+def visible_offer(s, w, q):
+    """Prompt tokens that a router sees on another worker and not on `w`, and ps until they would be there."""
+    if not workers(s)[w].up:
+        return 0, 0
+    own = visible_hit(s, w, q)
+    source = NOBODY
+    best = own
+    end_ps = clock(s).now_ps
+    for v in range(config(s).n_workers):
+        source, best, end_ps = better_source(s, w, own, v, visible_hit(s, v, q), source, best, end_ps)
+    return best - own, end_ps - clock(s).now_ps
+
+
+@kernel
+def _pair(s, transfer):
+    return traffic(s)[transfer.source * config(s).n_workers + transfer.target]
+
+
+@kernel
+def _remove(s, i):
+    """The i-th transfer is over."""
+    ck = clock(s)
+    table = transfers(s)
+    ck.n_transfers -= 1
+    for j in range(i, ck.n_transfers):
+        table[j] = table[j + 1]
+    plan_transfers(s)
+
+
+@kernel
+def _join_queue(s, i):
+    """The request of the i-th transfer, which is over, joins its worker's queue."""
+    q, w = transfers(s)[i].request, transfers(s)[i].target
+    workers(s)[w].n_fetching -= 1
+    _remove(s, i)
+    join(s, w, q)
+
+
+@kernel
+def _let_try_again(s, w):
+    """Pages of worker `w`, which has caught up, are unlocked: those who wait for pages try again at its next start."""
+    wk = workers(s)[w]
+    wk.head_refused = 0
+    wk.prefill_waits = 0
+
+
+@kernel
+def _give_up(s, i):
+    """The i-th transfer comes to nothing: its request computes the pages itself."""
+    _pair(s, transfers(s)[i]).given_up += 1
+    _join_queue(s, i)
+
+
+@kernel
+def _unlock_source(s, transfer):
+    """The source of a transfer that had started is read no more."""
+    catch_up(s, transfer.source)
+    unlock_pages(s, transfer.source, transfer.request, transfer.end_page)
+    _let_try_again(s, transfer.source)
+
+
+@kernel
+def start_transfers(s):
+    """Starts transfers whose time has come; returns a worker that waits for an EVICT decision, or NOBODY."""
+    i = 0
+    while i < clock(s).n_transfers:
+        transfer = transfers(s)[i]
+        if transfer.stage == PLANNED and transfer.start_ps <= clock(s).now_ps and not _open(s, i):
+            _give_up(s, i)
+            continue
+        if transfer.stage == OPENING:
+            if allocate(s, transfer.target, transfer.request, transfer.pages) == ASKED:
+                return transfer.target
+            transfer.stage = MOVING
+            plan_transfers(s)
+        i += 1
+    return NOBODY
+
+
+@kernel
+def _open(s, i):
+    """Locks what the i-th transfer reads and what it adds to. False, and nothing changed, if it is given up."""
+    transfer = transfers(s)[i]
+    q, v, w, pages = transfer.request, transfer.source, transfer.target, transfer.end_page
+    catch_up(s, w)
+    own, unlocked = resident_prefix(s, w, q, pages)
+    available = workers(s)[w].free + workers(s)[w].evictable - unlocked
+    if resident_prefix(s, v, q, pages)[0] < pages or own >= pages or available < pages - own:
+        return False
+    hold_prefix(s, w, q, own)
+    lock_pages(s, v, q, pages)
+    transfer.pages = pages - own
+    transfer.stage = OPENING
+    transfer.end_ps = clock(s).now_ps + transfer_ps(s, v, w, transfer.pages * config(s).page_size)
+    return True
+
+
+@kernel
+def end_transfers(s):
+    """Ends the transfers whose time has come, in the order of decisions."""
+    i = 0
+    while i < clock(s).n_transfers:
+        if transfers(s)[i].stage == MOVING and transfers(s)[i].end_ps == clock(s).now_ps:
+            _arrive(s, i)
+        else:
+            i += 1
+
+
+@kernel
+def _arrive(s, i):
+    """The pages of the i-th transfer are there."""
+    transfer = transfers(s)[i]
+    q, w = transfer.request, transfer.target
+    wk = workers(s)[w]
+    catch_up(s, w)
+    loaded, recomputed = wk.loaded, wk.recomputed
+    enter_pages(s, w, q, transfer.end_page, clock(s).now_ps)
+    wk.fetched += wk.loaded - loaded  # nobody computed these pages
+    wk.loaded, wk.recomputed = loaded, recomputed
+    tokens = transfer.pages * config(s).page_size
+    progress(s)[q].fetched_tokens += tokens
+    pair = _pair(s, transfer)
+    pair.transfers += 1
+    pair.tokens += tokens
+    pair.ps += transfer.end_ps - transfer.start_ps
+    release(s, w, q)
+    _let_try_again(s, w)
+    _unlock_source(s, transfer)
+    _join_queue(s, i)
+
+
+@kernel
+def drop_transfers(s, w):
+    """Worker `w` crashes: those from it are given up, then those to it, whose requests are on their way back."""
+    i = 0
+    while i < clock(s).n_transfers:
+        transfer = transfers(s)[i]
+        if transfer.source != w:
+            i += 1
+            continue
+        if transfer.stage != PLANNED:
+            catch_up(s, transfer.target)
+            release(s, transfer.target, transfer.request)
+            _let_try_again(s, transfer.target)
+        _give_up(s, i)
+    i = 0
+    while i < clock(s).n_transfers:
+        transfer = transfers(s)[i]
+        if transfer.target != w:
+            i += 1
+            continue
+        if transfer.stage != PLANNED:
+            _unlock_source(s, transfer)
+        _pair(s, transfer).given_up += 1
+        _remove(s, i)

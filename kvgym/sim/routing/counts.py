@@ -1,0 +1,161 @@
+"""What is counted when a request arrives, is routed, emits its first token, finishes: router counts and costs."""
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import (
+    arrived,
+    clock,
+    config,
+    index_rows,
+    nodes,
+    page_ids,
+    paths,
+    progress,
+    requests,
+    sessions,
+    workers,
+)
+from kvgym.sim.base.requests import known_tokens, was_scored
+from kvgym.sim.base.rows import row_of
+from kvgym.sim.evictors import dispatch as evictors
+from kvgym.sim.routing.history import remember_prompt
+
+EWMA_GAIN = 1 / 16
+
+
+@kernel
+def see_arrival(s, q):
+    """Request `q` arrives now."""
+    ck = clock(s)
+    run = progress(s)[q]
+    run.arrived_ps = ck.now_ps
+    run.decision = ck.n_arrived - config(s).warmup
+    arrived(s)[ck.n_arrived] = ck.now_ps
+    ck.n_arrived += 1
+    number_pages(s, q)
+    if was_scored(s, q):
+        ck.scored += 1
+        ck.scored_waiting += 1
+
+
+@kernel
+def number_pages(s, q):
+    """Numbers the pages of `q`'s prompt that no earlier prompt held, in order of appearance."""
+    ck = clock(s)
+    request = requests(s)[q]
+    ids = page_ids(s)
+    for i in range(request.path_start, request.path_start + request.path_nodes):
+        v = paths(s)[i]
+        pages = min(nodes(s)[v].n_pages, request.prompt_pages - nodes(s)[v].start_page)
+        if pages <= 0:
+            break
+        if ids[v] < 0:
+            ids[v] = ck.next_page_id
+            ck.next_page_id += pages
+
+
+@kernel
+def see_route(s, q, w, visible_hit):
+    """Request `q` is sent to worker `w`."""
+    ck = clock(s)
+    wk = workers(s)[w]
+    request = requests(s)[q]
+    run = progress(s)[q]
+    run.worker = w
+    run.awaited = 1
+    run.miss_estimate = known_tokens(s, q) - visible_hit
+    if was_scored(s, q):
+        run.decision = ck.n_decided
+        ck.n_decided += 1
+    wk.n_sent += 1
+    wk.inflight += 1
+    wk.waiting += 1
+    wk.prefill_estimate += run.miss_estimate
+    wk.sent_since_snapshot += run.miss_estimate
+    evictors.routed(s, q)
+    session = sessions(s)[request.session]
+    session.arrived_ps = ck.now_ps
+    session.worker = w
+    session.request = q
+    session.turns += run.returns == 0
+    session.tokens = request.prompt_tokens
+    ck.previous_route_ps = ck.now_ps
+    _count_in_flight(s, w, q, 1)
+    if config(s).history_view:
+        remember_prompt(s, w, q)
+
+
+@kernel
+def shared_prompt_nodes(s, q):
+    """Nodes at the start of `q`'s path that lie whole in its prompt and that other requests may share."""
+    request = requests(s)[q]
+    count = 0
+    for i in range(request.path_nodes):
+        node = nodes(s)[paths(s)[request.path_start + i]]
+        if node.slot >= config(s).n_shared or node.start_page + node.n_pages > request.prompt_pages:
+            break
+        count += 1
+    return count
+
+
+@kernel
+def _count_in_flight(s, w, q, change):
+    """The prompt of request `q` joins (+1) or leaves (-1) the distinct tokens in flight on worker `w`."""
+    request = requests(s)[q]
+    wk = workers(s)[w]
+    size = config(s).page_size
+    own = request.prompt_tokens
+    shared = shared_prompt_nodes(s, q)
+    for i in range(shared):
+        v = paths(s)[request.path_start + i]
+        entry = index_rows(s)[row_of(s, w, v)]
+        tokens = nodes(s)[v].n_pages * size
+        own -= tokens
+        before = entry.active
+        entry.active += change
+        if before == 0 or entry.active == 0:
+            wk.active_tokens += change * tokens
+        if change > 0:
+            entry.sent_ps = clock(s).now_ps
+    if change > 0 and shared < request.path_nodes:
+        v = paths(s)[request.path_start + shared]
+        if nodes(s)[v].slot >= config(s).n_shared:  # its own: no other request has it
+            index_rows(s)[row_of(s, w, v)].sent_ps = clock(s).now_ps
+    wk.active_tokens += change * own
+
+
+@kernel
+def see_token(s, w, q):
+    """Worker `w` emits a token of request `q`, the first one since it was sent there."""
+    ck = clock(s)
+    wk = workers(s)[w]
+    run = progress(s)[q]
+    run.awaited = 0
+    wk.waiting -= 1
+    wk.prefill_estimate -= run.miss_estimate
+    if run.first_token_ps >= 0:
+        return
+    run.first_token_ps = ck.now_ps
+    ttft_s = (ck.now_ps - run.arrived_ps) * 1e-12
+    wk.ttft_ewma_s += EWMA_GAIN * (ttft_s - wk.ttft_ewma_s)
+    if was_scored(s, q):
+        ck.scored_waiting -= 1
+
+
+@kernel
+def see_finish(s, w, q):
+    """Worker `w` emits the last token of request `q`."""
+    ck = clock(s)
+    wk = workers(s)[w]
+    run = progress(s)[q]
+    wk.inflight -= 1
+    request = requests(s)[q]
+    session = sessions(s)[request.session]
+    if session.request == q:
+        session.tokens += request.output_tokens
+    tokens = request.output_tokens - 1
+    if tokens > 0:
+        tpot_s = (ck.now_ps - run.first_token_ps) * 1e-12 / tokens
+        wk.tpot_ewma_s += EWMA_GAIN * (tpot_s - wk.tpot_ewma_s)
+    _count_in_flight(s, w, q, -1)
+    if was_scored(s, q):
+        ck.scored -= 1

@@ -1,0 +1,34 @@
+"""The router's own tree of what it sent where (the `history` view): it never hears of evictions.
+
+Its nodes are listed by recency, deepest first, so the oldest is always a leaf.
+"""
+
+from kvgym._kernel import kernel
+from kvgym.sim.base.access import config, index_rows, nodes, paths, requests, workers
+from kvgym.sim.base.lists import NONE, index_ends, list_index_before, unlist_index
+from kvgym.sim.base.rows import row_of
+
+
+@kernel
+def remember_prompt(s, w, q):
+    """Inserts and touches the full pages of `q`'s prompt, then trims the oldest leaf tails to the index's size."""
+    request = requests(s)[q]
+    wk = workers(s)[w]
+    for i in range(request.path_start + request.path_nodes - 1, request.path_start - 1, -1):
+        v = paths(s)[i]
+        node = nodes(s)[v]
+        pages = min(node.n_pages, request.prompt_pages - node.start_page)
+        if pages > 0:
+            r = row_of(s, w, v)
+            entry = index_rows(s)[r]
+            wk.index_pages += max(0, pages - entry.pages)
+            entry.pages = max(entry.pages, pages)
+            list_index_before(s, w, r, NONE)
+    while wk.index_pages > config(s).history_pages:
+        r = index_ends(s, w).oldest
+        entry = index_rows(s)[r]
+        pages = min(entry.pages, wk.index_pages - config(s).history_pages)
+        entry.pages -= pages
+        wk.index_pages -= pages
+        if entry.pages == 0:
+            unlist_index(s, w, r)

@@ -1,0 +1,192 @@
+"""The workload: tables of requests and of the prefix tree's nodes, and the paths between them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kvgym._check import whole
+from kvgym.workload.build import build_from_segments, build_from_tokens
+from kvgym.workload.subset import subset, with_successors
+from kvgym.workload.tables import Columns, Table
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workload:
+    """Requests, and the prefix tree of all their prompts and outputs.
+
+    Nodes end where paths part or end; a shared node also ends where the prompt of one of its requests ends. Output
+    pages that are shared with a request that may run at the same time (any but a transitive successor) are nodes of
+    one page.
+
+    Attributes:
+        requests: (n,) `REQUEST`, open-loop arrivals in order of time, predecessors before their successors.
+        nodes: (m,) `NODE`.
+        paths: int32, the node numbers of all requests' paths, root first, request after request.
+        page_size: tokens per page.
+        n_shared: nodes used by two or more requests.
+        name: where the workload comes from, for reports.
+        n_dropped: requests that `drop_oversized` took out.
+    """
+
+    requests: Table
+    nodes: Table
+    paths: NDArray[np.int32]
+    page_size: int
+    n_shared: int
+    name: str = ""
+    n_dropped: int = 0
+
+    @classmethod
+    def from_tokens(
+        cls,
+        prompts: Sequence[Sequence[int]],
+        outputs: Sequence[int | Sequence[int]],
+        arrivals: ArrayLike,
+        page_size: int,
+        *,
+        name: str = "",
+        **columns: Unpack[Columns],
+    ) -> Workload:
+        """Builds a workload from lists of tokens.
+
+        Args:
+            prompts: per request its tokens, integers in [0, 2**62).
+            outputs: per request its output length (the tokens are then private), or its output tokens.
+            arrivals: seconds >= 0 in ascending order; NaN or None for requests that have a predecessor.
+            page_size: tokens per page, >= 1.
+            name: for reports.
+            **columns: see `Columns`.
+
+        Raises:
+            ValueError: for any other input; the message names the argument.
+        """
+        return cls(*build_from_tokens(prompts, outputs, arrivals, page_size, **columns), name)
+
+    @classmethod
+    def from_segments(
+        cls,
+        row_splits: ArrayLike,
+        segments: ArrayLike,
+        offsets: ArrayLike,
+        lengths: ArrayLike,
+        output_tokens: ArrayLike,
+        arrivals: ArrayLike,
+        page_size: int,
+        *,
+        output_segments: ArrayLike | None = None,
+        name: str = "",
+        **columns: Unpack[Columns],
+    ) -> Workload:
+        """Builds a workload whose tokens are named (segment, offset) instead of being held.
+
+        Args:
+            row_splits: (n + 1,) integers; prompt i consists of the runs row_splits[i] : row_splits[i + 1].
+            segments: per run its segment, in [0, 2**62).
+            offsets: per run its first offset in the segment, >= 0.
+            lengths: per run its tokens, >= 0.
+            output_tokens: (n,) output lengths, >= 1.
+            arrivals: as in `from_tokens`.
+            page_size: tokens per page, >= 1.
+            output_segments: (n,) the segment whose tokens 0, 1, .. the output is, so that later prompts can hold it; -1
+                (default) = private.
+            name: for reports.
+            **columns: see `Columns`.
+
+        Raises:
+            ValueError: for any other input; the message names the argument.
+        """
+        tables = build_from_segments(
+            row_splits, segments, offsets, lengths, output_tokens, arrivals, page_size, output_segments, **columns
+        )
+        return cls(*tables, name)
+
+    def __len__(self) -> int:
+        """Number of requests."""
+        return len(self.requests)
+
+    def head(self, n: int) -> Workload:
+        """The first n requests, without their later successors.
+
+        Nodes stay cut where later requests cut them; their numbers of requests and slots are counted anew.
+
+        Raises:
+            ValueError: if n is not in 1 .. len(self).
+        """
+        if whole("n", n, 1) > len(self):
+            raise ValueError(f"n must be in 1 .. {len(self)}, the number of requests; got {n}")
+        return self._subset(np.arange(len(self)) < n)
+
+    def fits(self, kv_pages: int) -> bool:
+        """Whether every request fits a worker of `kv_pages` pages when it runs alone."""
+        longest = int((self.requests["prompt_tokens"] + self.requests["output_tokens"]).max())
+        return -(-(longest - 1) // self.page_size) <= whole("kv_pages", kv_pages, 1)
+
+    def drop_oversized(self, kv_pages: int) -> Workload:
+        """Without the requests that need more than `kv_pages` pages, and without their transitive successors.
+
+        Raises:
+            ValueError: if no request is left.
+        """
+        if self.fits(kv_pages):
+            return self
+        dropped = with_successors(self.requests, self.peak_pages() > whole("kv_pages", kv_pages, 1))
+        if dropped.all():
+            raise ValueError(f"kv_pages must be large enough for at least one request of {self.name!r}, got {kv_pages}")
+        n_dropped = self.n_dropped + int(dropped.sum())
+        return replace(self._subset(~dropped), n_dropped=n_dropped)
+
+    def peak_pages(self) -> NDArray[np.int64]:
+        """(n,) pages that each request holds just before it finishes: what a worker must have to serve it alone."""
+        tokens: NDArray[np.int64] = self.requests["prompt_tokens"].astype(np.int64) + self.requests["output_tokens"] - 1
+        return -(-tokens // self.page_size)
+
+    def prompt_uses(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """For each shared node the requests whose prompt's full pages hold it.
+
+        Returns:
+            starts: (m + 1,) int64; node k's requests are requests[starts[k] : starts[k + 1]].
+            requests: int32, ascending for each node. Rows of private nodes are empty.
+        """
+        request, node, _ = self._prompt_parts()
+        shared = self.nodes["n_requests"][node] >= 2
+        request, node = request[shared], node[shared]
+        starts = np.zeros(len(self.nodes) + 1, np.int64)
+        np.cumsum(np.bincount(node, minlength=len(self.nodes)), out=starts[1:])
+        return starts, request[np.argsort(node, kind="stable")].astype(np.int32)
+
+    def infinite_hit_rate(self) -> float:
+        """Share of the prompt tokens that one cache without a limit would hit, were requests served in index order."""
+        request, node, pages = self._prompt_parts()
+        seen = self.nodes["first_request"][node] < request
+        hit_pages = np.bincount(request[seen], weights=pages[seen], minlength=len(self))
+        prompt = self.requests["prompt_tokens"].astype(np.int64)
+        hit = np.minimum(hit_pages.astype(np.int64), (prompt - 1) // self.page_size) * self.page_size
+        return float(hit.sum() / prompt.sum())
+
+    def _subset(self, keep: NDArray[np.bool_]) -> Workload:
+        requests, nodes, paths, n_shared = subset(self.requests, self.nodes, self.paths, keep)
+        return replace(self, requests=requests, nodes=nodes, paths=paths, n_shared=n_shared)
+
+    def _prompt_parts(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]:
+        """Request, node and number of prompt pages for each path entry that holds full pages of the prompt."""
+        request = np.repeat(np.arange(len(self)), self.requests["path_nodes"])
+        start, n_pages = self.nodes["start_page"][self.paths], self.nodes["n_pages"][self.paths]
+        pages = np.minimum(n_pages, self.requests["prompt_pages"][request] - start)
+        inside = pages > 0
+        return request[inside], self.paths[inside], pages[inside]
+
+    def content_hash(self) -> str:
+        """SHA-256 over the page size and all tables, the same on every machine; the name does not count."""
+        digest = hashlib.sha256(f"{self.page_size} {self.n_shared} {len(self.requests)} {len(self.nodes)}".encode())
+        for table in (self.requests, self.nodes):
+            for field in table.dtype.names or ():
+                column = table[field]
+                digest.update(np.ascontiguousarray(column, column.dtype.newbyteorder("<")).tobytes())
+        digest.update(np.ascontiguousarray(self.paths, "<i4").tobytes())
+        return digest.hexdigest()
