@@ -5,8 +5,8 @@
 A cache is filled with prompts of four pages that share nothing, so that it has a leaf per four pages. A third of them
 is asked for again, and those that will be asked for next are known to the oracle. Then a compiled loop calls the
 evictor for one page at a time, for a twentieth of the pages, at most a thousand times (fifty times, where a call looks
-at every leaf). A first call is not timed: where leaves lie in a heap, it builds that. The time per call is that of the fastest of several rounds, each on a fresh copy of the tables: other
-programs only add to it. Nothing else is timed.
+at every leaf). A first call is not timed: where leaves lie in a heap, it builds that. The time per call is that of the
+fastest of several rounds, each on a fresh copy of the tables: other programs only add to it. Nothing else is timed.
 
 The tables grow with the cache, up to some ten megabytes, and what does not depend on the number of leaves becomes
 slower nevertheless when they leave the processor's caches. "(a random leaf)" tells by how much: it draws a leaf, reads

@@ -14,33 +14,19 @@ SCALED, ROUTES, EVICTS, FETCHES, COSTS_ANEW = 1, 2, 4, 8, 16
 
 
 class Sums(NamedTuple):
-    """Sums over the requests that count; those of all are over the requests that have arrived.
+    """Sums over the requests that count; `earliest_ps` and `latest_ps`: over all that have arrived."""
 
-    Attributes:
-        good: Requests that met both objectives.
-        hit: Hit tokens.
-        prompt: Prompt tokens.
-        output: Output tokens.
-        preemptions: Preemptions.
-        returns: Returns to the router after a crash.
-        fetched: Fetched tokens.
-        first_ps: First arrival.
-        finish_ps: Last finish.
-        earliest_ps: First arrival of all.
-        latest_ps: Last arrival of all.
-    """
-
-    good: int
-    hit: int
+    good: int  # requests that met both objectives
+    hit: int  # tokens, as the next two
     prompt: int
     output: int
     preemptions: int
-    returns: int
-    fetched: int
-    first_ps: int
-    finish_ps: int
-    earliest_ps: int
-    latest_ps: int
+    returns: int  # to the router after a crash
+    fetched: int  # tokens
+    first_ps: int  # first arrival
+    finish_ps: int  # last finish
+    earliest_ps: int  # first arrival of all
+    latest_ps: int  # last arrival of all
 
 
 SUM = Sums(*range(len(Sums._fields)))
