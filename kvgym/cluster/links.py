@@ -21,7 +21,8 @@ MOST_TOKENS = 2**17
 def compute_s(cost: IterationCost, tokens: int, known: int = 0) -> float:
     """Seconds of prefill that `tokens` tokens after `known` ones stand for: their share of full iterations.
 
-    c G[C] / C + aS c (h + (c + 1) / 2) with C = 8,192: the estimate that decides on transfers (docs/semantics.md, T2).
+    c G[C] / C + aS c (h + (c + 1) / 2) with C = 8,192: the estimate that decides on transfers
+    (docs/semantics.md#t2-plan).
     """
     per_token = int(cost.g_ps(CHUNK_TOKENS)[CHUNK_TOKENS]) / CHUNK_TOKENS
     return (tokens * per_token + cost.coefficients_ps()[0] * tokens * (known + (tokens + 1) / 2)) / PS_PER_S

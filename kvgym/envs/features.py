@@ -122,7 +122,7 @@ _OF_CANDIDATE = {
         "is_uniform", "", "1 if it was drawn from the unmarked leaves, 0 if it is one of the least recently used"
     ),
     "marked": Feature("marked", "", "1 if its last page is marked (by RLT's rule: used or loaded in this phase)"),
-    "tail_pages": _log("tail_pages", "pages", 16, _TOKENS, "pages that may go: its tail (docs/semantics.md, D6)"),
+    "tail_pages": _log("tail_pages", "pages", 16, _TOKENS, "pages that may go: its tail (docs/semantics.md#d6-evict)"),
     "depth": _log("depth", "tokens", 256, _TOKENS, "tokens up to its end"),
     "recompute_s": _log("recompute", "s", 0.01, 100, "time to compute the tail again"),
     "idle_s": _log("idle", "s", 1, DAY_S, "since an admission or unlock touched its last page"),

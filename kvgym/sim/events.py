@@ -1,4 +1,4 @@
-"""The clock: events in the order of docs/semantics.md, K3, up to the next decision."""
+"""The clock: events in the order of docs/semantics.md#k3-order, up to the next decision."""
 
 import numpy as np
 

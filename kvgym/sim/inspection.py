@@ -82,7 +82,7 @@ class Inspection:
 
         Returns:
             Prompt tokens that another worker has and this one has not, and seconds until they would be there; 0 and 0
-            if there are none, or without transfers (docs/semantics.md, 30).
+            if there are none, or without transfers (docs/semantics.md#d2-offer).
         """
         self._check_reset()
         if not self.settings.transfers:
@@ -105,7 +105,8 @@ class Inspection:
         """The leaves that the EVICT decision that is due may choose from.
 
         Returns:
-            Structured array, a row per slot with the fields of `candidate_tables.CANDIDATE` (docs/semantics.md, 27).
+            Structured array, a row per slot with the fields of `candidate_tables.CANDIDATE`
+            (docs/semantics.md#d6-features).
 
         Raises:
             RuntimeError: If no EVICT decision is due.
@@ -128,7 +129,7 @@ class Inspection:
         return results.records(self.tables)
 
     def totals(self) -> NDArray[Any]:
-        """Per worker: pages loaded, hit, evicted, recomputed (docs/semantics.md, 10), iterations, busy seconds.
+        """Per worker: pages loaded, hit, evicted, recomputed (docs/semantics.md#c4-totals), iterations, busy seconds.
 
         Then pages fetched from other workers (T5) and lost in crashes: loaded + fetched = evicted + lost + resident.
         """

@@ -277,7 +277,7 @@ def test_the_phase_keeps_the_requesters_path():
 
 
 def test_only_the_requesters_path_to_offer():
-    # As for `rlt` (detail 7): the unlocked leaves 2 3 4 all lie on the requester's own path; nothing stays marked, the
+    # As for `rlt` (C6): the unlocked leaves 2 3 4 all lie on the requester's own path; nothing stays marked, the
     # locked page 1 included. The tail of 4 is 4 3 2, 2 are wanted.
     script = Script(1)
     requests = [request([1, 2, 3, 4]), request([1, 2, 3, 4])]

@@ -1,4 +1,4 @@
-"""Faults (rules F1 to F6, detail 31) against cases computed by hand."""
+"""Faults (rules F1 to F6) against cases computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of transfers: locked, allocated, entered (T3 to T5, detail 28), computed by hand.
+"""Pages of transfers: locked, allocated, entered (T3 to T5, E1), computed by hand.
 
 Times are those of test_transfers: 8 tokens of A take 26 ps over LINK, 126 over SLOW, and computing n takes
 100 + 10 n.

@@ -1,4 +1,4 @@
-"""Transfers (rules T1 to T5, details 28 to 30) against cases computed by hand.
+"""Transfers (rules T1 to T5, E1, D2) against cases computed by hand.
 
 With SIMPLE and chunks of 16, a token's share of prefill is 260 / 16 = 16.25 ps, so that 8 tokens are worth 130 ps; LINK
 moves 8 tokens in 26 ps. A is the prompt 1 .. 8, which takes 180 ps to compute.

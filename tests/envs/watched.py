@@ -97,7 +97,7 @@ class WatchedCluster(Cluster):
         return max(crash.time_ps for crash in self.faults.crashes if crash.worker == worker and crash.time_ps <= now)
 
     def fetch(self, hits: list[int], target: int, now: int) -> tuple[int, int]:
-        """Tokens that could be fetched to a worker, by what the others have, and ps to the planned end (detail 30)."""
+        """Tokens that could be fetched to a worker, by what the others have, and ps to the planned end (D2)."""
         if self.transfers is None or not self.faults.is_up(target, now):
             return 0, 0
         network, size = self.transfers.network, self.fleet[0].engine.page_size

@@ -1,4 +1,4 @@
-"""EVICT decisions: the evictor is somebody else (rules D6 and D7, details 26 and 27 of docs/semantics.md)."""
+"""EVICT decisions: the evictor is somebody else (docs/semantics.md#d6-evict, #d7-evict-by-rule, #d6-features)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_DECISIONS = 8  # of one allocation, where a decision frees a tail
 
 @dataclass(frozen=True)
 class Candidate:
-    """A leaf that can be chosen, and the features of detail 27.
+    """A leaf that can be chosen, and the features of D6.
 
     Attributes:
         page: The leaf page, as (lowest request whose path holds it, page number).

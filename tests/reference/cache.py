@@ -186,7 +186,7 @@ class Cache:
             slot.marked = False
 
     def check(self, held: Sequence[tuple[Sequence[Page], int]]) -> None:
-        """Assert rule C1 of docs/semantics.md, and that stamps and uses are in order.
+        """Assert docs/semantics.md#c1-pages, and that stamps and uses are in order.
 
         What holds goes on to hold as long as nothing but the time changes.
 

@@ -1,4 +1,4 @@
-"""A cluster at work: what happens at one moment, in the order of rule K3 of docs/semantics.md."""
+"""A cluster at work: what happens at one moment, in the order of docs/semantics.md#k3-order."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Worker:
         self.iteration: Iteration | None = None
         self.head_refused = False
         self.prefill_waits = False
-        self.stuck = False  # there is work, but nothing to compute (detail 28)
+        self.stuck = False  # there is work, but nothing to compute (E1)
         self.totals = RefTotals()
         self.log: list[tuple[int, int, int, int, int, int]] = []
 
@@ -321,7 +321,7 @@ class Worker:
     # ---- check ------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Assert rule C1 of docs/semantics.md and that running requests hold the pages of what they computed."""
+        """Assert docs/semantics.md#c1-pages and that running requests hold the pages of what they computed."""
         held = [(live.locked_pages(), live.own_pages) for live in [*self.running, *self.fetching]]
         self.cache.check(held + [(pages, 0) for pages in self.lent])
         for live in self.running:

@@ -1,4 +1,4 @@
-"""Who goes when a worker needs pages: what evictors share, and those of rule C6 of docs/semantics.md."""
+"""Who goes when a worker needs pages: what evictors share, and those of docs/semantics.md#c6-victims."""
 
 from __future__ import annotations
 

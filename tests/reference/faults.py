@@ -1,4 +1,4 @@
-"""The fault schedule: who is down when, and what an iteration costs (rules F1 to F5 of docs/semantics.md)."""
+"""The fault schedule: who is down when, and what an iteration costs (docs/semantics.md#faults)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evictors that take the unlocked leaf page with the smallest key (rule C7 of docs/semantics.md)."""
+"""Evictors that take the unlocked leaf page with the smallest key (docs/semantics.md#c7-keys)."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_the_cache_forgets_everything():
 
 
 def test_a_session_counts_a_turn_once():
-    # Detail 31: the last request to be routed is the one that came back, at that time; two turns were routed.
+    # F3: the last request to be routed is the one that came back, at that time; two turns were routed.
     requests = [request([1], session=7), request([1, 2], session=7, turn=1)]
     sessions = Sessions(requests)
     sessions.route(0, 5)

@@ -1,4 +1,4 @@
-"""Transfers of pages between workers: decided, started, ended, given up (rules T2 to T5, F2 of docs/semantics.md)."""
+"""Transfers of pages between workers: decided, started, ended, given up (docs/semantics.md#transfers, #f2-crash)."""
 
 from __future__ import annotations
 

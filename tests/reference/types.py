@@ -61,7 +61,7 @@ class RefCost:
         return max(1, int(self.g[prefill + decodes]) + rounded + self.q * kv)
 
     def share_s(self, tokens: int, after: int, chunk_tokens: int) -> float:
-        """Seconds of prefill that these tokens stand for: their share of full iterations (detail 23).
+        """Seconds of prefill that these tokens stand for: their share of full iterations (K2).
 
         Args:
             tokens: Tokens to compute (c).
@@ -180,7 +180,7 @@ class RefResult:
         visible: Per decision, (request, time_ps, visible hit tokens per worker, queued per worker, running per worker),
             as they were before the decision. A request that came back appears again; those that wait for a transfer are
             queued.
-        offers: Per decision and worker, (tokens, ps to the planned end) of detail 30; (0, 0) where there is nothing.
+        offers: Per decision and worker, (tokens, ps to the planned end) of D2; (0, 0) where there is nothing.
         up: Per decision and worker, whether it is up.
         links: Per pair (source, target) of workers that had any: transfers that came to their end, their tokens, their
             ps, and transfers that were given up.

@@ -1,4 +1,4 @@
-"""What a worker remembers about the uses of its pages (rule C7 and details 21 to 25 of docs/semantics.md).
+"""What a worker remembers about the uses of its pages (docs/semantics.md#evictors).
 
 The hooks run whatever evicts: every evictor and every candidate of an EVICT decision reads the same books.
 """

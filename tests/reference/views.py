@@ -1,4 +1,4 @@
-"""What a router sees, and the built-in routing rules (rules D2 and F4, detail 30 of docs/semantics.md)."""
+"""What a router sees, and the built-in routing rules (docs/semantics.md#d2-view, #f4-down, #d2-offer)."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class View:
     def ask_about(self, prompt_tokens: int, prompt_pages: Sequence[Page]) -> None:
         """Set the request that `visible_hit` is about: its prompt's length and full pages.
 
-        For a request that came back these are its prompt's, too: detail 31 says that `prompt` and `miss` of a decision
-        count its known tokens, not that more of it is matched or put on record (18).
+        For a request that came back these are its prompt's, too: F3 says that `prompt` and `miss` of a decision
+        count its known tokens, not that more of it is matched or put on record (D2).
         """
         self._prompt_tokens = prompt_tokens
         self._prompt_pages = prompt_pages
@@ -97,7 +97,7 @@ class View:
         return next(w for w in ((wanted + step) % self.workers for step in range(self.workers)) if self.up[w])
 
     def offer(self, worker: int) -> tuple[int, int]:
-        """Tokens that a transfer could bring to the worker, and ps to its planned end (detail 30)."""
+        """Tokens that a transfer could bring to the worker, and ps to its planned end (D2)."""
         if self._transfers is None or not self.up[worker]:
             return 0, 0
         tokens = [self.visible_hit(other) if self.up[other] else 0 for other in range(self.workers)]

@@ -118,7 +118,7 @@ class Recount:
             assert not self.running and self.row["n_queued"] == 0 and self.row["free"] == self.row["kv_pages"]
 
     def check_pages(self, row_of_node: dict[int, tuple[int, Any]]) -> None:
-        """Rule C1 of docs/semantics.md: prefix-closed, locked as running requests say, nothing lost."""
+        """docs/semantics.md#c1-pages: prefix-closed, locked as running requests say, nothing lost."""
         parents, n_pages = (self.tables["nodes"][name].tolist() for name in ("parent", "n_pages"))
         unlocked = cached = marked = 0
         children: dict[int, int] = defaultdict(int)

@@ -1,4 +1,4 @@
-"""Time to compute tokens: their share of full prefill iterations (docs/semantics.md, 23)."""
+"""Time to compute tokens: their share of full prefill iterations (docs/semantics.md#k2-share)."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, costs, g_table, workers

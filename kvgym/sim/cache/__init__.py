@@ -1,1 +1,4 @@
-"""A worker's cache: prefix tree, locks, allocations, evictions, EVICT decisions (docs/semantics.md, C1 to C6, D6)."""
+"""A worker's cache: prefix tree, locks, allocations, evictions, EVICT decisions.
+
+Rules: docs/semantics.md#cache, #evictors.
+"""

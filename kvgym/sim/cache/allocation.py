@@ -1,4 +1,4 @@
-"""Pages for a request (docs/semantics.md, C3)."""
+"""Pages for a request (docs/semantics.md#c3-allocation)."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, progress, workers
@@ -48,7 +48,10 @@ def _make_room(s, w, q, n):
 
 @kernel
 def _most_decisions(s, wanted):
-    """EVICT decisions that an allocation which has to evict `wanted` pages may take (docs/semantics.md, D6, D7)."""
+    """EVICT decisions that an allocation which has to evict `wanted` pages may take.
+
+    Rules: docs/semantics.md#d6-evict, #d7-evict-by-rule.
+    """
     cf = config(s)
     if cf.n_candidates == 0:
         return 1

@@ -1,6 +1,8 @@
-"""EVICT decisions (docs/semantics.md, D6): which leaves may be chosen, what is said of them, what the chosen one frees.
+"""EVICT decisions: which leaves may be chosen, what is said of them, what the chosen one frees.
 
-The features are those of 27 there, in the columns of ``candidate_tables.COLUMN``.
+Rules: docs/semantics.md#d6-evict.
+
+The features are those of docs/semantics.md#d6-features, in the columns of ``candidate_tables.COLUMN``.
 """
 
 import numpy as np

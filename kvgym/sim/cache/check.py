@@ -1,4 +1,4 @@
-"""Debug mode: counts everything again from the rows and compares (docs/semantics.md, C1)."""
+"""Debug mode: counts everything again from the rows and compares (docs/semantics.md#c1-pages)."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, nodes, progress, rows, running, transfers, workers

@@ -1,4 +1,7 @@
-"""Evictions: those whom an evictor has chosen go (docs/semantics.md, C6); the caller made sure that so many can."""
+"""Evictions: those whom an evictor has chosen go; the caller made sure that so many can.
+
+Rules: docs/semantics.md#c6-victims.
+"""
 
 import math
 

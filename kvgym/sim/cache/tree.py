@@ -1,4 +1,4 @@
-"""A worker's prefix tree: lookup, locks, pages that enter, unlocks, evictions (docs/semantics.md, C1 to C5).
+"""A worker's prefix tree: lookup, locks, pages that enter, unlocks, evictions (docs/semantics.md#cache, #evictors).
 
 It knows no evictor: it tells those that are kept what happens (``evictors.dispatch.HOOKS``).
 """

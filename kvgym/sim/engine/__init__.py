@@ -1,1 +1,1 @@
-"""The engine of a worker: arrivals, queues, batches, iterations, preemption (docs/semantics.md, E1 to E5)."""
+"""The engine of a worker: arrivals, queues, batches, iterations, preemption (docs/semantics.md#engine)."""

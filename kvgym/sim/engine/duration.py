@@ -1,4 +1,4 @@
-"""How long an iteration takes (docs/semantics.md, K2), and bursts of identical decodes in closed form (E4)."""
+"""How long an iteration takes (docs/semantics.md#k2-duration), and bursts of identical decodes in closed form (E4)."""
 
 import numpy as np
 

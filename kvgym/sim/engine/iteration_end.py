@@ -1,6 +1,6 @@
 """The end of an iteration, or of a burst of them: pages enter the tree, tokens come out, requests finish.
 
-Rules C4 and E3 of docs/semantics.md.
+Rules: docs/semantics.md#c4-iteration-end, #e3-tokens.
 """
 
 import numpy as np

@@ -1,4 +1,6 @@
-"""The start of an iteration (docs/semantics.md, E1, E2): who decodes, which chunks are prefilled, who is admitted.
+"""The start of an iteration: who decodes, which chunks are prefilled, who is admitted.
+
+Rules: docs/semantics.md#e1-iteration-start, #e2-admission.
 
 A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, LAST_DECODES, then the launch. All
 that it has planned so far is in the tables, so it can stop in an allocation that waits for an EVICT decision, and go on

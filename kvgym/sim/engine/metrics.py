@@ -1,4 +1,4 @@
-"""Metrics of engines that a router may see (docs/semantics.md, D2)."""
+"""Metrics of engines that a router may see (docs/semantics.md#d2-view)."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, workers

@@ -1,4 +1,4 @@
-"""Requests that leave the batch: finished, or preempted (docs/semantics.md, E3)."""
+"""Requests that leave the batch: finished, or preempted (docs/semantics.md#e3-tokens)."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, progress, running, workers

@@ -1,4 +1,6 @@
-"""Evictors: which cached pages of a worker go when memory is short (docs/semantics.md, C6, C7; docs/evictors.md).
+"""Evictors: which cached pages of a worker go when memory is short.
+
+Rules: docs/semantics.md#c6-victims, #c7-keys; docs/evictors.md.
 
 An evictor is a row of the table below and, in its module, a kernel that chooses. Its name says how:
 

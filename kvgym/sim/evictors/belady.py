@@ -1,4 +1,4 @@
-"""`belady`: the page whose next use is farthest, an oracle: it reads the future (docs/semantics.md, 9)."""
+"""`belady`: the page whose next use is farthest, an oracle: it reads the future (docs/semantics.md#c6-belady)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`gdsf`: uses times cost, and an inflation that lets old pages go (docs/semantics.md, 23)."""
+"""`gdsf`: uses times cost, and an inflation that lets old pages go (docs/semantics.md#c7-gdsf)."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config

@@ -1,4 +1,4 @@
-"""Ghosts: pages that are among the last `kv_pages` ones that their worker evicted (docs/semantics.md, 21)."""
+"""Ghosts: pages that are among the last `kv_pages` ones that their worker evicted (docs/semantics.md#c7-ghost_slru)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Histories of resident pages, for evictors that ask: spans of pages with the same history.
 
-Rules C7 and 21 to 27 of docs/semantics.md. Every span holds a resident page at least, so `kv_pages` spans per worker
+Rules: docs/semantics.md#evictors. Every span holds a resident page at least, so `kv_pages` spans per worker
 are enough. Histories are kept page by page, and not node by node: where a node ends is known only from the future.
 """
 

@@ -1,4 +1,4 @@
-"""Evictors with keys: the leaf whose tail page has the smallest one, from a heap (docs/semantics.md, C7).
+"""Evictors with keys: the leaf whose tail page has the smallest one, from a heap (docs/semantics.md#c7-keys).
 
 The heap is kept up to date while one evictor works alone. Where an agent names evictors in turn it is built for each
 allocation: to keep one for each of them would cost more at every event than a look at all leaves now and then.

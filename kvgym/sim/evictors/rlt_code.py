@@ -1,4 +1,4 @@
-"""`rlt_code`: RLT as its authors' code has it (docs/semantics.md, 8)."""
+"""`rlt_code`: RLT as its authors' code has it (docs/semantics.md#c6-rlt_code)."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, progress, workers

@@ -1,4 +1,7 @@
-"""`tail_lru`: pages that a session's next prompt can do without (T-LRU, arXiv 2510.15152; docs/semantics.md, 22)."""
+"""`tail_lru`: pages that a session's next prompt can do without (T-LRU, arXiv 2510.15152).
+
+Rules: docs/semantics.md#c7-tail_lru.
+"""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, requests, sessions

@@ -1,4 +1,4 @@
-"""Pages that a leaf can give up: its tail, up to a branch, a locked or a marked page (docs/semantics.md, D6)."""
+"""Pages that a leaf can give up: its tail, up to a branch, a locked or a marked page (docs/semantics.md#d6-evict)."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import nodes, rows, workers

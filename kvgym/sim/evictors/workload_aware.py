@@ -1,4 +1,7 @@
-"""`workload_aware`: pages that will probably not be used soon (arXiv 2506.02634; docs/semantics.md, 24)."""
+"""`workload_aware`: pages that will probably not be used soon (arXiv 2506.02634).
+
+Rules: docs/semantics.md#c7-workload_aware.
+"""
 
 import math
 

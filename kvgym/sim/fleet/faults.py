@@ -1,4 +1,4 @@
-"""Crashes, returns and slow-downs of workers (docs/semantics.md, F1 to F6)."""
+"""Crashes, returns and slow-downs of workers (docs/semantics.md#faults)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Transfers of cached pages between workers (docs/semantics.md, T2 to T5): decided, started, ended, given up."""
+"""Transfers of cached pages between workers (docs/semantics.md#transfers): decided, started, ended, given up."""
 
 import numpy as np
 

@@ -1,1 +1,1 @@
-"""What a router sees of the workers and counts itself, and rules that route (docs/semantics.md, D1, D2)."""
+"""What a router sees of the workers and counts itself, and rules that route (docs/semantics.md#d1-route, #d2-view)."""
