@@ -172,7 +172,7 @@ def log(simulator: Simulator) -> NDArray[Any]:
 def iterations(simulator: Simulator) -> list[list[tuple[int, ...]]]:
     """Per worker (start, end, P, N, B, KV) of each iteration, runs written out one by one in integers."""
     out: list[list[tuple[int, ...]]] = [[] for _ in simulator.cluster.workers]
-    names = ("worker", "run", "start_ps", "first_ps", "slope_ps", "prefill_tokens", "chunks", "decodes", "kv_tokens")
+    names = ("worker", "burst", "start_ps", "first_ps", "slope_ps", "prefill_tokens", "chunks", "decodes", "kv_tokens")
     for row in zip(*(log(simulator)[name].tolist() for name in names), strict=True):
         worker, run, start, duration, slope, prefill_tokens, chunks, decodes, kv = row
         for _ in range(run):

@@ -59,7 +59,7 @@ def check_end(simulator: Simulator, case: Case) -> None:
         "prefill_estimate",
         "active_tokens",
         "queued_tokens",
-        "owed",
+        "reserved",
         "wanted",
     ):
         assert not workers[name].any(), name
