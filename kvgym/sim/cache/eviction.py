@@ -14,7 +14,7 @@ from kvgym.sim.base.random import below
 from kvgym.sim.cache.tree import drop_pages, drop_tail
 from kvgym.sim.evictors import bit, choosers
 from kvgym.sim.evictors.dispatch import told
-from kvgym.sim.evictors.keyed import close_heap, open_heap, smallest, took
+from kvgym.sim.evictors.keyed import close_heap, like_pages, open_heap, smallest, took
 from kvgym.sim.evictors.leaves import leaves
 from kvgym.sim.evictors.marks import kept_pages
 
@@ -51,10 +51,12 @@ def _draw_from(pool):
 def _take_smallest(s, w, q, rule, n):
     """Evicts the tail page of the leaf with the smallest key, n times."""
     open_heap(s, w, rule)
-    for _ in range(n):
+    while n > 0:
         r, key = smallest(s, w)
         took(s, w, rule, key)
-        drop_pages(s, w, r, np.int64(1))
+        k = min(n, like_pages(s, w, r))
+        drop_pages(s, w, r, k)
+        n -= k
     close_heap(s, w)
 
 

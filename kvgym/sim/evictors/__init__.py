@@ -7,6 +7,7 @@ An evictor is a row of the table below and, in its module, a kernel that chooses
 - ``NAME_victim(s, w, n)``: a leaf, and how many pages of its tail go (`n` are wanted);
 - ``NAME_pool(s, w, q, wanted, left)``: how many leaves, from the first of ``leaves`` on, each page is drawn from;
 - ``NAME_key(s, w, r)``: key and tie of leaf `r`; the tail page of the leaf with the smallest goes;
+  where the module has KEYS_OF_SPANS, pages of one history have the same key, and go together;
   if there is a kernel ``NAME_took(s, w, key)``, it is told the key of each page that goes;
 - ``NAME_score(s, w, r)``: the same where keys change with time, so that every leaf is looked at.
 

@@ -3,6 +3,9 @@
 from kvgym._kernel import kernel
 from kvgym.sim.evictors.histories import tail_span
 
+KEYS_OF_SPANS = True
+"""Pages of one history have the same key."""
+
 
 @kernel
 def fifo_key(s, w, r):

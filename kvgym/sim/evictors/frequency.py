@@ -5,6 +5,8 @@ import math
 from kvgym._kernel import kernel
 from kvgym.sim.evictors.histories import tail_span
 
+KEYS_OF_SPANS = True
+"""Pages of one history have the same key."""
 SLRU_HITS = 2
 WLFU_BONUS = 3000.0
 

@@ -12,8 +12,12 @@ from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, rows
 from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.lists import recency_ends
-from kvgym.sim.evictors import ASK, choosers
+from kvgym.sim.base.rows import unlocked_pages
+from kvgym.sim.evictors import ASK, TABLE, choosers, module
 from kvgym.sim.evictors.heap import add_last, forget, heaps, order, put, take_out, top
+from kvgym.sim.evictors.histories import tail_span
+
+_OF_SPANS = sum(1 << i for i, row in enumerate(TABLE.values()) if hasattr(module(row.module), "KEYS_OF_SPANS"))
 
 
 @kernel
@@ -106,6 +110,15 @@ def smallest(s, w):
         if key == first.key and tie == first.tie:
             return r, key
         put(s, w, r, key, tie)
+
+
+@kernel
+def like_pages(s, w, r):
+    """How many pages of leaf `r`, the last one included, have its key for sure."""
+    if not _OF_SPANS >> heaps(s)[w].rule & 1:
+        return np.int64(1)
+    row = rows(s)[r]
+    return min(unlocked_pages(s, row), row.cached - tail_span(s, r).first)
 
 
 @kernel
