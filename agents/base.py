@@ -1,4 +1,4 @@
-"""What agents have in common.
+"""Base class of agents.
 
 An agent answers ROUTE decisions (which worker serves this request?), EVICT decisions (which cached pages go?), or both.
 These attributes make a class one:

@@ -39,7 +39,7 @@ INTERRUPTED = 130
 
 
 def arguments(name: str, quick: bool) -> list[str]:
-    """What follows the interpreter on the command line, but for --out."""
+    """Arguments of the interpreter, but for --out."""
     return ["-m", f"benchmarks.{name}", *(QUICK[name] if quick else [])]
 
 
@@ -68,7 +68,7 @@ def run(name: str, quick: bool, out: Path) -> bool:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What a benchmark wrote."""
+    """Output of a benchmark."""
     payload: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return payload
 

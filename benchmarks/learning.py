@@ -45,7 +45,7 @@ class Rival:
 
 @dataclass(frozen=True)
 class Study:
-    """What is trained in an environment, and what it is held against.
+    """An agent that is trained in an environment, and rules beside it.
 
     Attributes:
         algorithm: What `agents.train` is asked for.

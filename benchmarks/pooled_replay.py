@@ -156,7 +156,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def report(args: argparse.Namespace) -> str:
-    """What the replays of all evictors at all sizes give."""
+    """Results of the replays of all evictors at all sizes."""
     if min(args.pages) < 1:
         raise ValueError(f"--pages must be at least 1, got {min(args.pages)}")
     whole = read(args.trace, args.format, args.sessions)

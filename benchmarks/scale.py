@@ -91,7 +91,7 @@ def measure_route(cell: Cell) -> dict[str, float]:
 
 
 def cells(quick: bool, full: bool) -> list[Cell]:
-    """What is measured."""
+    """Figures of a run."""
     if quick:
         return QUICK
     most = max(REQUESTS) if full else 100_000

@@ -87,7 +87,7 @@ def render(rows: list[dict[str, Any]], form: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """The machine and versions that the figures depend on."""
     return {
         "processor": processor(),
         "cores": os.cpu_count(),

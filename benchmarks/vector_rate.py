@@ -74,7 +74,7 @@ def spinner(threads: int, steps: int = 30_000_000) -> Callable[[], int]:
 
 
 def scaling(scenario: str, n: int, rounds: int, decisions: int) -> dict[str, Any]:
-    """What two threads give over one to a batch of `n`, and to a loop beside it."""
+    """Gain of two threads over one to a batch of `n`, and to a loop beside it."""
     rivals: dict[str, Callable[[], int]] = {}
     for threads in (1, 2):
         envs = make("Route", n, scenario, {"num_threads": threads, **TRAINING})

@@ -159,7 +159,7 @@ def kernel_called_from_python() -> None:
 
 @lru_cache(maxsize=1)
 def _address_of_refusal() -> int:
-    """What runs where Python calls a kernel: it takes no arguments or says what it is for."""
+    """Address of the code that runs where Python calls a kernel."""
     (result,) = njit("void()")(kernel_called_from_python).overloads.values()
     address: int = result.library.get_pointer_to_function(result.fndesc.llvm_cpython_wrapper_name)
     return address

@@ -1,4 +1,4 @@
-"""What agents that evict have in common."""
+"""Base class of agents that evict."""
 
 from __future__ import annotations
 

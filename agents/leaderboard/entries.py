@@ -53,7 +53,7 @@ QUICK_EVICTORS = ("lru", "lfu", "rlt")
 
 
 class Facts(NamedTuple):
-    """What an agent says of itself.
+    """Declarations of an agent.
 
     Attributes:
         oracle: It may know the future.
@@ -69,7 +69,7 @@ _NOTHING = Facts()
 
 @dataclass(frozen=True)
 class Entry:
-    """Who routes and who evicts, as asked for.
+    """Names of router and evictor, as asked for.
 
     Attributes:
         agent: Who is made and asked: a name that `agents.make_agent` knows, or path.py:Class.
@@ -262,7 +262,7 @@ def _ask(name: str, args: str) -> tuple[str, Facts]:
 
 
 def _training(agent: Any) -> str:
-    """What a learned agent was trained on. One with fewer training seeds than a ranked row needs is told so."""
+    """The training of a learned agent. One with fewer training seeds than a ranked row needs is told so."""
     seeds = getattr(agent, "training_seeds", None)
     if seeds is None:
         return ""

@@ -1,4 +1,4 @@
-"""What the leaderboard plays: rows x scenarios x seeds, checked before any work starts."""
+"""The plan of the leaderboard: rows x scenarios x seeds, checked before any work starts."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def _make_all(pairs: Iterable[tuple[Entry, Case]], split: str) -> None:
 
 
 def play_where(entry: Entry, evictor: str) -> dict[str, Any]:
-    """What is to be said of the environment beside what the agent says: who does the other half of the work."""
+    """Arguments of the environment beside those of the agent: who does the other half of the work."""
     return {"evictor": evictor or None, "router": SUITE + entry.router if entry.router else None}
 
 
@@ -181,7 +181,7 @@ def _case(name: str, overrides: dict[str, Any], split: str) -> Case:
 
 
 def identity(entry: Entry, case: Case, split: str) -> Identity:
-    """What the results of an entry on a case are kept under."""
+    """Key of the results of an entry on a case."""
     fields = {} if case.scenario.name in SUITE_SCENARIOS else case.scenario.to_dict()
     code = [] if case.scenario.recipe in SUITE_RECIPES else [recipe_file(case.scenario.recipe)]
     return Identity(

@@ -35,7 +35,7 @@ def progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
 
 
 def line(done: int, total: int, unit: str, seconds: float) -> str:
-    """What is done of `total`, for how long, and how long the rest will take at the same pace."""
+    """Done of `total`, for how long, and how long the rest will take at the same pace."""
     rest = f"about {clock(seconds * (total - done) / done)} to go" if done else "no estimate yet"
     return f"{done} of {total} {unit}s in {clock(seconds)}, {rest}"
 

@@ -55,14 +55,14 @@ class Task:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What `record` and `replay` are to be told, beside the seed."""
+        """Arguments of `record` and `replay`, beside the seed."""
         where = play_where(self.entry, self.identity.evictor)
         return {"scenario": self.case.source, "overrides": self.case.overrides, "split": self.split, **where}
 
 
 @dataclass(frozen=True)
 class Played:
-    """What an agent did in a task, up to the first episode that failed, and why that one did."""
+    """Recordings of an agent in a task, up to the first episode that failed, and why that one did."""
 
     recordings: list[Recording]
     failure: Failure | None = None
@@ -70,7 +70,7 @@ class Played:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task gave: its episodes, up to the first that failed, and why that one did."""
+    """Results of a task: its episodes, up to the first that failed, and why that one did."""
 
     episodes: list[Episode]
     failure: Failure | None = None
@@ -103,7 +103,7 @@ def run(plan: Plan, store: Store, workers: int) -> dict[str, Failure]:
 
 
 def open_tasks(plan: Plan, store: Store) -> list[Task]:
-    """What is left to play. Entries that are the same on a case (its own evictor, named again) are played once."""
+    """Tasks that are left to play. Entries that are the same on a case (its own evictor, named again) are played once."""
     tasks: dict[tuple[str, tuple[int, ...]], Task] = {}
     for case in plan.cases:
         for entry in plan.entries:

@@ -135,7 +135,7 @@ class RequestReplayBuffer(ReplayBuffer):
 
 
 def arguments(algorithm: str, gamma: float) -> dict[str, Any]:
-    """What makes an algorithm discount by request: arguments for its constructor.
+    """Arguments that make an algorithm discount by request, for its constructor.
 
     Args:
         algorithm: One of `agents.learned.ALGORITHMS`.

@@ -1,4 +1,4 @@
-"""Who is to blame that pages are computed again: the decision that evicted them.
+"""Blame for pages that are computed again: the decision that evicted them.
 
 What an eviction costs shows up hundreds of requests later, in a latency to which thousands of other decisions and the
 luck of the arrivals contribute more: 100,000 decisions of a random policy are not enough to tell from the rewards of

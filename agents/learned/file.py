@@ -18,7 +18,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Trained:
-    """What a file holds.
+    """Contents of a file.
 
     Attributes:
         actor: The network.

@@ -43,7 +43,7 @@ CLASSES: dict[str, Any] = {"ppo": PPO, "dqn": DQN, "ppo_mask": MaskablePPO}
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be trained.
+    """A training run that is asked for.
 
     Attributes:
         algorithm: "ppo", "dqn" or "ppo_mask".
@@ -94,7 +94,7 @@ class State:
 
 
 def config(plan: Plan) -> dict[str, Any]:
-    """What makes a run the one that it is. How long it may take, and how often it validates, may change on the way."""
+    """Identity of a run. How long it may take, and how often it validates, may change on the way."""
     free = ("minutes", "threads", "validation_seeds", "n_validations")
     return {name: value for name, value in asdict(plan).items() if name not in free}
 

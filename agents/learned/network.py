@@ -21,7 +21,7 @@ from kvgym.envs.layout import Layout
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network depends on, and all that it depends on: the number of workers is not part of it.
+    """All that a network depends on: the number of workers is not part of it.
 
     Attributes:
         routes: Workers are scored.
@@ -120,7 +120,7 @@ class Trunk(nn.Module):
         return per_worker, per_leaf, torch.tanh(whole + self.pooled_candidates(pooled))
 
     def _workers(self, numbers: Tensor) -> Tensor:
-        """What stands of the workers in observations, as a block for each: (B, M, n_worker)."""
+        """Features of the workers in observations, as a block for each: (B, M, n_worker)."""
         if not self.shape.fetches:
             return _blocks(numbers, N_WORKER)
         blocks = numbers.shape[1] // self.shape.n_worker * N_WORKER
@@ -133,7 +133,7 @@ def _blocks(numbers: Tensor, size: int) -> Tensor:
 
 
 def _gain(transform: int, bend: float) -> float:
-    """What undoes the scaling up to a natural logarithm: a doubling of a feature is the same step for all of them."""
+    """Inverse of the scaling up to a natural logarithm: a doubling of a feature is the same step for all of them."""
     return float(np.log1p(bend)) if transform == LOGARITHMIC else 1.0
 
 

@@ -40,7 +40,7 @@ def choose(scores: torch.Tensor, masks: NDArray[np.bool_], space: spaces.Space[A
 
 
 class _Player:
-    """What `make_env` wants to know of an agent."""
+    """Declarations of an agent that `make_env` reads."""
 
     observation = "scaled"
 

@@ -15,7 +15,7 @@ Features = tuple[float, ...]
 
 
 class Sent(NamedTuple):
-    """What the agent remembers of a request until it is done: where and when it was sent, and what it expected then."""
+    """Memory of a request until it is done: where and when it was sent, and what it expected then."""
 
     worker: int
     time: float

@@ -12,7 +12,7 @@ from ..base import DECISION, FINISH, Agent, Info, Observation, legal_actions, we
 
 
 class Sent(NamedTuple):
-    """What the rule remembers of a request until it is done.
+    """Memory of a request until it is done.
 
     Attributes:
         worker: Where it was sent.

@@ -1,4 +1,4 @@
-"""What is counted: episodes played and written down, paired statistics, scores, tables."""
+"""Counting: episodes played and written down, paired statistics, scores, tables."""
 
 from kvgym.evaluation.episode import Agent, Episode, play
 from kvgym.evaluation.scoring import RANDOM, REFERENCE, Score, aggregate, compare, score, tier

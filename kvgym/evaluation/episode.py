@@ -21,7 +21,7 @@ _PART = 1 << 16
 
 
 class Agent(Protocol):
-    """What the evaluation needs of an agent; see `kvgym.evaluation.stage` for what it may declare beside that.
+    """The methods that the evaluation needs of an agent; see `kvgym.evaluation.stage` for what it may declare beside that.
 
     Attributes:
         observation: "physical" or "scaled", the form of the observations that it wants.

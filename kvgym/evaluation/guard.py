@@ -1,4 +1,4 @@
-"""What nobody but the evaluation may do in a process in which ranked agents play.
+"""Functions that nobody but the evaluation may call in a process in which ranked agents play.
 
 Python tells whoever listens when memory is walked, and `Scenario.workload` when a workload is made; a listener can't be
 taken away again. It makes rules out of what would else be easy to do without noticing: it is no wall, since whoever

@@ -32,7 +32,7 @@ _EVICTORS = """Evictor "agents:NAME": an agent of the suite, which chooses among
 
 @dataclass(frozen=True)
 class Axes:
-    """Who stands where in a matrix.
+    """Standings in a matrix.
 
     Attributes:
         routers: Its rows, by `Player.agent`.
@@ -45,7 +45,7 @@ class Axes:
 
 @dataclass(frozen=True)
 class Report:
-    """What a run of the leaderboard shows.
+    """Report of a run of the leaderboard.
 
     Attributes:
         suite_version: Of kvgym.

@@ -74,7 +74,7 @@ class Identity:
 
 
 def machine() -> dict[str, Any]:
-    """What the timings of a result depend on."""
+    """The machine and versions that the timings of a result depend on."""
     return {
         "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,

@@ -31,7 +31,7 @@ def environment_of(agent: Any) -> str:
 
 
 def env_kwargs_of(agent: Any) -> dict[str, Any]:
-    """What an agent asks of its environment: its `env_kwargs`, default nothing.
+    """Arguments that an agent asks of its environment: its `env_kwargs`, default nothing.
 
     Raises:
         ValueError: If it asks for more than it may.

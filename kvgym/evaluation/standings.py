@@ -1,4 +1,4 @@
-"""What was played, compared: per scenario a row for each agent, and scores over all scenarios of a tier."""
+"""Comparison of what was played: per scenario a row for each agent, and scores over all scenarios of a tier."""
 
 from __future__ import annotations
 

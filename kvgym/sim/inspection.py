@@ -1,4 +1,4 @@
-"""What can be asked of a simulator at any moment; nothing here changes it."""
+"""Questions to a simulator, at any moment; nothing here changes it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Inspection:
         return self.tables["workers"]["up"].astype(bool)
 
     def offer(self, worker: int, request: int) -> tuple[int, float]:
-        """What could be fetched for a request that is sent to a worker now, as the view shows the caches.
+        """Pages that could be fetched for a request that is sent to a worker now, as the view shows the caches.
 
         Returns:
             Prompt tokens that another worker has and this one has not, and seconds until they would be there; 0 and 0
@@ -91,7 +91,7 @@ class Inspection:
         return int(tokens), int(ps) * 1e-12
 
     def traffic(self) -> NDArray[Any]:
-        """What transfers moved, per link.
+        """Traffic of transfers, per link.
 
         Returns:
             Structured array, a row per pair of workers between which a transfer was decided and is over: source,
@@ -118,7 +118,7 @@ class Inspection:
         return results.candidates(features)
 
     def records(self) -> NDArray[Any]:
-        """What became of each request that has arrived.
+        """Records of the requests that have arrived.
 
         Returns:
             Structured array, a row per request in index order: request, worker (-1 = not routed), arrival, admitted,

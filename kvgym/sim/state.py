@@ -21,7 +21,7 @@ _FIRST_LOG_ROWS = 4096
 
 @dataclass(frozen=True)
 class Settings:
-    """What stays the same from episode to episode, as the kernels want it."""
+    """Settings that stay the same from episode to episode, as the kernels want it."""
 
     evictor: int
     candidates: int
@@ -38,7 +38,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Episode:
-    """What `Simulator.reset` adds."""
+    """Settings that `Simulator.reset` adds."""
 
     warmup: int
     warmup_router: int

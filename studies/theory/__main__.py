@@ -1,4 +1,4 @@
-"""What the theory behind RLT (arXiv 2601.18999) says, measured: log-competitive where LRU is linear.
+"""The theory behind RLT (arXiv 2601.18999), measured: log-competitive where LRU is linear.
 
     python -m studies.theory [--quick] [--out DIR --figures]
 

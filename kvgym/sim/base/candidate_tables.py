@@ -1,4 +1,4 @@
-"""What is known of a candidate of an EVICT decision: the one list, for `Simulator.candidates()` and environments."""
+"""Features of a candidate of an EVICT decision: the one list, for `Simulator.candidates()` and environments."""
 
 from __future__ import annotations
 

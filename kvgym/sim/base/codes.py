@@ -19,7 +19,7 @@ MAX_DECISIONS = 8
 """EVICT decisions that one allocation may take with the quantum "leaf"; `lru` frees what the last one leaves."""
 
 REFUSED, GRANTED, ASKED = range(3)
-"""What came of an allocation; ASKED: it waits for an EVICT decision."""
+"""Outcomes of an allocation; ASKED: it waits for an EVICT decision."""
 
 CONTRADICTIONS = ("", "pages do not add up", "evictable pages", "a page without its parent", "locks", "leaves", "rows")
 """Findings of debug mode."""

@@ -254,7 +254,7 @@ INDEX_ROW = np.dtype(
     ],
     align=True,
 )
-"""What the router knows, numbered like ROW."""
+"""Knowledge of the router, numbered like ROW."""
 
 COST = np.dtype([("a_s", "f8"), ("c_n", "f8"), ("c_b", "f8"), ("q", "i8"), ("speed", "f8")], align=True)
 PENDING = np.dtype([("time_ps", "i8"), ("request", "i8")], align=True)
@@ -304,7 +304,7 @@ TRANSFER = np.dtype(
 LINK = np.dtype([("latency_ps", "i8"), ("ps_per_token", "f8")], align=True)
 """Two rows: inside a node, between nodes."""
 TRAFFIC = np.dtype([("transfers", "i8"), ("tokens", "i8"), ("ps", "i8"), ("given_up", "i8")], align=True)
-"""What went from worker v to worker w: row v n_workers + w."""
+"""Traffic from worker v to worker w: row v n_workers + w."""
 FAULT = np.dtype([("time_ps", "i8"), ("worker", "i8"), ("kind", "i8"), ("current_cost", "i8")], align=True)
 """In the order in which they happen."""
 

@@ -1,4 +1,4 @@
-"""Who locks a part of a node: counted again where transfers lock pages, too."""
+"""Locks of a part of a node: counted again where transfers lock pages, too."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, nodes, paths, progress, requests, running, transfers, workers

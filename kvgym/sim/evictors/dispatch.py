@@ -24,7 +24,7 @@ HOOKS = {
     "leaf_changed": "(s, w, r): row `r`, an unlocked leaf, has another last page",
     "leaf_replaced": "(s, w, r, above): the last page of leaf `r` has gone, and row `above` is a leaf instead",
 }
-"""What the modules that are kept are told."""
+"""Arguments and meaning of each."""
 
 
 @kernel

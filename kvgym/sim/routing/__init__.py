@@ -1,1 +1,1 @@
-"""What a router sees of the workers and counts itself, and rules that route (docs/semantics.md#d1-route, #d2-view)."""
+"""A router's view of the workers, its own counts, and rules that route (docs/semantics.md#d1-route, #d2-view)."""

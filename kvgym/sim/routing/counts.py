@@ -1,4 +1,4 @@
-"""What is counted when a request arrives, is routed, emits its first token, finishes: router counts and costs."""
+"""Counts of when a request arrives, is routed, emits its first token, finishes: router counts and costs."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import (

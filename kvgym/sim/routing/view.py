@@ -1,4 +1,4 @@
-"""What a router may see of a worker's cache and load (docs/semantics.md#d2-view)."""
+"""A router's view of a worker's cache (docs/semantics.md#d2-view)."""
 
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, index_rows, nodes, paths, requests, rows
