@@ -103,7 +103,7 @@ def run(plan: Plan, store: Store, workers: int) -> dict[str, Failure]:
 
 
 def open_tasks(plan: Plan, store: Store) -> list[Task]:
-    """Tasks that are left to play. Entries that are the same on a case (its own evictor, named again) are played once."""
+    """Tasks left to play. Entries that are the same on a case (its own evictor, named again) are played once."""
     tasks: dict[tuple[str, tuple[int, ...]], Task] = {}
     for case in plan.cases:
         for entry in plan.entries:

@@ -21,7 +21,7 @@ _PART = 1 << 16
 
 
 class Agent(Protocol):
-    """The methods that the evaluation needs of an agent; see `kvgym.evaluation.stage` for what it may declare beside that.
+    """Methods that the evaluation needs of an agent; `kvgym.evaluation.stage` has what it may declare beside them.
 
     Attributes:
         observation: "physical" or "scaled", the form of the observations that it wants.

@@ -1,4 +1,4 @@
-"""The worker whose burst ends next, and idle ones that have work: this makes an event cheap where there are many workers.
+"""The worker whose burst ends next, and idle ones that have work: events stay cheap with many workers.
 
 `burst_ends` is a tournament: leaf L + w holds the end of worker w's burst, node i the earlier one of 2 i and 2 i + 1,
 node 1 the earliest; L, half the table, is a power of two. `idle_with_work` flags the workers that may start.
