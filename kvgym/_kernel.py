@@ -7,7 +7,7 @@ reaches, optimises it together, once, and emits it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -19,16 +19,39 @@ from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.typed_passes import NativeLowering
 
 
-def kernel(function: Callable[..., Any] | None = None, *, allocates: bool = False, **options: Any) -> Any:
+def kernel(
+    function: Callable[..., Any] | None = None, *, allocates: bool = False, inlined: bool = True, **options: Any
+) -> Any:
     """Decorates a function that only compiled functions call.
 
     Args:
         function: The function.
         allocates: Whether it makes arrays, or returns any; others are spared the counting of references.
+        inlined: Whether it may be inlined where it is called: what is rare is compiled faster without.
         options: Of numba's `njit`.
     """
-    decorate = njit(nogil=True, _nrt=allocates, pipeline_class=_KernelCompiler, **options)
+    compiler = _KernelCompiler if inlined else _OutOfLineCompiler
+    decorate = njit(nogil=True, _nrt=allocates, pipeline_class=compiler, **options)
     return decorate if function is None else decorate(function)
+
+
+def kernel_of_cases(parameters: str, cases: Iterable[tuple[str, Callable[..., Any]]], **names: Any) -> Any:
+    """A kernel that calls others, each in its case, as one would write it out from a table.
+
+    One kernel for all cases: a chain of kernels, each calling the next, takes several times as long to compile.
+
+    Args:
+        parameters: As in a function's head: "s, w, rule".
+        cases: Statements, one after the other, with {} where the kernel beside it is called: "if rule == 3: {}(s, w)".
+        **names: Kernels that statements call besides.
+    """
+    names["__name__"] = __name__  # whose function it is
+    lines = [f"def cases({parameters}):", "    pass"]
+    for i, (statement, function) in enumerate(cases):
+        names[f"case_{i}"] = function
+        lines.append("    " + statement.format(f"case_{i}"))
+    exec("\n".join(lines), names)
+    return kernel(names["cases"])
 
 
 def entry_point(signature: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -46,6 +69,7 @@ class _KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
     """The code of one kernel, neither optimised nor emitted, and the libraries that it calls."""
 
     _shared_module: Any
+    inlined = True
 
     def finalize(self) -> None:
         """Nothing is to be done before another library links this one."""
@@ -68,6 +92,8 @@ class _KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
             for function in self._final_module.functions:
                 if not function.is_declaration and function.linkage == Linkage.external:
                     function.linkage = "linkonce_odr"
+                    if not self.inlined:
+                        function.add_function_attribute("noinline")
             self._shared_module = self._final_module
         return self._shared_module
 
@@ -112,10 +138,12 @@ class _KernelLowering(NativeLowering):  # type: ignore[misc]
     """Lowers a function to LLVM's language, for other functions to call."""
 
     _name = "kvgym_kernel_lowering"
+    inlined = True
 
     def run_pass(self, state: Any) -> bool:
         """Lowers, and registers the function with what calls need."""
         library = state.library = _KernelLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        library.inlined = self.inlined
         state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = state.flags.no_compile = True
         super().run_pass(state)
         library.finalize()
@@ -127,6 +155,14 @@ class _KernelLowering(NativeLowering):  # type: ignore[misc]
         state.targetctx.insert_user_function(refusal, result.fndesc, [library])
         state["cr"] = result._replace(cfunc=refusal)
         return True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _OutOfLineLowering(_KernelLowering):
+    """The same for kernels that are called, and never inlined."""
+
+    _name = "kvgym_out_of_line_lowering"
+    inlined = False
 
 
 class _Compiler(CompilerBase):  # type: ignore[misc]
@@ -146,6 +182,10 @@ class _Compiler(CompilerBase):  # type: ignore[misc]
 
 class _KernelCompiler(_Compiler):
     lowering = _KernelLowering
+
+
+class _OutOfLineCompiler(_Compiler):
+    lowering = _OutOfLineLowering
 
 
 class _EntryPointCompiler(_Compiler):

@@ -115,7 +115,7 @@ def _end_bursts(s):
 @kernel
 def _start_idle(s):
     """Starts iterations on idle workers; returns a worker that waits for an EVICT decision, or NONE."""
-    w = next_to_start(s, 0)
+    w = next_to_start(s, np.int64(0))
     while w != NONE:
         asks = start_iteration(s, w)
         update_worker(s, w)

@@ -1,5 +1,7 @@
 """Debug mode: counts everything again from the rows and compares (docs/semantics.md#c1-pages)."""
 
+import numpy as np
+
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, nodes, progress, rows, running, transfers, workers
 from kvgym.sim.base.codes import (
@@ -32,7 +34,7 @@ def check_workers(s):
 @kernel
 def _check_worker(s, w):
     wk = workers(s)[w]
-    cached = 0
+    cached = np.int64(0)
     evictable = 0
     leaf_count = 0
     for v in range(config(s).n_nodes):

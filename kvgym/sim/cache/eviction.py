@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from kvgym._kernel import kernel
+from kvgym._kernel import kernel, kernel_of_cases
 from kvgym.sim.base.access import clock, config, draws, nodes, rows, workers
 from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.random import below
@@ -25,7 +25,7 @@ _TOLD_OF_DRAWS = told("dropped") & ~(bit("marks") | bit("splits"))
 def _take_victims(victim):
     """Evicts the leaves that a kernel names, with as many pages as it says."""
 
-    @kernel
+    @kernel(inlined=False)
     def evict(s, w, q, rule, n):
         while n > 0 and workers(s)[w].evictable > 0:
             r, k = victim(s, w, n)
@@ -38,7 +38,7 @@ def _take_victims(victim):
 def _draw_from(pool):
     """Evicts tail pages of leaves that are drawn from as many as a kernel says."""
 
-    @kernel
+    @kernel(inlined=False)
     def evict(s, w, q, rule, n):
         left = n
         while left > 0:
@@ -47,7 +47,7 @@ def _draw_from(pool):
     return evict
 
 
-@kernel
+@kernel(inlined=False)
 def _take_smallest(s, w, q, rule, n):
     """Evicts the tail page of the leaf with the smallest key, n times."""
     open_heap(s, w, rule)
@@ -80,7 +80,7 @@ def _take_lowest(score):
                 rival_score, rival_tie = of_leaf, tie
         return best, rival_score, rival_tie
 
-    @kernel
+    @kernel(inlined=False)
     def evict(s, w, q, rule, n):
         while n > 0:
             r, rival_score, rival_tie = lowest(s, w)
@@ -94,27 +94,17 @@ def _take_lowest(score):
     return evict
 
 
-def _evict_by(number, evict_so, others):
-    """Evicts by one evictor, or by others."""
-
-    @kernel
-    def evict(s, w, q, rule, n):
-        if rule == number:
-            evict_so(s, w, q, rule, n)
-        else:
-            others(s, w, q, rule, n)
-
-    return evict
-
-
-evict = _take_smallest
+_WAYS = {"victim": _take_victims, "pool": _draw_from, "score": _take_lowest}
+evict = kernel_of_cases(
+    "s, w, q, rule, n",
+    [
+        (f"if rule == {number}: return {{}}(s, w, q, rule, n)", make(chooser))
+        for way, make in _WAYS.items()
+        for number, chooser in choosers(way).items()
+    ]
+    + [("{}(s, w, q, rule, n)", _take_smallest)],
+)
 """(s, w, q, rule, n): frees `n` pages of worker `w` for request `q` by evictor `rule`; `lru_node` perhaps more."""
-for _number, _score in choosers("score").items():
-    evict = _evict_by(_number, _take_lowest(_score), evict)
-for _number, _pool in choosers("pool").items():
-    evict = _evict_by(_number, _draw_from(_pool), evict)
-for _number, _victim in choosers("victim").items():
-    evict = _evict_by(_number, _take_victims(_victim), evict)
 
 
 @kernel

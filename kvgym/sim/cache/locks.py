@@ -1,5 +1,7 @@
 """Locks of a part of a node: counted again where transfers lock pages, too."""
 
+import numpy as np
+
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, nodes, paths, progress, requests, running, transfers, workers
 
@@ -15,14 +17,14 @@ def locked_part(s, w, leaving, v):
     for i in range(workers(s)[w].n_running):
         q = running(s)[first + i]
         if q != leaving:
-            most = max(most, _part(s, q, progress(s)[q].tree_pages, v))
+            most = max(most, _part(s, q, np.int64(progress(s)[q].tree_pages), v))
     for i in range(clock(s).n_transfers):
         transfer = transfers(s)[i]
         q = transfer.request
         if transfer.stage == PLANNED or q == leaving:
             continue
         if transfer.target == w:
-            most = max(most, _part(s, q, progress(s)[q].tree_pages, v))
+            most = max(most, _part(s, q, np.int64(progress(s)[q].tree_pages), v))
         elif transfer.source == w:
             most = max(most, _part(s, q, transfer.end_page, v))
     return most

@@ -3,6 +3,8 @@
 It knows no evictor: it tells those that are kept what happens (``evictors.dispatch.HOOKS``).
 """
 
+import numpy as np
+
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, nodes, paths, progress, requests, rows, workers
 from kvgym.sim.base.lists import list_newest, unlist
@@ -184,14 +186,14 @@ def unlock_pages(s, w, q, pages):
 def release(s, w, q):
     """Unlocks the pages of request `q` (finished or preempted), stamps its path, frees what is not in the tree."""
     status = progress(s)[q]
-    unlock_pages(s, w, q, status.tree_pages)
+    unlock_pages(s, w, q, np.int64(status.tree_pages))
     workers(s)[w].free += status.held_pages - status.tree_pages
     status.held_pages = 0
     status.tree_pages = 0
     status.full_nodes = 0
 
 
-@kernel
+@kernel(inlined=False)
 def drop_pages(s, w, r, n):
     """Evicts the last `n` pages of row `r`, all unlocked; its parent may become a leaf."""
     row = rows(s)[r]

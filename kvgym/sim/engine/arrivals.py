@@ -1,5 +1,7 @@
 """Arrivals: open-loop requests in index order, and a binary heap of closed-loop ones by (time, index)."""
 
+import numpy as np
+
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, pending, requests
 from kvgym.sim.base.tables import INFINITE
@@ -62,7 +64,7 @@ def queue_successors(s, q):
     now = clock(s).now_ps
     successor = requests(s)[q].first_successor
     while successor >= 0:
-        push_pending(s, now + requests(s)[successor].think_ps, successor)
+        push_pending(s, now + requests(s)[successor].think_ps, np.int64(successor))
         successor = requests(s)[successor].next_successor
 
 

@@ -109,7 +109,7 @@ def _end_chunk(s, w, q):
     if wk.prefill == q:
         wk.prefill = -1
     status.decoding = 1
-    _emit(s, w, q, 1)
+    _emit(s, w, q, np.int64(1))
 
 
 @kernel

@@ -45,7 +45,7 @@ def _next_use(s, v):
     return uses(s)[at] if at < end else config(s).n_requests
 
 
-@kernel
+@kernel(inlined=False)
 def touched(s, w, q, pages):
     """Request `q` has been admitted: leaves on its path have another next use, on other workers, too."""
     request = requests(s)[q]

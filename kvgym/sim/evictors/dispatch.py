@@ -1,12 +1,19 @@
 """Hooks: kernels that tell the evictors of the table what happens; a module takes part in what it has a kernel for."""
 
-from kvgym._kernel import kernel
+from kvgym._kernel import kernel, kernel_of_cases
 from kvgym.sim.base import tables
 from kvgym.sim.base.access import config
 from kvgym.sim.evictors import KEPT, TABLE, bit, module
 
 _modules = {name: module(name) for name in dict.fromkeys((*KEPT, *(row.module for row in TABLE.values())))}
 tables.seal()
+
+
+@kernel
+def _kept(s):
+    """Bits of the modules that are kept."""
+    return config(s).keeps
+
 
 HOOKS = {
     "cleared": "(s, w): the cache of worker `w` is empty, at the start and after a crash",
@@ -27,37 +34,17 @@ HOOKS = {
 """Arguments and meaning of each."""
 
 
-@kernel
-def _nothing(s, *args):
-    """Nobody is told."""
-
-
-def _tell(mask, function, others):
-    """Tells a module that is kept, then the others."""
-
-    @kernel
-    def tell(s, *args):
-        if config(s).keeps & mask:
-            function(s, *args)
-        others(s, *args)
-
-    return tell
-
-
 def _told(name):
     """Modules that have a hook of their own, and not one that they import to call it."""
     functions = {kept: getattr(_modules[kept], name, None) for kept in KEPT}
-    return {
-        kept: f for kept, f in functions.items() if f is not None and f.py_func.__module__ == f"{__package__}.{kept}"
-    }
+    return {kept: f for kept, f in functions.items() if f and f.py_func.__module__ == f"{__package__}.{kept}"}
 
 
 def _hook(name):
     """A kernel that tells all modules which are kept, in the order of `KEPT`."""
-    tell = _nothing
-    for kept, function in reversed(_told(name).items()):
-        tell = _tell(bit(kept), function, tell)
-    return tell
+    parameters = HOOKS[name].partition(")")[0].lstrip("(")
+    cases = [(f"if kept(s) & {bit(kept)}: {{}}({parameters})", function) for kept, function in _told(name).items()]
+    return kernel_of_cases(parameters, cases, kept=_kept)
 
 
 def told(name):

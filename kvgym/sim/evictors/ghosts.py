@@ -46,7 +46,7 @@ def known_ghosts(s, w, r, old, last):
     return page - old
 
 
-@kernel
+@kernel(inlined=False)
 def dropped(s, w, r, n):
     """The last `n` pages of row `r` have gone, the last one of them first."""
     end = first_ghosts(s)[r] + rows(s)[r].cached + n
@@ -54,7 +54,7 @@ def dropped(s, w, r, n):
         ghosts(s)[end - i] = workers(s)[w].evicted + i
 
 
-@kernel
+@kernel(inlined=False)
 def row_cleared(s, r):
     """Row `r` holds no page, and never did."""
     first = first_ghosts(s)[r]

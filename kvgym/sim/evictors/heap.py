@@ -43,7 +43,7 @@ def add_last(s, w, r, key, tie):
     heap.size += 1
 
 
-@kernel
+@kernel(inlined=False)
 def order(s, w):
     """Brings the leaves that have been added in order."""
     table = entries(s)
@@ -54,7 +54,7 @@ def order(s, w):
             _sink(s, w, i, entry.key, entry.tie, entry.row)
 
 
-@kernel
+@kernel(inlined=False)
 def put(s, w, r, key, tie):
     """Leaf `r` has this key from now on, whether it was there or not."""
     heap = heaps(s)[w]
@@ -65,7 +65,7 @@ def put(s, w, r, key, tie):
     _settle(s, w, i, key, tie, r)
 
 
-@kernel
+@kernel(inlined=False)
 def take_out(s, w, r):
     """Row `r` is no leaf any more, if it was one."""
     i = _place_of(s, w, r)

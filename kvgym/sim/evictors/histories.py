@@ -88,9 +88,9 @@ def entered(s, w, q, i, first, last, old, time_ps):
     r = row_of(s, w, paths(s)[requests(s)[q].path_start + i])
     ghosts = known_ghosts(s, w, r, old, last)
     if ghosts > 0:
-        _add_span(s, w, q, r, old, time_ps, 1)
+        _add_span(s, w, q, r, np.int64(old), time_ps, np.int64(1))
     if old + ghosts < last:
-        _add_span(s, w, q, r, old + ghosts, time_ps, 0)
+        _add_span(s, w, q, r, np.int64(old + ghosts), time_ps, np.int64(0))
 
 
 @kernel

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from kvgym._kernel import kernel
+from kvgym._kernel import kernel, kernel_of_cases
 from kvgym.sim.base.access import config, rows
 from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.lists import recency_ends
@@ -21,25 +21,16 @@ _OF_SPANS = sum(1 << i for i, row in enumerate(TABLE.values()) if hasattr(module
 
 
 @kernel
-def _no_key(s, w, r, rule):
+def _no_key():
     return math.inf, np.int64(0)
 
 
-def _choose(number, key, others):
-    """The key of one evictor, or what others say."""
-
-    @kernel
-    def choose(s, w, r, rule):
-        if rule == number:
-            return key(s, w, r)
-        return others(s, w, r, rule)
-
-    return choose
-
-
-key_of = _no_key  # (s, w, r, rule): key and tie of leaf `r` for evictor `rule`
-for _number, _key in choosers("key").items():
-    key_of = _choose(_number, _key, key_of)
+key_of = kernel_of_cases(
+    "s, w, r, rule",
+    [(f"if rule == {number}: return {{}}(s, w, r)", key) for number, key in choosers("key").items()]
+    + [("return {}()", _no_key)],
+)
+"""(s, w, r, rule): key and tie of leaf `r` for evictor `rule`."""
 
 
 @kernel
@@ -48,7 +39,7 @@ def cleared(s, w):
     forget(s, w)
 
 
-@kernel
+@kernel(inlined=False)
 def leaf_added(s, w, r):
     """Row `r` is an unlocked leaf, now or still; its stamp may be another one."""
     rule = heaps(s)[w].rule
@@ -76,7 +67,7 @@ def leaf_replaced(s, w, r, above):
     leaf_added(s, w, above)
 
 
-@kernel
+@kernel(inlined=False)
 def open_heap(s, w, rule):
     """Builds the heap of worker `w` for evictor `rule`, if that is not done."""
     if heaps(s)[w].rule == rule:
@@ -99,7 +90,7 @@ def close_heap(s, w):
         forget(s, w)
 
 
-@kernel
+@kernel(inlined=False)
 def smallest(s, w):
     """Row and key of the leaf that goes next; a key that has grown since it was put there sends its leaf down."""
     rule = heaps(s)[w].rule
@@ -121,23 +112,7 @@ def like_pages(s, w, r):
     return min(unlocked_pages(s, row), row.cached - tail_span(s, r).first)
 
 
-@kernel
-def _took_nothing(s, w, rule, key):
-    """No evictor wants to know what its victim's key was."""
-
-
-def _tell_key(number, took, others):
-    """Tells an evictor the key of its victim."""
-
-    @kernel
-    def tell(s, w, rule, key):
-        if rule == number:
-            took(s, w, key)
-        others(s, w, rule, key)
-
-    return tell
-
-
-took = _took_nothing
-for _number, _took in choosers("took").items():
-    took = _tell_key(_number, _took, took)
+took = kernel_of_cases(
+    "s, w, rule, key", [(f"if rule == {number}: {{}}(s, w, key)", told) for number, told in choosers("took").items()]
+)
+"""(s, w, rule, key): tells evictor `rule` the key of its victim."""

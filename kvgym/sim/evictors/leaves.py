@@ -1,5 +1,7 @@
 """Unlocked leaves of a worker, to draw from: `leaves` holds their rows, the unmarked ones first."""
 
+import numpy as np
+
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, kept_table, rows, workers
 from kvgym.sim.evictors.marks import tail_marked
@@ -48,7 +50,7 @@ def leaf_removed(s, w, r):
     """Row `r` is no unlocked leaf any more, if it was one."""
     wk = workers(s)[w]
     row = rows(s)[r]
-    hole = row.leaf
+    hole = np.int64(row.leaf)
     if hole < 0:
         return
     row.leaf = -1
@@ -68,7 +70,7 @@ def leaf_replaced(s, w, r, above):
     row = rows(s)[r]
     if row.leaf < 0:
         return
-    _place(s, w, row.leaf, above)
+    _place(s, w, np.int64(row.leaf), above)
     row.leaf = -1
     leaf_changed(s, w, above)
 

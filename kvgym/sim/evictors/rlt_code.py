@@ -1,5 +1,7 @@
 """`rlt_code`: RLT as its authors' code has it (docs/semantics.md#c6-rlt_code)."""
 
+import numpy as np
+
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, progress, workers
 from kvgym.sim.evictors.leaves import leaves
@@ -7,10 +9,10 @@ from kvgym.sim.evictors.rlt import mark_path, new_phase
 from kvgym.sim.evictors.tails import tail_of
 
 
-@kernel
+@kernel(inlined=False)
 def grown(s, w, q):
     """Request `q` has got tree pages: all that it has are marked; a full count starts a phase that keeps them."""
-    pages = progress(s)[q].tree_pages
+    pages = np.int64(progress(s)[q].tree_pages)
     mark_path(s, w, q, pages)
     wk = workers(s)[w]
     if wk.marked >= wk.kv_pages:

@@ -1,5 +1,7 @@
 """Pages that a leaf can give up: its tail, up to a branch, a locked or a marked page (docs/semantics.md#d6-evict)."""
 
+import numpy as np
+
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import nodes, rows, workers
 from kvgym.sim.base.rows import row_of
@@ -16,7 +18,7 @@ def tail_of(s, w, r):
 @kernel
 def chain_of(s, w, r):
     """Pages of leaf `r`'s chain: its tail, whatever is marked."""
-    return _tail(s, w, r, False)[0]
+    return _tail(s, w, r, np.bool_(False))[0]
 
 
 @kernel

@@ -39,10 +39,10 @@ def cleared(s, w):
 @kernel
 def entered(s, w, q, i, first, last, old, time_ps):
     """Pages [first, last) of the i-th node of the path of `q` are its tree pages; those from `old` on are new."""
-    _category(s, w, requests(s)[q].turn).uses += max(0, last - old)
+    _category(s, w, np.int64(requests(s)[q].turn)).uses += max(0, last - old)
 
 
-@kernel
+@kernel(inlined=False)
 def touched(s, w, q, pages):
     """The first `pages` pages of request `q`'s path are touched by its admission; `histories` does not know it yet."""
     request = requests(s)[q]
@@ -59,14 +59,14 @@ def touched(s, w, q, pages):
 @kernel
 def _count_reuses(s, w, q, r, n):
     """The first `n` pages of row `r` are used again."""
-    own = _category(s, w, requests(s)[q].turn)
+    own = _category(s, w, np.int64(requests(s)[q].turn))
     i = last_spans(s)[r]
     end = rows(s)[r].cached
     while i >= 0:
         span = spans(s)[i]
         used = min(end, n) - span.first
         if used > 0:
-            before = _category(s, w, span.turn)
+            before = _category(s, w, np.int64(span.turn))
             before.reuses += used
             before.gap_us += gap_us(s, span) * used
             own.uses += used
@@ -85,14 +85,14 @@ def _fade(s, w):
             count.gap_us //= 2
 
 
-@kernel
+@kernel(inlined=False)
 def workload_aware_score(s, w, r):
     """Probability that the page is used within the horizon, given that it has been idle for so long.
 
     With probability p a page is used again, after an exponential time; both are fitted per category of requests.
     """
     span = tail_span(s, r)
-    count = _category(s, w, span.turn)
+    count = _category(s, w, np.int64(span.turn))
     if count.reuses == 0:
         return 0.0, span.stamp
     p = min(1.0, count.reuses / count.uses)

@@ -23,7 +23,7 @@ def next_fault_ps(s):
     return faults(s)[at].time_ps if at < config(s).n_faults else INFINITE
 
 
-@kernel
+@kernel(inlined=False)
 def do_faults(s):
     """Does the faults whose time has come."""
     ck = clock(s)

@@ -16,13 +16,13 @@ from kvgym.sim.fleet.network import better_source, plan_transfers, transfer_ps
 from kvgym.sim.routing.view import visible_hit
 
 
-@kernel
+@kernel(inlined=False)
 def decide_transfer(s, w, q):
     """Decides whether pages are fetched for request `q`, which has just been sent to worker `w`; True if they are."""
     size = config(s).page_size
     known = known_tokens(s, q)
     own = resident_prefix(s, w, q, known // size)[0] * size
-    source = NONE
+    source = np.int64(NONE)
     best = own
     end_ps = np.int64(0)
     for v in range(config(s).n_workers):
@@ -51,7 +51,7 @@ def visible_offer(s, w, q):
     if not workers(s)[w].up:
         return 0, 0
     own = visible_hit(s, w, q)
-    source = NONE
+    source = np.int64(NONE)
     best = own
     end_ps = clock(s).now_ps
     for v in range(config(s).n_workers):
@@ -107,10 +107,10 @@ def _unlock_source(s, transfer):
     _let_try_again(s, transfer.source)
 
 
-@kernel
+@kernel(inlined=False)
 def start_transfers(s):
     """Starts transfers whose time has come; returns a worker that waits for an EVICT decision, or NONE."""
-    i = 0
+    i = np.int64(0)
     while i < clock(s).n_transfers:
         transfer = transfers(s)[i]
         if transfer.stage == PLANNED and transfer.start_ps <= clock(s).now_ps and not _open(s, i):
@@ -143,10 +143,10 @@ def _open(s, i):
     return True
 
 
-@kernel
+@kernel(inlined=False)
 def end_transfers(s):
     """Ends the transfers whose time has come, in the order of decisions."""
-    i = 0
+    i = np.int64(0)
     while i < clock(s).n_transfers:
         if transfers(s)[i].stage == MOVING and transfers(s)[i].end_ps == clock(s).now_ps:
             _arrive(s, i)
@@ -177,10 +177,10 @@ def _arrive(s, i):
     _join_queue(s, i)
 
 
-@kernel
+@kernel(inlined=False)
 def drop_transfers(s, w):
     """Worker `w` crashes: those from it are given up, then those to it, whose requests are on their way back."""
-    i = 0
+    i = np.int64(0)
     while i < clock(s).n_transfers:
         transfer = transfers(s)[i]
         if transfer.source != w:
@@ -191,7 +191,7 @@ def drop_transfers(s, w):
             release(s, transfer.target, transfer.request)
             _let_try_again(s, transfer.target)
         _give_up(s, i)
-    i = 0
+    i = np.int64(0)
     while i < clock(s).n_transfers:
         transfer = transfers(s)[i]
         if transfer.target != w:

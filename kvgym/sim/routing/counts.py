@@ -1,5 +1,7 @@
 """Counts of when a request arrives, is routed, emits its first token, finishes: router counts and costs."""
 
+import numpy as np
+
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import (
     arrived,
@@ -79,7 +81,7 @@ def on_route(s, q, w, visible_hit):
     session.turns += status.returns == 0
     session.tokens = request.prompt_tokens
     ck.previous_route_ps = ck.now_ps
-    _count_in_flight(s, w, q, 1)
+    _count_in_flight(s, w, q, np.int64(1))
     if config(s).history_view:
         remember_prompt(s, w, q)
 
@@ -156,6 +158,6 @@ def on_finish(s, w, q):
     if tokens > 0:
         tpot_s = (ck.now_ps - status.first_token_ps) * 1e-12 / tokens
         wk.tpot_ewma_s += EWMA_GAIN * (tpot_s - wk.tpot_ewma_s)
-    _count_in_flight(s, w, q, -1)
+    _count_in_flight(s, w, q, np.int64(-1))
     if was_scored(s, q):
         ck.scored -= 1

@@ -54,7 +54,7 @@ def _load(s, w):
 @kernel
 def _least_loaded(s, n):
     """Fewest queued and running requests; the lowest index of equals."""
-    best = -1
+    best = np.int64(-1)
     for w in range(n):
         if workers(s)[w].up and (best < 0 or _load(s, w) < _load(s, best)):
             best = w
@@ -64,7 +64,7 @@ def _least_loaded(s, n):
 @kernel
 def _prefix_affinity(s, q, n):
     """Most visible hit tokens, then least loaded, then the lowest index."""
-    best = -1
+    best = np.int64(-1)
     best_hit = np.int64(-1)
     for w in range(n):
         if not workers(s)[w].up:
