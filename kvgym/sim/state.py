@@ -84,10 +84,8 @@ def make_tables(
     """All tables of a run at time 0."""
     n, m, n_nodes = len(workload), len(cluster), len(workload.nodes)
     n_rows = n_nodes + (m - 1) * workload.n_shared
-    largest, all_pages = max(kv_pages := [worker.kv_pages for worker in cluster.workers]), sum(kv_pages)
-    is_shared = workload.nodes["slot"] < workload.n_shared
-    node_pages = workload.nodes["n_pages"]
-    row_pages = m * int(node_pages[is_shared].sum()) + int(node_pages[~is_shared].sum())
+    kv_pages = [worker.kv_pages for worker in cluster.workers]
+    all_pages = sum(kv_pages)
     sizes = {
         "progress": n,
         "burst_ends": 2 << (m - 1).bit_length(),
@@ -115,9 +113,9 @@ def make_tables(
     tables["progress"]["worker"] = -1
     for time in ("arrived_ps", "admitted_ps", "first_token_ps", "finish_ps"):
         tables["progress"][time] = -1
-    leaf_capacity = min(n_nodes, largest)
+    leaf_capacity = min(n_nodes, max(kv_pages))
     kept = evictors.kept(settings.evictor, settings.candidates)
-    tables |= _kept_tables(kept, Sizes(m, n_rows, row_pages, all_pages, leaf_capacity))
+    tables |= _kept_tables(kept, Sizes(m, n_rows, all_pages, leaf_capacity))
     for name in kept:
         if hasattr(evictors.module(name), "fill"):
             evictors.module(name).fill(tables, workload, m)

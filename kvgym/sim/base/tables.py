@@ -351,14 +351,12 @@ class Sizes(NamedTuple):
     Attributes:
         workers: Workers.
         rows: Rows of the cache.
-        row_pages: Pages of their nodes.
         pages: Pages of KV memory of all workers.
         leaves: Leaves that one worker may have.
     """
 
     workers: int
     rows: int
-    row_pages: int
     pages: int
     leaves: int
 

@@ -14,12 +14,12 @@ from kvgym.workload import Workload
 
 _BIT = bit("ghosts")
 
-ghosts = kept_table(__name__, "ghosts", "i8", lambda sizes: sizes.row_pages)
+ghosts = kept_table(__name__, "ghosts", "i8", lambda sizes: 0)
 first_ghosts = kept_table(__name__, "first_ghosts", "i8", lambda sizes: sizes.rows, read_only=True)
 
 
 def fill(tables: dict[str, NDArray[Any]], workload: Workload, n_workers: int) -> None:
-    """Says where the pages of each row begin in `ghosts`."""
+    """Makes room in `ghosts` for the pages of each row, and says where they begin."""
     of_nodes, n_shared = workload.nodes["n_pages"], workload.n_shared
     slot = workload.nodes["slot"]
     shared = slot < n_shared
@@ -28,6 +28,7 @@ def fill(tables: dict[str, NDArray[Any]], workload: Workload, n_workers: int) ->
         pages[slot[shared] * n_workers + w] = of_nodes[shared]
     pages[(n_workers - 1) * n_shared + slot[~shared]] = of_nodes[~shared]
     tables["first_ghosts"][:] = np.cumsum(pages) - pages
+    tables["ghosts"] = np.zeros(pages.sum(), np.int64)
 
 
 @kernel
