@@ -16,22 +16,25 @@ def _kept(s):
 
 
 HOOKS = {
-    "cleared": "(s, w): the cache of worker `w` is empty, at the start and after a crash",
-    "row_cleared": "(s, r): row `r` holds no page, likewise",
-    "routed": "(s, q): request `q` is being sent to a worker; its session is as it was",
-    "touched": "(s, w, q, pages): request `q` has been admitted, the first `pages` pages of its path were there",
-    "entered": "(s, w, q, i, first, last, old, time_ps): pages [first, last) of the i-th node of the path of `q`, full "
-    "at `time_ps`, are its tree pages; those from `old` on are new",
-    "grown": "(s, w, q): request `q` has got tree pages, all of which have entered",
-    "stamped": "(s, w, r, n): the recency counter was written on the first `n` pages of row `r`",
-    "dropped": "(s, w, r, n): the last `n` pages of row `r` have been evicted; the totals don't know it yet",
-    "finished": "(s, w, q): request `q` has finished; its pages are still locked",
-    "leaf_added": "(s, w, r): row `r` is an unlocked leaf, now or still; its stamp may be another one",
-    "leaf_removed": "(s, w, r): row `r` is no unlocked leaf, if it was one",
-    "leaf_changed": "(s, w, r): row `r`, an unlocked leaf, has another last page",
-    "leaf_replaced": "(s, w, r, above): the last page of leaf `r` has gone, and row `above` is a leaf instead",
+    "cleared": ("s, w", "the cache of worker `w` is empty, at the start and after a crash"),
+    "row_cleared": ("s, r", "row `r` holds no page, likewise"),
+    "routed": ("s, q", "request `q` is being sent to a worker; its session is as it was"),
+    "touched": ("s, w, q, pages", "request `q` has been admitted, the first `pages` pages of its path were there"),
+    "entered": (
+        "s, w, q, i, first, last, old, time_ps",
+        "pages [first, last) of the i-th node of the path of `q`, full at `time_ps`, are its tree "
+        "pages; those from `old` on are new",
+    ),
+    "grown": ("s, w, q", "request `q` has got tree pages, all of which have entered"),
+    "stamped": ("s, w, r, n", "the recency counter was written on the first `n` pages of row `r`"),
+    "dropped": ("s, w, r, n", "the last `n` pages of row `r` have been evicted; the totals don't know it yet"),
+    "finished": ("s, w, q", "request `q` has finished; its pages are still locked"),
+    "leaf_added": ("s, w, r", "row `r` is an unlocked leaf, now or still; its stamp may be another one"),
+    "leaf_removed": ("s, w, r", "row `r` is no unlocked leaf, if it was one"),
+    "leaf_changed": ("s, w, r", "row `r`, an unlocked leaf, has another last page"),
+    "leaf_replaced": ("s, w, r, above", "the last page of leaf `r` has gone, and row `above` is a leaf instead"),
 }
-"""Arguments and meaning of each."""
+"""Parameters and meaning of each."""
 
 
 def _told(name):
@@ -42,7 +45,7 @@ def _told(name):
 
 def _hook(name):
     """A kernel that tells all modules which are kept, in the order of `KEPT`."""
-    parameters = HOOKS[name].partition(")")[0].lstrip("(")
+    parameters, _ = HOOKS[name]
     cases = [(f"if kept(s) & {bit(kept)}: {{}}({parameters})", function) for kept, function in _told(name).items()]
     return kernel_of_cases(parameters, cases, kept=_kept)
 
