@@ -13,8 +13,7 @@ Start at ``events.advance``, the loop over events. Its kernels lie in rooms, eac
 """
 
 from kvgym.sim.base.codes import ROUTERS
-from kvgym.sim.decision import Decision
 from kvgym.sim.evictors import EVICTORS, RULES
-from kvgym.sim.simulator import TRANSFERS, Simulator
+from kvgym.sim.simulator import TRANSFERS, Decision, Simulator
 
 __all__ = ["EVICTORS", "ROUTERS", "RULES", "TRANSFERS", "Decision", "Simulator"]

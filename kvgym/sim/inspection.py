@@ -9,9 +9,84 @@ from numpy.typing import NDArray
 
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec
-from kvgym.sim import results
 from kvgym.sim.base.candidate_tables import CANDIDATE
-from kvgym.sim.state import Settings
+from kvgym.sim.base.codes import WAIT_REASONS
+from kvgym.sim.state import Settings, Tables
+
+RECORD = np.dtype(
+    [
+        ("request", "i4"),
+        ("worker", "i4"),
+        ("arrival", "f8"),
+        ("admitted", "f8"),
+        ("first_token", "f8"),
+        ("finish", "f8"),
+        ("prompt_tokens", "i4"),
+        ("output_tokens", "i4"),
+        ("hit_tokens", "i4"),
+        ("preemptions", "i4"),
+        ("returns", "i4"),
+        ("fetched_tokens", "i4"),
+    ],
+    align=True,
+)
+TOTAL = np.dtype(
+    [
+        ("loaded", "i8"),
+        ("hit", "i8"),
+        ("evicted", "i8"),
+        ("recomputed", "i8"),
+        ("iterations", "i8"),
+        ("busy", "f8"),
+        ("fetched", "i8"),
+        ("lost", "i8"),
+    ]
+)
+TRAFFIC = np.dtype(
+    [
+        ("source", "i4"),
+        ("target", "i4"),
+        ("kind", "U8"),
+        ("transfers", "i8"),
+        ("tokens", "i8"),
+        ("bytes", "i8"),
+        ("seconds", "f8"),
+        ("given_up", "i8"),
+    ],
+    align=True,
+)
+ITERATION = np.dtype(
+    [
+        ("worker", "i4"),
+        ("start", "f8"),
+        ("duration", "f8"),
+        ("prefill_tokens", "i4"),
+        ("chunks", "i4"),
+        ("decodes", "i4"),
+        ("kv_tokens", "i8"),
+        ("queued", "i4"),
+        ("preempted", "i4"),
+        ("wait_reason", "U10"),
+    ],
+    align=True,
+)
+
+
+def seconds(ps: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Picoseconds to seconds; -1 (not yet) becomes NaN."""
+    return np.where(ps < 0, np.nan, ps * 1e-12)
+
+
+def prompt_pages(tables: Tables, request: int) -> NDArray[np.int64]:
+    """Ids of the full prompt pages of `request` (-1: none), in order."""
+    if request < 0:
+        return np.zeros(0, np.int64)
+    row = tables["requests"][request]
+    path = tables["paths"][row["path_start"] : row["path_start"] + row["path_nodes"]]
+    nodes = tables["nodes"][path]
+    counts = np.clip(row["prompt_pages"] - nodes["start_page"], 0, nodes["n_pages"])
+    starts = np.repeat(tables["page_ids"][path] - (np.cumsum(counts) - counts), counts)
+    return starts + np.arange(len(starts))
 
 
 class Inspection:
@@ -19,7 +94,7 @@ class Inspection:
 
     cluster: ClusterSpec
     settings: Settings
-    tables: dict[str, NDArray[Any]]
+    tables: Tables
     _address: int
 
     @property
@@ -99,7 +174,17 @@ class Inspection:
             seconds, and given_up.
         """
         self._check_reset()
-        return results.traffic(self.tables, self.cluster)
+        table = self.tables["traffic"]
+        some = np.flatnonzero(table["transfers"] + table["given_up"])
+        out = np.zeros(len(some), TRAFFIC)
+        out["source"], out["target"] = np.divmod(some, len(self.cluster))
+        nodes = self.tables["workers"]["node"]
+        out["kind"] = np.where(nodes[out["source"]] == nodes[out["target"]], "inside", "between")
+        for name in ("transfers", "tokens", "given_up"):
+            out[name] = table[name][some]
+        out["bytes"] = out["tokens"] * self.cluster.workers[0].kv_bytes_per_token
+        out["seconds"] = table["ps"][some] * 1e-12
+        return out
 
     def candidates(self) -> NDArray[Any]:
         """The leaves that the EVICT decision that is due may choose from.
@@ -115,7 +200,10 @@ class Inspection:
             raise RuntimeError("no EVICT decision is due: call advance() first")
         features = np.empty((self.settings.candidates, len(CANDIDATE.names or ())))
         self._kernels.describe(self._address, features)
-        return results.candidates(features)
+        out = np.zeros(len(features), CANDIDATE)
+        for column, name in enumerate(CANDIDATE.names or ()):
+            out[name] = features[:, column]
+        return out
 
     def records(self) -> NDArray[Any]:
         """Records of the requests that have arrived.
@@ -126,7 +214,23 @@ class Inspection:
             admission), preemptions, returns (crashes that sent it back to the router), fetched_tokens.
         """
         self._check_reset()
-        return results.records(self.tables)
+        progress, requests = self.tables["progress"], self.tables["requests"]
+        arrived = np.flatnonzero(progress["arrived_ps"] >= 0)
+        out = np.zeros(len(arrived), RECORD)
+        out["request"] = arrived
+        for name in ("worker", "hit_tokens", "preemptions", "returns", "fetched_tokens"):
+            out[name] = progress[name][arrived]
+        for name in ("prompt_tokens", "output_tokens"):
+            out[name] = requests[name][arrived]
+        times = {
+            "arrival": "arrived_ps",
+            "admitted": "admitted_ps",
+            "first_token": "first_token_ps",
+            "finish": "finish_ps",
+        }
+        for name, source in times.items():
+            out[name] = seconds(progress[source][arrived])
+        return out
 
     def totals(self) -> NDArray[Any]:
         """Per worker: pages loaded, hit, evicted, recomputed (docs/semantics.md#c4-totals), iterations, busy seconds.
@@ -134,21 +238,37 @@ class Inspection:
         Then pages fetched from other workers (T5) and lost in crashes: loaded + fetched = evicted + lost + resident.
         """
         self._check_reset()
-        return results.totals(self.tables)
+        workers = self.tables["workers"]
+        out = np.zeros(len(workers), TOTAL)
+        for name in ("loaded", "hit", "evicted", "recomputed", "iterations", "fetched", "lost"):
+            out[name] = workers[name]
+        out["busy"] = workers["busy_ps"] * 1e-12
+        return out
 
     def iterations(self) -> NDArray[Any]:
         """The event log, a row per iteration: why did a request wait?
 
         Returns:
             Structured array in order of start: worker, start, duration (seconds), prefill_tokens, chunks, decodes,
-            kv_tokens, queued, preempted, wait_reason (a name of `rules.WAIT_REASONS`).
+            kv_tokens, queued, preempted, wait_reason (a name of `codes.WAIT_REASONS`).
 
         Raises:
             RuntimeError: If the simulator was made without `log_iterations`.
         """
         if not self.settings.log_iterations:
             raise RuntimeError("make the simulator with log_iterations=True to keep the event log")
-        return results.iterations(self.tables)
+        log = self.tables["iterations"][: int(self.tables["clock"]["n_log"][0])]
+        rows = np.repeat(np.arange(len(log)), log["burst"])
+        j = np.arange(len(rows)) - np.repeat(np.cumsum(log["burst"]) - log["burst"], log["burst"])
+        log = log[rows]
+        out = np.zeros(len(log), ITERATION)
+        for name in ("worker", "prefill_tokens", "chunks", "decodes", "queued", "preempted"):
+            out[name] = log[name]
+        out["kv_tokens"] = log["kv_tokens"] + j * log["decodes"]
+        out["start"] = (log["start_ps"] + j * log["first_ps"] + log["slope_ps"] * (j * (j - 1) // 2)) * 1e-12
+        out["duration"] = (log["first_ps"] + j * log["slope_ps"]) * 1e-12
+        out["wait_reason"] = np.array(WAIT_REASONS)[log["wait_reason"]]
+        return out[np.argsort(out["start"], kind="stable")]
 
     def draws(self) -> NDArray[Any]:
         """Random draws of the evictor: worker, candidates, index, node, page (depth in the path).
@@ -162,4 +282,4 @@ class Inspection:
 
     def prompt_pages(self) -> NDArray[np.int64]:
         """Ids of the full pages of the prompt that is being routed, numbered by first appearance."""
-        return results.prompt_pages(self.tables, int(self._clock["request"]))
+        return prompt_pages(self.tables, int(self._clock["request"]))

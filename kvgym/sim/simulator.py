@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
 from kvgym.sim import state
 from kvgym.sim.base.codes import CONTRADICTION, CONTRADICTIONS, EVICT, LOG_FULL, PAUSED, ROUTE, ROUTERS, STOPS
-from kvgym.sim.decision import Decision
 from kvgym.sim.evictors import ASK, EVICTORS, RULES
 from kvgym.sim.inspection import Inspection
 from kvgym.workload import Workload
@@ -23,6 +23,24 @@ TRANSFERS = ("never", "auto")
 
 Router = str | Callable[["Simulator", "Decision"], int]
 Evictor = str | Callable[["Simulator", "Decision"], int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A point where the simulator stops and asks.
+
+    Attributes:
+        kind: "ROUTE", "EVICT", "DONE" (everything has finished) or "TRUNCATED" (stopped at the arrival after the last
+            counted one).
+        request: Index of the request to route, or of the one that needs pages; -1 when there is none.
+        worker: The worker that asks (EVICT decisions only), -1 when there is none.
+        time: Seconds since the start.
+    """
+
+    kind: str
+    request: int
+    worker: int
+    time: float
 
 
 class Simulator(Inspection):
@@ -105,7 +123,7 @@ class Simulator(Inspection):
         if self.settings.transfers and cluster.network is None:
             raise ValueError('transfer must be "never" in a cluster without a network, got "auto"')
         self.workload: Workload | None = None
-        self.tables: dict[str, NDArray[Any]] = {}
+        self.tables: state.Tables = {}
 
     def reset(
         self,

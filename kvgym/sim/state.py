@@ -141,47 +141,21 @@ def _kept_tables(kept: tuple[str, ...], sizes: Sizes) -> Tables:
 
 
 def _config(
-    workload: Workload,
-    cluster: ClusterSpec,
-    engine: EngineSpec,
-    settings: Settings,
-    episode: Episode,
+    workload: Workload, cluster: ClusterSpec, engine: EngineSpec, settings: Settings, episode: Episode
 ) -> NDArray[Any]:
+    """The settings: what engine, settings and episode have under the name of a field, and what follows from them."""
     config = np.zeros(1, TABLES["config"])
-    values = {
-        "n_workers": len(cluster),
-        "n_requests": len(workload),
-        "n_nodes": len(workload.nodes),
-        "n_shared": workload.n_shared,
-        "largest_kv_pages": max(worker.kv_pages for worker in cluster.workers),
-        "page_size": engine.page_size,
-        "chunk_tokens": engine.chunk_tokens,
-        "max_running": engine.max_running,
-        "prefill_first": engine.schedule == "prefill_first",
-        "evict_full_request": engine.evict_full_request,
-        "reserve_output": engine.reserve_output,
-        "debug": settings.debug,
-        "transfers": settings.transfers,
-        "n_faults": count_faults(episode.faults),
-        "evictor": settings.evictor,
-        "n_candidates": settings.candidates,
-        "quantum": settings.quantum,
-        "warmup_evictor": episode.warmup_evictor,
-        "router": settings.router,
-        "history_view": settings.history_view,
-        "history_pages": settings.history_pages,
-        "metrics_period_ps": settings.metrics_period_ps,
-        "log_iterations": settings.log_iterations,
-        "log_draws": settings.log_draws,
-        "warmup": episode.warmup,
-        "warmup_router": episode.warmup_router,
-        "limit": episode.limit,
-        "truncate": episode.truncate,
-        "slo_ttft_s": episode.slo_ttft_s,
-        "slo_tpot_s": episode.slo_tpot_s,
-    }
-    for name, value in values.items():
-        config[name] = value
+    for given in (engine, settings, episode):
+        for name in vars(given).keys() & config.dtype.names:
+            config[name] = getattr(given, name)
+    config["n_workers"] = len(cluster)
+    config["n_requests"] = len(workload)
+    config["n_nodes"] = len(workload.nodes)
+    config["n_shared"] = workload.n_shared
+    config["largest_kv_pages"] = max(worker.kv_pages for worker in cluster.workers)
+    config["prefill_first"] = engine.schedule == "prefill_first"
+    config["n_faults"] = count_faults(episode.faults)
+    config["n_candidates"] = settings.candidates
     return config
 
 

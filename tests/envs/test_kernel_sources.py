@@ -13,7 +13,7 @@ from kvgym import _compile
 from kvgym._compile import kernel_sources
 
 ROOT = Path(__file__).parents[2]
-PYTHON_ONLY = {"points.py", "results.py"}  # tables that no kernel sees
+PYTHON_ONLY = {"points.py", "inspection.py"}  # tables that no kernel sees
 
 
 def imported_files(path):

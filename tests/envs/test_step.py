@@ -153,9 +153,9 @@ def test_equal_page_ids_are_equal_prefixes(scenario):
 
 
 def page_ids(env, q):
-    from kvgym.sim import results
+    from kvgym.sim.inspection import prompt_pages
 
-    return results.prompt_pages(env.simulator.tables, q).tolist()
+    return prompt_pages(env.simulator.tables, q).tolist()
 
 
 REFUSALS = [
