@@ -11,64 +11,33 @@ from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec
 from kvgym.sim.base.candidate_tables import CANDIDATE
 from kvgym.sim.base.codes import WAIT_REASONS
+from kvgym.sim.base.tables import row_type
 from kvgym.sim.state import Settings, Tables
 
-RECORD = np.dtype(
-    [
-        ("request", "i4"),
-        ("worker", "i4"),
-        ("arrival", "f8"),
-        ("admitted", "f8"),
-        ("first_token", "f8"),
-        ("finish", "f8"),
-        ("prompt_tokens", "i4"),
-        ("output_tokens", "i4"),
-        ("hit_tokens", "i4"),
-        ("preemptions", "i4"),
-        ("returns", "i4"),
-        ("fetched_tokens", "i4"),
-    ],
-    align=True,
+RECORD = row_type(
+    "i4 request worker",
+    "f8 arrival admitted first_token finish",
+    "i4 prompt_tokens output_tokens hit_tokens preemptions returns fetched_tokens",
 )
-TOTAL = np.dtype(
-    [
-        ("loaded", "i8"),
-        ("hit", "i8"),
-        ("evicted", "i8"),
-        ("recomputed", "i8"),
-        ("iterations", "i8"),
-        ("busy", "f8"),
-        ("fetched", "i8"),
-        ("lost", "i8"),
-    ]
+TOTAL = row_type(
+    "i8 loaded hit evicted recomputed iterations",
+    "f8 busy",
+    "i8 fetched lost",
 )
-TRAFFIC = np.dtype(
-    [
-        ("source", "i4"),
-        ("target", "i4"),
-        ("kind", "U8"),
-        ("transfers", "i8"),
-        ("tokens", "i8"),
-        ("bytes", "i8"),
-        ("seconds", "f8"),
-        ("given_up", "i8"),
-    ],
-    align=True,
+TRAFFIC = row_type(
+    "i4 source target",
+    "U8 kind",
+    "i8 transfers tokens bytes",
+    "f8 seconds",
+    "i8 given_up",
 )
-ITERATION = np.dtype(
-    [
-        ("worker", "i4"),
-        ("start", "f8"),
-        ("duration", "f8"),
-        ("prefill_tokens", "i4"),
-        ("chunks", "i4"),
-        ("decodes", "i4"),
-        ("kv_tokens", "i8"),
-        ("queued", "i4"),
-        ("preempted", "i4"),
-        ("wait_reason", "U10"),
-    ],
-    align=True,
+ITERATION = row_type(
+    "i4 worker",
+    "f8 start duration",
+    "i4 prefill_tokens chunks decodes",
+    "i8 kv_tokens",
+    "i4 queued preempted",
+    "U10 wait_reason",
 )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kvgym.cluster import ClusterSpec, EngineSpec, Fault
 from kvgym.sim import evictors
-from kvgym.sim.base.tables import INFINITE, N_LISTS, READ_ONLY, TABLES, Sizes, handle_order, kept_tables
+from kvgym.sim.base.tables import INFINITE, KEPT_TABLES, N_LISTS, READ_ONLY, TABLES, Sizes, handle_order
 from kvgym.sim.cluster_tables import cost_tables, count_faults, dense_nodes, network_tables, rows_of_costs
 from kvgym.workload import Workload
 
@@ -136,7 +136,8 @@ def _kept_tables(kept: tuple[str, ...], sizes: Sizes) -> Tables:
     """The tables of evictors: empty where their module is not kept."""
     evictors.module("dispatch")  # it imports all modules, which declare their tables
     return {
-        table.name: np.zeros(table.rows(sizes) if table.module in kept else 0, table.dtype) for table in kept_tables()
+        table.name: np.zeros(table.rows(sizes) if table.module in kept else 0, table.dtype)
+        for table in KEPT_TABLES.values()
     }
 
 
@@ -198,7 +199,7 @@ def make_handle(tables: Tables) -> NDArray[np.int64]:
 
 def copy_tables(tables: Tables) -> Tables:
     """A copy for a clone; tables that a run never writes are shared."""
-    shared = {*READ_ONLY, *(table.name for table in kept_tables() if table.read_only)}
+    shared = {*READ_ONLY, *(table.name for table in KEPT_TABLES.values() if table.read_only)}
     return {name: table if name in shared else table.copy() for name, table in tables.items()}
 
 

@@ -59,10 +59,12 @@ def test_another_order_of_fields_is_another_folder(tmp_path, monkeypatch):
     before = cache_folder()
     monkeypatch.setattr(_compile, "_PACKAGE", package)
     assert cache_folder() == before
-    fields = re.compile(r"(np\.dtype\(\s*\[\s*)(\([^()]*\))(,[^()]*)(\([^()]*\))")
+    tuples = re.compile(r"(np\.dtype\(\s*\[\s*)(\([^()]*\))(,[^()]*)(\([^()]*\))")
+    words = re.compile(r'(row_type\(\s*"i\d )(\w+)( )(\w+)')
     changed = 0
     for path in package.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
+        fields = words if words.search(text) else tuples
         if path.name in PYTHON_ONLY or not fields.search(text):
             continue
         path.write_text(fields.sub(r"\1\4\3\2", text, count=1), encoding="utf-8")

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from kvgym.sim.base.tables import kept_tables
+from kvgym.sim.base.tables import KEPT_TABLES
 from kvgym.sim.evictors import KEPT, RULES, TABLE, bit, choosers, kept, module
 from kvgym.sim.evictors.dispatch import HOOKS
 
@@ -28,7 +28,7 @@ def test_an_evictor_chooses_in_one_way(name):
 def test_what_has_hooks_or_tables_is_kept(name):
     row = TABLE[name]
     hooks = HOOKS.keys() & own_functions(row.module)
-    tables = [table.name for table in kept_tables() if table.module == row.module]
+    tables = [table.name for table in KEPT_TABLES.values() if table.module == row.module]
     assert row.module in row.keeps or not (hooks or tables)
 
 

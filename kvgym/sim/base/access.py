@@ -54,7 +54,7 @@ def _table(name, dtype=None):
     @intrinsic
     def table(typing_context, s):
         def codegen(context, builder, signature, args):
-            at = 16 * tables.position(name)
+            at = 16 * tables.handle_order().index(name)
             data, length = (_load_constant(builder, builder.add(args[0], args[0].type(at + i))) for i in (0, 8))
             return _array(context, builder, array_type, data, length)
 
@@ -77,44 +77,26 @@ def kept_table(module, name, dtype, rows, read_only=False):
     return _table(name, dtype)
 
 
-config_table = _table("config")
-clock_table = _table("clock")
-requests = _table("requests")
-nodes = _table("nodes")
-paths = _table("paths")
-progress = _table("progress")
-workers = _table("workers")
-burst_ends = _table("burst_ends")
-idle_with_work = _table("idle_with_work")
-rows = _table("rows")
-ends = _table("ends")
-candidates = _table("candidates")
+def __getattr__(name):
+    """Function for kernels that returns table `name`, one of `tables.TABLES`: `from .. import workers`."""
+    if name not in tables.TABLES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, _table(name))
+
+
 index_rows = _table("index")
-running = _table("running")
-costs = _table("costs")
 g_table = _table("g")
-pending = _table("pending")
-finished = _table("finished")
-arrived = _table("arrived")
-sessions = _table("sessions")
-page_ids = _table("page_ids")
-hints = _table("hints")
-iterations = _table("iterations")
-draws = _table("draws")
-transfers = _table("transfers")
-link_ends = _table("link_ends")
-links = _table("links")
-traffic = _table("traffic")
-faults = _table("faults")
+_config_table = _table("config")
+_clock_table = _table("clock")
 
 
 @kernel
 def config(s):
     """The settings of the run."""
-    return config_table(s)[0]
+    return _config_table(s)[0]
 
 
 @kernel
 def clock(s):
     """The time, and what is counted for the whole cluster."""
-    return clock_table(s)[0]
+    return _clock_table(s)[0]

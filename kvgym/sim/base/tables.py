@@ -2,7 +2,7 @@
 
 Everything that changes while time passes is in these tables, so copying a simulator is copying arrays. Kernels
 reach the tables through one integer, the address of a *handle*: a list of (data pointer, length) pairs in the order
-of :data:`TABLES` (see ``kernels/access.py``).
+of :data:`TABLES` (see ``access.py``).
 
 Times are int64 picoseconds (``_ps``); -1 stands for "not yet" or "none". Tables that grow with the workload have
 narrow fields; all others are wide, so that kernels are compiled for one type of integer and not for two.
@@ -20,292 +20,205 @@ from kvgym.workload.tables import NODE, REQUEST
 INFINITE = np.iinfo(np.int64).max
 """A time that never comes."""
 
-CONFIG = np.dtype(
-    [
-        ("n_workers", "i8"),
-        ("n_requests", "i8"),
-        ("n_nodes", "i8"),
-        ("n_shared", "i8"),
-        ("page_size", "i8"),
-        ("chunk_tokens", "i8"),
-        ("max_running", "i8"),
-        ("prefill_first", "i8"),
-        ("evict_full_request", "i8"),
-        ("evictor", "i8"),
-        ("router", "i8"),
-        ("warmup_router", "i8"),
-        ("history_view", "i8"),
-        ("warmup", "i8"),
-        ("limit", "i8"),
-        ("truncate", "i8"),
-        ("leaf_capacity", "i8"),
-        ("n_candidates", "i8"),  # slots of an EVICT decision; 0 = rules are named instead
-        ("quantum", "i8"),  # pages that one EVICT decision may free
-        ("warmup_evictor", "i8"),
-        ("keeps", "i8"),  # a bit per module of kvgym/sim/evictors that is told of what happens to pages
-        ("dates_pages", "i8"),  # each page enters by itself, with the time at which it was full
-        ("log_iterations", "i8"),
-        ("log_draws", "i8"),
-        ("debug", "i8"),
-        ("transfers", "i8"),  # requests may be fetched for
-        ("n_faults", "i8"),
-        ("reserve_output", "f8"),
-        ("slo_ttft_s", "f8"),
-        ("slo_tpot_s", "f8"),
-        ("largest_kv_pages", "i8"),  # of any worker
-        ("history_pages", "i8"),
-        ("metrics_period_ps", "i8"),
-    ],
-    align=True,
+
+def row_type(*fields: str) -> np.dtype:
+    """Type of a table's rows: in each text a type, and the names of the fields that have it."""
+    columns = [(name, dtype) for dtype, *names in map(str.split, fields) for name in names]
+    return np.dtype(columns, align=True)
+
+
+CONFIG = row_type(
+    "i8 n_workers n_requests n_nodes n_shared page_size chunk_tokens max_running prefill_first",
+    "i8 evict_full_request evictor router warmup_router history_view warmup limit truncate leaf_capacity",
+    "i8 n_candidates",  # slots of an EVICT decision; 0 = rules are named instead
+    "i8 quantum",  # pages that one EVICT decision may free
+    "i8 warmup_evictor",
+    "i8 keeps",  # a bit per module of kvgym/sim/evictors that is told of what happens to pages
+    "i8 dates_pages",  # each page enters by itself, with the time at which it was full
+    "i8 log_iterations log_draws debug",
+    "i8 transfers",  # requests may be fetched for
+    "i8 n_faults",
+    "f8 reserve_output slo_ttft_s slo_tpot_s",
+    "i8 largest_kv_pages",  # of any worker
+    "i8 history_pages metrics_period_ps",
 )
 """Settings of one run; nothing in it changes after reset."""
 
-CLOCK = np.dtype(
-    [
-        ("now_ps", "i8"),
-        ("request", "i8"),  # the request of the ROUTE decision that is due, -1 = none
-        ("n_may_start", "i8"),  # idle workers with work
-        ("asking", "i8"),  # the worker whose EVICT decision is due, -1 = none
-        ("next_open", "i8"),  # the first open-loop request that has not arrived
-        ("n_pending", "i8"),  # closed-loop arrivals waiting for their time
-        ("n_arrived", "i8"),
-        ("n_finished", "i8"),
-        ("n_reported", "i8"),  # finished requests that agents could pull before the last decision
-        ("n_admitted", "i8"),
-        ("n_log", "i8"),
-        ("n_draws", "i8"),
-        ("n_decided", "i8"),  # ROUTE decisions after the warm-up
-        ("n_transfers", "i8"),  # decided and not over
-        ("next_transfer_ps", "i8"),  # when the first of them starts or ends
-        ("next_fault", "i8"),
-        ("error", "i8"),
-        ("error_worker", "i8"),
-        ("turn", "i8"),  # next worker of round robin
-        ("snapshot_ps", "i8"),
-        ("scored", "i8"),  # scored requests in the system
-        ("scored_waiting", "i8"),  # those without a first token
-        ("cost_e2e_ps", "f8"),  # integral of `scored` over time
-        ("cost_ttft_ps", "f8"),
-        ("paid_e2e_s", "f8"),  # of it, what the rewards of an environment have paid
-        ("paid_ttft_s", "f8"),
-        ("n_steps", "i8"),  # decisions of an environment's agent
-        ("previous_route_ps", "i8"),
-        ("window_10", "i8"),  # first arrival inside the last 10 s, an index into `arrived`
-        ("window_60", "i8"),
-        ("next_page_id", "i8"),
-        ("s0", "u8"),  # generator of the kernel's own router
-        ("s1", "u8"),
-        ("s2", "u8"),
-        ("s3", "u8"),
-    ],
-    align=True,
+CLOCK = row_type(
+    "i8 now_ps",
+    "i8 request",  # the request of the ROUTE decision that is due, -1 = none
+    "i8 n_may_start",  # idle workers with work
+    "i8 asking",  # the worker whose EVICT decision is due, -1 = none
+    "i8 next_open",  # the first open-loop request that has not arrived
+    "i8 n_pending",  # closed-loop arrivals waiting for their time
+    "i8 n_arrived n_finished",
+    "i8 n_reported",  # finished requests that agents could pull before the last decision
+    "i8 n_admitted n_log n_draws",
+    "i8 n_decided",  # ROUTE decisions after the warm-up
+    "i8 n_transfers",  # decided and not over
+    "i8 next_transfer_ps",  # when the first of them starts or ends
+    "i8 next_fault error error_worker",
+    "i8 turn",  # next worker of round robin
+    "i8 snapshot_ps",
+    "i8 scored",  # scored requests in the system
+    "i8 scored_waiting",  # those without a first token
+    "f8 cost_e2e_ps",  # integral of `scored` over time
+    "f8 cost_ttft_ps",
+    "f8 paid_e2e_s",  # of it, what the rewards of an environment have paid
+    "f8 paid_ttft_s",
+    "i8 n_steps",  # decisions of an environment's agent
+    "i8 previous_route_ps",
+    "i8 window_10",  # first arrival inside the last 10 s, an index into `arrived`
+    "i8 window_60 next_page_id",
+    "u8 s0",  # generator of the kernel's own router
+    "u8 s1 s2 s3",
 )
 
-PROGRESS = np.dtype(
-    [
-        ("arrived_ps", "i8"),
-        ("admitted_ps", "i8"),  # first admission
-        ("first_token_ps", "i8"),
-        ("finish_ps", "i8"),
-        ("worker", "i4"),
-        ("decision", "i4"),  # number of the last ROUTE decision about it, 0 = the first after the warm-up
-        ("emitted", "i4"),  # output tokens so far
-        ("computed", "i4"),  # tokens whose KV the worker holds
-        ("chunk", "i4"),  # prefill tokens in the iteration in progress
-        ("decoding", "i2"),
-        ("awaited", "i2"),  # no token has come since it was sent
-        ("held_pages", "i4"),  # locked tree pages + own pages not in the tree
-        ("tree_pages", "i4"),  # locked tree pages
-        ("full_nodes", "i4"),  # nodes of the path that the tree pages cover completely
-        ("reserve_pages", "i4"),  # pages that prefill_first reserves for the whole request
-        ("hit_tokens", "i4"),  # of the first admission
-        ("preemptions", "i4"),
-        ("fetched_tokens", "i4"),  # by transfers that came to their end
-        ("next_waiting", "i4"),
-        ("miss_estimate", "i4"),  # the router's, made when it routed
-        ("returns", "i2"),  # crashes that sent it back to the router
-        ("evictor", "i2"),  # rule that does the evictions that this request forces, if the evictor is the agent
-    ],
-    align=True,
+PROGRESS = row_type(
+    "i8 arrived_ps",
+    "i8 admitted_ps",  # first admission
+    "i8 first_token_ps finish_ps",
+    "i4 worker",
+    "i4 decision",  # number of the last ROUTE decision about it, 0 = the first after the warm-up
+    "i4 emitted",  # output tokens so far
+    "i4 computed",  # tokens whose KV the worker holds
+    "i4 chunk",  # prefill tokens in the iteration in progress
+    "i2 decoding",
+    "i2 awaited",  # no token has come since it was sent
+    "i4 held_pages",  # locked tree pages + own pages not in the tree
+    "i4 tree_pages",  # locked tree pages
+    "i4 full_nodes",  # nodes of the path that the tree pages cover completely
+    "i4 reserve_pages",  # pages that prefill_first reserves for the whole request
+    "i4 hit_tokens",  # of the first admission
+    "i4 preemptions",
+    "i4 fetched_tokens",  # by transfers that came to their end
+    "i4 next_waiting",
+    "i4 miss_estimate",  # the router's, made when it routed
+    "i2 returns",  # crashes that sent it back to the router
+    "i2 evictor",  # rule that does the evictions that this request forces, if the evictor is the agent
 )
 """One row per request: where it is and how far it got."""
 
-WORKER = np.dtype(
-    [
-        ("event_ps", "i8"),  # end of the iteration (or burst of iterations) in progress
-        # the burst in progress: its j-th iteration ends at start + j first + slope j (j - 1) / 2
-        ("start_ps", "i8"),
-        ("first_ps", "i8"),
-        ("slope_ps", "i8"),
-        ("burst", "i8"),  # iterations of the burst
-        ("prefill_tokens", "i8"),
-        ("chunks", "i8"),
-        ("decodes", "i8"),
-        ("kv_tokens", "i8"),
-        ("pairs", "i8"),  # S of the cost formula
-        # start of an iteration, a small state machine
-        ("stage", "i8"),
-        ("cursor", "i8"),
-        ("budget", "i8"),
-        ("preempted", "i8"),
-        ("wait_reason", "i8"),
-        ("admit_tokens", "i8"),  # first chunk of the request that is being admitted
-        ("admit_pages", "i8"),
-        # an allocation that waits for EVICT decisions
-        ("evicting", "i8"),
-        ("asker", "i8"),  # the request that it is for
-        ("wanted", "i8"),  # pages still to be evicted
-        ("decisions_left", "i8"),  # that the allocation may take
-        # queue and running requests
-        ("queue_head", "i8"),
-        ("queue_tail", "i8"),
-        ("n_queued", "i8"),
-        ("n_running", "i8"),
-        ("prefill", "i8"),  # the unfinished prefill, -1 = none
-        ("head_refused", "i8"),
-        ("prefill_waits", "i8"),
-        ("queued_tokens", "i8"),
-        # memory, in pages
-        ("kv_pages", "i8"),
-        ("free", "i8"),
-        ("evictable", "i8"),
-        ("reserved", "i8"),  # pages that prefill_first has promised to running requests
-        # evictor
-        ("n_leaves", "i8"),
-        ("n_unmarked", "i8"),
-        ("phase", "i8"),
-        ("marked", "i8"),
-        ("counter", "i8"),  # recency: admissions and unlocks so far
-        ("free_span", "i8"),
-        ("accesses", "i8"),  # pages of the prompts admitted so far
-        ("inflation", "f8"),  # of gdsf
-        ("s0", "u8"),
-        ("s1", "u8"),
-        ("s2", "u8"),
-        ("s3", "u8"),
-        ("cost", "i8"),  # row of `costs`
-        ("current_cost", "i8"),  # row of `costs` that iterations take now: another one during a slow-down
-        ("up", "i8"),
-        ("node", "i8"),  # of the network
-        ("n_fetching", "i8"),  # requests that wait for a transfer
-        # totals
-        ("loaded", "i8"),
-        ("fetched", "i8"),
-        ("lost", "i8"),
-        ("hit", "i8"),
-        ("evicted", "i8"),
-        ("recomputed", "i8"),
-        ("iterations", "i8"),
-        ("busy_ps", "i8"),
-        # what the router counts itself
-        ("inflight", "i8"),
-        ("waiting", "i8"),
-        ("n_sent", "i8"),
-        ("prefill_estimate", "i8"),
-        ("sent_since_snapshot", "i8"),
-        ("active_tokens", "i8"),
-        ("ttft_ewma_s", "f8"),
-        ("tpot_ewma_s", "f8"),
-        ("index_pages", "i8"),
-        # the last metrics snapshot
-        ("seen_ps", "i8"),
-        ("seen_queued", "i8"),
-        ("seen_running", "i8"),
-        ("seen_queued_tokens", "i8"),
-        ("seen_kv_use", "f8"),
-        ("seen_gen_tps", "f8"),
-    ],
-    align=True,
+WORKER = row_type(
+    "i8 event_ps",  # end of the iteration (or burst of iterations) in progress
+    # the burst in progress: its j-th iteration ends at start + j first + slope j (j - 1) / 2
+    "i8 start_ps first_ps slope_ps",
+    "i8 burst",  # iterations of the burst
+    "i8 prefill_tokens chunks decodes kv_tokens",
+    "i8 pairs",  # S of the cost formula
+    # start of an iteration, a small state machine
+    "i8 stage cursor budget preempted wait_reason",
+    "i8 admit_tokens",  # first chunk of the request that is being admitted
+    "i8 admit_pages",
+    # an allocation that waits for EVICT decisions
+    "i8 evicting",
+    "i8 asker",  # the request that it is for
+    "i8 wanted",  # pages still to be evicted
+    "i8 decisions_left",  # that the allocation may take
+    # queue and running requests
+    "i8 queue_head queue_tail n_queued n_running",
+    "i8 prefill",  # the unfinished prefill, -1 = none
+    "i8 head_refused prefill_waits queued_tokens",
+    # memory, in pages
+    "i8 kv_pages free evictable",
+    "i8 reserved",  # pages that prefill_first has promised to running requests
+    # evictor
+    "i8 n_leaves n_unmarked phase marked",
+    "i8 counter",  # recency: admissions and unlocks so far
+    "u8 s0 s1 s2 s3",
+    "i8 cost",  # row of `costs`
+    "i8 current_cost",  # row of `costs` that iterations take now: another one during a slow-down
+    "i8 up",
+    "i8 node",  # of the network
+    "i8 n_fetching",  # requests that wait for a transfer
+    # totals
+    "i8 loaded fetched lost hit evicted recomputed iterations busy_ps",
+    # what the router counts itself
+    "i8 inflight waiting n_sent prefill_estimate sent_since_snapshot active_tokens",
+    "f8 ttft_ewma_s tpot_ewma_s",
+    "i8 index_pages",
+    # the last metrics snapshot
+    "i8 seen_ps seen_queued seen_running seen_queued_tokens",
+    "f8 seen_kv_use seen_gen_tps",
 )
 
-ROW = np.dtype(
-    [
-        ("node", "i4"),
-        ("cached", "i4"),  # resident pages: a prefix of the node's
-        ("locks", "i4"),  # running requests that cover the whole node
-        ("part_locks", "i4"),  # running requests that cover only its first pages
-        ("part_pages", "i4"),  # and how many
-        ("children", "i4"),  # child nodes with a resident page
-        ("older", "i4"),  # list of evictable nodes by recency; NOT_LISTED outside it
-        ("newer", "i4"),
-        ("leaf", "i4"),  # position in `leaves`, -1 = no unlocked leaf
-        ("phase", "i4"),  # the marks below are of this phase
-        ("mark_to", "i4"),  # pages [0, mark_to) and [mark_from, cached) are marked
-        ("mark_from", "i4"),
-        ("shown", "i4"),  # continuation seen after the last page, see evictors/splits.py
-    ],
-    align=True,
+ROW = row_type(
+    "i4 node",
+    "i4 cached",  # resident pages: a prefix of the node's
+    "i4 locks",  # running requests that cover the whole node
+    "i4 part_locks",  # running requests that cover only its first pages
+    "i4 part_pages",  # and how many
+    "i4 children",  # child nodes with a resident page
+    "i4 older",  # list of evictable nodes by recency; NOT_LISTED outside it
+    "i4 newer",
+    "i4 leaf",  # position in `leaves`, -1 = no unlocked leaf
+    "i4 phase",  # the marks below are of this phase
+    "i4 mark_to",  # pages [0, mark_to) and [mark_from, cached) are marked
+    "i4 mark_from",
+    "i4 shown",  # continuation seen after the last page, see evictors/splits.py
 )
 """The cache: one row per (worker, shared node) and one per private node, see ``base/rows.py``."""
 
-ENDS = np.dtype([("oldest", "i8"), ("newest", "i8")], align=True)
+ENDS = row_type(
+    "i8 oldest newest",
+)
 """Ends of a linked list of rows, see ``base/lists.py``."""
 RECENCY, INDEX = range(2)
 """The lists."""
 N_LISTS = 2
 
-INDEX_ROW = np.dtype(
-    [
-        ("sent_ps", "i8"),  # when a prompt through this node was last sent to this worker
-        ("pages", "i4"),  # pages in the router's own tree (history view)
-        ("older", "i4"),
-        ("newer", "i4"),
-        ("active", "i4"),  # requests in flight on this worker whose prompt covers the node
-    ],
-    align=True,
+INDEX_ROW = row_type(
+    "i8 sent_ps",  # when a prompt through this node was last sent to this worker
+    "i4 pages",  # pages in the router's own tree (history view)
+    "i4 older newer",
+    "i4 active",  # requests in flight on this worker whose prompt covers the node
 )
 """Knowledge of the router, numbered like ROW."""
 
-COST = np.dtype([("a_s", "f8"), ("c_n", "f8"), ("c_b", "f8"), ("q", "i8"), ("speed", "f8")], align=True)
-PENDING = np.dtype([("time_ps", "i8"), ("request", "i8")], align=True)
-SESSION = np.dtype(
-    [
-        ("arrived_ps", "i8"),  # of the last turn that was routed
-        ("worker", "i4"),
-        ("request", "i4"),
-        ("turns", "i4"),  # routed so far
-        ("tokens", "i4"),  # prompt of the last turn, and its output once it has finished
-    ],
-    align=True,
+COST = row_type(
+    "f8 a_s c_n c_b",
+    "i8 q",
+    "f8 speed",
 )
-ITERATION = np.dtype(
-    [
-        ("worker", "i4"),
-        ("burst", "i4"),
-        ("start_ps", "i8"),
-        ("first_ps", "i8"),
-        ("slope_ps", "i8"),
-        ("prefill_tokens", "i4"),
-        ("chunks", "i4"),
-        ("decodes", "i4"),
-        ("queued", "i4"),
-        ("kv_tokens", "i8"),
-        ("wait_reason", "i4"),
-        ("preempted", "i4"),
-    ],
-    align=True,
+PENDING = row_type(
+    "i8 time_ps request",
 )
-DRAW = np.dtype([("worker", "i4"), ("candidates", "i4"), ("index", "i4"), ("node", "i4"), ("page", "i4")], align=True)
+SESSION = row_type(
+    "i8 arrived_ps",  # of the last turn that was routed
+    "i4 worker request",
+    "i4 turns",  # routed so far
+    "i4 tokens",  # prompt of the last turn, and its output once it has finished
+)
+ITERATION = row_type(
+    "i4 worker burst",
+    "i8 start_ps first_ps slope_ps",
+    "i4 prefill_tokens chunks decodes queued",
+    "i8 kv_tokens",
+    "i4 wait_reason preempted",
+)
+DRAW = row_type(
+    "i4 worker candidates index node page",
+)
 
-TRANSFER = np.dtype(
-    [
-        ("request", "i8"),
-        ("source", "i8"),
-        ("target", "i8"),
-        ("end_page", "i8"),  # pages of the request's path up to here are there afterwards
-        ("pages", "i8"),  # to be moved: as planned, from its start on as they are
-        ("stage", "i8"),
-        ("start_ps", "i8"),
-        ("end_ps", "i8"),
-    ],
-    align=True,
+TRANSFER = row_type(
+    "i8 request source target",
+    "i8 end_page",  # pages of the request's path up to here are there afterwards
+    "i8 pages",  # to be moved: as planned, from its start on as they are
+    "i8 stage start_ps end_ps",
 )
 """Transfers that are decided and not over, in the order of decisions."""
-LINK = np.dtype([("latency_ps", "i8"), ("ps_per_token", "f8")], align=True)
+LINK = row_type(
+    "i8 latency_ps",
+    "f8 ps_per_token",
+)
 """Two rows: inside a node, between nodes."""
-TRAFFIC = np.dtype([("transfers", "i8"), ("tokens", "i8"), ("ps", "i8"), ("given_up", "i8")], align=True)
+TRAFFIC = row_type(
+    "i8 transfers tokens ps given_up",
+)
 """Traffic from worker v to worker w: row v n_workers + w."""
-FAULT = np.dtype([("time_ps", "i8"), ("worker", "i8"), ("kind", "i8"), ("current_cost", "i8")], align=True)
+FAULT = row_type(
+    "i8 time_ps worker kind current_cost",
+)
 """In the order in which they happen."""
 
 TABLES: dict[str, np.dtype] = {
@@ -371,27 +284,23 @@ class KeptTable(NamedTuple):
     read_only: bool
 
 
-_declared: dict[str, KeptTable] = {}
+KEPT_TABLES: dict[str, KeptTable] = {}
+"""All tables that evictors declare, by name."""
 _order: list[str] = []
-
-
-def declare(table: KeptTable) -> None:
-    """Gives a kept table its place in the handle."""
-    if table.name in TABLES or table.name in _declared:
-        raise ValueError(f"there is a table {table.name!r} already: name that of {table.module} otherwise")
-    if _order:
-        raise RuntimeError(f"{table.module} must be in the table of evictors, or be imported by one that is")
-    _declared[table.name] = table
 
 
 def seal() -> None:
     """All evictors are there: from now on nothing is declared, and each table has its place."""
-    _order[:] = [*TABLES, *sorted(_declared)]
+    _order[:] = [*TABLES, *sorted(KEPT_TABLES)]
 
 
-def kept_tables() -> list[KeptTable]:
-    """All tables that evictors declare."""
-    return list(_declared.values())
+def declare(table: KeptTable) -> None:
+    """Gives a kept table its place in the handle."""
+    if table.name in TABLES or table.name in KEPT_TABLES:
+        raise ValueError(f"there is a table {table.name!r} already: name that of {table.module} otherwise")
+    if _order:
+        raise RuntimeError(f"{table.module} must be in the table of evictors, or be imported by one that is")
+    KEPT_TABLES[table.name] = table
 
 
 def handle_order() -> list[str]:
@@ -399,8 +308,3 @@ def handle_order() -> list[str]:
     if not _order:
         raise RuntimeError("import kvgym.sim.evictors.dispatch first: it knows the tables of all evictors")
     return _order
-
-
-def position(name: str) -> int:
-    """Place of a table in the handle."""
-    return handle_order().index(name)
