@@ -10,22 +10,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kvgym._kernel import kernel
-from kvgym.sim.base.access import (
-    arrived,
-    clock,
-    config,
-    finished,
-    index_rows,
-    nodes,
-    page_ids,
-    paths,
-    progress,
-    requests,
-    rows,
-    running,
-    sessions,
-    workers,
-)
+from kvgym.sim.base import access
+from kvgym.sim.base.access import clock, config
 from kvgym.sim.base.rows import row_of
 
 _LINE = 64
@@ -61,13 +47,13 @@ def prefetch_requests(s):
     ck = clock(s)
     for q in (ck.request, ck.next_open):
         if 0 <= q < config(s).n_requests:
-            _prefetch_rows(requests(s), q, 1)
-            _prefetch_rows(progress(s), q, 1)
-    _prefetch_rows(arrived(s), ck.n_arrived, 1)
-    _prefetch_rows(finished(s), ck.n_finished, 1)
+            _prefetch_rows(access.requests(s), q, 1)
+            _prefetch_rows(access.progress(s), q, 1)
+    _prefetch_rows(access.arrived(s), ck.n_arrived, 1)
+    _prefetch_rows(access.finished(s), ck.n_finished, 1)
     for w in range(config(s).n_workers):
-        if workers(s)[w].n_running > 0:
-            _prefetch_rows(progress(s), running(s)[w * config(s).max_running], 1)
+        if access.workers(s)[w].n_running > 0:
+            _prefetch_rows(access.progress(s), access.running(s)[w * config(s).max_running], 1)
 
 
 @kernel
@@ -78,11 +64,11 @@ def prefetch_paths(s):
     for q in (ck.request, ck.next_open):
         if not 0 <= q < cf.n_requests:
             continue
-        request = requests(s)[q]
-        _prefetch_rows(sessions(s), request.session, 1)
+        request = access.requests(s)[q]
+        _prefetch_rows(access.sessions(s), request.session, 1)
         for i in range(request.path_start, request.path_start + min(_DEEPEST, request.path_nodes)):
-            v = paths(s)[i]
-            copies = cf.n_workers if nodes(s)[v].slot < cf.n_shared else 1
-            _prefetch_rows(page_ids(s), v, 1)
-            _prefetch_rows(rows(s), row_of(s, 0, v), copies)
-            _prefetch_rows(index_rows(s), row_of(s, 0, v), copies)
+            v = access.paths(s)[i]
+            copies = cf.n_workers if access.nodes(s)[v].slot < cf.n_shared else 1
+            _prefetch_rows(access.page_ids(s), v, 1)
+            _prefetch_rows(access.rows(s), row_of(s, 0, v), copies)
+            _prefetch_rows(access.index_rows(s), row_of(s, 0, v), copies)

@@ -1,18 +1,12 @@
 """Hooks: kernels that tell the evictors of the table what happens; a module takes part in what it has a kernel for."""
 
-from kvgym._kernel import kernel, kernel_of_cases
+from kvgym._kernel import kernel_of_cases
 from kvgym.sim.base import tables
 from kvgym.sim.base.access import config
 from kvgym.sim.evictors import KEPT, TABLE, bit, module
 
 _modules = {name: module(name) for name in dict.fromkeys((*KEPT, *(row.module for row in TABLE.values())))}
 tables.seal()
-
-
-@kernel
-def _kept(s):
-    """Bits of the modules that are kept."""
-    return config(s).keeps
 
 
 HOOKS = {
@@ -46,8 +40,10 @@ def _told(name):
 def _hook(name):
     """A kernel that tells all modules which are kept, in the order of `KEPT`."""
     parameters, _ = HOOKS[name]
-    cases = [(f"if kept(s) & {bit(kept)}: {{}}({parameters})", function) for kept, function in _told(name).items()]
-    return kernel_of_cases(parameters, cases, kept=_kept)
+    cases = [
+        (f"if config(s).keeps & {bit(kept)}: {{}}({parameters})", function) for kept, function in _told(name).items()
+    ]
+    return kernel_of_cases(parameters, cases, config=config)
 
 
 def told(name):

@@ -86,13 +86,6 @@ def leaf_changed(s, w, r):
 
 
 @kernel
-def clear_leaf_marks(s, w):
-    """All leaves of worker `w` count as unmarked."""
-    wk = workers(s)[w]
-    wk.n_unmarked = wk.n_leaves
-
-
-@kernel
 def random_pool(s, w, q, wanted, left):
     """`random`: all unlocked leaves."""
     return workers(s)[w].n_leaves

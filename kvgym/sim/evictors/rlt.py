@@ -4,7 +4,7 @@ from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, nodes, paths, requests, rows, workers
 from kvgym.sim.base.requests import known_tokens
 from kvgym.sim.base.rows import row_of
-from kvgym.sim.evictors.leaves import clear_leaf_marks, leaf_changed
+from kvgym.sim.evictors.leaves import leaf_changed
 from kvgym.sim.evictors.marks import NO_MARKS, count_marked, open_marks
 
 
@@ -39,13 +39,16 @@ def mark_path(s, w, q, pages):
             return
 
 
+touched = mark_path  # by its admission
+
+
 @kernel
 def new_phase(s, w):
     """Clears all marks of worker `w`."""
     wk = workers(s)[w]
     wk.phase += 1
     wk.marked = 0
-    clear_leaf_marks(s, w)
+    wk.n_unmarked = wk.n_leaves
 
 
 @kernel
@@ -58,12 +61,6 @@ def open_phase(s, w, q):
     mark_path(s, w, q, known_tokens(s, q) // config(s).page_size)
     if wk.n_unmarked == 0:
         new_phase(s, w)
-
-
-@kernel
-def touched(s, w, q, pages):
-    """The first `pages` pages of request `q`'s path are touched by its admission."""
-    mark_path(s, w, q, pages)
 
 
 @kernel

@@ -53,7 +53,12 @@ def touched(s, w, q, pages):
         if n <= 0:
             break
         _count_reuses(s, w, q, row_of(s, w, v), n)
-    _fade(s, w)
+    for number in range(N_CATEGORIES):
+        count = _category(s, w, number)
+        if count.uses > 4 * workers(s)[w].kv_pages:  # old counts fade: those before count half from now on
+            count.uses //= 2
+            count.reuses //= 2
+            count.gap_us //= 2
 
 
 @kernel
@@ -72,17 +77,6 @@ def _count_reuses(s, w, q, r, n):
             own.uses += used
         end = span.first
         i = span.above
-
-
-@kernel
-def _fade(s, w):
-    """Old counts of worker `w` fade: a category that has seen four times its pages counts half from now on."""
-    for number in range(N_CATEGORIES):
-        count = _category(s, w, number)
-        if count.uses > 4 * workers(s)[w].kv_pages:
-            count.uses //= 2
-            count.reuses //= 2
-            count.gap_us //= 2
 
 
 @kernel(inlined=False)
