@@ -84,12 +84,8 @@ def smallest(raw, n):
 # Quantiles of the normal distribution as quotients of polynomials, to nine digits: Acklam, "An algorithm for computing
 # the inverse normal cumulative distribution function" (2003). Middle, then tails.
 _A = (
-    -39.69683028665376,
-    220.9460984245205,
-    -275.9285104469687,
-    138.3577518672690,
-    -30.66479806614716,
-    2.506628277459239,
+    *(-39.69683028665376, 220.9460984245205, -275.9285104469687),
+    *(138.3577518672690, -30.66479806614716, 2.506628277459239),
 )
 _B = (-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572, 1.0)
 _C = (

@@ -59,14 +59,7 @@ def _check_worker(s, w):
         return WRONG_LEAVES
     if evictable != wk.evictable:
         return WRONG_EVICTABLE
-    return _check_pages(s, w, cached)
-
-
-@kernel
-def _check_pages(s, w, cached):
-    """Every page is in the tree, owned by a running request, or free."""
-    wk = workers(s)[w]
-    own = 0
+    own = 0  # every page is in the tree, owned by a running request, or free
     for i in range(wk.n_running):
         status = progress(s)[running(s)[w * config(s).max_running + i]]
         if status.tree_pages > status.held_pages:

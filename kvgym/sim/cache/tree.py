@@ -6,12 +6,59 @@ It knows no evictor: it tells those that are kept what happens (``evictors.dispa
 import numpy as np
 
 from kvgym._kernel import kernel
-from kvgym.sim.base.access import config, nodes, paths, progress, requests, rows, workers
-from kvgym.sim.base.lists import list_newest, unlist
+from kvgym.sim.base.access import (
+    clock,
+    config,
+    ends,
+    index_rows,
+    nodes,
+    paths,
+    progress,
+    requests,
+    rows,
+    running,
+    transfers,
+    workers,
+)
+from kvgym.sim.base.codes import NONE
+from kvgym.sim.base.lists import NOT_LISTED, list_newest, unlist
 from kvgym.sim.base.requests import known_tokens
 from kvgym.sim.base.rows import locked_pages, row_of, unlocked_pages
-from kvgym.sim.cache.locks import locked_part
+from kvgym.sim.base.tables import N_LISTS
 from kvgym.sim.evictors import dispatch as evictors
+from kvgym.sim.evictors.marks import NO_MARKS
+
+PLANNED, OPENING, MOVING = range(3)
+"""Stages of a transfer: waits for its link, allocates pages, is under way. The last two lock pages."""
+
+
+@kernel
+def blank_row(s, r, v):
+    """Row `r`, of node `v`, holds no page, and the router has sent nothing through it: at the start, after a crash."""
+    entry = index_rows(s)[r]
+    entry.sent_ps = -1
+    entry.pages = entry.active = 0
+    row = rows(s)[r]
+    row.node = v
+    row.older = entry.older = NOT_LISTED
+    row.newer = entry.newer = NONE
+    row.cached = row.locks = row.part_locks = row.part_pages = row.children = row.phase = row.mark_to = 0
+    row.mark_from = NO_MARKS
+    row.leaf = -1
+    row.shown = NONE
+    evictors.row_cleared(s, r)
+
+
+@kernel
+def blank_worker(s, w):
+    """Worker `w` has all its pages free, and nothing of it is listed; its rows are blank."""
+    wk = workers(s)[w]
+    wk.free = wk.kv_pages
+    wk.evictable = wk.reserved = wk.n_leaves = wk.n_unmarked = wk.phase = wk.marked = wk.counter = 0
+    for which in range(N_LISTS):
+        end = ends(s)[which * config(s).n_workers + w]
+        end.oldest = end.newest = NONE
+    evictors.cleared(s, w)
 
 
 @kernel
@@ -74,9 +121,48 @@ def lock_pages(s, w, q, pages):
 def hold_prefix(s, w, q, pages):
     """Request `q` locks the first `pages` pages of its path, all resident on worker `w`, which it is on."""
     status = progress(s)[q]
-    status.tree_pages = pages
-    status.held_pages = pages
+    status.tree_pages = status.held_pages = pages
     status.full_nodes = lock_pages(s, w, q, pages)
+
+
+@kernel
+def _locked_part(s, w, leaving, v):
+    """Pages of node `v` that those who lock only a part of it lock on worker `w`, request `leaving` left out.
+
+    Counted again where transfers lock pages, too.
+    """
+    most = 0
+    first = w * config(s).max_running
+    for i in range(workers(s)[w].n_running):
+        q = running(s)[first + i]
+        if q != leaving:
+            most = max(most, _part(s, q, np.int64(progress(s)[q].tree_pages), v))
+    for i in range(clock(s).n_transfers):
+        transfer = transfers(s)[i]
+        q = transfer.request
+        if transfer.stage == PLANNED or q == leaving:
+            continue
+        if transfer.target == w:
+            most = max(most, _part(s, q, np.int64(progress(s)[q].tree_pages), v))
+        elif transfer.source == w:
+            most = max(most, _part(s, q, transfer.end_page, v))
+    return most
+
+
+@kernel
+def _part(s, q, pages, v):
+    """Pages of node `v` among the first `pages` of request `q`'s path, if these end inside it."""
+    request = requests(s)[q]
+    node = nodes(s)[v]
+    n = pages - node.start_page
+    if n <= 0 or n >= node.n_pages:
+        return 0
+    for i in range(request.path_start, request.path_start + request.path_nodes):
+        if paths(s)[i] == v:
+            return n
+        if nodes(s)[paths(s)[i]].start_page > node.start_page:
+            break
+    return 0
 
 
 @kernel
@@ -87,7 +173,7 @@ def _drop_part_lock(s, w, q, r):
     if row.part_locks == 0:
         row.part_pages = 0
     elif config(s).transfers:  # without them, whoever locks more goes first
-        row.part_pages = locked_part(s, w, q, row.node)
+        row.part_pages = _locked_part(s, w, q, row.node)
 
 
 @kernel
@@ -188,24 +274,27 @@ def release(s, w, q):
     status = progress(s)[q]
     unlock_pages(s, w, q, np.int64(status.tree_pages))
     workers(s)[w].free += status.held_pages - status.tree_pages
-    status.held_pages = 0
-    status.tree_pages = 0
-    status.full_nodes = 0
+    status.held_pages = status.tree_pages = status.full_nodes = 0
+
+
+@kernel
+def count_evicted(wk, n):
+    """Counts `n` pages of a worker that have gone."""
+    wk.evictable -= n
+    wk.free += n
+    wk.evicted += n
 
 
 @kernel(inlined=False)
 def drop_pages(s, w, r, n):
     """Evicts the last `n` pages of row `r`, all unlocked; its parent may become a leaf."""
     row = rows(s)[r]
-    wk = workers(s)[w]
     parent = nodes(s)[row.node].parent
     row.cached -= n
     if row.cached == 0 and parent >= 0:
         rows(s)[row_of(s, w, parent)].children -= 1
     evictors.dropped(s, w, r, n)
-    wk.evictable -= n
-    wk.free += n
-    wk.evicted += n
+    count_evicted(workers(s)[w], n)
     if unlocked_pages(s, row) > 0:
         evictors.leaf_changed(s, w, r)
         return
@@ -222,11 +311,10 @@ def drop_pages(s, w, r, n):
 @kernel
 def drop_tail(s, w, r, n):
     """Evicts `n` pages of the tail of leaf `r`, which may go on above its node."""
-    while True:
-        row = rows(s)[r]
-        k = min(n, row.cached)
-        drop_pages(s, w, r, k)
-        n -= k
-        if n == 0:
-            return
+    row = rows(s)[r]
+    while n > row.cached:
+        n -= row.cached
+        drop_pages(s, w, r, np.int64(row.cached))
         r = row_of(s, w, nodes(s)[row.node].parent)
+        row = rows(s)[r]
+    drop_pages(s, w, r, n)

@@ -2,9 +2,8 @@
 
 Rules: docs/semantics.md#e1-iteration-start, #e2-admission.
 
-A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, LAST_DECODES, then the launch. All
-that it has planned so far is in the tables, so it can stop in an allocation that waits for an EVICT decision, and go on
-later by the same calls.
+A small state machine, `stage` in the worker's row. What it has planned is in the tables, so it can stop in an
+allocation that waits for an EVICT decision, and go on later by the same calls.
 """
 
 import math
@@ -24,11 +23,10 @@ from kvgym.sim.base.codes import (
     WAIT_RETRY,
 )
 from kvgym.sim.base.requests import hit_tokens, known_tokens, pages_for
-from kvgym.sim.cache.allocation import allocate, reserved_pages
+from kvgym.sim.cache.eviction import allocate, reserved_pages
 from kvgym.sim.cache.tree import hold_prefix, resident_prefix
 from kvgym.sim.engine.duration import launch
-from kvgym.sim.engine.preemption import preempt_last
-from kvgym.sim.engine.queues import pop_front
+from kvgym.sim.engine.queues import pop_front, preempt_last
 from kvgym.sim.evictors import dispatch as evictors
 
 IDLE, DECODES, PREFILL, ADMISSIONS, LAST_DECODES = range(5)
@@ -41,54 +39,34 @@ def start_iteration(s, w):
     Returns True if an EVICT decision is due first.
     """
     wk = workers(s)[w]
+    prefill_first = config(s).prefill_first
     while True:
-        if _plan(s, w):
+        if wk.stage == IDLE:
+            wk.prefill_tokens = wk.chunks = wk.decodes = wk.kv_tokens = wk.pairs = 0
+            wk.cursor = wk.preempted = 0
+            wk.wait_reason = NO_WAIT
+            wk.budget = config(s).chunk_tokens
+            wk.stage = PREFILL if prefill_first else DECODES
+        if wk.stage == DECODES:
+            if plan_decodes(s, w):
+                return True
+            wk.stage = PREFILL
+        if wk.stage == PREFILL:
+            if plan_prefill(s, w):
+                return True
+            wk.stage = ADMISSIONS
+        if wk.stage == ADMISSIONS:
+            if plan_admissions(s, w):
+                return True
+            wk.stage = LAST_DECODES
+        if prefill_first and wk.prefill_tokens == 0 and plan_decodes(s, w):
             return True
+        wk.stage = IDLE
         if wk.prefill_tokens + wk.decodes > 0:
             launch(s, w)
             return False
         if wk.preempted == 0:  # else transfers lock so much that the last one went, too: a place may be free now
             return False
-
-
-@kernel
-def _plan(s, w):
-    """Plans the next iteration; True if an EVICT decision is due first."""
-    wk = workers(s)[w]
-    prefill_first = config(s).prefill_first
-    if wk.stage == IDLE:
-        _open(s, w)
-        wk.stage = PREFILL if prefill_first else DECODES
-    if wk.stage == DECODES:
-        if plan_decodes(s, w):
-            return True
-        wk.stage = PREFILL
-    if wk.stage == PREFILL:
-        if plan_prefill(s, w):
-            return True
-        wk.stage = ADMISSIONS
-    if wk.stage == ADMISSIONS:
-        if plan_admissions(s, w):
-            return True
-        wk.stage = LAST_DECODES
-    if prefill_first and wk.prefill_tokens == 0 and plan_decodes(s, w):
-        return True
-    wk.stage = IDLE
-    return False
-
-
-@kernel
-def _open(s, w):
-    wk = workers(s)[w]
-    wk.prefill_tokens = 0
-    wk.chunks = 0
-    wk.decodes = 0
-    wk.kv_tokens = 0
-    wk.pairs = 0
-    wk.cursor = 0
-    wk.preempted = 0
-    wk.wait_reason = NO_WAIT
-    wk.budget = config(s).chunk_tokens
 
 
 @kernel
@@ -181,33 +159,40 @@ def plan_admissions(s, w):
 
 
 @kernel
-def reserve_pages(s, q):
-    """Pages of a whole request as prefill_first reserves them."""
-    cf = config(s)
-    request = requests(s)[q]
-    if not cf.prefill_first:
-        return 0
-    return pages_for(s, request.prompt_tokens + math.ceil(cf.reserve_output * request.output_tokens))
-
-
-@kernel
 def admit_head(s, w):
-    """Lookup, test, lock, for the head of the queue. False, and nothing changed, if it is refused."""
+    """Takes the head of the queue into the batch, its resident prefix locked. False, nothing changed, if refused."""
     wk = workers(s)[w]
     cf = config(s)
     q = wk.queue_head
+    request = requests(s)[q]
+    status = progress(s)[q]
     known = known_tokens(s, q)
     resident, unlocked = resident_prefix(s, w, q, known // cf.page_size)
     hit = hit_tokens(s, resident, known)
     tokens = min(wk.budget, known - hit)
     pages = max(0, pages_for(s, hit + tokens) - resident)
-    available = wk.free + wk.evictable - unlocked
-    reserve = reserve_pages(s, q)
+    reserve = 0
+    if cf.prefill_first:
+        reserve = pages_for(s, request.prompt_tokens + math.ceil(cf.reserve_output * request.output_tokens))
     # An empty worker always admits: a reservation larger than the whole cache would wait for ever.
     promised = 0 if wk.n_running == 0 else max(0, reserve - resident) + wk.reserved
-    if available < max(pages, promised):
+    if wk.free + wk.evictable - unlocked < max(pages, promised):
         return False
-    _admit(s, w, q, resident, hit, reserve)
+    pop_front(s, w)
+    wk.queued_tokens -= known
+    running(s)[w * cf.max_running + wk.n_running] = q
+    wk.n_running += 1
+    hold_prefix(s, w, q, resident)
+    wk.counter += 1
+    status.reserve_pages = reserve
+    wk.reserved += reserved_pages(status)
+    status.computed = hit
+    wk.hit += hit // cf.page_size
+    if status.admitted_ps < 0:
+        status.admitted_ps = clock(s).now_ps
+        status.hit_tokens = hit
+        clock(s).n_admitted += 1
+    evictors.touched(s, w, q, resident)
     wk.admit_tokens = tokens
     wk.admit_pages = pages
     return True
@@ -223,26 +208,3 @@ def _give_first_chunk(s, w):
     add_chunk(s, w, q, wk.admit_tokens)
     wk.admit_tokens = 0
     return True
-
-
-@kernel
-def _admit(s, w, q, resident, hit, reserve):
-    """Takes the head of the queue into the batch with its resident prefix locked."""
-    wk = workers(s)[w]
-    cf = config(s)
-    status = progress(s)[q]
-    pop_front(s, w)
-    wk.queued_tokens -= known_tokens(s, q)
-    running(s)[w * cf.max_running + wk.n_running] = q
-    wk.n_running += 1
-    hold_prefix(s, w, q, resident)
-    wk.counter += 1
-    status.reserve_pages = reserve
-    wk.reserved += reserved_pages(status)
-    status.computed = hit
-    wk.hit += hit // cf.page_size
-    if status.admitted_ps < 0:
-        status.admitted_ps = clock(s).now_ps
-        status.hit_tokens = hit
-        clock(s).n_admitted += 1
-    evictors.touched(s, w, q, resident)
