@@ -37,15 +37,6 @@ def negative_log(x):
     return out
 
 
-@entry_point("float64[::1](uint64[::1])")
-def exponential(raw):
-    """Exponential numbers with mean 1 from uniform 64-bit ones."""
-    out = np.empty(len(raw))
-    for i in range(len(raw)):
-        out[i] = minus_log(1.0 - np.float64(raw[i] >> np.uint64(11)) * 2.0**-53)
-    return out
-
-
 @entry_point("int64[::1](uint64[::1], int64)")
 def smallest(raw, n):
     """Positions of the `n` smallest of some uniform 64-bit numbers, in their order; of equals the first comes first.

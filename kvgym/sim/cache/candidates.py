@@ -107,17 +107,10 @@ def describe(s, w, slot, out):
     out[COLUMN.hits] = span.hits
     out[COLUMN.reuse_gap_s] = span.gap_us * 1e-6 / span.hits if span.hits > 0 else 0.0
     out[COLUMN.sessions] = span.sessions
-    out[COLUMN.siblings] = _siblings(s, w, r, top, pages)
+    # Other resident pages that follow the page above the tail, whose topmost page is the path's page `first`.
+    first = nodes(s)[row.node].start_page + row.cached - pages
+    node = nodes(s)[rows(s)[top].node]
+    alone = first > node.start_page or node.parent < 0
+    out[COLUMN.siblings] = 0 if alone else rows(s)[row_of(s, w, node.parent)].children - 1
     out[COLUMN.session_idle_s] = (now - session.arrived_ps) * 1e-12
     out[COLUMN.session_turns] = session.turns
-
-
-@kernel
-def _siblings(s, w, r, top, pages):
-    """Other resident pages that follow the page above the tail of `pages` pages, whose topmost page is in row `top`."""
-    node = nodes(s)[rows(s)[top].node]
-    leaf = rows(s)[r]
-    first = nodes(s)[leaf.node].start_page + leaf.cached - pages  # of the path's pages
-    if first > node.start_page or node.parent < 0:
-        return 0
-    return rows(s)[row_of(s, w, node.parent)].children - 1

@@ -177,79 +177,69 @@ def _drop_part_lock(s, w, q, r):
 
 
 @kernel
-def _enter_node(s, w, q, i, first, last, time_ps):
-    """Pages [first, last) of the i-th node of the path of `q` have been computed: into the tree, or found there."""
-    wk = workers(s)[w]
-    v = paths(s)[requests(s)[q].path_start + i]
-    node = nodes(s)[v]
-    r = row_of(s, w, v)
-    row = rows(s)[r]
-    unlocked = unlocked_pages(s, row)
-    old = row.cached
-    found = min(max(old - first, 0), last - first)
-    if old < last:
-        row.cached = last
-        if old == 0 and node.parent >= 0:
-            rows(s)[row_of(s, w, node.parent)].children += 1
-    evictors.entered(s, w, q, i, first, last, old, time_ps)
-    if first > 0:
-        _drop_part_lock(s, w, q, r)
-    if last == node.n_pages:
-        row.locks += 1
-    else:
-        row.part_locks += 1
-        row.part_pages = max(row.part_pages, last)
-    wk.free += found
-    wk.recomputed += found
-    wk.loaded += last - first - found
-    settle(s, w, r, unlocked)
-
-
-@kernel
 def enter_pages(s, w, q, pages, time_ps):
-    """The first `pages` pages of request `q` are full at `time_ps`: those not yet its tree pages enter, root first."""
+    """The first `pages` pages of request `q` are full at `time_ps`: those not yet its tree pages enter, root first.
+
+    Pages that are in the tree already are found there, and the request's own ones become free.
+    """
     request = requests(s)[q]
     status = progress(s)[q]
     if status.tree_pages >= pages:
         return
+    wk = workers(s)[w]
     while status.tree_pages < pages:
         i = status.full_nodes
-        node = nodes(s)[paths(s)[request.path_start + i]]
+        v = paths(s)[request.path_start + i]
+        node = nodes(s)[v]
+        r = row_of(s, w, v)
+        row = rows(s)[r]
         first = status.tree_pages - node.start_page
         last = min(node.n_pages, pages - node.start_page)
-        _enter_node(s, w, q, i, first, last, time_ps)
-        status.tree_pages += last - first
+        unlocked = unlocked_pages(s, row)
+        old = row.cached
+        found = min(max(old - first, 0), last - first)
+        if old < last:
+            row.cached = last
+            if old == 0 and node.parent >= 0:
+                rows(s)[row_of(s, w, node.parent)].children += 1
+        evictors.entered(s, w, q, i, first, last, old, time_ps)
+        if first > 0:
+            _drop_part_lock(s, w, q, r)
         if last == node.n_pages:
+            row.locks += 1
             status.full_nodes += 1
+        else:
+            row.part_locks += 1
+            row.part_pages = max(row.part_pages, last)
+        wk.free += found
+        wk.recomputed += found
+        wk.loaded += last - first - found
+        settle(s, w, r, unlocked)
+        status.tree_pages += last - first
     evictors.grown(s, w, q)
 
 
 @kernel
-def _deepest_resident(s, w, q):
-    """Index in the path of `q` of the deepest node with resident known pages, at least its own deepest; -1 = none."""
-    request = requests(s)[q]
-    known_pages = known_tokens(s, q) // config(s).page_size
-    deepest = -1
-    for i in range(request.path_nodes):
-        v = paths(s)[request.path_start + i]
-        node = nodes(s)[v]
-        row = rows(s)[row_of(s, w, v)]
-        if node.start_page >= known_pages or row.cached == 0:
-            break
-        deepest = i
-        if row.cached < node.n_pages:
-            break
-    return deepest
-
-
-@kernel
 def unlock_pages(s, w, q, pages):
-    """Unlocks the first `pages` pages of request `q`'s path on worker `w` and stamps what is resident of its path."""
+    """Unlocks the first `pages` pages of request `q`'s path on worker `w` and stamps what is resident of its path.
+
+    Who waits for pages there tries again at the next start.
+    """
     request = requests(s)[q]
     wk = workers(s)[w]
     known_pages = known_tokens(s, q) // config(s).page_size
     wk.counter += 1
-    for i in range(_deepest_resident(s, w, q), -1, -1):
+    wk.head_refused = wk.prefill_waits = 0
+    deepest = -1  # node of the path with resident known pages
+    for i in range(request.path_nodes):
+        v = paths(s)[request.path_start + i]
+        cached = rows(s)[row_of(s, w, v)].cached
+        if nodes(s)[v].start_page >= known_pages or cached == 0:
+            break
+        deepest = i
+        if cached < nodes(s)[v].n_pages:
+            break
+    for i in range(deepest, -1, -1):
         v = paths(s)[request.path_start + i]
         node = nodes(s)[v]
         r = row_of(s, w, v)

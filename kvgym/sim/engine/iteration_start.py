@@ -9,19 +9,8 @@ allocation that waits for an EVICT decision, and go on later by the same calls.
 import math
 
 from kvgym._kernel import kernel
+from kvgym.sim.base import codes
 from kvgym.sim.base.access import clock, config, progress, requests, running, workers
-from kvgym.sim.base.codes import (
-    ASKED,
-    GRANTED,
-    NO_WAIT,
-    REFUSED,
-    WAIT_BUDGET,
-    WAIT_PAGES,
-    WAIT_PLACES,
-    WAIT_PREEMPTION,
-    WAIT_PREFILL,
-    WAIT_RETRY,
-)
 from kvgym.sim.base.requests import hit_tokens, known_tokens, pages_for
 from kvgym.sim.cache.eviction import allocate, reserved_pages
 from kvgym.sim.cache.tree import hold_prefix, resident_prefix
@@ -44,7 +33,7 @@ def start_iteration(s, w):
         if wk.stage == IDLE:
             wk.prefill_tokens = wk.chunks = wk.decodes = wk.kv_tokens = wk.pairs = 0
             wk.cursor = wk.preempted = 0
-            wk.wait_reason = NO_WAIT
+            wk.wait_reason = codes.NO_WAIT
             wk.budget = config(s).chunk_tokens
             wk.stage = PREFILL if prefill_first else DECODES
         if wk.stage == DECODES:
@@ -77,27 +66,20 @@ def plan_decodes(s, w):
     while wk.cursor < wk.n_running:
         q = running(s)[first + wk.cursor]
         if progress(s)[q].decoding:
-            outcome = _take_decode_page(s, w, q)
-            if outcome == ASKED:
+            need = pages_for(s, known_tokens(s, q)) - progress(s)[q].held_pages
+            outcome = codes.GRANTED
+            while need > 0:  # the token opens a new page
+                outcome = allocate(s, w, q, need)
+                if outcome != codes.REFUSED or preempt_last(s, w) == q:
+                    break
+            if outcome == codes.ASKED:
                 return True
-            if outcome == GRANTED:
+            if outcome == codes.GRANTED:
                 wk.decodes += 1
                 wk.kv_tokens += known_tokens(s, q)
         wk.cursor += 1
     wk.budget -= wk.decodes
     return False
-
-
-@kernel
-def _take_decode_page(s, w, q):
-    """A page for the token that `q` is about to compute, if it opens a new one. REFUSED if `q` itself was preempted."""
-    need = pages_for(s, known_tokens(s, q)) - progress(s)[q].held_pages
-    if need <= 0:
-        return GRANTED
-    while True:
-        outcome = allocate(s, w, q, need)
-        if outcome != REFUSED or preempt_last(s, w) == q:
-            return outcome
 
 
 @kernel
@@ -110,11 +92,11 @@ def plan_prefill(s, w):
     status = progress(s)[q]
     tokens = min(wk.budget, known_tokens(s, q) - status.computed)
     outcome = allocate(s, w, q, max(0, pages_for(s, status.computed + tokens) - status.held_pages))
-    if outcome == GRANTED:
+    if outcome == codes.GRANTED:
         add_chunk(s, w, q, tokens)
-    elif outcome == REFUSED:
+    elif outcome == codes.REFUSED:
         wk.prefill_waits = 1
-    return outcome == ASKED
+    return outcome == codes.ASKED
 
 
 @kernel
@@ -138,17 +120,17 @@ def plan_admissions(s, w):
         return True
     while wk.n_queued > 0:
         if wk.preempted > 0 and not cf.prefill_first:
-            wk.wait_reason = WAIT_PREEMPTION
+            wk.wait_reason = codes.WAIT_PREEMPTION
         elif wk.prefill_waits:
-            wk.wait_reason = WAIT_PREFILL
+            wk.wait_reason = codes.WAIT_PREFILL
         elif wk.n_running >= cf.max_running:
-            wk.wait_reason = WAIT_PLACES
+            wk.wait_reason = codes.WAIT_PLACES
         elif wk.budget <= 0:
-            wk.wait_reason = WAIT_BUDGET
+            wk.wait_reason = codes.WAIT_BUDGET
         elif wk.head_refused:
-            wk.wait_reason = WAIT_RETRY
+            wk.wait_reason = codes.WAIT_RETRY
         elif not admit_head(s, w):
-            wk.wait_reason = WAIT_PAGES
+            wk.wait_reason = codes.WAIT_PAGES
             wk.head_refused = 1
         elif not _give_first_chunk(s, w):
             return True
@@ -203,7 +185,7 @@ def _give_first_chunk(s, w):
     """Pages for the first chunk of the request that has just been admitted. False if an EVICT decision is due first."""
     wk = workers(s)[w]
     q = running(s)[w * config(s).max_running + wk.n_running - 1]
-    if allocate(s, w, q, wk.admit_pages) == ASKED:
+    if allocate(s, w, q, wk.admit_pages) == codes.ASKED:
         return False
     add_chunk(s, w, q, wk.admit_tokens)
     wk.admit_tokens = 0

@@ -41,13 +41,11 @@ def pop_front(s, w):
 
 @kernel
 def forget_running(s, w, q):
-    """Request `q` leaves the batch (finished or preempted): its pages are unlocked, waiting requests may try again."""
-    wk = workers(s)[w]
+    """Request `q` leaves the batch (finished or preempted): its pages are unlocked."""
     status = progress(s)[q]
-    wk.reserved -= reserved_pages(status)
+    workers(s)[w].reserved -= reserved_pages(status)
     release(s, w, q)
     status.decoding = status.computed = 0
-    wk.head_refused = wk.prefill_waits = 0
 
 
 @kernel

@@ -11,18 +11,9 @@ from kvgym.sim.base.codes import ASKED, NONE
 from kvgym.sim.base.prefill import prefill_ps
 from kvgym.sim.base.requests import hit_tokens, known_tokens
 from kvgym.sim.base.tables import INFINITE
+from kvgym.sim.cache import tree
 from kvgym.sim.cache.eviction import allocate
-from kvgym.sim.cache.tree import (
-    MOVING,
-    OPENING,
-    PLANNED,
-    enter_pages,
-    hold_prefix,
-    lock_pages,
-    release,
-    resident_prefix,
-    unlock_pages,
-)
+from kvgym.sim.cache.tree import MOVING, OPENING, PLANNED, resident_prefix
 from kvgym.sim.engine.iteration_end import catch_up
 from kvgym.sim.engine.queues import join
 from kvgym.sim.routing.view import visible_hit
@@ -171,12 +162,6 @@ def _join_queue(s, i):
 
 
 @kernel
-def _let_try_again(s, w):
-    """Pages of worker `w`, which has caught up, are unlocked: those who wait for pages try again at its next start."""
-    workers(s)[w].head_refused = workers(s)[w].prefill_waits = 0
-
-
-@kernel
 def _give_up(s, i):
     """The i-th transfer comes to nothing: its request computes the pages itself."""
     _pair(s, transfers(s)[i]).given_up += 1
@@ -187,8 +172,7 @@ def _give_up(s, i):
 def _unlock_source(s, transfer):
     """The source of a transfer that had started is read no more."""
     catch_up(s, transfer.source)
-    unlock_pages(s, transfer.source, transfer.request, transfer.end_page)
-    _let_try_again(s, transfer.source)
+    tree.unlock_pages(s, transfer.source, transfer.request, transfer.end_page)
 
 
 @kernel(inlined=False)
@@ -219,8 +203,8 @@ def _open(s, i):
     available = workers(s)[w].free + workers(s)[w].evictable - unlocked
     if resident_prefix(s, v, q, pages)[0] < pages or own >= pages or available < pages - own:
         return False
-    hold_prefix(s, w, q, own)
-    lock_pages(s, v, q, pages)
+    tree.hold_prefix(s, w, q, own)
+    tree.lock_pages(s, v, q, pages)
     transfer.pages = pages - own
     transfer.stage = OPENING
     transfer.end_ps = clock(s).now_ps + _transfer_ps(s, v, w, transfer.pages * config(s).page_size)
@@ -229,36 +213,29 @@ def _open(s, i):
 
 @kernel(inlined=False)
 def end_transfers(s):
-    """Ends the transfers whose time has come, in the order of decisions."""
+    """Ends the transfers whose time has come, in the order of decisions: their pages are there."""
     i = np.int64(0)
     while i < clock(s).n_transfers:
-        if transfers(s)[i].stage == MOVING and transfers(s)[i].end_ps == clock(s).now_ps:
-            _arrive(s, i)
-        else:
+        transfer = transfers(s)[i]
+        if transfer.stage != MOVING or transfer.end_ps != clock(s).now_ps:
             i += 1
-
-
-@kernel
-def _arrive(s, i):
-    """The pages of the i-th transfer are there."""
-    transfer = transfers(s)[i]
-    q, w = transfer.request, transfer.target
-    wk = workers(s)[w]
-    catch_up(s, w)
-    loaded, recomputed = wk.loaded, wk.recomputed
-    enter_pages(s, w, q, transfer.end_page, clock(s).now_ps)
-    wk.fetched += wk.loaded - loaded  # nobody computed these pages
-    wk.loaded, wk.recomputed = loaded, recomputed
-    tokens = transfer.pages * config(s).page_size
-    progress(s)[q].fetched_tokens += tokens
-    pair = _pair(s, transfer)
-    pair.transfers += 1
-    pair.tokens += tokens
-    pair.ps += transfer.end_ps - transfer.start_ps
-    release(s, w, q)
-    _let_try_again(s, w)
-    _unlock_source(s, transfer)
-    _join_queue(s, i)
+            continue
+        q, w = transfer.request, transfer.target
+        wk = workers(s)[w]
+        catch_up(s, w)
+        loaded, recomputed = wk.loaded, wk.recomputed
+        tree.enter_pages(s, w, q, transfer.end_page, clock(s).now_ps)
+        wk.fetched += wk.loaded - loaded  # nobody computed these pages
+        wk.loaded, wk.recomputed = loaded, recomputed
+        tokens = transfer.pages * config(s).page_size
+        progress(s)[q].fetched_tokens += tokens
+        pair = _pair(s, transfer)
+        pair.transfers += 1
+        pair.tokens += tokens
+        pair.ps += transfer.end_ps - transfer.start_ps
+        tree.release(s, w, q)
+        _unlock_source(s, transfer)
+        _join_queue(s, i)
 
 
 @kernel(inlined=False)
@@ -272,8 +249,7 @@ def drop_transfers(s, w):
             continue
         if transfer.stage != PLANNED:
             catch_up(s, transfer.target)
-            release(s, transfer.target, transfer.request)
-            _let_try_again(s, transfer.target)
+            tree.release(s, transfer.target, transfer.request)
         _give_up(s, i)
     i = np.int64(0)
     while i < clock(s).n_transfers:

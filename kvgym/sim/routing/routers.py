@@ -44,10 +44,8 @@ def _random_worker(s, n):
     for w in range(n):
         n_up += workers(s)[w].up
     left = below(clock(s), n_up)
-    w = 0
-    while True:
-        if workers(s)[w].up:
-            if left == 0:
-                return w
-            left -= 1
+    w = -1
+    while left >= 0:
         w += 1
+        left -= workers(s)[w].up
+    return w
