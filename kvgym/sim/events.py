@@ -9,12 +9,18 @@ from kvgym.sim.base.requests import known_tokens, was_scored
 from kvgym.sim.base.tables import INFINITE
 from kvgym.sim.cache.candidates import list_candidates
 from kvgym.sim.cache.check import check_workers
-from kvgym.sim.engine.arrivals import RETURNED_PS, next_arrival_ps, pop_arrival
-from kvgym.sim.engine.due import next_end_ps, next_to_end, next_to_start, update_worker
+from kvgym.sim.engine.due import (
+    RETURNED_PS,
+    next_arrival_ps,
+    next_end_ps,
+    next_to_end,
+    next_to_start,
+    pop_arrival,
+    update_worker,
+)
+from kvgym.sim.engine.duration import logs_full, take_snapshot
 from kvgym.sim.engine.iteration_end import end_burst
 from kvgym.sim.engine.iteration_start import start_iteration
-from kvgym.sim.engine.logs import logs_full
-from kvgym.sim.engine.metrics import take_snapshot
 from kvgym.sim.engine.queues import join
 from kvgym.sim.evictors import ASK
 from kvgym.sim.fleet.faults import come_back, do_faults, next_fault_ps

@@ -4,8 +4,8 @@ from kvgym._kernel import entry_point
 from kvgym.sim.base.access import burst_ends, config, nodes, page_ids, sessions
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.base.tables import INFINITE
-from kvgym.sim.cache.blank import blank_index, blank_row, blank_worker
-from kvgym.sim.engine.arrivals import skip_to_open
+from kvgym.sim.cache.tree import blank_row, blank_worker
+from kvgym.sim.engine.due import skip_to_open
 
 
 @entry_point("void(int64)")
@@ -20,9 +20,7 @@ def prepare(s):
         page_ids(s)[v] = -1
         copies = cf.n_workers if nodes(s)[v].slot < cf.n_shared else 1
         for w in range(copies):
-            r = row_of(s, w, v)
-            blank_row(s, r, v)
-            blank_index(s, r)
+            blank_row(s, row_of(s, w, v), v)
     for i in range(len(sessions(s))):
         sessions(s)[i].arrived_ps = -1
         sessions(s)[i].worker = -1

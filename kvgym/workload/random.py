@@ -39,8 +39,7 @@ class Stream:
 
     def exponential(self, n: int) -> NDArray[np.float64]:
         """(n,) float64 with mean 1."""
-        numbers: NDArray[np.float64] = _compile.load(KERNELS).exponential(self.raw(n))
-        return numbers
+        return negative_log(1.0 - self.uniform(n))
 
     def lognormal(self, n: int, mu: float, sigma: float) -> NDArray[np.float64]:
         """(n,) float64, exp(mu + sigma z) with z standard normal to nine digits; at most exp(700)."""

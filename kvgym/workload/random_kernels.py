@@ -37,15 +37,6 @@ def negative_log(x):
     return out
 
 
-@entry_point("float64[::1](uint64[::1])")
-def exponential(raw):
-    """Exponential numbers with mean 1 from uniform 64-bit ones."""
-    out = np.empty(len(raw))
-    for i in range(len(raw)):
-        out[i] = minus_log(1.0 - np.float64(raw[i] >> np.uint64(11)) * 2.0**-53)
-    return out
-
-
 @entry_point("int64[::1](uint64[::1], int64)")
 def smallest(raw, n):
     """Positions of the `n` smallest of some uniform 64-bit numbers, in their order; of equals the first comes first.
@@ -84,12 +75,8 @@ def smallest(raw, n):
 # Quantiles of the normal distribution as quotients of polynomials, to nine digits: Acklam, "An algorithm for computing
 # the inverse normal cumulative distribution function" (2003). Middle, then tails.
 _A = (
-    -39.69683028665376,
-    220.9460984245205,
-    -275.9285104469687,
-    138.3577518672690,
-    -30.66479806614716,
-    2.506628277459239,
+    *(-39.69683028665376, 220.9460984245205, -275.9285104469687),
+    *(138.3577518672690, -30.66479806614716, 2.506628277459239),
 )
 _B = (-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572, 1.0)
 _C = (

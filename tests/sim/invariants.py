@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kvgym.sim import EVICTORS, Simulator
-from kvgym.sim.cache.locks import PLANNED
+from kvgym.sim.cache.tree import PLANNED
 from kvgym.sim.evictors import bit
 
 Page = tuple[int, int]

@@ -3,17 +3,7 @@
 import numpy as np
 
 from kvgym._kernel import entry_point, kernel
-from kvgym.envs.kernels.codes import (
-    COSTS_ANEW,
-    EVICT_BY,
-    EVICT_LEAF,
-    EVICTS,
-    FORWARD,
-    LOOK,
-    ROUTES,
-    SEND,
-    SKIP,
-)
+from kvgym.envs.kernels import codes
 from kvgym.envs.kernels.observe import due_request, observe
 from kvgym.sim import events
 from kvgym.sim.base.access import candidates, clock, config, requests, workers
@@ -36,9 +26,8 @@ def _begin_step(s, form):
     """
     ck = clock(s)
     ck.n_reported = ck.n_finished
-    if form & COSTS_ANEW:
-        ck.cost_e2e_ps = 0.0
-        ck.cost_ttft_ps = 0.0
+    if form & codes.COSTS_ANEW:
+        ck.cost_e2e_ps = ck.cost_ttft_ps = 0.0
     elif ck.n_steps > 0:
         ck.paid_e2e_s = ck.cost_e2e_ps * 1e-12
         ck.paid_ttft_s = ck.cost_ttft_ps * 1e-12
@@ -70,11 +59,11 @@ def _write_mask(s, code, form, mask):
     What else a mask has, the rules, is always legal and is left as it is.
     """
     ended = code not in (ROUTE, EVICT)
-    first = config(s).n_workers if form & ROUTES else 0
+    first = config(s).n_workers if form & codes.ROUTES else 0
     fails = config(s).n_faults > 0
     for w in range(first):
         mask[w] = ended or (code == ROUTE and not (fails and not workers(s)[w].up))
-    if form & EVICTS:
+    if form & codes.EVICTS:
         for slot in range(config(s).n_candidates):
             mask[first + slot] = ended or (code == EVICT and candidates(s)[slot] >= 0)
 
@@ -89,13 +78,13 @@ def step(s, worker, form, out):
 
 @kernel
 def _act(s, kind, choice, rule, form, out, mask):
-    if kind not in (LOOK, FORWARD):
+    if kind not in (codes.LOOK, codes.FORWARD):
         _begin_step(s, form)
-    if kind in (SEND, FORWARD):
+    if kind in (codes.SEND, codes.FORWARD):
         events.route(s, choice, rule)
-    elif kind == EVICT_LEAF:
+    elif kind == codes.EVICT_LEAF:
         evict_candidate(s, choice)
-    elif kind == EVICT_BY:
+    elif kind == codes.EVICT_BY:
         evict_by_rule(s, choice)
     result = _go_on(s, form, out)
     _write_mask(s, result[0], form, mask)
@@ -127,7 +116,7 @@ def act_many(first, last, handles, plan, ttft, per_cost, form, out, masks, whole
             prefetch_requests(handles[i + 2])
         if i + 1 < last:
             prefetch_paths(handles[i + 1])
-        if plan[i, 0] == SKIP:
+        if plan[i, 0] == codes.SKIP:
             continue
         s = handles[i]
         code, e2e, to_first_token, time, session = _act(s, plan[i, 0], plan[i, 1], plan[i, 2], form, out[i], masks[i])

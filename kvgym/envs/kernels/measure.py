@@ -31,11 +31,8 @@ def measure(s, slo_ttft_s, slo_tpot_s):
         if status.finish_ps < 0 or status.decision < 0:
             continue
         request = requests(s)[q]
-        arrival, first_token, finish = (
-            status.arrived_ps * 1e-12,
-            status.first_token_ps * 1e-12,
-            status.finish_ps * 1e-12,
-        )
+        arrival, first_token = status.arrived_ps * 1e-12, status.first_token_ps * 1e-12
+        finish = status.finish_ps * 1e-12
         e2e[count] = finish - arrival
         ttft[count] = first_token - arrival
         if request.output_tokens > 1:

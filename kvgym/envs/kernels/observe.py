@@ -3,32 +3,10 @@
 import numpy as np
 
 from kvgym._kernel import kernel
-from kvgym.envs.features import (
-    DAY_S,
-    DECISION,
-    FETCH,
-    N_CANDIDATE,
-    N_DECISION,
-    N_EVICT,
-    N_FETCH,
-    N_REQUEST,
-    N_WORKER,
-    REQUEST,
-    WANTED,
-    WORKER,
-)
+from kvgym.envs.features import DAY_S, DECISION, FETCH, N_CANDIDATE, REQUEST, WANTED, WORKER
+from kvgym.envs.kernels import scale as scales
 from kvgym.envs.kernels.codes import EVICTS, FETCHES, ROUTES, SCALED
-from kvgym.envs.kernels.engine_metrics import observe_engine
-from kvgym.envs.kernels.scale import (
-    CELL,
-    FIRST_CANDIDATE,
-    FIRST_EVICT,
-    FIRST_FETCH,
-    FIRST_REQUEST,
-    FIRST_WORKER,
-    block_at,
-    scale,
-)
+from kvgym.envs.kernels.scale import CELL, block_at, scale
 from kvgym.sim.base.access import (
     arrived,
     clock,
@@ -43,17 +21,19 @@ from kvgym.sim.base.access import (
     rows,
     running,
     sessions,
+    transfers,
     workers,
 )
-from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.requests import hit_tokens, known_tokens
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.base.tables import INFINITE
 from kvgym.sim.cache.candidates import describe
-from kvgym.sim.engine.duration import iterations_ended
-from kvgym.sim.fleet.network import better_source
+from kvgym.sim.cache.tree import OPENING
+from kvgym.sim.engine.duration import gen_tps, iteration_end_ps, iterations_ended, kv_use
+from kvgym.sim.fleet.transfers import best_source_by
 from kvgym.sim.routing.view import resident_pages
 
+N_REQUEST, N_WORKER, N_FETCH, N_EVICT = len(REQUEST), len(WORKER), len(FETCH), len(WANTED)
 WINDOW_10_PS = 10 * 10**12
 WINDOW_60_PS = 60 * 10**12
 
@@ -77,7 +57,7 @@ def observe(s, form, out):
     if form & ROUTES and form & EVICTS:
         out[DECISION.is_route] = clock(s).request >= 0
         out[DECISION.is_evict] = clock(s).asking >= 0
-        at += CELL * N_DECISION
+        at += CELL * len(DECISION)
     first = at
     observe_request(s, q, at)
     at += CELL * N_REQUEST
@@ -93,11 +73,11 @@ def observe(s, form, out):
             observe_fetch(s, q, w, first_worker, at)
             at += CELL * N_FETCH
     if scaled:  # now, and not block by block: what has just been written one by one can't be read as a vector
-        scale(first, N_REQUEST + N_WORKER, FIRST_REQUEST)
+        scale(first, N_REQUEST + N_WORKER, scales.FIRST_REQUEST)
         for block in range(first + CELL * (N_REQUEST + N_WORKER), first_fetch, CELL * N_WORKER):
-            scale(block, N_WORKER, FIRST_WORKER)
+            scale(block, N_WORKER, scales.FIRST_WORKER)
         for block in range(first_fetch, at, CELL * N_FETCH):
-            scale(block, N_FETCH, FIRST_FETCH)
+            scale(block, N_FETCH, scales.FIRST_FETCH)
     if form & EVICTS:
         observe_evict(s, scaled, at)
 
@@ -119,12 +99,12 @@ def observe_evict(s, scaled, at):
     out[WANTED.locked] = (wk.kv_pages - wk.free - wk.evictable) / wk.kv_pages
     out[WANTED.unmarked] = (resident_pages(wk) - wk.marked) / wk.kv_pages
     if scaled:
-        scale(at, N_EVICT, FIRST_EVICT)
+        scale(at, N_EVICT, scales.FIRST_EVICT)
     at += CELL * N_EVICT
     for slot in range(n_slots):
         describe(s, w, slot, block_at(at, N_CANDIDATE))
         if scaled:
-            scale(at, N_CANDIDATE, FIRST_CANDIDATE)
+            scale(at, N_CANDIDATE, scales.FIRST_CANDIDATE)
         at += CELL * N_CANDIDATE
 
 
@@ -139,7 +119,10 @@ def observe_request(s, q, at):
         return
     request = requests(s)[q]
     last_turn = sessions(s)[request.session].arrived_ps
-    count_arrivals(s)
+    while ck.window_10 < ck.n_arrived and arrived(s)[ck.window_10] <= ck.now_ps - WINDOW_10_PS:
+        ck.window_10 += 1
+    while ck.window_60 < ck.n_arrived and arrived(s)[ck.window_60] <= ck.now_ps - WINDOW_60_PS:
+        ck.window_60 += 1
     out[REQUEST.prompt] = shown_tokens(s, q)
     out[REQUEST.output_hint] = hints(s)[q]
     out[REQUEST.turn] = request.turn
@@ -164,16 +147,6 @@ def shown_tokens(s, q):
 
 
 @kernel
-def count_arrivals(s):
-    """Moves the starts of the two arrival windows up to now."""
-    ck = clock(s)
-    while ck.window_10 < ck.n_arrived and arrived(s)[ck.window_10] <= ck.now_ps - WINDOW_10_PS:
-        ck.window_10 += 1
-    while ck.window_60 < ck.n_arrived and arrived(s)[ck.window_60] <= ck.now_ps - WINDOW_60_PS:
-        ck.window_60 += 1
-
-
-@kernel
 def _seconds_since(s, time_ps):
     return (clock(s).now_ps - time_ps) * 1e-12 if time_ps >= 0 else DAY_S
 
@@ -187,10 +160,7 @@ def observe_cache(s, w, q, at):
     pages = wk.index_pages if cf.history_view else resident_pages(wk) + entered_in_burst(s, w)
     block[WORKER.index_tokens] = pages * cf.page_size
     if q < 0:
-        block[WORKER.match] = 0.0
-        block[WORKER.miss] = 0.0
-        block[WORKER.match_age] = 0.0
-        block[WORKER.is_prev] = 0.0
+        block[WORKER.match] = block[WORKER.miss] = block[WORKER.match_age] = block[WORKER.is_prev] = 0.0
         block[WORKER.active_with] = wk.active_tokens
         return
     request = requests(s)[q]
@@ -228,26 +198,25 @@ def observe_cache(s, w, q, at):
 
 
 @kernel
+def _match(s, w, first_worker):
+    """The match of worker `w` that has been written."""
+    return np.int64(block_at(first_worker + w * CELL * N_WORKER, N_WORKER)[WORKER.match])
+
+
+_best_source = best_source_by(_match)
+
+
+@kernel
 def observe_fetch(s, q, w, first_worker, at):
     """Tokens that could be fetched to worker `w`, and how long it takes; from the matches that have been written."""
     out = block_at(at, N_FETCH)
     out[:] = 0.0
     if q < 0 or not workers(s)[w].up:
         return
-    own = np.int64(_match(first_worker, w))
-    source = NONE
-    best = own
-    end_ps = clock(s).now_ps
-    for v in range(config(s).n_workers):
-        tokens = np.int64(_match(first_worker, v))
-        source, best, end_ps = better_source(s, w, own, v, tokens, source, best, end_ps)
+    own = _match(s, w, first_worker)
+    _, best, end_ps = _best_source(s, w, first_worker, own)
     out[FETCH.fetch] = best - own
     out[FETCH.fetch_s] = (end_ps - clock(s).now_ps) * 1e-12
-
-
-@kernel
-def _match(first_worker, w):
-    return block_at(first_worker + w * CELL * N_WORKER, N_WORKER)[WORKER.match]
 
 
 @kernel
@@ -282,3 +251,39 @@ def observe_worker(s, w, at):
     block[WORKER.sent_since_snapshot] = wk.sent_since_snapshot
     block[WORKER.ttft_ewma] = wk.ttft_ewma_s
     block[WORKER.tpot_ewma] = wk.tpot_ewma_s
+
+
+@kernel
+def observe_engine(s, w, at):
+    """Engine metrics, of now or of the last snapshot."""
+    block = block_at(at, N_WORKER)
+    now = clock(s).now_ps
+    wk = workers(s)[w]
+    if config(s).metrics_period_ps == 0 and wk.up:
+        block[WORKER.sent_since_snapshot] = block[WORKER.age] = 0.0
+        block[WORKER.queued] = wk.n_queued + wk.n_fetching
+        block[WORKER.running] = wk.n_running
+        block[WORKER.queued_tokens] = wk.queued_tokens
+        # An iteration that ends now has ended, inside a burst too.
+        started = w < first_not_started(s)
+        ends_now = wk.event_ps < INFINITE and iteration_end_ps(wk, iterations_ended(wk, now)) == now
+        block[WORKER.kv_use] = kv_use(s, w, now if started else now - 1)
+        block[WORKER.gen_tps] = gen_tps(s, w, now) if started or not ends_now else 0.0
+        return
+    block[WORKER.queued] = wk.seen_queued
+    block[WORKER.running] = wk.seen_running
+    block[WORKER.queued_tokens] = wk.seen_queued_tokens
+    block[WORKER.kv_use] = wk.seen_kv_use
+    block[WORKER.gen_tps] = wk.seen_gen_tps
+    block[WORKER.age] = (now - wk.seen_ps) * 1e-12
+
+
+@kernel
+def first_not_started(s):
+    """The first worker that has not started its next iteration: the one that asks for pages; transfers start before."""
+    asking = clock(s).asking
+    if asking > 0:
+        for i in range(clock(s).n_transfers):
+            if transfers(s)[i].stage == OPENING:
+                return 0
+    return asking

@@ -1,37 +1,22 @@
 """Physical to scaled features, many at a time: what `features.py` says of the form "scaled"."""
 
+from itertools import accumulate
+
 import numpy as np
 
 from kvgym._kernel import kernel
-from kvgym.envs.features import (
-    CANDIDATE_FEATURES,
-    DECISION_FEATURES,
-    EVICT_FEATURES,
-    FETCH_FEATURES,
-    IDENTITY,
-    LOGARITHMIC,
-    N_DECISION,
-    N_EVICT,
-    N_FETCH,
-    N_REQUEST,
-    N_WORKER,
-    REQUEST_FEATURES,
-    WORKER_FEATURES,
-)
+from kvgym.envs import features
 from kvgym.sim.base.access import array_at
 
-_FEATURES = (
-    *(DECISION_FEATURES + REQUEST_FEATURES + WORKER_FEATURES),
-    *(FETCH_FEATURES + EVICT_FEATURES + CANDIDATE_FEATURES),
+_BLOCKS = (
+    *(features.DECISION_FEATURES, features.REQUEST_FEATURES, features.WORKER_FEATURES),
+    *(features.FETCH_FEATURES, features.EVICT_FEATURES, features.CANDIDATE_FEATURES),
 )
-FIRST_REQUEST = N_DECISION
-FIRST_WORKER = FIRST_REQUEST + N_REQUEST
-FIRST_FETCH = FIRST_WORKER + N_WORKER
-FIRST_EVICT = FIRST_FETCH + N_FETCH
-FIRST_CANDIDATE = FIRST_EVICT + N_EVICT
-"""Numbers of the first feature of each block."""
-_SCALED = np.array([feature.transform != IDENTITY for feature in _FEATURES])
-_LOGARITHMIC = np.array([feature.transform == LOGARITHMIC for feature in _FEATURES])
+_FEATURES = [feature for block in _BLOCKS for feature in block]
+FIRST_REQUEST, FIRST_WORKER, FIRST_FETCH, FIRST_EVICT, FIRST_CANDIDATE, _ = accumulate(map(len, _BLOCKS))
+"""Numbers of the first feature of each block but that of the decision."""
+_SCALED = np.array([feature.transform != features.IDENTITY for feature in _FEATURES])
+_LOGARITHMIC = np.array([feature.transform == features.LOGARITHMIC for feature in _FEATURES])
 _SCALE = np.array([feature.scale for feature in _FEATURES])
 _CAP = np.array([feature.cap for feature in _FEATURES])
 # The scaled form of x: log(1 + x bend) log_factor + x factor, at most top.

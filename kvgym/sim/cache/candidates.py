@@ -1,8 +1,6 @@
 """EVICT decisions: which leaves may be chosen, what is said of them, what the chosen one frees.
 
-Rules: docs/semantics.md#d6-evict.
-
-The features are those of docs/semantics.md#d6-features, in the columns of ``candidate_tables.COLUMN``.
+Rules: docs/semantics.md#d6-evict, #d6-features.
 """
 
 import numpy as np
@@ -29,42 +27,30 @@ from kvgym.sim.evictors.tails import tail_of
 def list_candidates(s, w):
     """An EVICT decision is due on worker `w`: writes the rows of the leaves that may go into `candidates`."""
     clock(s).asking = w
-    slots = config(s).n_candidates
-    if slots > 0:
-        open_phase(s, w, workers(s)[w].asker)
-        _list_oldest(s, w, slots // 2)
-        _list_drawn(s, w, slots // 2)
-
-
-@kernel
-def _list_oldest(s, w, n):
-    """The first half: leaves by recency. A node in the list that is no leaf has leaves below it, all before it."""
-    r = recency_ends(s, w).oldest
-    slot = 0
-    while r != NONE and slot < n:
-        if rows(s)[r].children == 0:
-            candidates(s)[slot] = r
-            slot += 1
-        r = rows(s)[r].newer
-    candidates(s)[slot:n] = NONE
-
-
-@kernel
-def _list_drawn(s, w, n):
-    """The second half: unmarked leaves, drawn without replacement. The drawn ones come to the front of `leaves`."""
     wk = workers(s)[w]
-    first = w * config(s).leaf_capacity
-    for i in range(n):
+    slots = candidates(s)
+    half = len(slots) // 2
+    if half == 0:
+        return
+    open_phase(s, w, wk.asker)
+    slots[:] = NONE
+    # First half: leaves by recency. A node in the list that is no leaf has leaves below it, all before it.
+    r = recency_ends(s, w).oldest
+    i = 0
+    while r != NONE and i < half:
+        if rows(s)[r].children == 0:
+            slots[i] = r
+            i += 1
+        r = rows(s)[r].newer
+    # Second half: unmarked leaves, drawn without replacement. The drawn ones come to the front of `leaves`.
+    for i in range(min(half, wk.n_unmarked)):
         left = wk.n_unmarked - i
-        if left <= 0:
-            candidates(s)[n + i] = NONE
-            continue
         index = below(wk, left)
-        r = leaves(s)[first + i + index]
+        r = leaves(s)[w * config(s).leaf_capacity + i + index]
         if config(s).log_draws:
             log_draw(s, w, left, index, rows(s)[r])
         swap_leaves(s, w, i, i + index)
-        candidates(s)[n + i] = r
+        slots[half + i] = r
 
 
 @kernel
@@ -121,17 +107,10 @@ def describe(s, w, slot, out):
     out[COLUMN.hits] = span.hits
     out[COLUMN.reuse_gap_s] = span.gap_us * 1e-6 / span.hits if span.hits > 0 else 0.0
     out[COLUMN.sessions] = span.sessions
-    out[COLUMN.siblings] = _siblings(s, w, r, top, pages)
+    # Other resident pages that follow the page above the tail, whose topmost page is the path's page `first`.
+    first = nodes(s)[row.node].start_page + row.cached - pages
+    node = nodes(s)[rows(s)[top].node]
+    alone = first > node.start_page or node.parent < 0
+    out[COLUMN.siblings] = 0 if alone else rows(s)[row_of(s, w, node.parent)].children - 1
     out[COLUMN.session_idle_s] = (now - session.arrived_ps) * 1e-12
     out[COLUMN.session_turns] = session.turns
-
-
-@kernel
-def _siblings(s, w, r, top, pages):
-    """Other resident pages that follow the page above the tail of `pages` pages, whose topmost page is in row `top`."""
-    node = nodes(s)[rows(s)[top].node]
-    leaf = rows(s)[r]
-    first = nodes(s)[leaf.node].start_page + leaf.cached - pages  # of the path's pages
-    if first > node.start_page or node.parent < 0:
-        return 0
-    return rows(s)[row_of(s, w, node.parent)].children - 1

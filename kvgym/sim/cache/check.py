@@ -3,16 +3,8 @@
 import numpy as np
 
 from kvgym._kernel import kernel
+from kvgym.sim.base import codes
 from kvgym.sim.base.access import clock, config, nodes, progress, rows, running, transfers, workers
-from kvgym.sim.base.codes import (
-    CONSISTENT,
-    WRONG_EVICTABLE,
-    WRONG_LEAVES,
-    WRONG_LOCKS,
-    WRONG_PAGES,
-    WRONG_PARENT,
-    WRONG_ROWS,
-)
 from kvgym.sim.base.rows import is_leaf, on_worker, row_of, unlocked_pages
 from kvgym.sim.evictors import bit
 
@@ -24,7 +16,7 @@ def check_workers(s):
     """True, and `error` and `error_worker` in the clock, if some worker's tables contradict each other."""
     for w in range(config(s).n_workers):
         error = _check_worker(s, w)
-        if error != CONSISTENT:
+        if error != codes.CONSISTENT:
             clock(s).error = error
             clock(s).error_worker = w
             return True
@@ -43,39 +35,32 @@ def _check_worker(s, w):
         node = nodes(s)[v]
         row = rows(s)[row_of(s, w, v)]
         if row.cached < 0 or row.cached > node.n_pages or row.part_pages > row.cached or row.locks < 0:
-            return WRONG_ROWS
+            return codes.WRONG_ROWS
         if row.locks > 0 and row.cached < node.n_pages:
-            return WRONG_ROWS
+            return codes.WRONG_ROWS
         cached += row.cached
         evictable += unlocked_pages(s, row)
         if config(s).keeps & _LEAVES and is_leaf(s, row) != (row.leaf >= 0):
-            return WRONG_LEAVES
+            return codes.WRONG_LEAVES
         leaf_count += row.leaf >= 0
         if row.cached > 0 and node.parent >= 0:
             above = rows(s)[row_of(s, w, node.parent)]
             if above.cached < nodes(s)[node.parent].n_pages or above.children == 0:
-                return WRONG_PARENT
+                return codes.WRONG_PARENT
     if leaf_count != wk.n_leaves:
-        return WRONG_LEAVES
+        return codes.WRONG_LEAVES
     if evictable != wk.evictable:
-        return WRONG_EVICTABLE
-    return _check_pages(s, w, cached)
-
-
-@kernel
-def _check_pages(s, w, cached):
-    """Every page is in the tree, owned by a running request, or free."""
-    wk = workers(s)[w]
-    own = 0
+        return codes.WRONG_EVICTABLE
+    own = 0  # every page is in the tree, owned by a running request, or free
     for i in range(wk.n_running):
         status = progress(s)[running(s)[w * config(s).max_running + i]]
         if status.tree_pages > status.held_pages:
-            return WRONG_LOCKS
+            return codes.WRONG_LOCKS
         own += status.held_pages - status.tree_pages
     for i in range(clock(s).n_transfers):
         if transfers(s)[i].target == w:
             status = progress(s)[transfers(s)[i].request]
             own += status.held_pages - status.tree_pages
     if wk.free < 0 or cached + own + wk.free != wk.kv_pages:
-        return WRONG_PAGES
-    return CONSISTENT
+        return codes.WRONG_PAGES
+    return codes.CONSISTENT

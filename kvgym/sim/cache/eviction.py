@@ -1,6 +1,6 @@
-"""Evictions: those whom an evictor has chosen go; the caller made sure that so many can.
+"""Pages for a request, and the evictions that make room for them: those whom an evictor has chosen go.
 
-Rules: docs/semantics.md#c6-victims.
+Rules: docs/semantics.md#c3-allocation, #c6-victims.
 """
 
 import math
@@ -8,11 +8,11 @@ import math
 import numpy as np
 
 from kvgym._kernel import kernel, kernel_of_cases
-from kvgym.sim.base.access import clock, config, draws, nodes, rows, workers
-from kvgym.sim.base.codes import NONE
+from kvgym.sim.base.access import clock, config, draws, nodes, progress, rows, workers
+from kvgym.sim.base.codes import ASKED, GRANTED, MAX_DECISIONS, NONE, REFUSED
 from kvgym.sim.base.random import below
-from kvgym.sim.cache.tree import drop_pages, drop_tail
-from kvgym.sim.evictors import bit, choosers
+from kvgym.sim.cache.tree import count_evicted, drop_pages, drop_tail
+from kvgym.sim.evictors import ASK, bit, choosers
 from kvgym.sim.evictors.dispatch import told
 from kvgym.sim.evictors.keyed import close_heap, like_pages, open_heap, smallest, took
 from kvgym.sim.evictors.leaves import leaves
@@ -104,7 +104,9 @@ evict = kernel_of_cases(
     ]
     + [("{}(s, w, q, rule, n)", _take_smallest)],
 )
-"""(s, w, q, rule, n): frees `n` pages of worker `w` for request `q` by evictor `rule`; `lru_node` perhaps more."""
+"""(s, w, q, rule, n): frees `n` pages of worker `w`, which so many can leave, for request `q` by evictor `rule`.
+
+`lru_node` frees perhaps more."""
 
 
 @kernel
@@ -126,14 +128,10 @@ def _draw(s, w, n, candidates):
             row.cached -= 1  # drop_pages without its bookkeeping: this is the hot loop
             row.shown = NONE
             continue
-        wk.evictable -= done
-        wk.free += done
-        wk.evicted += done
+        count_evicted(wk, done)
         drop_pages(s, w, r, np.int64(1))
         return done + 1
-    wk.evictable -= n
-    wk.free += n
-    wk.evicted += n
+    count_evicted(wk, n)
     return n
 
 
@@ -148,3 +146,52 @@ def log_draw(s, w, candidates, index, row):
     entry.node = row.node
     entry.page = nodes(s)[row.node].start_page + row.cached - 1
     ck.n_draws += 1
+
+
+@kernel
+def allocate(s, w, q, n):
+    """Gives `n` pages to request `q`, evicting what it takes, or noting what the agent has to evict.
+
+    Returns REFUSED, and nothing changed, if they can't be had; ASKED if an EVICT decision is due first: the same call
+    is made again once it has been taken.
+    """
+    wk = workers(s)[w]
+    cf = config(s)
+    if not wk.evicting:
+        if wk.free + wk.evictable < n:
+            return REFUSED
+        if wk.free < n:
+            wanted = min(n, wk.evictable) if cf.evict_full_request else n - wk.free
+            rule = progress(s)[q].evictor if cf.evictor == ASK else cf.evictor
+            if rule == ASK:
+                wk.evicting = 1
+                wk.asker = q
+                wk.wanted = wk.decisions_left = wanted
+                if cf.n_candidates == 0:
+                    wk.decisions_left = 1
+                elif cf.quantum > 1:
+                    wk.decisions_left = min(wanted, MAX_DECISIONS)
+            else:
+                evict(s, w, q, rule, wanted)
+    if wk.wanted > 0:
+        return ASKED
+    wk.evicting = 0
+    hold(s, w, q, n)
+    return GRANTED
+
+
+@kernel
+def hold(s, w, q, n):
+    """Moves `n` free pages to request `q`."""
+    wk = workers(s)[w]
+    status = progress(s)[q]
+    wk.free -= n
+    reserved = reserved_pages(status)
+    status.held_pages += n
+    wk.reserved += reserved_pages(status) - reserved
+
+
+@kernel
+def reserved_pages(status):
+    """Pages that prefill_first has promised to a running request and not given yet."""
+    return max(0, status.reserve_pages - status.held_pages)

@@ -1,4 +1,7 @@
-"""How long an iteration takes (docs/semantics.md#k2-duration), and bursts of identical decodes in closed form (E4)."""
+"""How long an iteration takes, bursts of identical decodes in closed form (E4), the log, metrics of what is running.
+
+Rules: docs/semantics.md#k2-duration, #d2-view.
+"""
 
 import numpy as np
 
@@ -7,6 +10,7 @@ from kvgym.sim.base.access import (
     clock,
     config,
     costs,
+    draws,
     g_table,
     iterations,
     nodes,
@@ -35,7 +39,34 @@ def launch(s, w):
     wk.burst = burst_length(s, w) if wk.prefill_tokens == 0 and wk.preempted == 0 else 1
     wk.event_ps = iteration_end_ps(wk, wk.burst)
     if config(s).log_iterations:
-        _log_iteration(s, w)
+        entry = iterations(s)[clock(s).n_log]
+        clock(s).n_log += 1
+        entry.worker = w
+        entry.burst = wk.burst
+        entry.start_ps = wk.start_ps
+        entry.first_ps = wk.first_ps
+        entry.slope_ps = wk.slope_ps
+        entry.prefill_tokens = wk.prefill_tokens
+        entry.chunks = wk.chunks
+        entry.decodes = wk.decodes
+        entry.queued = wk.n_queued
+        entry.kv_tokens = wk.kv_tokens
+        entry.wait_reason = wk.wait_reason
+        entry.preempted = wk.preempted
+
+
+@kernel
+def logs_full(s):
+    """Whether one more round of iteration starts might not fit: the caller grows the logs, which kernels can't."""
+    cf = config(s)
+    ck = clock(s)
+    # Between two looks every worker starts one iteration, and may lose one in a crash.
+    if cf.log_iterations and ck.n_log + 2 * cf.n_workers > len(iterations(s)):
+        return True
+    pages = 0  # no page is evicted twice meanwhile
+    for w in range(cf.n_workers):
+        pages += workers(s)[w].kv_pages
+    return cf.log_draws and ck.n_draws + pages > len(draws(s))
 
 
 @kernel
@@ -108,12 +139,14 @@ def burst_length(s, w):
     wk = workers(s)[w]
     size = config(s).page_size
     length = np.int64(2**40)
-    for i in range(wk.n_running):
-        q = running(s)[w * config(s).max_running + i]
+    for place in range(wk.n_running):
+        q = running(s)[w * config(s).max_running + place]
         status = progress(s)[q]
         if status.decoding:
             length = min(length, requests(s)[q].output_tokens - status.emitted)
-            if _in_shared_node(s, q):
+            request = requests(s)[q]
+            i = status.full_nodes
+            if i < request.path_nodes and nodes(s)[paths(s)[request.path_start + i]].slot < config(s).n_shared:
                 # Its next full page may already be in the tree: that frees a page, so the burst ends there.
                 length = min(length, size - (known_tokens(s, q) - 1) % size)
     if pages_taken(s, w, length) <= wk.free:
@@ -141,27 +174,38 @@ def pages_taken(s, w, n):
 
 
 @kernel
-def _in_shared_node(s, q):
-    request = requests(s)[q]
-    i = progress(s)[q].full_nodes
-    return i < request.path_nodes and nodes(s)[paths(s)[request.path_start + i]].slot < config(s).n_shared
+def kv_use(s, w, time_ps):
+    """Share of the pages that running requests lock at `time_ps`, the burst in progress included."""
+    wk = workers(s)[w]
+    locked = wk.kv_pages - wk.free - wk.evictable
+    if wk.event_ps < INFINITE and wk.burst > 1:
+        started = min(iterations_ended(wk, time_ps) + 1, wk.burst)
+        locked += pages_taken(s, w, started)
+    return locked / wk.kv_pages
 
 
 @kernel
-def _log_iteration(s, w):
-    ck = clock(s)
+def gen_tps(s, w, time_ps):
+    """Output tokens per second of the iteration in progress at `time_ps`."""
     wk = workers(s)[w]
-    entry = iterations(s)[ck.n_log]
-    ck.n_log += 1
-    entry.worker = w
-    entry.burst = wk.burst
-    entry.start_ps = wk.start_ps
-    entry.first_ps = wk.first_ps
-    entry.slope_ps = wk.slope_ps
-    entry.prefill_tokens = wk.prefill_tokens
-    entry.chunks = wk.chunks
-    entry.decodes = wk.decodes
-    entry.queued = wk.n_queued
-    entry.kv_tokens = wk.kv_tokens
-    entry.wait_reason = wk.wait_reason
-    entry.preempted = wk.preempted
+    if wk.event_ps == INFINITE or wk.decodes == 0:
+        return 0.0
+    index = min(iterations_ended(wk, time_ps), wk.burst - 1)
+    return wk.decodes * 1e12 / (wk.first_ps + wk.slope_ps * index)
+
+
+@kernel
+def take_snapshot(s, time_ps):
+    """Engine metrics of all workers as they were just before `time_ps`."""
+    for w in range(config(s).n_workers):
+        wk = workers(s)[w]
+        if not wk.up:
+            continue
+        wk.seen_ps = time_ps
+        wk.seen_queued = wk.n_queued + wk.n_fetching
+        wk.seen_running = wk.n_running
+        wk.seen_queued_tokens = wk.queued_tokens
+        wk.seen_kv_use = kv_use(s, w, time_ps - 1)
+        wk.seen_gen_tps = gen_tps(s, w, time_ps - 1)
+        wk.sent_since_snapshot = 0
+    clock(s).snapshot_ps = time_ps

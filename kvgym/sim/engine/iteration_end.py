@@ -9,12 +9,11 @@ from kvgym._kernel import kernel
 from kvgym.sim.base.access import clock, config, finished, progress, requests, running, workers
 from kvgym.sim.base.requests import known_tokens, pages_for
 from kvgym.sim.base.tables import INFINITE
-from kvgym.sim.cache.allocation import hold
+from kvgym.sim.cache.eviction import hold
 from kvgym.sim.cache.tree import enter_pages
-from kvgym.sim.engine.arrivals import queue_successors
-from kvgym.sim.engine.due import update_worker
+from kvgym.sim.engine.due import queue_successors, update_worker
 from kvgym.sim.engine.duration import cut_burst, iteration_end_ps
-from kvgym.sim.engine.preemption import forget_running
+from kvgym.sim.engine.queues import forget_running
 from kvgym.sim.evictors import dispatch as evictors
 from kvgym.sim.routing.counts import on_finish, on_token
 
@@ -28,19 +27,17 @@ def end_burst(s, w):
     wk.event_ps = INFINITE
     wk.iterations += wk.burst
     wk.busy_ps += clock(s).now_ps - wk.start_ps
-    decodes = wk.decodes > 0
     kept = 0
-    count = wk.n_running
     done = np.int64(0)
     if wk.burst > 1 and config(s).dates_pages:
         done = wk.burst - 1  # pages of earlier iterations are older than whoever finishes in the last one
         book_decodes(s, w, done)
-    for i in range(count):
+    for i in range(wk.n_running):
         q = batch[first + i]
         status = progress(s)[q]
         if status.chunk > 0:
             _end_chunk(s, w, q)
-        elif status.decoding and decodes:
+        elif status.decoding and wk.decodes > 0:
             _end_decodes(s, w, q, done, wk.burst)
         if status.emitted == requests(s)[q].output_tokens:
             _finish(s, w, q)
@@ -48,8 +45,7 @@ def end_burst(s, w):
             batch[first + kept] = q
             kept += 1
     wk.n_running = kept
-    wk.decodes = 0
-    wk.prefill_tokens = 0
+    wk.decodes = wk.prefill_tokens = 0
 
 
 @kernel

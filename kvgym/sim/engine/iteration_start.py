@@ -2,33 +2,20 @@
 
 Rules: docs/semantics.md#e1-iteration-start, #e2-admission.
 
-A small state machine, `stage` in the worker's row: DECODES, PREFILL, ADMISSIONS, LAST_DECODES, then the launch. All
-that it has planned so far is in the tables, so it can stop in an allocation that waits for an EVICT decision, and go on
-later by the same calls.
+A small state machine, `stage` in the worker's row. What it has planned is in the tables, so it can stop in an
+allocation that waits for an EVICT decision, and go on later by the same calls.
 """
 
 import math
 
 from kvgym._kernel import kernel
+from kvgym.sim.base import codes
 from kvgym.sim.base.access import clock, config, progress, requests, running, workers
-from kvgym.sim.base.codes import (
-    ASKED,
-    GRANTED,
-    NO_WAIT,
-    REFUSED,
-    WAIT_BUDGET,
-    WAIT_PAGES,
-    WAIT_PLACES,
-    WAIT_PREEMPTION,
-    WAIT_PREFILL,
-    WAIT_RETRY,
-)
 from kvgym.sim.base.requests import hit_tokens, known_tokens, pages_for
-from kvgym.sim.cache.allocation import allocate, reserved_pages
+from kvgym.sim.cache.eviction import allocate, reserved_pages
 from kvgym.sim.cache.tree import hold_prefix, resident_prefix
 from kvgym.sim.engine.duration import launch
-from kvgym.sim.engine.preemption import preempt_last
-from kvgym.sim.engine.queues import pop_front
+from kvgym.sim.engine.queues import pop_front, preempt_last
 from kvgym.sim.evictors import dispatch as evictors
 
 IDLE, DECODES, PREFILL, ADMISSIONS, LAST_DECODES = range(5)
@@ -41,54 +28,34 @@ def start_iteration(s, w):
     Returns True if an EVICT decision is due first.
     """
     wk = workers(s)[w]
+    prefill_first = config(s).prefill_first
     while True:
-        if _plan(s, w):
+        if wk.stage == IDLE:
+            wk.prefill_tokens = wk.chunks = wk.decodes = wk.kv_tokens = wk.pairs = 0
+            wk.cursor = wk.preempted = 0
+            wk.wait_reason = codes.NO_WAIT
+            wk.budget = config(s).chunk_tokens
+            wk.stage = PREFILL if prefill_first else DECODES
+        if wk.stage == DECODES:
+            if plan_decodes(s, w):
+                return True
+            wk.stage = PREFILL
+        if wk.stage == PREFILL:
+            if plan_prefill(s, w):
+                return True
+            wk.stage = ADMISSIONS
+        if wk.stage == ADMISSIONS:
+            if plan_admissions(s, w):
+                return True
+            wk.stage = LAST_DECODES
+        if prefill_first and wk.prefill_tokens == 0 and plan_decodes(s, w):
             return True
+        wk.stage = IDLE
         if wk.prefill_tokens + wk.decodes > 0:
             launch(s, w)
             return False
         if wk.preempted == 0:  # else transfers lock so much that the last one went, too: a place may be free now
             return False
-
-
-@kernel
-def _plan(s, w):
-    """Plans the next iteration; True if an EVICT decision is due first."""
-    wk = workers(s)[w]
-    prefill_first = config(s).prefill_first
-    if wk.stage == IDLE:
-        _open(s, w)
-        wk.stage = PREFILL if prefill_first else DECODES
-    if wk.stage == DECODES:
-        if plan_decodes(s, w):
-            return True
-        wk.stage = PREFILL
-    if wk.stage == PREFILL:
-        if plan_prefill(s, w):
-            return True
-        wk.stage = ADMISSIONS
-    if wk.stage == ADMISSIONS:
-        if plan_admissions(s, w):
-            return True
-        wk.stage = LAST_DECODES
-    if prefill_first and wk.prefill_tokens == 0 and plan_decodes(s, w):
-        return True
-    wk.stage = IDLE
-    return False
-
-
-@kernel
-def _open(s, w):
-    wk = workers(s)[w]
-    wk.prefill_tokens = 0
-    wk.chunks = 0
-    wk.decodes = 0
-    wk.kv_tokens = 0
-    wk.pairs = 0
-    wk.cursor = 0
-    wk.preempted = 0
-    wk.wait_reason = NO_WAIT
-    wk.budget = config(s).chunk_tokens
 
 
 @kernel
@@ -99,27 +66,20 @@ def plan_decodes(s, w):
     while wk.cursor < wk.n_running:
         q = running(s)[first + wk.cursor]
         if progress(s)[q].decoding:
-            outcome = _take_decode_page(s, w, q)
-            if outcome == ASKED:
+            need = pages_for(s, known_tokens(s, q)) - progress(s)[q].held_pages
+            outcome = codes.GRANTED
+            while need > 0:  # the token opens a new page
+                outcome = allocate(s, w, q, need)
+                if outcome != codes.REFUSED or preempt_last(s, w) == q:
+                    break
+            if outcome == codes.ASKED:
                 return True
-            if outcome == GRANTED:
+            if outcome == codes.GRANTED:
                 wk.decodes += 1
                 wk.kv_tokens += known_tokens(s, q)
         wk.cursor += 1
     wk.budget -= wk.decodes
     return False
-
-
-@kernel
-def _take_decode_page(s, w, q):
-    """A page for the token that `q` is about to compute, if it opens a new one. REFUSED if `q` itself was preempted."""
-    need = pages_for(s, known_tokens(s, q)) - progress(s)[q].held_pages
-    if need <= 0:
-        return GRANTED
-    while True:
-        outcome = allocate(s, w, q, need)
-        if outcome != REFUSED or preempt_last(s, w) == q:
-            return outcome
 
 
 @kernel
@@ -132,11 +92,11 @@ def plan_prefill(s, w):
     status = progress(s)[q]
     tokens = min(wk.budget, known_tokens(s, q) - status.computed)
     outcome = allocate(s, w, q, max(0, pages_for(s, status.computed + tokens) - status.held_pages))
-    if outcome == GRANTED:
+    if outcome == codes.GRANTED:
         add_chunk(s, w, q, tokens)
-    elif outcome == REFUSED:
+    elif outcome == codes.REFUSED:
         wk.prefill_waits = 1
-    return outcome == ASKED
+    return outcome == codes.ASKED
 
 
 @kernel
@@ -160,17 +120,17 @@ def plan_admissions(s, w):
         return True
     while wk.n_queued > 0:
         if wk.preempted > 0 and not cf.prefill_first:
-            wk.wait_reason = WAIT_PREEMPTION
+            wk.wait_reason = codes.WAIT_PREEMPTION
         elif wk.prefill_waits:
-            wk.wait_reason = WAIT_PREFILL
+            wk.wait_reason = codes.WAIT_PREFILL
         elif wk.n_running >= cf.max_running:
-            wk.wait_reason = WAIT_PLACES
+            wk.wait_reason = codes.WAIT_PLACES
         elif wk.budget <= 0:
-            wk.wait_reason = WAIT_BUDGET
+            wk.wait_reason = codes.WAIT_BUDGET
         elif wk.head_refused:
-            wk.wait_reason = WAIT_RETRY
+            wk.wait_reason = codes.WAIT_RETRY
         elif not admit_head(s, w):
-            wk.wait_reason = WAIT_PAGES
+            wk.wait_reason = codes.WAIT_PAGES
             wk.head_refused = 1
         elif not _give_first_chunk(s, w):
             return True
@@ -181,58 +141,27 @@ def plan_admissions(s, w):
 
 
 @kernel
-def reserve_pages(s, q):
-    """Pages of a whole request as prefill_first reserves them."""
-    cf = config(s)
-    request = requests(s)[q]
-    if not cf.prefill_first:
-        return 0
-    return pages_for(s, request.prompt_tokens + math.ceil(cf.reserve_output * request.output_tokens))
-
-
-@kernel
 def admit_head(s, w):
-    """Lookup, test, lock, for the head of the queue. False, and nothing changed, if it is refused."""
+    """Takes the head of the queue into the batch, its resident prefix locked. False, nothing changed, if refused."""
     wk = workers(s)[w]
     cf = config(s)
     q = wk.queue_head
+    request = requests(s)[q]
+    status = progress(s)[q]
     known = known_tokens(s, q)
     resident, unlocked = resident_prefix(s, w, q, known // cf.page_size)
     hit = hit_tokens(s, resident, known)
     tokens = min(wk.budget, known - hit)
     pages = max(0, pages_for(s, hit + tokens) - resident)
-    available = wk.free + wk.evictable - unlocked
-    reserve = reserve_pages(s, q)
+    reserve = 0
+    if cf.prefill_first:
+        reserve = pages_for(s, request.prompt_tokens + math.ceil(cf.reserve_output * request.output_tokens))
     # An empty worker always admits: a reservation larger than the whole cache would wait for ever.
     promised = 0 if wk.n_running == 0 else max(0, reserve - resident) + wk.reserved
-    if available < max(pages, promised):
+    if wk.free + wk.evictable - unlocked < max(pages, promised):
         return False
-    _admit(s, w, q, resident, hit, reserve)
-    wk.admit_tokens = tokens
-    wk.admit_pages = pages
-    return True
-
-
-@kernel
-def _give_first_chunk(s, w):
-    """Pages for the first chunk of the request that has just been admitted. False if an EVICT decision is due first."""
-    wk = workers(s)[w]
-    q = running(s)[w * config(s).max_running + wk.n_running - 1]
-    if allocate(s, w, q, wk.admit_pages) == ASKED:
-        return False
-    add_chunk(s, w, q, wk.admit_tokens)
-    wk.admit_tokens = 0
-    return True
-
-
-@kernel
-def _admit(s, w, q, resident, hit, reserve):
-    """Takes the head of the queue into the batch with its resident prefix locked."""
-    wk = workers(s)[w]
-    cf = config(s)
-    status = progress(s)[q]
     pop_front(s, w)
-    wk.queued_tokens -= known_tokens(s, q)
+    wk.queued_tokens -= known
     running(s)[w * cf.max_running + wk.n_running] = q
     wk.n_running += 1
     hold_prefix(s, w, q, resident)
@@ -246,3 +175,18 @@ def _admit(s, w, q, resident, hit, reserve):
         status.hit_tokens = hit
         clock(s).n_admitted += 1
     evictors.touched(s, w, q, resident)
+    wk.admit_tokens = tokens
+    wk.admit_pages = pages
+    return True
+
+
+@kernel
+def _give_first_chunk(s, w):
+    """Pages for the first chunk of the request that has just been admitted. False if an EVICT decision is due first."""
+    wk = workers(s)[w]
+    q = running(s)[w * config(s).max_running + wk.n_running - 1]
+    if allocate(s, w, q, wk.admit_pages) == codes.ASKED:
+        return False
+    add_chunk(s, w, q, wk.admit_tokens)
+    wk.admit_tokens = 0
+    return True

@@ -7,9 +7,8 @@ from kvgym.sim.base.access import clock, config, faults, progress, rows, running
 from kvgym.sim.base.codes import CRASH, RETURN
 from kvgym.sim.base.rows import on_worker, row_of
 from kvgym.sim.base.tables import INFINITE
-from kvgym.sim.cache.blank import blank_index, blank_row, blank_worker
-from kvgym.sim.engine.arrivals import RETURNED_PS, push_pending
-from kvgym.sim.engine.due import update_worker
+from kvgym.sim.cache.tree import blank_row, blank_worker
+from kvgym.sim.engine.due import RETURNED_PS, push_pending, update_worker
 from kvgym.sim.engine.duration import cut_burst, cut_log, iteration_end_ps, iterations_ended, log_lost
 from kvgym.sim.engine.iteration_end import book_decodes
 from kvgym.sim.engine.queues import pop_front
@@ -42,19 +41,6 @@ def do_faults(s):
 
 
 @kernel
-def _crash(s, w):
-    wk = workers(s)[w]
-    wk.up = 0
-    _stop_iteration(s, w)
-    if clock(s).n_transfers > 0:
-        _send_back_fetching(s, w)
-        drop_transfers(s, w)
-    _lose_cache(s, w)
-    _send_back(s, w)
-    _forget_counts(s, w)
-
-
-@kernel
 def _stop_iteration(s, w):
     """The iteration in progress is lost; those of the burst that are over are not."""
     wk = workers(s)[w]
@@ -71,27 +57,39 @@ def _stop_iteration(s, w):
         wk.iterations += 1
         log_lost(s, w, done)
     wk.event_ps = INFINITE
-    wk.decodes = 0
-    wk.prefill_tokens = 0
+    wk.decodes = wk.prefill_tokens = 0
 
 
 @kernel
-def _send_back_fetching(s, w):
-    """Requests that wait for a transfer to worker `w` go back to the router, once their locks are gone."""
+def _crash(s, w):
+    """Nothing is on worker `w` any more, and its requests go back to the router, which routes them again by index.
+
+    Its evictor remembers nothing, the router forgets what it sent there, and both count from zero again.
+    """
+    wk = workers(s)[w]
+    wk.up = 0
+    _stop_iteration(s, w)
     for i in range(clock(s).n_transfers):
         if transfers(s)[i].target == w:
             push_pending(s, np.int64(RETURNED_PS), transfers(s)[i].request)
-
-
-@kernel
-def _send_back(s, w):
-    """The requests of worker `w` go back to the router, which routes them again by index."""
-    wk = workers(s)[w]
+    drop_transfers(s, w)
+    for v in range(config(s).n_nodes):
+        if on_worker(s, w, v):
+            r = row_of(s, w, v)
+            wk.lost += rows(s)[r].cached
+            blank_row(s, r, v)
+    blank_worker(s, w)
     for i in range(wk.n_running):
         push_pending(s, np.int64(RETURNED_PS), running(s)[w * config(s).max_running + i])
     while wk.n_queued > 0:
         push_pending(s, np.int64(RETURNED_PS), pop_front(s, w))
-    wk.n_running = 0
+    wk.stage = wk.n_running = wk.preempted = wk.head_refused = wk.prefill_waits = wk.queued_tokens = 0
+    wk.prefill = -1
+    wk.n_fetching = wk.inflight = wk.waiting = wk.prefill_estimate = wk.sent_since_snapshot = 0
+    wk.active_tokens = wk.index_pages = 0
+    wk.ttft_ewma_s = wk.tpot_ewma_s = 0.0
+    if config(s).metrics_period_ps == 0:
+        wk.seen_ps = clock(s).now_ps
 
 
 @kernel
@@ -100,46 +98,5 @@ def come_back(s, q):
     status = progress(s)[q]
     status.worker = -1
     status.returns += 1
-    status.computed = 0
-    status.chunk = 0
-    status.decoding = 0
-    status.held_pages = 0
-    status.tree_pages = 0
-    status.full_nodes = 0
-    status.reserve_pages = 0
-
-
-@kernel
-def _lose_cache(s, w):
-    """Worker `w` has no page any more, its evictor remembers nothing, and the router forgets what it sent there."""
-    wk = workers(s)[w]
-    for v in range(config(s).n_nodes):
-        if on_worker(s, w, v):
-            r = row_of(s, w, v)
-            wk.lost += rows(s)[r].cached
-            blank_row(s, r, v)
-            blank_index(s, r)
-    blank_worker(s, w)
-
-
-@kernel
-def _forget_counts(s, w):
-    """Nothing is on worker `w`: engine and router count from zero again."""
-    wk = workers(s)[w]
-    wk.stage = 0
-    wk.preempted = 0
-    wk.prefill = -1
-    wk.head_refused = 0
-    wk.prefill_waits = 0
-    wk.queued_tokens = 0
-    wk.n_fetching = 0
-    wk.inflight = 0
-    wk.waiting = 0
-    wk.prefill_estimate = 0
-    wk.sent_since_snapshot = 0
-    wk.active_tokens = 0
-    wk.index_pages = 0
-    wk.ttft_ewma_s = 0.0
-    wk.tpot_ewma_s = 0.0
-    if config(s).metrics_period_ps == 0:
-        wk.seen_ps = clock(s).now_ps
+    status.computed = status.chunk = status.decoding = 0
+    status.held_pages = status.tree_pages = status.full_nodes = status.reserve_pages = 0

@@ -1,34 +1,115 @@
-"""Transfers of cached pages between workers (docs/semantics.md#transfers): decided, started, ended, given up."""
+"""Transfers of cached pages between workers: their links, and how each is decided, started, ended, given up.
+
+Rules: docs/semantics.md#transfers.
+"""
 
 import numpy as np
 
 from kvgym._kernel import kernel
-from kvgym.sim.base.access import clock, config, progress, traffic, transfers, workers
+from kvgym.sim.base.access import clock, config, link_ends, links, progress, traffic, transfers, workers
 from kvgym.sim.base.codes import ASKED, NONE
 from kvgym.sim.base.prefill import prefill_ps
 from kvgym.sim.base.requests import hit_tokens, known_tokens
-from kvgym.sim.cache.allocation import allocate
-from kvgym.sim.cache.locks import MOVING, OPENING, PLANNED
-from kvgym.sim.cache.tree import enter_pages, hold_prefix, lock_pages, release, resident_prefix, unlock_pages
+from kvgym.sim.base.tables import INFINITE
+from kvgym.sim.cache import tree
+from kvgym.sim.cache.eviction import allocate
+from kvgym.sim.cache.tree import MOVING, OPENING, PLANNED, resident_prefix
 from kvgym.sim.engine.iteration_end import catch_up
 from kvgym.sim.engine.queues import join
-from kvgym.sim.fleet.network import better_source, plan_transfers, transfer_ps
 from kvgym.sim.routing.view import visible_hit
+
+INSIDE, BETWEEN = range(2)
+
+
+@kernel
+def _kind_of_link(s, source, target):
+    """Row of `links` that connects two workers."""
+    return INSIDE if workers(s)[source].node == workers(s)[target].node else BETWEEN
+
+
+@kernel
+def _ends_of(s, source, target):
+    """Places in `link_ends` of the end that sends and of the end that receives."""
+    if _kind_of_link(s, source, target) == INSIDE:
+        return 2 * source, 2 * target + 1
+    first = 2 * config(s).n_workers
+    return first + 2 * workers(s)[source].node, first + 2 * workers(s)[target].node + 1
+
+
+@kernel
+def _transfer_ps(s, source, target, tokens):
+    """How long the KV of `tokens` tokens is under way."""
+    link = links(s)[_kind_of_link(s, source, target)]
+    return max(1, link.latency_ps + np.int64(np.rint(tokens * link.ps_per_token)))
+
+
+@kernel
+def _free_ps(s, send, receive):
+    """When both ends of a link have done what is planned for them."""
+    return max(clock(s).now_ps, link_ends(s)[send], link_ends(s)[receive])
+
+
+@kernel
+def _plan_transfers(s):
+    """Plans all transfers in the order of decisions: each starts when both its ends have done the ones before it."""
+    ck = clock(s)
+    link_ends(s)[:] = 0
+    ck.next_transfer_ps = INFINITE
+    for i in range(ck.n_transfers):
+        transfer = transfers(s)[i]
+        source, target = transfer.source, transfer.target
+        send, receive = _ends_of(s, source, target)
+        if transfer.stage == PLANNED:
+            transfer.start_ps = _free_ps(s, send, receive)
+            tokens = transfer.pages * config(s).page_size
+            transfer.end_ps = transfer.start_ps + _transfer_ps(s, source, target, tokens)
+        link_ends(s)[send] = link_ends(s)[receive] = transfer.end_ps
+        due_ps = transfer.end_ps if transfer.stage == MOVING else transfer.start_ps
+        ck.next_transfer_ps = min(ck.next_transfer_ps, due_ps)
+
+
+def best_source_by(tokens_on):
+    """A kernel that finds who would send a prefix; `tokens_on` says how many of its tokens a worker has."""
+
+    @kernel
+    def best_source(s, w, q, own):
+        """Who has most of the prefix of `q` but for worker `w`, which has `own` tokens of it; of several the soonest.
+
+        Returns (worker or NONE, its tokens, planned end).
+        """
+        source, best, best_end_ps = np.int64(NONE), own, clock(s).now_ps
+        for v in range(config(s).n_workers):
+            if v == w or not workers(s)[v].up:
+                continue
+            tokens = tokens_on(s, v, q)
+            if tokens <= own or tokens < best:
+                continue
+            send, receive = _ends_of(s, v, w)
+            end_ps = _free_ps(s, send, receive) + _transfer_ps(s, v, w, tokens - own)
+            if tokens > best or end_ps < best_end_ps:
+                source, best, best_end_ps = v, tokens, end_ps
+        return source, best, best_end_ps
+
+    return best_source
+
+
+@kernel
+def _resident_hit(s, w, q):
+    """Known tokens of `q` that would hit on `w`."""
+    known = known_tokens(s, q)
+    return hit_tokens(s, resident_prefix(s, w, q, known // config(s).page_size)[0], known)
+
+
+_best_source = best_source_by(_resident_hit)
+_best_visible_source = best_source_by(visible_hit)
 
 
 @kernel(inlined=False)
 def decide_transfer(s, w, q):
     """Decides whether pages are fetched for request `q`, which has just been sent to worker `w`; True if they are."""
     size = config(s).page_size
-    known = known_tokens(s, q)
-    own = resident_prefix(s, w, q, known // size)[0] * size
-    source = np.int64(NONE)
-    best = own
-    end_ps = np.int64(0)
-    for v in range(config(s).n_workers):
-        if v != w and workers(s)[v].up:
-            tokens = hit_tokens(s, resident_prefix(s, v, q, known // size)[0], known)
-            source, best, end_ps = better_source(s, w, own, v, tokens, source, best, end_ps)
+    own = resident_prefix(s, w, q, known_tokens(s, q) // size)[0] * size
+    source, best, end_ps = _best_source(s, w, q, own)
     if source == NONE or end_ps - clock(s).now_ps >= prefill_ps(s, w, best - own, own):
         return False
     ck = clock(s)
@@ -41,7 +122,7 @@ def decide_transfer(s, w, q):
     transfer.pages = (best - own) // size
     transfer.stage = PLANNED
     workers(s)[w].n_fetching += 1
-    plan_transfers(s)
+    _plan_transfers(s)
     return True
 
 
@@ -51,11 +132,7 @@ def visible_offer(s, w, q):
     if not workers(s)[w].up:
         return 0, 0
     own = visible_hit(s, w, q)
-    source = np.int64(NONE)
-    best = own
-    end_ps = clock(s).now_ps
-    for v in range(config(s).n_workers):
-        source, best, end_ps = better_source(s, w, own, v, visible_hit(s, v, q), source, best, end_ps)
+    _, best, end_ps = _best_visible_source(s, w, q, own)
     return best - own, end_ps - clock(s).now_ps
 
 
@@ -72,7 +149,7 @@ def _remove(s, i):
     ck.n_transfers -= 1
     for j in range(i, ck.n_transfers):
         table[j] = table[j + 1]
-    plan_transfers(s)
+    _plan_transfers(s)
 
 
 @kernel
@@ -82,14 +159,6 @@ def _join_queue(s, i):
     workers(s)[w].n_fetching -= 1
     _remove(s, i)
     join(s, w, q)
-
-
-@kernel
-def _let_try_again(s, w):
-    """Pages of worker `w`, which has caught up, are unlocked: those who wait for pages try again at its next start."""
-    wk = workers(s)[w]
-    wk.head_refused = 0
-    wk.prefill_waits = 0
 
 
 @kernel
@@ -103,8 +172,7 @@ def _give_up(s, i):
 def _unlock_source(s, transfer):
     """The source of a transfer that had started is read no more."""
     catch_up(s, transfer.source)
-    unlock_pages(s, transfer.source, transfer.request, transfer.end_page)
-    _let_try_again(s, transfer.source)
+    tree.unlock_pages(s, transfer.source, transfer.request, transfer.end_page)
 
 
 @kernel(inlined=False)
@@ -120,7 +188,7 @@ def start_transfers(s):
             if allocate(s, transfer.target, transfer.request, transfer.pages) == ASKED:
                 return transfer.target
             transfer.stage = MOVING
-            plan_transfers(s)
+            _plan_transfers(s)
         i += 1
     return NONE
 
@@ -135,46 +203,39 @@ def _open(s, i):
     available = workers(s)[w].free + workers(s)[w].evictable - unlocked
     if resident_prefix(s, v, q, pages)[0] < pages or own >= pages or available < pages - own:
         return False
-    hold_prefix(s, w, q, own)
-    lock_pages(s, v, q, pages)
+    tree.hold_prefix(s, w, q, own)
+    tree.lock_pages(s, v, q, pages)
     transfer.pages = pages - own
     transfer.stage = OPENING
-    transfer.end_ps = clock(s).now_ps + transfer_ps(s, v, w, transfer.pages * config(s).page_size)
+    transfer.end_ps = clock(s).now_ps + _transfer_ps(s, v, w, transfer.pages * config(s).page_size)
     return True
 
 
 @kernel(inlined=False)
 def end_transfers(s):
-    """Ends the transfers whose time has come, in the order of decisions."""
+    """Ends the transfers whose time has come, in the order of decisions: their pages are there."""
     i = np.int64(0)
     while i < clock(s).n_transfers:
-        if transfers(s)[i].stage == MOVING and transfers(s)[i].end_ps == clock(s).now_ps:
-            _arrive(s, i)
-        else:
+        transfer = transfers(s)[i]
+        if transfer.stage != MOVING or transfer.end_ps != clock(s).now_ps:
             i += 1
-
-
-@kernel
-def _arrive(s, i):
-    """The pages of the i-th transfer are there."""
-    transfer = transfers(s)[i]
-    q, w = transfer.request, transfer.target
-    wk = workers(s)[w]
-    catch_up(s, w)
-    loaded, recomputed = wk.loaded, wk.recomputed
-    enter_pages(s, w, q, transfer.end_page, clock(s).now_ps)
-    wk.fetched += wk.loaded - loaded  # nobody computed these pages
-    wk.loaded, wk.recomputed = loaded, recomputed
-    tokens = transfer.pages * config(s).page_size
-    progress(s)[q].fetched_tokens += tokens
-    pair = _pair(s, transfer)
-    pair.transfers += 1
-    pair.tokens += tokens
-    pair.ps += transfer.end_ps - transfer.start_ps
-    release(s, w, q)
-    _let_try_again(s, w)
-    _unlock_source(s, transfer)
-    _join_queue(s, i)
+            continue
+        q, w = transfer.request, transfer.target
+        wk = workers(s)[w]
+        catch_up(s, w)
+        loaded, recomputed = wk.loaded, wk.recomputed
+        tree.enter_pages(s, w, q, transfer.end_page, clock(s).now_ps)
+        wk.fetched += wk.loaded - loaded  # nobody computed these pages
+        wk.loaded, wk.recomputed = loaded, recomputed
+        tokens = transfer.pages * config(s).page_size
+        progress(s)[q].fetched_tokens += tokens
+        pair = _pair(s, transfer)
+        pair.transfers += 1
+        pair.tokens += tokens
+        pair.ps += transfer.end_ps - transfer.start_ps
+        tree.release(s, w, q)
+        _unlock_source(s, transfer)
+        _join_queue(s, i)
 
 
 @kernel(inlined=False)
@@ -188,8 +249,7 @@ def drop_transfers(s, w):
             continue
         if transfer.stage != PLANNED:
             catch_up(s, transfer.target)
-            release(s, transfer.target, transfer.request)
-            _let_try_again(s, transfer.target)
+            tree.release(s, transfer.target, transfer.request)
         _give_up(s, i)
     i = np.int64(0)
     while i < clock(s).n_transfers:

@@ -19,40 +19,32 @@ from kvgym.sim.base.access import (
 from kvgym.sim.base.requests import known_tokens, was_scored
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.evictors import dispatch as evictors
-from kvgym.sim.routing.history import remember_prompt
+from kvgym.sim.routing.view import remember_prompt
 
 EWMA_GAIN = 1 / 16
 
 
 @kernel
 def on_arrival(s, q):
-    """Request `q` arrives now."""
+    """Request `q` arrives now; pages of its prompt that no earlier prompt held get numbers, in order of appearance."""
     ck = clock(s)
     status = progress(s)[q]
+    request = requests(s)[q]
     status.arrived_ps = ck.now_ps
     status.decision = ck.n_arrived - config(s).warmup
     arrived(s)[ck.n_arrived] = ck.now_ps
     ck.n_arrived += 1
-    number_pages(s, q)
-    if was_scored(s, q):
-        ck.scored += 1
-        ck.scored_waiting += 1
-
-
-@kernel
-def number_pages(s, q):
-    """Numbers the pages of `q`'s prompt that no earlier prompt held, in order of appearance."""
-    ck = clock(s)
-    request = requests(s)[q]
-    ids = page_ids(s)
     for i in range(request.path_start, request.path_start + request.path_nodes):
         v = paths(s)[i]
         pages = min(nodes(s)[v].n_pages, request.prompt_pages - nodes(s)[v].start_page)
         if pages <= 0:
             break
-        if ids[v] < 0:
-            ids[v] = ck.next_page_id
+        if page_ids(s)[v] < 0:
+            page_ids(s)[v] = ck.next_page_id
             ck.next_page_id += pages
+    if was_scored(s, q):
+        ck.scored += 1
+        ck.scored_waiting += 1
 
 
 @kernel
@@ -87,41 +79,30 @@ def on_route(s, q, w, visible_hit):
 
 
 @kernel
-def shared_prompt_nodes(s, q):
-    """Nodes at the start of `q`'s path that lie whole in its prompt and that other requests may share."""
-    request = requests(s)[q]
-    count = 0
-    for i in range(request.path_nodes):
-        node = nodes(s)[paths(s)[request.path_start + i]]
-        if node.slot >= config(s).n_shared or node.start_page + node.n_pages > request.prompt_pages:
-            break
-        count += 1
-    return count
-
-
-@kernel
 def _count_in_flight(s, w, q, change):
-    """The prompt of request `q` joins (+1) or leaves (-1) the distinct tokens in flight on worker `w`."""
+    """The prompt of request `q` joins (+1) or leaves (-1) the distinct tokens in flight on worker `w`.
+
+    Counted node by node are those at the start of its path that lie whole in it and that other requests may share.
+    """
     request = requests(s)[q]
     wk = workers(s)[w]
-    size = config(s).page_size
     own = request.prompt_tokens
-    shared = shared_prompt_nodes(s, q)
-    for i in range(shared):
-        v = paths(s)[request.path_start + i]
+    for i in range(request.path_start, request.path_start + request.path_nodes):
+        v = paths(s)[i]
+        node = nodes(s)[v]
         entry = index_rows(s)[row_of(s, w, v)]
-        tokens = nodes(s)[v].n_pages * size
+        is_shared = node.slot < config(s).n_shared
+        counts = is_shared and node.start_page + node.n_pages <= request.prompt_pages
+        if change > 0 and (counts or not is_shared):
+            entry.sent_ps = clock(s).now_ps
+        if not counts:
+            break
+        tokens = node.n_pages * config(s).page_size
         own -= tokens
         before = entry.active
         entry.active += change
         if before == 0 or entry.active == 0:
             wk.active_tokens += change * tokens
-        if change > 0:
-            entry.sent_ps = clock(s).now_ps
-    if change > 0 and shared < request.path_nodes:
-        v = paths(s)[request.path_start + shared]
-        if nodes(s)[v].slot >= config(s).n_shared:  # its own: no other request has it
-            index_rows(s)[row_of(s, w, v)].sent_ps = clock(s).now_ps
     wk.active_tokens += change * own
 
 
@@ -149,8 +130,8 @@ def on_finish(s, w, q):
     ck = clock(s)
     wk = workers(s)[w]
     status = progress(s)[q]
-    wk.inflight -= 1
     request = requests(s)[q]
+    wk.inflight -= 1
     session = sessions(s)[request.session]
     if session.request == q:
         session.tokens += request.output_tokens

@@ -22,9 +22,17 @@ def choose_worker(s, q, rule):
             w = (w + 1) % n
         ck.turn = (w + 1) % n
         return w
-    if rule == LEAST_LOADED:
-        return _least_loaded(s, n)
-    return _prefix_affinity(s, q, n)
+    # Most visible hit tokens (nobody looks at them with least_loaded), then least loaded, then the lowest index.
+    best = best_hit = best_load = np.int64(-1)
+    for w in range(n):
+        wk = workers(s)[w]
+        if not wk.up:
+            continue
+        hit = np.int64(0) if rule == LEAST_LOADED else visible_hit(s, w, q)
+        load = wk.n_queued + wk.n_fetching + wk.n_running
+        if hit > best_hit or (hit == best_hit and load < best_load):
+            best, best_hit, best_load = np.int64(w), hit, load
+    return best
 
 
 @kernel
@@ -36,41 +44,8 @@ def _random_worker(s, n):
     for w in range(n):
         n_up += workers(s)[w].up
     left = below(clock(s), n_up)
-    w = 0
-    while True:
-        if workers(s)[w].up:
-            if left == 0:
-                return w
-            left -= 1
+    w = -1
+    while left >= 0:
         w += 1
-
-
-@kernel
-def _load(s, w):
-    wk = workers(s)[w]
-    return wk.n_queued + wk.n_fetching + wk.n_running
-
-
-@kernel
-def _least_loaded(s, n):
-    """Fewest queued and running requests; the lowest index of equals."""
-    best = np.int64(-1)
-    for w in range(n):
-        if workers(s)[w].up and (best < 0 or _load(s, w) < _load(s, best)):
-            best = w
-    return best
-
-
-@kernel
-def _prefix_affinity(s, q, n):
-    """Most visible hit tokens, then least loaded, then the lowest index."""
-    best = np.int64(-1)
-    best_hit = np.int64(-1)
-    for w in range(n):
-        if not workers(s)[w].up:
-            continue
-        hit = visible_hit(s, w, q)
-        if hit > best_hit or (hit == best_hit and _load(s, w) < _load(s, best)):
-            best = w
-            best_hit = hit
-    return best
+        left -= workers(s)[w].up
+    return w

@@ -1,14 +1,20 @@
-"""A router's view of a worker's cache (docs/semantics.md#d2-view)."""
+"""A router's view of the workers' caches, and of the workers (docs/semantics.md#d2-view).
+
+The `history` view is the router's own tree of what it sent where: it never hears of evictions. Its nodes are listed by
+recency, deepest first, so the oldest is always a leaf.
+"""
 
 from kvgym._kernel import kernel
-from kvgym.sim.base.access import config, index_rows, nodes, paths, requests, rows
+from kvgym.sim.base.access import config, index_rows, nodes, paths, requests, rows, workers
+from kvgym.sim.base.codes import NONE
+from kvgym.sim.base.lists import index_ends, list_index_before, unlist_index
 from kvgym.sim.base.requests import hit_tokens
 from kvgym.sim.base.rows import row_of
 
 
 @kernel
-def matched_pages(s, w, q):
-    """Full prompt pages of request `q` that the view shows on worker `w`."""
+def visible_hit(s, w, q):
+    """Prompt tokens of request `q` that would hit on worker `w`, as the view shows it."""
     request = requests(s)[q]
     history = config(s).history_view
     matched = 0
@@ -23,16 +29,35 @@ def matched_pages(s, w, q):
         matched += min(pages, limit)
         if pages < limit:
             break
-    return matched
-
-
-@kernel
-def visible_hit(s, w, q):
-    """Prompt tokens of `q` that would hit on `w`, as the view shows it."""
-    return hit_tokens(s, matched_pages(s, w, q), requests(s)[q].prompt_tokens)
+    return hit_tokens(s, matched, request.prompt_tokens)
 
 
 @kernel
 def resident_pages(wk):
     """Pages in a worker's tree."""
     return wk.loaded + wk.fetched - wk.evicted - wk.lost
+
+
+@kernel
+def remember_prompt(s, w, q):
+    """Inserts and touches the full pages of `q`'s prompt, then trims the oldest leaf tails to the index's size."""
+    request = requests(s)[q]
+    wk = workers(s)[w]
+    for i in range(request.path_start + request.path_nodes - 1, request.path_start - 1, -1):
+        v = paths(s)[i]
+        node = nodes(s)[v]
+        pages = min(node.n_pages, request.prompt_pages - node.start_page)
+        if pages > 0:
+            r = row_of(s, w, v)
+            entry = index_rows(s)[r]
+            wk.index_pages += max(0, pages - entry.pages)
+            entry.pages = max(entry.pages, pages)
+            list_index_before(s, w, r, NONE)
+    while wk.index_pages > config(s).history_pages:
+        r = index_ends(s, w).oldest
+        entry = index_rows(s)[r]
+        pages = min(entry.pages, wk.index_pages - config(s).history_pages)
+        entry.pages -= pages
+        wk.index_pages -= pages
+        if entry.pages == 0:
+            unlist_index(s, w, r)
