@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -18,7 +18,8 @@ from kvgym.envs.kernels.codes import EVICTS, FETCHES, ROUTES, SCALED
 FORMS = ("scaled", "physical")
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True)
+class Block:
     """A block of an observation, as often as it is there.
 
     Attributes:
