@@ -8,7 +8,7 @@ from envs_registry import register_envs
 
 if TYPE_CHECKING:
     from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost, WorkerSpec
-    from kvgym.envs.make import make_vec
+    from kvgym.envs.vector import make_vec
     from kvgym.scenarios import Scenario, get_scenario, register_recipe, register_scenario
     from kvgym.sim import Simulator
     from kvgym.workload import Workload
@@ -39,7 +39,7 @@ _HOMES = {
     "WorkerSpec": "kvgym.cluster",
     "Workload": "kvgym.workload",
     "get_scenario": "kvgym.scenarios",
-    "make_vec": "kvgym.envs.make",
+    "make_vec": "kvgym.envs.vector",
     "register_recipe": "kvgym.scenarios",
     "register_scenario": "kvgym.scenarios",
 }

@@ -1,4 +1,8 @@
-"""Checks of arguments: each returns the value in its plain Python type or raises a ValueError that names it."""
+"""Checks of arguments.
+
+Each returns the value in its plain Python type, or raises a ValueError that names the argument, the value and what is
+allowed.
+"""
 
 import inspect
 import math
@@ -13,11 +17,7 @@ _signature = lru_cache(maxsize=64)(inspect.signature)  # recipes are asked for t
 
 
 def finite(name: str, value: Any, minimum: float = 0.0, maximum: float = math.inf) -> float:
-    """Returns `value` as a float if it is a finite number from `minimum` to `maximum`.
-
-    Raises:
-        ValueError: If it is not; the message names the argument, the value and the range.
-    """
+    """Returns `value` as a float if it is a finite number from `minimum` to `maximum`."""
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not minimum <= value <= maximum:
         allowed = f">= {minimum:g}" if math.isinf(maximum) else f"from {minimum:g} to {maximum:g}"
@@ -26,11 +26,7 @@ def finite(name: str, value: Any, minimum: float = 0.0, maximum: float = math.in
 
 
 def whole(name: str, value: Any, minimum: int) -> int:
-    """Returns `value` as an int if it is an integer (not a bool, not a float) >= `minimum`.
-
-    Raises:
-        ValueError: If it is not; the message names the argument, the value and the minimum.
-    """
+    """Returns `value` as an int if it is an integer (not a bool, not a float) >= `minimum`."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -41,11 +37,7 @@ def whole(name: str, value: Any, minimum: int) -> int:
 
 
 def index(name: str, value: Any, n: int, what: str = "an integer") -> int:
-    """Returns `value` as an int if it is an integer (not a bool) from 0 to `n` - 1.
-
-    Raises:
-        ValueError: If it is not; the message names the argument, the value and, as `what`, the range.
-    """
+    """Returns `value` as an int if it is an integer (not a bool) from 0 to `n` - 1."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -56,22 +48,14 @@ def index(name: str, value: Any, n: int, what: str = "an integer") -> int:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Returns `value` as a bool if it is one.
-
-    Raises:
-        ValueError: If it is not; the message names the argument and the value.
-    """
+    """Returns `value` as a bool if it is one."""
     if not isinstance(value, (bool, np.bool_)):
         raise ValueError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
 def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
-    """Returns `value` if it is one of the names in `allowed`.
-
-    Raises:
-        ValueError: If it is not; the message names the argument, the value and every name allowed.
-    """
+    """Returns `value` if it is one of the names in `allowed`."""
     names = list(allowed)
     if not isinstance(value, str) or value not in names:
         raise ValueError(f"{name} must be one of {', '.join(names)}; got {value!r}")
@@ -79,22 +63,14 @@ def choice(name: str, value: Any, allowed: Iterable[str]) -> str:
 
 
 def string(name: str, value: Any, *, empty: bool = False) -> str:
-    """Returns `value` if it is a string, with something in it unless it may be `empty`.
-
-    Raises:
-        ValueError: If it is not; the message names the argument and the value.
-    """
+    """Returns `value` if it is a string, with something in it unless it may be `empty`."""
     if not isinstance(value, str) or not (value or empty):
         raise ValueError(f"{name} must be a string{'' if empty else ' with something in it'}, got {value!r}")
     return value
 
 
 def mapping(name: str, value: Any) -> Mapping[str, Any]:
-    """Returns `value` if it is a mapping.
-
-    Raises:
-        ValueError: If it is not; the message names the argument and the value.
-    """
+    """Returns `value` if it is a mapping."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{name} must be a mapping of names to values, got {value!r}")
     return value
@@ -118,9 +94,6 @@ def keywords(
         first: Its first parameters, so many, are somebody else's to give.
         without: So are these.
         complete: Whether those without a default must be among them.
-
-    Raises:
-        ValueError: If one is not known or is missing; the message names it, its value and those that there are.
     """
     parameters = list(_signature(function).parameters.values())[first:]
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

@@ -1,4 +1,4 @@
-"""Imports a module whose kernels' machine code comes from a folder, or goes there."""
+"""The part of `_compile` that runs in the process that compiles, too."""
 
 from __future__ import annotations
 
@@ -29,30 +29,23 @@ class Locator:
     folder = Path()
 
     def __init__(self, function: FunctionType, file: str) -> None:
-        """Remembers the function, and its file for numba's warnings."""
-        self._py_file = file
-        self._function = function
+        self._function, self._py_file = function, file  # the latter for numba's warnings
 
     @classmethod
     def from_function(cls, function: FunctionType, file: str) -> Locator:
-        """A locator for a function of a file."""
         return cls(function, file)
 
     def get_cache_path(self) -> str:
-        """A folder per module."""
         return str(self.folder / self._function.__module__)
 
     def ensure_cache_path(self) -> None:
-        """Makes that folder."""
         os.makedirs(self.get_cache_path(), exist_ok=True)
 
     def get_source_stamp(self) -> str:
-        """The folder's name holds the hash of all sources."""
-        return self.folder.name
+        return self.folder.name  # it holds the hash of all sources
 
     def get_disambiguator(self) -> str:
-        """Tells functions of one name apart."""
-        return str(self._function.__code__.co_firstlineno)
+        return str(self._function.__code__.co_firstlineno)  # tells functions of one name apart
 
 
 def child(name: str, folder: str) -> None:

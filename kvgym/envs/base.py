@@ -1,4 +1,4 @@
-"""The base of all environments: episodes, seeds, steps and rewards."""
+"""The base of all environments: episodes, seeds, steps, rewards, and what may be asked between two steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from kvgym import _check, _compile
 from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
-from kvgym.envs.pulled import Pulled
+from kvgym.envs.metrics import episode_metrics
+from kvgym.envs.picture import render_image
+from kvgym.envs.scene import read_scene, render_text
 from kvgym.envs.settings import DEFAULT_SCENARIO, RENDER_MODES, EnvSettings
 from kvgym.scenarios import ScenarioLike
 from kvgym.sim import Simulator
@@ -23,18 +25,24 @@ from kvgym.sim.evictors import ASK
 from kvgym.workload import Workload
 
 SEED_OPTIONS = ("workload_seed", "policy_seed")
+FINISHED_COLUMNS = (
+    *("decision", "worker", "arrival", "first_token", "finish"),
+    *("prompt_tokens", "output_tokens", "hit_tokens"),
+)
 
 Observation = NDArray[np.float32]
 Result = tuple[int, float, float, float, int]
 """Of a kernel: code of `rules`, costs e2e and ttft of the step (request seconds), time (s), session."""
 
 
-class ClusterEnv(Pulled, gym.Env[Observation, Any]):
+class ClusterEnv(gym.Env[Observation, Any]):
     """Base of the environments: settings, their simulator, and episodes of the scenario.
 
     Attributes:
         settings_class: The arguments that the environment takes.
         settings: Those that it was given.
+        scenario: The scenario that is played.
+        simulator: Its simulator.
         layout: Where features stand in an observation.
         form: The same for kernels: bits of `kernels.codes`.
         workload: What arrives in the episode in progress.
@@ -56,30 +64,16 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
     _prefetched: Future[tuple[Simulator, np.random.SeedSequence]] | None = None
 
     def __init__(self, scenario: ScenarioLike = DEFAULT_SCENARIO, **arguments: Any) -> None:
-        """Makes the environment; see the class for the arguments.
-
-        Raises:
-            TypeError: If an argument is not known.
-            ValueError: If one is not allowed.
-        """
         self._open(self.settings_class.of(type(self).__name__, scenario, arguments))
 
     def _open(self, settings: Any) -> None:
-        """Sets up what a kind of environment has of its own; it calls `_set_up`."""
+        """Sets up what an id has of its own, and calls `_set_up`."""
         raise NotImplementedError
 
     def _set_up(
         self, settings: EnvSettings, action_space: spaces.Space[Any], n_mask: int, simulator: Simulator, **blocks: Any
     ) -> None:
-        """Sets up the rest.
-
-        Args:
-            settings: The settings.
-            action_space: The space of actions.
-            n_mask: Length of a mask.
-            simulator: The simulator.
-            **blocks: Fields of `Layout` that say which blocks an observation has.
-        """
+        """Sets up the rest; masks have length `n_mask`, observations the blocks that fields of `Layout` say."""
         self.settings = settings
         self.scenario = settings.played
         self.split = settings.split
@@ -91,7 +85,8 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
         self.observation_space = self.layout.space(settings.observation)  # type: ignore[assignment]
         self._size = self.layout.size
         self._mask = np.ones(n_mask, np.int8)
-        self._is_ttft, self._per_cost = settings.is_ttft, settings.per_cost
+        self._is_ttft = settings.reward == "ttft"
+        self._per_cost = -1.0 / self.scenario.reward_scale_s  # reward of a request second
         self._load_kernels()
         self._episode = -1
         self._running = False
@@ -208,12 +203,7 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
         return _check.index("action", action, n, what)
 
     def _legal(self, choice: int, n: int | None = None) -> int:
-        """The choice; an illegal one is counted and stands for legal[choice mod number of legal ones].
-
-        Args:
-            choice: An action.
-            n: Only the first n places of the mask are about it; None: all.
-        """
+        """The choice, or what it stands for, which is counted; only the first n places of the mask are about it."""
         if self._mask[choice]:
             return choice
         self.n_invalid += 1
@@ -233,12 +223,83 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
         info["episode_metrics"] = self.episode_metrics()
         return observation, reward, code != TRUNCATED, code == TRUNCATED, info
 
+    def costs(self) -> tuple[float, float]:
+        """Costs of the last step, as the rewards "e2e" and "ttft" have them (request seconds)."""
+        clock = self.simulator.tables["clock"][0]
+        e2e = float(clock["cost_e2e_ps"]) * 1e-12 - float(clock["paid_e2e_s"])
+        return e2e, float(clock["cost_ttft_ps"]) * 1e-12 - float(clock["paid_ttft_s"])
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Legal actions, now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""
+        return self._mask.astype(bool)
+
+    def finished(self, first: int | None = None) -> NDArray[np.float64]:
+        """Requests that finished since the last decision, in order of their finish.
+
+        Args:
+            first: Instead: all that finished after the first `first` ones of the episode, see `n_finished`.
+
+        Returns:
+            float64 (n, 8) with `FINISHED_COLUMNS`: decision (number of the last ROUTE decision about it, 0 = the first
+            after the warm-up; negative: of the warm-up), worker, arrival, first_token, finish (s), prompt_tokens,
+            output_tokens, hit_tokens.
+
+        Raises:
+            RuntimeError: Before `reset()`.
+        """
+        tables = self.simulator.tables
+        if not tables:
+            raise RuntimeError("call reset() before finished(): no episode has begun")
+        begin = int(tables["clock"]["n_reported"][0]) if first is None else _check.whole("first", first, 0)
+        done = tables["finished"][begin : int(tables["clock"]["n_finished"][0])]
+        run, request = tables["progress"][done], tables["requests"][done]
+        times = [run[name] * 1e-12 for name in ("arrived_ps", "first_token_ps", "finish_ps")]
+        counts = request["prompt_tokens"], request["output_tokens"], run["hit_tokens"]
+        rows = np.empty((len(done), len(FINISHED_COLUMNS)))
+        for i, column in enumerate((run["decision"], run["worker"], *times, *counts)):
+            rows[:, i] = column
+        return rows
+
+    def n_finished(self) -> int:
+        """Requests that have finished in this episode, those of the warm-up included."""
+        return int(self.simulator.tables["clock"]["n_finished"][0]) if self.simulator.tables else 0
+
+    def n_arrived(self) -> int:
+        """Requests that have arrived in this episode, those of the warm-up included."""
+        return int(self.simulator.tables["clock"]["n_arrived"][0])
+
+    def prompt_pages(self) -> NDArray[np.int64]:
+        """Ids of the full pages of the prompt that is being routed, numbered by first appearance: int64 (n,)."""
+        return self.simulator.prompt_pages()
+
+    def episode_metrics(self) -> dict[str, float]:
+        """Metrics of the requests that count and have finished, see `kvgym.envs.metrics.episode_metrics`."""
+        return episode_metrics(self.simulator, self.scenario)
+
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """The cluster as it is now, between two steps.
+
+        Returns:
+            For render_mode "ansi" text; for "rgb_array" a picture, uint8 (height, width, 3), of one shape as long as
+            the environment lives; without a mode nothing.
+
+        Raises:
+            RuntimeError: Before `reset()`.
+        """
+        if self.render_mode is None:
+            gym.logger.warn(
+                'render() without a render mode: make the environment with render_mode="ansi" or "rgb_array"'
+            )
+            return None
+        scene = read_scene(self.simulator)
+        return render_text(scene) if self.render_mode == "ansi" else render_image(scene)
+
+    # Compiled code and addresses are found anew: a pickled environment goes on where it was.
+
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but compiled code and addresses: a pickled environment goes on where it was."""
         return {k: v for k, v in self.__dict__.items() if k not in self._COMPILED and k != "_prefetched"}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
-        """Loads the kernels again and points them at the tables."""
         self.__dict__.update(saved)
         self._load_kernels()
         if self.simulator.tables:

@@ -1,9 +1,4 @@
-"""Places of the features in an observation.
-
-An observation is one flat float32 vector: the request block, a block per worker, where pages may be fetched another one
-per worker, and where leaves are to be evicted a block that says what is wanted and a block per candidate.
-`kvgym.envs.features` says what they hold.
-"""
+"""Places of the features in an observation: one flat float32 vector, made of blocks of `kvgym.envs.features`."""
 
 from __future__ import annotations
 
@@ -16,25 +11,48 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from kvgym import _check
-from kvgym.envs.features import (
-    CANDIDATE_FEATURES,
-    DECISION_FEATURES,
-    EVICT_FEATURES,
-    FETCH_FEATURES,
-    IDENTITY,
-    LINEAR,
-    LOGARITHMIC,
-    N_CANDIDATE,
-    N_EVICT,
-    N_FETCH,
-    N_WORKER,
-    REQUEST_FEATURES,
-    WORKER_FEATURES,
-    Feature,
-)
+from kvgym.envs import features as table
+from kvgym.envs.features import IDENTITY, LINEAR, LOGARITHMIC, Feature
 from kvgym.envs.kernels.codes import EVICTS, FETCHES, ROUTES, SCALED
 
 FORMS = ("scaled", "physical")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of an observation, as often as it is there.
+
+    Attributes:
+        first: Where it begins.
+        count: How often it is there, once for each worker or candidate; 0: not at all.
+        features: Its features.
+        prefix: Of their names, before the number of the worker or candidate; "": there is one block.
+    """
+
+    first: int
+    count: int
+    features: tuple[Feature, ...]
+    prefix: str = ""
+
+    @property
+    def end(self) -> int:
+        """Where the next block begins."""
+        return self.first + self.count * len(self.features)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(features,), or (workers or candidates, features)."""
+        return (self.count, len(self.features)) if self.prefix else (len(self.features),)
+
+    def names(self) -> list[str]:
+        """The name at each of its positions."""
+        numbers = [f"{self.prefix}{i}." for i in range(self.count)] if self.prefix else [""] * self.count
+        return [number + feature.name for number in numbers for feature in self.features]
+
+    def place(self, name: str) -> slice:
+        """Positions of a feature: once for each worker or candidate."""
+        names = [feature.name for feature in self.features] if self.count else []
+        return slice(self.first + names.index(_check.choice("name", name, names)), self.end, len(self.features))
 
 
 @dataclass(frozen=True)
@@ -64,74 +82,61 @@ class Layout:
         return replace(self, routes=False, evicts=True)
 
     @cached_property
+    def blocks(self) -> dict[str, Block]:
+        """The blocks by name, in their order; those that are not there, too."""
+        kinds: tuple[tuple[str, int, tuple[Feature, ...], str], ...] = (
+            ("decision", self.routes and self.evicts, table.DECISION_FEATURES, ""),
+            ("request", 1, table.REQUEST_FEATURES, ""),
+            ("workers", self.n_workers, table.WORKER_FEATURES, "w"),
+            ("fetch", self.n_workers * self.fetches, table.FETCH_FEATURES, "w"),
+            ("evict", self.evicts, table.EVICT_FEATURES, ""),
+            ("candidates", self.n_candidates, table.CANDIDATE_FEATURES, "c"),
+        )
+        blocks, first = {}, 0
+        for name, count, features, prefix in kinds:
+            blocks[name] = Block(first, int(count), features, prefix)
+            first = blocks[name].end
+        return blocks
+
+    @cached_property
     def request_features(self) -> tuple[Feature, ...]:
         """The request block; it says which decision is due if there are two kinds."""
-        return (DECISION_FEATURES if self.routes and self.evicts else ()) + REQUEST_FEATURES
+        return self.features[: self.blocks["request"].end]
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Length of an observation."""
-        return self._evict_start + self.evicts * N_EVICT + self.n_candidates * N_CANDIDATE
-
-    @property
-    def _fetch_start(self) -> int:
-        return len(self.request_features) + self.n_workers * N_WORKER
-
-    @property
-    def _evict_start(self) -> int:
-        return self._fetch_start + self.fetches * self.n_workers * N_FETCH
+        return self.blocks["candidates"].end
 
     @cached_property
     def features(self) -> tuple[Feature, ...]:
         """The feature at each position."""
-        wanted = EVICT_FEATURES * self.evicts + CANDIDATE_FEATURES * self.n_candidates
-        fetched = FETCH_FEATURES * (self.fetches * self.n_workers)
-        return self.request_features + WORKER_FEATURES * self.n_workers + fetched + wanted
+        return sum((block.features * block.count for block in self.blocks.values()), ())
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The name of each position: "prompt", .., "w0.up", .., "need_pages", .., "c0.valid", .."""
-        workers = [f"w{w}.{feature.name}" for w in range(self.n_workers) for feature in WORKER_FEATURES]
-        fetched = [f"w{w}.{feature.name}" for w in range(self.n_workers * self.fetches) for feature in FETCH_FEATURES]
-        wanted = [feature.name for feature in EVICT_FEATURES * self.evicts]
-        candidates = [f"c{c}.{feature.name}" for c in range(self.n_candidates) for feature in CANDIDATE_FEATURES]
-        return (*(feature.name for feature in self.request_features), *workers, *fetched, *wanted, *candidates)
+        return tuple(name for block in self.blocks.values() for name in block.names())
+
+    # A name that is not known raises a ValueError that lists those that exist.
 
     def request(self, name: str) -> int:
-        """Position of a request feature.
-
-        Raises:
-            ValueError: If there is no such feature; the message lists those that exist.
-        """
-        return _place(name, self.request_features)
+        """Position of a request feature."""
+        names = [feature.name for feature in self.request_features]
+        return names.index(_check.choice("name", name, names))
 
     def workers(self, name: str) -> slice:
-        """Positions of a worker feature: a slice that gives it for all workers, in their order.
-
-        Raises:
-            ValueError: If there is no such feature; the message lists those that exist.
-        """
-        fetched = [feature.name for feature in FETCH_FEATURES * self.fetches]
-        if name in fetched:
-            return slice(self._fetch_start + fetched.index(name), self._evict_start, N_FETCH)
-        return slice(len(self.request_features) + _place(name, WORKER_FEATURES), self._fetch_start, N_WORKER)
+        """Positions of a worker feature: a slice that gives it for all workers, in their order."""
+        is_fetched = any(feature.name == name for feature in table.FETCH_FEATURES * self.fetches)
+        return self.blocks["fetch" if is_fetched else "workers"].place(name)
 
     def evict(self, name: str) -> int:
-        """Position of a feature of what is to be evicted.
-
-        Raises:
-            ValueError: If there is no such feature; the message lists those that exist.
-        """
-        return self._evict_start + _place(name, EVICT_FEATURES * self.evicts)
+        """Position of a feature of what is to be evicted."""
+        return int(self.blocks["evict"].place(name).start)
 
     def candidates(self, name: str) -> slice:
-        """Positions of a candidate feature: a slice that gives it for all slots, in their order.
-
-        Raises:
-            ValueError: If there is no such feature; the message lists those that exist.
-        """
-        first = self._evict_start + N_EVICT + _place(name, CANDIDATE_FEATURES if self.n_candidates else ())
-        return slice(first, self.size, N_CANDIDATE)
+        """Positions of a candidate feature: a slice that gives it for all slots, in their order."""
+        return self.blocks["candidates"].place(name)
 
     def bits(self, form: str) -> int:
         """The blocks, and a form of observations, as kernels want them: bits of `kernels.codes`."""
@@ -165,8 +170,3 @@ class Layout:
         """Per position: transform, scale, cap, and the logarithm that stands for 1."""
         scale, cap = (np.array([getattr(f, name) for f in self.features]) for name in ("scale", "cap"))
         return np.array([f.transform for f in self.features]), scale, cap, np.log1p(cap / scale)
-
-
-def _place(name: str, features: tuple[Feature, ...]) -> int:
-    names = [feature.name for feature in features]
-    return names.index(_check.choice("name", name, names))

@@ -18,40 +18,22 @@ RENDER_MODES = ("ansi", "rgb_array")
 DEFAULT_SCENARIO = "gsp-stable"
 
 V0_RULES = (
-    "lru",
-    "lru_node",
-    "random",
-    "rlt",
-    "fifo",
-    "lfu",
-    "mru",
-    "slru",
-    "ghost_slru",
-    "wlfu",
-    "tail_lru",
-    "gdsf",
+    *("lru", "lru_node", "random", "rlt", "fifo", "lfu", "mru", "slru", "ghost_slru", "wlfu", "tail_lru", "gdsf"),
     "workload_aware",
 )
 """Evictors that the rule forms of the ids of version 0 choose from: an evictor that is added later changes no action
 space of theirs, and is asked for with the argument `rules`."""
 
-_OVERRIDES = {field.name for field in fields(Scenario)} - {"name", "version"} | {"n_workers"}
-# Where an environment has no argument `evictor` its agent evicts: overriding the scenario's is no way to give it one.
-_NO_HINT = ("evictor",)
+# What may be an override. Where an environment has no argument `evictor` its agent evicts: overriding the scenario's is
+# no way to give it one.
+_OVERRIDES = {field.name for field in fields(Scenario)} - {"name", "version", "evictor"} | {"n_workers"}
 
 
 @dataclass(frozen=True)
 class EnvSettings:
-    """Arguments that every environment takes.
+    """Arguments that every environment takes, see `RouteEnv`.
 
-    Attributes:
-        scenario: A name of `kvgym.scenarios.SCENARIOS`, or what else `get_scenario` takes; then what that found.
-        scenario_overrides: Fields of the scenario to change; then None, for they have been.
-        observation: "scaled" or "physical".
-        reward: "e2e" or "ttft"; None: the scenario's objective.
-        horizon: "drain" or "truncate".
-        split: "train", "validation" or "test".
-        render_mode: "ansi", "rgb_array" or None.
+    Once checked, `scenario` is the scenario with its overrides, `scenario_overrides` None, and `reward` a name.
 
     Raises:
         ValueError: If an argument is not allowed.
@@ -68,33 +50,25 @@ class EnvSettings:
 
     @classmethod
     def of(cls, environment: str, scenario: ScenarioLike, arguments: Mapping[str, Any]) -> Self:
-        """The settings of an environment's arguments.
-
-        Raises:
-            TypeError: If an argument is not known, as Python has it (Gymnasium adds its own words to it); the message
-                says what is allowed, or where the argument belongs.
-            ValueError: If an argument is not allowed.
-        """
+        """The settings that arguments stand for; a TypeError says where one that is not known belongs."""
         known = [field.name for field in fields(cls)]
         for name, value in arguments.items():
             if name not in known:
-                raise TypeError(f"{environment}() {_explain(name, value, known)}")
+                hint = f"; allowed are {', '.join(known)}"
+                if name in _OVERRIDES:
+                    hint = f": the scenario has it, give it as scenario_overrides={{{name!r}: {value!r}}}"
+                raise TypeError(f"{environment}() got an unexpected keyword argument {name!r}{hint}")
         return cls(scenario, **arguments)
 
     def __post_init__(self) -> None:
-        """Checks the arguments; made again from its own fields, it is the same."""
         scenario = get_scenario(self.scenario, self.scenario_overrides)
-        _check.choice("split", self.split, SPLITS)
+        for name, allowed in (("split", SPLITS), ("observation", FORMS), ("horizon", HORIZONS)):
+            _check.choice(name, getattr(self, name), allowed)
         if self.render_mode is not None:
             _check.choice("render_mode", self.render_mode, RENDER_MODES)
-        _check.choice("observation", self.observation, FORMS)
         reward = _check.choice("reward", scenario.objective if self.reward is None else self.reward, REWARDS)
-        _check.choice("horizon", self.horizon, HORIZONS)
-        self._set(scenario=scenario, scenario_overrides=None, reward=reward)
-
-    def _set(self, **values: Any) -> None:
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        # Made again from these, settings are the same.
+        vars(self).update(scenario=scenario, scenario_overrides=None, reward=reward)
 
     @property
     def played(self) -> Scenario:
@@ -102,27 +76,10 @@ class EnvSettings:
         assert isinstance(self.scenario, Scenario)
         return self.scenario
 
-    @property
-    def is_ttft(self) -> bool:
-        """Whether the reward is "ttft"."""
-        return self.reward == "ttft"
-
-    @property
-    def per_cost(self) -> float:
-        """Reward of a request second."""
-        return -1.0 / self.played.reward_scale_s
-
 
 @dataclass(frozen=True)
 class EvictingSettings(EnvSettings):
-    """Arguments of environments whose agent evicts.
-
-    Attributes:
-        action: "leaf" or "rule".
-        candidates: Slots of an EVICT decision, an even number >= 2 (leaf form).
-        quantum: "leaf" or 1 (leaf form; checked by the simulator).
-        rules: Names of the evictors to choose from, of `kvgym.sim.RULES` (rule form); None: `V0_RULES`.
-    """
+    """Arguments of environments whose agent evicts, see `EvictEnv`; the simulator checks `quantum`."""
 
     action: str = "leaf"
     candidates: int = 16
@@ -130,7 +87,6 @@ class EvictingSettings(EnvSettings):
     rules: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        """Checks the arguments."""
         super().__post_init__()
         _check.choice("action", self.action, ACTIONS)
         if self.leaf and self.rules is not None:
@@ -142,7 +98,11 @@ class EvictingSettings(EnvSettings):
         if _check.whole("candidates", self.candidates, 2) % 2:
             raise ValueError(f"candidates must be an even number >= 2, got {self.candidates!r}")
         if self.rules is not None:
-            self._set(rules=_rules(self.rules))
+            is_list = isinstance(self.rules, (list, tuple)) and len(self.rules) > 1
+            names = [_check.choice("rules", rule, RULES) for rule in self.rules] if is_list else []
+            if not is_list or len(set(names)) < len(names):
+                raise ValueError(f"rules must be a list of two or more different evictors, got {self.rules!r}")
+            vars(self).update(rules=tuple(names))
 
     @property
     def leaf(self) -> bool:
@@ -165,25 +125,8 @@ class EvictingSettings(EnvSettings):
         return [EVICTORS.index(rule) for rule in self.choices]
 
 
-def _rules(rules: Any) -> tuple[str, ...]:
-    wrong = ValueError(f"rules must be a list of two or more different evictors, got {rules!r}")
-    if not isinstance(rules, (list, tuple)) or len(rules) < 2:
-        raise wrong
-    names = tuple(_check.choice("rules", rule, RULES) for rule in rules)
-    if len(set(names)) != len(names):
-        raise wrong
-    return names
-
-
 def split_router(router: object) -> tuple[str, str | None]:
-    """Takes the argument `router` of an environment apart.
-
-    Args:
-        router: A rule of `kvgym.sim.ROUTERS` but "agent", or "module:name" for the agent that `module.make_agent(name)`
-            makes, such as "agents:lbgr_code".
-
-    Returns:
-        Router of the simulator, and the agent's "module:name" if there is one.
+    """The simulator's router that the argument `router` stands for, and "module:name" of the agent if it is one.
 
     Raises:
         ValueError: If it is neither.
@@ -194,10 +137,3 @@ def split_router(router: object) -> tuple[str, str | None]:
         return _check.choice("router", router, ROUTERS[1:]), None
     except ValueError as error:
         raise ValueError(f'{error}; or "module:name" of an agent, as "agents:lbgr_code"') from None
-
-
-def _explain(name: str, value: object, known: list[str]) -> str:
-    text = f"got an unexpected keyword argument {name!r}"
-    if name in _OVERRIDES and name not in _NO_HINT:
-        return f"{text}: the scenario has it, give it as scenario_overrides={{{name!r}: {value!r}}}"
-    return f"{text}; allowed are {', '.join(known)}"

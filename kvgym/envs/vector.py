@@ -1,44 +1,81 @@
-"""The native vector form: many environments, stepped by one compiled call on one thread or several.
-
-Sub-environment i of a batch, reset with seed s, is bit for bit the single environment reset with seed s + i.
-"""
+"""Many environments: the native vector form, stepped by one compiled call on one thread or several, and `make_vec`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from kvgym import _check, _compile
-from kvgym.envs.background import Prefetcher, Threads
 from kvgym.envs.base import ClusterEnv, Observation, legal_instead
-from kvgym.envs.infos import gather
 from kvgym.envs.kernels.codes import SKIP
 from kvgym.sim.base.codes import EVICT, ROUTE, TRUNCATED
 from kvgym.sim.evictors import ASK
 
 Single = TypeVar("Single", bound=ClusterEnv)
 Seeds = int | Sequence[int | None] | None
-_NOBODY = np.zeros(0, np.int64)
 Steps = tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]
 
+MODES = ("native", "sync", "async")
+_SHARE = 64
+"""Environments that a thread plays at a time, where there are many: handing a share on takes the time of a few."""
+_SHARES_EACH = 4
+_MOST_READY = 64
+"""Episodes that are kept ready: more would only cost memory."""
 
-def check_autoreset(mode: AutoresetMode | str) -> AutoresetMode:
-    """The mode that is given as such, or by its value.
+
+def make_vec(
+    id: str,
+    num_envs: int = 1,
+    *,
+    mode: str = "native",
+    autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+    num_threads: int = 1,
+    stagger: bool = False,
+    **settings: Any,
+) -> VectorEnv[Any, Any, Any]:
+    """Makes a vector environment; `gym.make_vec` wants `autoreset_mode` in another place for each mode.
+
+    Args:
+        id: An id of `envs_registry.ENVIRONMENTS`, with or without "kvgym:" before it.
+        num_envs: How many.
+        mode: "native" (`ClusterVectorEnv`, much the fastest), or Gymnasium's "sync" or "async".
+        autoreset_mode: As in `ClusterVectorEnv`; so are the next two, of the native form.
+        num_threads: Threads.
+        stagger: Shorter first episodes.
+        **settings: Arguments of the environment.
 
     Raises:
-        ValueError: If there is no such mode.
+        ValueError: If an argument is not allowed.
     """
+    autoreset = _autoreset(autoreset_mode)
+    if _check.choice("mode", mode, MODES) == "native":
+        native: dict[str, Any] = {"autoreset_mode": autoreset.value, "num_threads": num_threads, "stagger": stagger}
+        return gym.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **native, **settings)
+    for name, given, default in (("num_threads", num_threads, 1), ("stagger", stagger, False)):
+        if given != default:
+            raise ValueError(f'{name} is for mode="native", got {given!r} with mode={mode!r}')
+    vector_kwargs: dict[str, Any] = {"autoreset_mode": autoreset}
+    return gym.make_vec(id, num_envs, vectorization_mode=mode, vector_kwargs=vector_kwargs, **settings)
+
+
+def _autoreset(mode: AutoresetMode | str) -> AutoresetMode:
     modes = {one.value: one for one in AutoresetMode}
     return modes[_check.choice("autoreset_mode", mode.value if isinstance(mode, AutoresetMode) else mode, modes)]
 
 
 class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], Generic[Single]):
     """Base of the vector environments; `env_class` is the single one.
+
+    Sub-environment i of a batch, reset with seed s, is bit for bit the single environment reset with seed s + i.
 
     Args:
         num_envs: How many.
@@ -69,17 +106,15 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         stagger: bool = False,
         **settings: Any,
     ) -> None:
-        """Makes the environments."""
         self.num_envs = _check.whole("num_envs", num_envs, 1)
-        self.autoreset_mode = check_autoreset(autoreset_mode)
+        self.autoreset_mode = _autoreset(autoreset_mode)
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
         single = self.env_class(**settings)
         found = vars(single.settings)  # with the scenario, which is looked up once for all
         self.envs: list[Single] = [single, *(self.env_class(**found) for _ in range(self.num_envs - 1))]
         self.stagger = _check.flag("stagger", stagger)
-        if self.stagger:
-            for i, env in enumerate(self.envs):
-                env.first_share = (i + 1) / self.num_envs
+        for i, env in enumerate(self.envs):
+            env.first_share = (i + 1) / self.num_envs if self.stagger else 1.0
         self.render_mode = single.render_mode
         self.metadata = {**single.metadata, "autoreset_mode": self.autoreset_mode}
         self.layout = single.layout
@@ -92,7 +127,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._act_many = _compile.load("kvgym.envs.kernels.entry").act_many
         self._prefetcher = None if self.autoreset_mode == AutoresetMode.DISABLED else Prefetcher(self.envs)
         self._threads = Threads(self.num_envs, self.num_threads)
-        self._is_ttft, self._per_cost = single.settings.is_ttft, single.settings.per_cost
+        self._is_ttft, self._per_cost = single._is_ttft, single._per_cost
         # The numbers of the evictors that actions of the rule forms name.
         self._rule_numbers = np.array(getattr(single.settings, "rule_numbers", ()), np.int64)
         n = self.num_envs
@@ -145,10 +180,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             observation[i] = self._reset_one(int(i), seeds[i], options)
         self._begun = True
         self._observation = observation
-        infos = self._infos(dt)
-        for key in ("_action_mask", "_dt", "_time", "_session"):
-            infos[key] = chosen.copy()
-        return observation.copy(), infos
+        return observation.copy(), self._infos(dt, chosen)
 
     def _seeds(self, seed: Seeds) -> list[int | None]:
         if seed is None:
@@ -171,7 +203,6 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         return mask
 
     def _reset_one(self, i: int, seed: int | None, options: dict[str, Any] | None) -> Observation:
-        """Resets sub-environment i; returns its observation."""
         env = self.envs[i]
         observation, info = env.reset(seed=seed, options=options)
         self._handles[i] = env.simulator.address
@@ -193,7 +224,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         """
         if not self._begun:
             raise RuntimeError("call reset() before step(): no episode is in progress")
-        resetting = np.flatnonzero(self._done) if self._done.any() else _NOBODY
+        resetting = np.flatnonzero(self._done)
         if len(resetting) and self.autoreset_mode == AutoresetMode.DISABLED:
             raise RuntimeError(
                 f"environments {resetting.tolist()} have ended: reset them with options={{'reset_mask': ..}}"
@@ -222,7 +253,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             extra = self._end(np.flatnonzero(ended), observation, real[1])
         if self.autoreset_mode == AutoresetMode.DISABLED:
             self._observation = observation.copy()  # what a partial reset shows of the others
-        return observation, real[0], terminated, truncated, self._infos(real[1]) | extra
+        return observation, real[0], terminated, truncated, self._infos(real[1], self._yes) | extra
 
     def check_actions(self, actions: Any) -> NDArray[np.int64]:
         """The actions as a new array.
@@ -240,7 +271,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         return array
 
     def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
-        """The kernel's part of a step, on as many threads as there are. Returns how many episodes have ended."""
+        """The kernel's part of a step. Returns how many episodes have ended."""
         settings = self._is_ttft, self._per_cost, self.envs[0].form
         rest: tuple[Any, ...] = (*settings, observation, self._masks, self._whole, real, self._times)
         return self._threads.play(lambda first, end: int(self._act_many(first, end, self._handles, plan, *rest)))
@@ -266,15 +297,11 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             dt[i] = 0.0
         return gather(self.num_envs, ended.tolist(), infos)
 
-    def _infos(self, dt: NDArray[np.float64]) -> dict[str, Any]:
-        """The four keys that every environment has at every step."""
-        values = {
-            "action_mask": self._masks.copy(),
-            "dt": dt,
-            "time": self._times.copy(),
-            "session": self._whole[1].copy(),
-        }
-        return values | {f"_{key}": self._yes.copy() for key in values}
+    def _infos(self, dt: NDArray[np.float64], there: NDArray[np.bool_]) -> dict[str, Any]:
+        """The four keys that environments have at every step, and of which they are there."""
+        masks, times, sessions = self._masks.copy(), self._times.copy(), self._whole[1].copy()
+        values = {"action_mask": masks, "dt": dt, "time": times, "session": sessions}
+        return values | {f"_{key}": there.copy() for key in values}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions, now: bool (num_envs, n)."""
@@ -295,3 +322,98 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._threads.close()
         if self._prefetcher is not None:
             self._prefetcher.close()
+
+
+class Threads:
+    """The calling thread and helpers; one that was held up, as by the making of coming episodes, plays fewer shares.
+
+    Args:
+        num_envs: Environments to play.
+        num_threads: Threads in all.
+    """
+
+    def __init__(self, num_envs: int, num_threads: int) -> None:
+        n_shares = 1 if num_threads == 1 else max(num_threads, min(_SHARES_EACH * num_threads, num_envs // _SHARE))
+        self._shares = list(pairwise(np.linspace(0, num_envs, n_shares + 1).astype(int).tolist()))
+        self._n_helpers = num_threads - 1
+        self._pool = ThreadPoolExecutor(max(1, self._n_helpers), "kvgym-play")  # it starts threads as it needs them
+
+    def play(self, act: Callable[[int, int], int]) -> int:
+        """The sum of `act(first, end)` over shares that make up the batch."""
+        if not self._n_helpers:
+            return act(*self._shares[0])
+        left = iter(self._shares)  # one for all: a list's gives each share to one thread
+
+        def take() -> int:
+            return sum(act(first, end) for first, end in left)
+
+        helpers = [self._pool.submit(take) for _ in range(self._n_helpers)]
+        return take() + sum(helper.result() for helper in helpers)
+
+    def close(self) -> None:
+        """Ends the helpers."""
+        self._pool.shutdown()
+
+
+class Prefetcher:
+    """Makes the next episodes of environments; of those that began first, first.
+
+    Args:
+        envs: The environments of a batch.
+    """
+
+    def __init__(self, envs: Sequence[ClusterEnv]) -> None:
+        self._envs = envs
+        self._waiting: deque[int] = deque()
+        self._ready: set[int] = set()
+        self._executor = ThreadPoolExecutor(1, "kvgym-prefetch")
+
+    def begun(self, i: int) -> None:
+        """Environment i has begun an episode."""
+        if i in self._ready:
+            self._ready.discard(i)
+        elif i in self._waiting:
+            self._waiting.remove(i)
+        self._waiting.append(i)
+        while self._waiting and len(self._ready) < _MOST_READY:
+            first = self._waiting.popleft()
+            self._ready.add(first)
+            self._envs[first].prefetch(self._executor)
+
+    def close(self) -> None:
+        """Ends the thread; what it has not begun is dropped."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def gather(n: int, places: Sequence[int], infos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The infos of some environments as `VectorEnv._add_info` has them, without a search for each entry.
+
+    Args:
+        n: Number of environments.
+        places: The environments that have an info.
+        infos: Theirs: numbers, arrays of one shape per key, and dictionaries of these; `final_obs` stays an object.
+
+    Returns:
+        Per key an array with a row per environment, and as "_key" which rows are there.
+    """
+    gathered: dict[str, Any] = {}
+    for key in dict.fromkeys(key for info in infos for key in info):
+        having = [i for i, info in zip(places, infos, strict=True) if key in info]
+        values = [info[key] for info in infos if key in info]
+        there = np.zeros(n, bool)
+        there[having] = True
+        gathered[key] = gather(n, having, values) if isinstance(values[0], dict) else _column(n, key, having, values)
+        gathered[f"_{key}"] = there
+    return gathered
+
+
+def _column(n: int, key: str, having: Sequence[int], values: Sequence[Any]) -> NDArray[Any]:
+    if key == "final_obs":
+        column = np.full(n, None, object)
+        for i, value in zip(having, values, strict=True):
+            column[i] = value
+        return column
+    rows = np.array(values)
+    column = np.zeros((n, *rows.shape[1:]), rows.dtype)
+    column[having] = rows
+    return column

@@ -11,8 +11,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
-from kvgym.envs.make import make_vec
-from kvgym.envs.vector import ClusterVectorEnv
+from kvgym.envs.vector import ClusterVectorEnv, make_vec
 
 Indices = None | int | Iterable[int]
 

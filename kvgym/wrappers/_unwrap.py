@@ -9,11 +9,7 @@ from kvgym.envs.vector import ClusterVectorEnv
 
 
 def single(env: Any) -> ClusterEnv:
-    """The environment inside.
-
-    Raises:
-        ValueError: If it is none of kvgym.
-    """
+    """The environment of kvgym inside, or a ValueError."""
     inside = getattr(env, "unwrapped", env)
     if not isinstance(inside, ClusterEnv):
         raise ValueError(f"env must be an environment of kvgym, got {env!r}")
@@ -21,11 +17,7 @@ def single(env: Any) -> ClusterEnv:
 
 
 def native(envs: Any) -> ClusterVectorEnv[Any]:
-    """The native vector environment inside.
-
-    Raises:
-        ValueError: If it is none of kvgym.
-    """
+    """The native vector environment inside, or a ValueError."""
     inside = getattr(envs, "unwrapped", envs)
     if not isinstance(inside, ClusterVectorEnv):
         raise ValueError(f"envs must be a native vector environment of kvgym (kvgym.make_vec), got {envs!r}")

@@ -13,9 +13,11 @@ from kvgym import _check
 from kvgym.wrappers import _unwrap
 
 
-def fresh_seed() -> int:
-    """A seed from the operating system."""
-    return int(np.random.SeedSequence().generate_state(1)[0])
+def _drawn(seed: int | None, *key: int) -> int:
+    """A seed for a group, or for an episode of it; that of the first one is `seed`, None: one of the system's."""
+    if seed is not None and not any(key):
+        return int(seed)
+    return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1)[0])
 
 
 class RepeatWorkload(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
@@ -39,7 +41,6 @@ class RepeatWorkload(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env[Any, Any], k: int) -> None:
-        """Wraps the environment."""
         RecordConstructorArgs.__init__(self, k=k)
         _unwrap.single(env)
         super().__init__(env)
@@ -52,23 +53,17 @@ class RepeatWorkload(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """Starts the next episode: of the same workload, or after k of them of the next one."""
         given = {} if options is None else dict(_check.mapping("options", options))
         if seed is not None or self._seed is None:
-            self._seed = fresh_seed() if seed is None else seed
+            self._seed = _drawn(None) if seed is None else seed
             self._group, self.repeat = 0, 0
             self._workload_seed = given.get("workload_seed", self._seed)
         elif "workload_seed" in given or self.repeat + 1 == self.k:
             self._group, self.repeat = self._group + 1, 0
-            self._workload_seed = given.get("workload_seed", self._drawn(self._group))
+            self._workload_seed = given.get("workload_seed", _drawn(self._seed, self._group))
         else:
             self.repeat += 1
-        own = self._drawn(self._group, self.repeat)
+        own = _drawn(self._seed, self._group, self.repeat)
         # A workload depends on the number of the episode since the last seed, too: with a seed each time, that is 0.
         return self.env.reset(seed=own, options={"workload_seed": self._workload_seed, "policy_seed": own, **given})
-
-    def _drawn(self, *key: int) -> int:
-        """A seed for a group, or for an episode of it; that of the first one is the given seed."""
-        if not any(key):
-            return int(self._seed or 0)
-        return int(np.random.SeedSequence(self._seed, spawn_key=key).generate_state(1)[0])
 
 
 class GroupWorkloads(VectorWrapper):
@@ -89,7 +84,6 @@ class GroupWorkloads(VectorWrapper):
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], k: int) -> None:
-        """Wraps the environments."""
         inside = _unwrap.native(env)
         super().__init__(env)
         self.k = _check.whole("k", k, 1)
@@ -114,7 +108,7 @@ class GroupWorkloads(VectorWrapper):
         if mask.shape == (self.num_envs,) and np.ptp(mask.reshape(-1, self.k).astype(int), axis=1).any():
             raise ValueError(f"reset_mask must have whole groups of {self.k}, got {mask!r}")
         if seed is None and not self._seeded:
-            seed = fresh_seed()
+            seed = _drawn(None)
         if seed is None:
             return self.env.reset(seed=None, options=options)
         self._seeded = True

@@ -46,7 +46,6 @@ class RewardVector(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
-        """Wraps the environment."""
         RecordConstructorArgs.__init__(self)
         inside: Any = _unwrap.single(env)
         super().__init__(env)

@@ -10,7 +10,6 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
-from kvgym.envs.features import N_FETCH, N_WORKER
 from kvgym.envs.layout import Layout
 from kvgym.wrappers import _unwrap
 
@@ -24,11 +23,9 @@ def shuffle_observations(flat: NDArray[np.float32], layout: Layout, orders: Orde
     """
     out = flat.copy()
     each = np.arange(len(flat))[:, None]
-    for first, size in (("up", N_WORKER), ("fetch", N_FETCH))[: 1 + layout.fetches]:
-        where = layout.workers(first)
-        block = slice(where.start, where.stop)
-        rows = flat[:, block].reshape(len(flat), layout.n_workers, size)
-        out[:, block] = rows[each, orders].reshape(len(flat), -1)
+    for block in (layout.blocks["workers"], layout.blocks["fetch"])[: 1 + layout.fetches]:
+        rows = flat[:, block.first : block.end].reshape(len(flat), *block.shape)
+        out[:, block.first : block.end] = rows[each, orders].reshape(len(flat), -1)
     if layout.evicts:
         asking = layout.evict("asked_worker")
         due = flat[:, layout.evict("need_pages")] > 0
@@ -37,31 +34,26 @@ def shuffle_observations(flat: NDArray[np.float32], layout: Layout, orders: Orde
     return out
 
 
-class _Actions:
-    """Translates the part of an environment's actions and masks that are workers.
+def _routed(layout: Layout) -> int:
+    """How many actions are workers; they are the first ones."""
+    return layout.n_workers if layout.routes else 0
 
-    Args:
-        env: A single environment of kvgym.
-    """
 
-    def __init__(self, env: Any) -> None:
-        self.n_workers = env.layout.n_workers if env.layout.routes else 0
-        self.pairs = hasattr(env.action_space, "nvec")
+def _shuffle_masks(masks: NDArray[Any], layout: Layout, orders: Orders) -> NDArray[Any]:
+    """Masks (n, n_actions) as seen in the given orders, as a copy."""
+    out = masks.copy()
+    n = _routed(layout)
+    out[:, :n] = np.take_along_axis(masks, orders[:, :n], axis=1)
+    return out
 
-    def masks(self, masks: NDArray[Any], orders: Orders) -> NDArray[Any]:
-        """Masks (n, n_actions) as seen in the given orders, as a copy."""
-        out = masks.copy()
-        if self.n_workers:
-            out[:, : self.n_workers] = np.take_along_axis(masks, orders, axis=1)
-        return out
 
-    def true(self, actions: NDArray[np.int64], orders: Orders) -> NDArray[np.int64]:
-        """Actions for the environment: (n,) or (n, 2), inside the space, with true workers."""
-        out = actions.copy()
-        places = out[:, 0] if self.pairs else out
-        routing = np.flatnonzero(places < self.n_workers)
-        places[routing] = orders[routing, places[routing]]
-        return out
+def _true_actions(actions: NDArray[np.int64], layout: Layout, orders: Orders) -> NDArray[np.int64]:
+    """Actions for the environment: (n,), or (n, 2) with the workers first, inside the space, with true workers."""
+    out = actions.copy()
+    places = out[:, 0] if out.ndim == 2 else out
+    routing = np.flatnonzero(places < _routed(layout))
+    places[routing] = orders[routing, places[routing]]
+    return out
 
 
 class ShuffleWorkers(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
@@ -83,12 +75,11 @@ class ShuffleWorkers(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
-        """Wraps the environment."""
         RecordConstructorArgs.__init__(self)
         self._inside: Any = _unwrap.single(env)
         super().__init__(env)
-        self._actions = _Actions(self._inside)
-        self.order: Orders = np.arange(self._inside.layout.n_workers)
+        self._layout = self._inside.layout
+        self.order: Orders = np.arange(self._layout.n_workers)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Starts the next episode and draws an order."""
@@ -102,29 +93,28 @@ class ShuffleWorkers(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         Raises:
             ValueError: If `action` is not in the action space.
         """
-        if self._actions.n_workers:
-            action = self._true_action(action)
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = self.env.step(self._true_action(action))
         observation, info = self._shown(observation, info)
         return observation, reward, terminated, truncated, info
 
     def _true_action(self, action: Any) -> Any:
         """The action with a true worker; one that is outside the space goes on as it is, and is refused there."""
-        known = self.action_space.contains(np.asarray(action) if self._actions.pairs else action)
+        pairs = hasattr(self.action_space, "nvec")
+        known = _routed(self._layout) and self.action_space.contains(np.asarray(action) if pairs else action)
         # Gymnasium takes True for 1.
         if not known or any(isinstance(part, (bool, np.bool_)) for part in np.asarray(action, object).flat):
             return action
-        told = self._actions.true(np.array([action], np.int64), self.order[None])[0]
-        return told if self._actions.pairs else int(told)
+        told = _true_actions(np.array([action], np.int64), self._layout, self.order[None])[0]
+        return told if pairs else int(told)
 
     def _shown(self, observation: Any, info: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         orders = self.order[None]
-        mask = self._actions.masks(info["action_mask"][None], orders)[0]
-        return shuffle_observations(observation[None], self._inside.layout, orders)[0], {**info, "action_mask": mask}
+        mask = _shuffle_masks(info["action_mask"][None], self._layout, orders)[0]
+        return shuffle_observations(observation[None], self._layout, orders)[0], {**info, "action_mask": mask}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions, now: bool (n,)."""
-        masks: NDArray[np.bool_] = self._actions.masks(self._inside.action_masks()[None], self.order[None])[0]
+        masks: NDArray[np.bool_] = _shuffle_masks(self._inside.action_masks()[None], self._layout, self.order[None])[0]
         return masks
 
     def finished(self) -> NDArray[np.float64]:
@@ -151,10 +141,8 @@ class VectorShuffleWorkers(VectorWrapper):
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
-        """Wraps the environments."""
         self._inside = _unwrap.native(env)
         super().__init__(env)
-        self._actions = _Actions(self._inside.envs[0])
         self._layout = self._inside.layout
         self.orders: Orders = np.tile(np.arange(self._layout.n_workers), (self.num_envs, 1))
         self._over = np.zeros(self.num_envs, bool)
@@ -172,8 +160,7 @@ class VectorShuffleWorkers(VectorWrapper):
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """See the environments."""
-        if self._actions.n_workers:
-            actions = self._actions.true(self._inside.check_actions(actions), self.orders)
+        actions = _true_actions(self._inside.check_actions(actions), self._layout, self.orders)
         observation, reward, terminated, truncated, infos = self.env.step(actions)
         for i in np.flatnonzero(infos.get("_final_obs", ())).tolist():
             final = infos["final_obs"][i][None]
@@ -186,9 +173,9 @@ class VectorShuffleWorkers(VectorWrapper):
         return observation, reward, terminated, truncated, infos
 
     def _shown(self, observation: Any, infos: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        masks = self._actions.masks(infos["action_mask"], self.orders)
+        masks = _shuffle_masks(infos["action_mask"], self._layout, self.orders)
         return shuffle_observations(observation, self._layout, self.orders), {**infos, "action_mask": masks}
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions, now: bool (num_envs, n)."""
-        return self._actions.masks(self._inside.action_masks(), self.orders)
+        return _shuffle_masks(self._inside.action_masks(), self._layout, self.orders)

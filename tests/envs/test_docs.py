@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from envs_registry import ENVIRONMENTS
+from kvgym.envs.base import FINISHED_COLUMNS
 from kvgym.envs.evict import EvictEnv
 from kvgym.envs.joint import JointEnv
-from kvgym.envs.pulled import FINISHED_COLUMNS
 from kvgym.envs.route import RouteEnv
 from tests.envs.docs_tables import PAGE, rendered
 from tests.envs.helpers import FORMS, make, make_form, play

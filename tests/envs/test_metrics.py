@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from gymnasium.vector import VectorEnv
 
-from kvgym.envs.infos import gather
 from kvgym.envs.metrics import NAMES, PERCENTILES, percentile
+from kvgym.envs.vector import gather
 from tests.envs.test_vector import assert_same
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kvgym.envs.pulled import FINISHED_COLUMNS
+from kvgym.envs.base import FINISHED_COLUMNS
 from kvgym.envs.route import RouteEnv
 from kvgym.sim import EVICTORS
 from tests.envs.helpers import SMALL, make, play, random_policy, small

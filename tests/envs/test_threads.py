@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from kvgym.envs.background import Threads
 from kvgym.envs.route import RouteEnv, RouteVectorEnv
+from kvgym.envs.vector import Threads
 from tests.envs.helpers import small
 
 
