@@ -84,6 +84,7 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
         self.scenario = settings.played
         self.split = settings.split
         self.render_mode = settings.render_mode
+        self.render_size = settings.render_size  # type: ignore[assignment]  checked
         self.simulator = simulator
         self.layout = Layout(len(self.scenario.cluster), fetches=self.scenario.transfers, **blocks)
         self.form = self.layout.bits(settings.observation) | self._FORM
@@ -117,6 +118,8 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
         observation, (code, _, _, time, session) = self._act(LOOK)
         self._running = code in (ROUTE, EVICT)
         self._time = time
+        if self.render_mode == "human":
+            self.render()
         return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": time, "session": session}
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -226,6 +229,8 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
         code, e2e, ttft, time, session = result
         info = {"action_mask": self._mask.copy(), "dt": time - self._time, "time": time, "session": session}
         self._time = time
+        if self.render_mode == "human":
+            self.render()
         reward = (ttft if self._is_ttft else e2e) * self._per_cost
         if code in (ROUTE, EVICT):
             return observation, reward, False, False, info
@@ -235,7 +240,7 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but compiled code and addresses: a pickled environment goes on where it was."""
-        return {k: v for k, v in self.__dict__.items() if k not in self._COMPILED and k != "_prefetched"}
+        return {k: v for k, v in self.__dict__.items() if k not in (*self._COMPILED, "_prefetched", "_painter")}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         """Loads the kernels again and points them at the tables."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
 from kvgym import _check
 from kvgym.envs.metrics import episode_metrics
-from kvgym.envs.picture import render_image
+from kvgym.envs.picture import Painter
 from kvgym.envs.scene import read_scene, render_text
 from kvgym.scenarios import Scenario
 from kvgym.sim import Simulator
@@ -36,7 +38,10 @@ class Pulled:
     scenario: Scenario
     simulator: Simulator
     render_mode: str | None
+    render_size: tuple[int, int] | None
+    metadata: dict[str, Any]
     _mask: NDArray[np.int8]
+    _painter: Painter | None = None
 
     def costs(self) -> tuple[float, float]:
         """Costs of the last step, as the rewards "e2e" and "ttft" have them (request seconds)."""
@@ -89,18 +94,35 @@ class Pulled:
 
         Returns:
             For render_mode "ansi" text; for "rgb_array" a picture, uint8 (height, width, 3), of one shape as long as
-            the environment lives; without a mode nothing.
+            the environment lives; for "human" nothing, the window shows the picture; without a mode nothing.
 
         Raises:
             RuntimeError: Before `reset()`.
+            gymnasium.error.DependencyNotInstalled: If a picture is wanted and pygame is not there.
         """
         if self.render_mode is None:
             gym.logger.warn(
-                'render() without a render mode: make the environment with render_mode="ansi" or "rgb_array"'
+                'render() without a render mode: make the environment with render_mode="human", "rgb_array" or "ansi"'
             )
             return None
-        scene = read_scene(self.simulator)
-        return render_text(scene) if self.render_mode == "ansi" else render_image(scene)
+        if self.render_mode == "ansi":
+            return render_text(read_scene(self.simulator))
+        if self._painter is None:
+            self._painter = Painter(self.render_size, self.metadata["render_fps"])
+        name = type(self).__name__.removesuffix("Env")
+        picture = self._painter.draw(
+            self.simulator, f"KVGym/{name}-v0, {self.scenario.name}", getattr(self, "rules", ())
+        )
+        if self.render_mode == "rgb_array":
+            return picture
+        self._painter.show(picture)
+        return None
+
+    def close(self) -> None:
+        """Closes the window of render_mode "human"."""
+        if self._painter is not None:
+            self._painter.close()
+            self._painter = None
 
 
 def finished_since(simulator: Simulator, first: int) -> NDArray[np.float64]:

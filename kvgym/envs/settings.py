@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Self
 
+import numpy as np
+
 from kvgym import _check
 from kvgym.envs.layout import FORMS
 from kvgym.scenarios import SPLITS, Scenario, ScenarioLike, get_scenario
@@ -14,7 +16,8 @@ from kvgym.sim import EVICTORS, ROUTERS, RULES
 HORIZONS = ("drain", "truncate")
 REWARDS = ("e2e", "ttft")
 ACTIONS = ("leaf", "rule")
-RENDER_MODES = ("ansi", "rgb_array")
+RENDER_MODES = ("human", "rgb_array", "ansi")
+_SIZES = ("width", "height")
 DEFAULT_SCENARIO = "gsp-stable"
 
 V0_RULES = (
@@ -51,7 +54,8 @@ class EnvSettings:
         reward: "e2e" or "ttft"; None: the scenario's objective.
         horizon: "drain" or "truncate".
         split: "train", "validation" or "test".
-        render_mode: "ansi", "rgb_array" or None.
+        render_mode: "human", "rgb_array", "ansi" or None.
+        render_size: Width and height of the picture in pixels; None: what the number of workers needs.
 
     Raises:
         ValueError: If an argument is not allowed.
@@ -65,6 +69,7 @@ class EnvSettings:
     horizon: str = "drain"
     split: str = "train"
     render_mode: str | None = None
+    render_size: Sequence[int] | None = None
 
     @classmethod
     def of(cls, environment: str, scenario: ScenarioLike, arguments: Mapping[str, Any]) -> Self:
@@ -87,6 +92,8 @@ class EnvSettings:
         _check.choice("split", self.split, SPLITS)
         if self.render_mode is not None:
             _check.choice("render_mode", self.render_mode, RENDER_MODES)
+        if self.render_size is not None:
+            self._set(render_size=_check_size(self.render_size))
         _check.choice("observation", self.observation, FORMS)
         reward = _check.choice("reward", scenario.objective if self.reward is None else self.reward, REWARDS)
         _check.choice("horizon", self.horizon, HORIZONS)
@@ -111,6 +118,13 @@ class EnvSettings:
     def per_cost(self) -> float:
         """Reward of a request second."""
         return -1.0 / self.played.reward_scale_s
+
+
+def _check_size(size: Any) -> tuple[int, int]:
+    if not isinstance(size, (tuple, list, np.ndarray)) or len(size) != 2:
+        raise ValueError(f"render_size must be (width, height) in pixels, got {size!r}")
+    width, height = (_check.whole(f"{name} in render_size", n, 32) for name, n in zip(_SIZES, size, strict=True))
+    return width, height
 
 
 @dataclass(frozen=True)
