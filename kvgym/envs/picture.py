@@ -39,7 +39,8 @@ SHARED = (255, 255, 255)
 
 _MARGIN = 16
 _HEAD, _TITLES, _LEGEND, _SLOTS, _RULES = 84, 18, 28, 78, 24
-_COLUMNS = ("KV MEMORY", "BATCH", "QUEUE", "HIT TOKENS", "LINKS")
+_COLUMNS = ("KV MEMORY", "BATCH", "QUEUE", "HIT TOKENS", "LINKS"), ("MEMORY", "RUN", "WAIT", "HIT", "LINK")
+"""Titles, and those where columns are narrow."""
 _SHARES = (0.50, 0.12, 0.12, 0.26, 0.0), (0.44, 0.11, 0.11, 0.18, 0.16)
 """Widths of columns, over that of a worker's cell; without and with transfers."""
 _LARGEST_WINDOW = (1920, 1000)
@@ -245,9 +246,9 @@ class _Sheet:
 
     def _titles(self, column: int) -> None:
         _, boxes = self._cells(column * self.rows)
-        for title, (x, _, width, _) in zip(_COLUMNS, boxes, strict=True):
+        for title, (x, _, width, _) in zip(_COLUMNS[boxes[1][2] < 42], boxes, strict=True):
             if width > 0:
-                self._fit(title if width > 80 else title.split()[0], (x, _HEAD + 1, width + 6, 12), 15, DIM)
+                self._fit(title, (x, _HEAD + 1, width + 6, 12), 15, DIM)
 
     def _worker(self, w: int, worker: WorkerScene) -> None:
         scene = self.scene
