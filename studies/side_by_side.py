@@ -34,7 +34,8 @@ def film(title: str, agent: str, evictor: str, seed: int, frames: int = FRAMES) 
     actions = record(make_agent(agent), SCENARIO, seed, evictor=evictor).actions
     env: Any = gym.make("kvgym:KVGym/Route-v0", scenario=SCENARIO, evictor=evictor, split="test").unwrapped
     _, info = env.reset(seed=seed)
-    painter, pictures, begin = Painter(None, 1), [], info["time"]
+    painter, begin = Painter(None, 1), info["time"]
+    pictures: list[Picture] = []
     for action in actions:
         if info["time"] >= begin + SIMULATED_S * len(pictures):
             pictures.append(painter.draw(env.simulator, title))

@@ -84,7 +84,7 @@ class ClusterEnv(Pulled, gym.Env[Observation, Any]):
         self.scenario = settings.played
         self.split = settings.split
         self.render_mode = settings.render_mode
-        self.render_size = settings.render_size  # type: ignore[assignment]  checked
+        self.render_size = settings.render_size
         self.simulator = simulator
         self.layout = Layout(len(self.scenario.cluster), fetches=self.scenario.transfers, **blocks)
         self.form = self.layout.bits(settings.observation) | self._FORM

@@ -30,7 +30,7 @@ PAPER, ROW, INK, DIM, FREE, ASKING = (
     (92, 74, 12),
 )
 LOCKED, RUNNING, QUEUED, FETCHING, DOWN = (200, 207, 215), (200, 207, 215), (213, 94, 0), (255, 176, 120), (70, 20, 20)
-# Of Okabe and Ito, "Color Universal Design" (2008): told apart by colour-blind people, too; vermilion is that of queues.
+# Of Okabe and Ito, "Color Universal Design" (2008): colour-blind people tell them apart; vermilion is that of queues.
 GROUPS: tuple[Colour, ...] = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (204, 121, 167)
 )  # fmt: skip
@@ -64,9 +64,10 @@ def _pygame() -> Any:
 
 @lru_cache(maxsize=32)
 def _font(size: int) -> Any:
-    font = _pygame().font
-    font.init()
-    return font.Font(None, size)  # pygame's own, so that pictures do not depend on the machine's fonts
+    pygame = _pygame()
+    pygame.font.init()
+    pygame.register_quit(_font.cache_clear)  # gymnasium's HumanRendering ends pygame when it is closed
+    return pygame.font.Font(None, size)  # pygame's own, so that pictures do not depend on the machine's fonts
 
 
 @lru_cache(maxsize=4096)
@@ -287,7 +288,7 @@ class _Sheet:
         start = round(worker.locked * width / worker.pages)
         self._box((x, y, start, height), LOCKED)
         for group, end in zip(groups.tolist(), ends, strict=True):
-            gap = 1 if end - start > 3 else 0  # neighbours may have one colour
+            gap = 1 if 0 < start < end - 3 else 0  # neighbours may have one colour
             self._box((x + start + gap, y, end - start - gap, height), _colour(group))
             start = end
 

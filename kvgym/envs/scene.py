@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -184,7 +185,7 @@ def cached_by_group(sim: Simulator, groups: NDArray[np.int64]) -> list[tuple[NDA
     keys, where = np.unique(worker[shown] * size + groups[row["node"]][shown] + 1, return_inverse=True)
     sums = np.bincount(where, pages[shown], len(keys)).astype(np.int64)
     ends = np.searchsorted(keys, np.arange(m + 1) * size)
-    return [(keys[a:b] % size - 1, sums[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return [(keys[a:b] % size - 1, sums[a:b]) for a, b in pairwise(ends.tolist())]
 
 
 def _read_worker(sim: Simulator, w: int, row: Any, due: int, incoming: tuple[tuple[int, float], ...]) -> WorkerScene:

@@ -69,7 +69,7 @@ class EnvSettings:
     horizon: str = "drain"
     split: str = "train"
     render_mode: str | None = None
-    render_size: Sequence[int] | None = None
+    render_size: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, environment: str, scenario: ScenarioLike, arguments: Mapping[str, Any]) -> Self:

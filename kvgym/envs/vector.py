@@ -297,7 +297,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def render(self) -> tuple[Any, ...] | None:
         """The pictures or texts of all environments; in render_mode "human" a window shows them in a grid."""
-        shown = tuple(env.render() for env in self.envs)
+        shown: tuple[Any, ...] = tuple(env.render() for env in self.envs)
         if self.render_mode != "human":
             return shown
         self._painter.show(grid(shown))
