@@ -29,7 +29,7 @@ PAPER, ROW, INK, DIM, FREE, ASKING = (
     (44, 51, 60),
     (92, 74, 12),
 )
-LOCKED, RUNNING, QUEUED, FETCHING, DOWN = (200, 207, 215), (200, 207, 215), (213, 94, 0), (255, 176, 120), (70, 20, 20)
+LOCKED, RUNNING, QUEUED, FETCHING, DOWN = (128, 137, 148), (200, 207, 215), (213, 94, 0), (255, 176, 120), (70, 20, 20)
 # Of Okabe and Ito, "Color Universal Design" (2008): colour-blind people tell them apart; vermilion is that of queues.
 GROUPS: tuple[Colour, ...] = (
     (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (204, 121, 167)
@@ -223,7 +223,7 @@ class _Sheet:
         self._write(counts, _MARGIN, 38, 20, DIM)
         due = "No decision is due"
         if scene.asking >= 0:
-            due = f"EVICT {scene.wanted:,} pages on worker {scene.asking} for request {scene.request:,}"
+            due = f"EVICT {scene.wanted:,} {'page' if scene.wanted == 1 else 'pages'} on worker {scene.asking} for request {scene.request:,}"
         elif scene.request >= 0:
             due = f"ROUTE request {scene.request:,}: {scene.prompt_tokens:,} prompt tokens, session {scene.session:,}"
         if scene.request >= 0:
@@ -334,6 +334,7 @@ class _Sheet:
         names: list[tuple[str, tuple[Colour, ...]]] = [
             ("locked", (LOCKED,)),
             ("cached, a colour per prefix group", GROUPS),
+            ("common to all", (SHARED,)),
             ("free", (FREE,)),
             ("queued", (QUEUED,)),
         ]
