@@ -223,7 +223,8 @@ class _Sheet:
         self._write(counts, _MARGIN, 38, 20, DIM)
         due = "No decision is due"
         if scene.asking >= 0:
-            due = f"EVICT {scene.wanted:,} {'page' if scene.wanted == 1 else 'pages'} on worker {scene.asking} for request {scene.request:,}"
+            pages = "page" if scene.wanted == 1 else "pages"
+            due = f"EVICT {scene.wanted:,} {pages} on worker {scene.asking} for request {scene.request:,}"
         elif scene.request >= 0:
             due = f"ROUTE request {scene.request:,}: {scene.prompt_tokens:,} prompt tokens, session {scene.session:,}"
         if scene.request >= 0:
