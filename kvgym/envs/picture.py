@@ -268,7 +268,7 @@ class _Sheet:
         self._count(batch, worker.running, ((worker.running, RUNNING),))
         self._count(queue, worker.queued + worker.fetching, ((worker.queued, QUEUED), (worker.fetching, FETCHING)))
         if scene.routes:
-            more = f" +{worker.offered:,}" if worker.offered else ""
+            more = f" +{worker.offered:,}" if worker.offered and hit[2] > 80 else ""
             strip = self._strip(hit, f"{worker.hit:,}{more}")
             self._box(strip, FREE)
             self._share(strip, worker.hit + worker.offered, scene.prompt_tokens, FETCHING)
@@ -276,7 +276,7 @@ class _Sheet:
         if worker.incoming:
             source, share = worker.incoming[0]
             more = f" +{len(worker.incoming) - 1}" if len(worker.incoming) > 1 else ""
-            strip = self._strip(links, f"from {source}{more}")
+            strip = self._strip(links, f"from {source}{more}" if links[2] > 60 else f"{source}{more}")
             self._box(strip, FREE)
             self._share(strip, round(1000 * share), 1000, FETCHING)
 
