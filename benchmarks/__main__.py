@@ -33,6 +33,7 @@ QUICK: dict[str, list[str]] = {
     "scale": ["--quick"],
     "memory": ["--quick"],
     "evict_time": ["--rounds", "1", "--pages", "1000", "2000"],
+    "render_rate": ["--rounds", "1"],
 }
 """Modules that write JSON, in the order of the page, with the arguments of their smallest form."""
 INTERRUPTED = 130

@@ -8,6 +8,8 @@ import pytest
 
 # Torch and BLAS with a thread each: the workers of pytest-xdist share the cores, and waiting threads burn them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Windows that nobody sees.
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 hypothesis.settings.register_profile("tests", database=None, deadline=None)
 hypothesis.settings.load_profile("tests")

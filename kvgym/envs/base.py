@@ -15,7 +15,7 @@ from kvgym import _check, _compile
 from kvgym.envs.kernels.codes import LOOK
 from kvgym.envs.layout import Layout
 from kvgym.envs.metrics import episode_metrics
-from kvgym.envs.picture import render_image
+from kvgym.envs.picture import Painter
 from kvgym.envs.scene import read_scene, render_text
 from kvgym.envs.settings import DEFAULT_SCENARIO, RENDER_MODES, EnvSettings
 from kvgym.scenarios import ScenarioLike
@@ -62,6 +62,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
     _warmup_evictor: str | None = None
     """The evictor of warm-up requests where the agent is the evictor; None: the agent."""
     _prefetched: Future[tuple[Simulator, np.random.SeedSequence]] | None = None
+    _painter: Painter | None = None
 
     def __init__(self, scenario: ScenarioLike = DEFAULT_SCENARIO, **arguments: Any) -> None:
         self._open(self.settings_class.of(type(self).__name__, scenario, arguments))
@@ -78,6 +79,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self.scenario = settings.played
         self.split = settings.split
         self.render_mode = settings.render_mode
+        self.render_size = settings.render_size
         self.simulator = simulator
         self.layout = Layout(len(self.scenario.cluster), fetches=self.scenario.transfers, **blocks)
         self.form = self.layout.bits(settings.observation) | self._FORM
@@ -112,6 +114,8 @@ class ClusterEnv(gym.Env[Observation, Any]):
         observation, (code, _, _, time, session) = self._act(LOOK)
         self._running = code in (ROUTE, EVICT)
         self._time = time
+        if self.render_mode == "human":
+            self.render()
         return observation, {"action_mask": self._mask.copy(), "dt": 0.0, "time": time, "session": session}
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -216,6 +220,8 @@ class ClusterEnv(gym.Env[Observation, Any]):
         code, e2e, ttft, time, session = result
         info = {"action_mask": self._mask.copy(), "dt": time - self._time, "time": time, "session": session}
         self._time = time
+        if self.render_mode == "human":
+            self.render()
         reward = (ttft if self._is_ttft else e2e) * self._per_cost
         if code in (ROUTE, EVICT):
             return observation, reward, False, False, info
@@ -281,23 +287,40 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
         Returns:
             For render_mode "ansi" text; for "rgb_array" a picture, uint8 (height, width, 3), of one shape as long as
-            the environment lives; without a mode nothing.
+            the environment lives; for "human" nothing, the window shows the picture; without a mode nothing.
 
         Raises:
             RuntimeError: Before `reset()`.
+            gymnasium.error.DependencyNotInstalled: If a picture is wanted and pygame is not there.
         """
         if self.render_mode is None:
             gym.logger.warn(
-                'render() without a render mode: make the environment with render_mode="ansi" or "rgb_array"'
+                'render() without a render mode: make the environment with render_mode="human", "rgb_array" or "ansi"'
             )
             return None
-        scene = read_scene(self.simulator)
-        return render_text(scene) if self.render_mode == "ansi" else render_image(scene)
+        if self.render_mode == "ansi":
+            return render_text(read_scene(self.simulator))
+        if self._painter is None:
+            self._painter = Painter(self.render_size, self.metadata["render_fps"])
+        name = type(self).__name__.removesuffix("Env")
+        picture = self._painter.draw(
+            self.simulator, f"KVGym/{name}-v0, {self.scenario.name}", getattr(self, "rules", ())
+        )
+        if self.render_mode == "rgb_array":
+            return picture
+        self._painter.show(picture)
+        return None
+
+    def close(self) -> None:
+        """Closes the window of render_mode "human"."""
+        if self._painter is not None:
+            self._painter.close()
+            self._painter = None
 
     # Compiled code and addresses are found anew: a pickled environment goes on where it was.
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in self._COMPILED and k != "_prefetched"}
+        return {k: v for k, v in self.__dict__.items() if k not in (*self._COMPILED, "_prefetched", "_painter")}
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         self.__dict__.update(saved)

@@ -76,7 +76,8 @@ class RouteEnv(ClusterEnv):
     | `evictor` | the scenario's | one of `kvgym.sim.EVICTORS` |
     | `horizon` | "drain" | "drain" or "truncate" |
     | `split` | "train" | "train", "validation" or "test": workloads of different splits never share a random stream |
-    | `render_mode` | none | "ansi" (text) or "rgb_array" (a picture) |
+    | `render_mode` | none | "human" (a window), "rgb_array" (a picture) or "ansi" (text) |
+    | `render_size` | what the workers need | width and height of the picture in pixels |
 
     ## Info
     `action_mask`, `dt` (s since the last decision), `time` (s), `session` (of the request, -1 at the end); at the end

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kvgym.sim import Simulator
+from kvgym.workload import Workload
 
 _BAR = 20
 
@@ -25,6 +30,7 @@ class WorkerScene:
         hit: Prompt tokens of the request to route that would hit, as the view shows the cache.
         offered: Further prompt tokens of it that could be fetched from another worker.
         offered_s: Seconds until those would be here.
+        incoming: Transfers under way to it, decided first the first: worker that sends, and the share that is there.
     """
 
     up: bool
@@ -37,6 +43,7 @@ class WorkerScene:
     hit: int
     offered: int
     offered_s: float
+    incoming: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,10 @@ class Scene:
         tails: Per slot of an EVICT decision the pages that its leaf would give up, 0 = no leaf; () in rule form.
         n_slots: Slots of the EVICT decisions of this cluster, whether one is due or not.
         transfers: Whether pages may be fetched from other workers.
+        sent: The request that was routed last after the warm-up; -1: none.
+        sent_to: The worker that it was sent to, or is on since.
+        e2e_s: Mean latency of the requests after the warm-up that have finished, in seconds; NaN: none.
+        ttft_s: Mean time to first token of the same, in seconds.
         workers: All of them.
     """
 
@@ -69,6 +80,10 @@ class Scene:
     tails: tuple[int, ...]
     n_slots: int
     transfers: bool
+    sent: int
+    sent_to: int
+    e2e_s: float
+    ttft_s: float
     workers: tuple[WorkerScene, ...]
 
     @property
@@ -91,6 +106,11 @@ def read_scene(sim: Simulator) -> Scene:
         tails = tuple(sim.candidates()["tail_pages"].tolist())
     request = int(rows["asker"][asking]) if asking >= 0 else due
     shown = sim.tables["requests"][request] if request >= 0 else None
+    incoming = _read_transfers(sim)
+    progress = sim.tables["progress"]
+    sent = np.flatnonzero((progress["arrived_ps"] >= 0) & (progress["decision"] == clock["n_decided"] - 1))
+    last = int(sent[-1]) if clock["n_decided"] > 0 and len(sent) else -1
+    e2e_s, ttft_s = _read_latencies(sim)
     return Scene(
         time_s=now,
         n_arrived=int(clock["n_arrived"]),
@@ -103,11 +123,72 @@ def read_scene(sim: Simulator) -> Scene:
         tails=tails,
         n_slots=sim.settings.candidates,
         transfers=sim.settings.transfers,
-        workers=tuple(_read_worker(sim, w, row, due) for w, row in enumerate(rows)),
+        sent=last,
+        sent_to=int(progress["worker"][last]) if last >= 0 else -1,
+        e2e_s=e2e_s,
+        ttft_s=ttft_s,
+        workers=tuple(_read_worker(sim, w, row, due, tuple(incoming.get(w, ()))) for w, row in enumerate(rows)),
     )
 
 
-def _read_worker(sim: Simulator, w: int, row: Any, due: int) -> WorkerScene:
+def _read_transfers(sim: Simulator) -> dict[int, list[tuple[int, float]]]:
+    """`WorkerScene.incoming` of each worker to which something is on its way."""
+    clock, incoming = sim.tables["clock"][0], dict[int, list[tuple[int, float]]]()
+    for row in sim.tables["transfers"][: int(clock["n_transfers"])]:
+        start, end, now = int(row["start_ps"]), int(row["end_ps"]), int(clock["now_ps"])
+        share = (now - start) / (end - start) if end > start else 0.0
+        incoming.setdefault(int(row["target"]), []).append((int(row["source"]), min(1.0, max(0.0, share))))
+    return incoming
+
+
+def _read_latencies(sim: Simulator) -> tuple[float, float]:
+    """`Scene.e2e_s` and `ttft_s`."""
+    done = sim.tables["progress"][sim.tables["finished"][: int(sim.tables["clock"]["n_finished"][0])]]
+    done = done[done["decision"] >= 0]
+    if len(done) == 0:
+        return float("nan"), float("nan")
+    arrived = done["arrived_ps"]
+    return tuple(1e-12 * float(np.mean(done[end] - arrived)) for end in ("finish_ps", "first_token_ps"))  # type: ignore[return-value]
+
+
+def prefix_groups(workload: Workload) -> NDArray[np.int64]:
+    """The prefix group of each node, int64 (nodes,): where prompts first part, -1 above that.
+
+    Groups are numbered by their first request.
+    """
+    parent = workload.nodes["parent"].astype(np.int64)
+    chosen = np.flatnonzero(parent < 0)
+    group = np.full(len(parent), -1, np.int64)
+    while len(chosen) == 1 and np.any(parent == chosen[0]):
+        chosen = np.flatnonzero(parent == chosen[0])
+    group[chosen] = np.arange(len(chosen))
+    while True:  # a level of the tree in each round
+        found = (group < 0) & (parent >= 0)
+        found[found] = group[parent[found]] >= 0
+        if not found.any():
+            return group
+        group[found] = group[parent[found]]
+
+
+def cached_by_group(sim: Simulator, groups: NDArray[np.int64]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Per worker: prefix groups of which pages may be evicted, ascending, and how many; `groups` as `prefix_groups`."""
+    rows, nodes = sim.tables["rows"], sim.tables["nodes"]
+    m, n_shared = len(sim.cluster), int(sim.tables["config"]["n_shared"][0])
+    index = np.flatnonzero(rows["cached"])
+    row = rows[index]
+    locked = np.where(row["locks"] > 0, nodes["n_pages"][row["node"]], row["part_pages"])
+    pages = np.maximum(row["cached"] - locked, 0)
+    private = sim.tables["progress"]["worker"][nodes["first_request"][row["node"]]]
+    worker = np.where(index < n_shared * m, index % m, private)
+    size = int(groups.max(initial=0)) + 2
+    shown = pages > 0
+    keys, where = np.unique(worker[shown] * size + groups[row["node"]][shown] + 1, return_inverse=True)
+    sums = np.bincount(where, pages[shown], len(keys)).astype(np.int64)
+    ends = np.searchsorted(keys, np.arange(m + 1) * size)
+    return [(keys[a:b] % size - 1, sums[a:b]) for a, b in pairwise(ends.tolist())]
+
+
+def _read_worker(sim: Simulator, w: int, row: Any, due: int, incoming: tuple[tuple[int, float], ...]) -> WorkerScene:
     up = bool(row["up"])
     pages, free, evictable = int(row["kv_pages"]), int(row["free"]), int(row["evictable"])
     shows_request = up and due >= 0
@@ -123,6 +204,7 @@ def _read_worker(sim: Simulator, w: int, row: Any, due: int) -> WorkerScene:
         hit=sim.visible_hit(w, due) if shows_request else 0,
         offered=offered,
         offered_s=offered_s,
+        incoming=incoming,
     )
 
 

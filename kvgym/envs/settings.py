@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Self
 
+import numpy as np
+
 from kvgym import _check
 from kvgym.envs.layout import FORMS
 from kvgym.scenarios import SPLITS, Scenario, ScenarioLike, get_scenario
@@ -14,7 +16,8 @@ from kvgym.sim import EVICTORS, ROUTERS, RULES
 HORIZONS = ("drain", "truncate")
 REWARDS = ("e2e", "ttft")
 ACTIONS = ("leaf", "rule")
-RENDER_MODES = ("ansi", "rgb_array")
+RENDER_MODES = ("human", "rgb_array", "ansi")
+_SIZES = ("width", "height")
 DEFAULT_SCENARIO = "gsp-stable"
 
 V0_RULES = (
@@ -47,6 +50,7 @@ class EnvSettings:
     horizon: str = "drain"
     split: str = "train"
     render_mode: str | None = None
+    render_size: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, environment: str, scenario: ScenarioLike, arguments: Mapping[str, Any]) -> Self:
@@ -66,6 +70,8 @@ class EnvSettings:
             _check.choice(name, getattr(self, name), allowed)
         if self.render_mode is not None:
             _check.choice("render_mode", self.render_mode, RENDER_MODES)
+        if self.render_size is not None:
+            vars(self).update(render_size=_check_size(self.render_size))
         reward = _check.choice("reward", scenario.objective if self.reward is None else self.reward, REWARDS)
         # Made again from these, settings are the same.
         vars(self).update(scenario=scenario, scenario_overrides=None, reward=reward)
@@ -75,6 +81,13 @@ class EnvSettings:
         """The scenario."""
         assert isinstance(self.scenario, Scenario)
         return self.scenario
+
+
+def _check_size(size: Any) -> tuple[int, int]:
+    if not isinstance(size, (tuple, list, np.ndarray)) or len(size) != 2:
+        raise ValueError(f"render_size must be (width, height) in pixels, got {size!r}")
+    width, height = (_check.whole(f"{name} in render_size", n, 32) for name, n in zip(_SIZES, size, strict=True))
+    return width, height
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kvgym import _check, _compile
 from kvgym.envs.base import ClusterEnv, Observation, legal_instead
 from kvgym.envs.kernels.codes import SKIP
+from kvgym.envs.picture import Painter, grid
 from kvgym.sim.base.codes import EVICT, ROUTE, TRUNCATED
 from kvgym.sim.evictors import ASK
 
@@ -111,11 +112,15 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
         single = self.env_class(**settings)
         found = vars(single.settings)  # with the scenario, which is looked up once for all
+        self.render_mode = single.render_mode
+        if self.render_mode == "human":  # one window shows them all
+            single.render_mode = "rgb_array"
+            found = {**found, "render_mode": "rgb_array"}
         self.envs: list[Single] = [single, *(self.env_class(**found) for _ in range(self.num_envs - 1))]
         self.stagger = _check.flag("stagger", stagger)
         for i, env in enumerate(self.envs):
             env.first_share = (i + 1) / self.num_envs if self.stagger else 1.0
-        self.render_mode = single.render_mode
+        self._painter = Painter(None, single.metadata["render_fps"])
         self.metadata = {**single.metadata, "autoreset_mode": self.autoreset_mode}
         self.layout = single.layout
         self.single_observation_space = single.observation_space
@@ -180,6 +185,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             observation[i] = self._reset_one(int(i), seeds[i], options)
         self._begun = True
         self._observation = observation
+        if self.render_mode == "human":
+            self.render()
         return observation.copy(), self._infos(dt, chosen)
 
     def _seeds(self, seed: Seeds) -> list[int | None]:
@@ -253,6 +260,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             extra = self._end(np.flatnonzero(ended), observation, real[1])
         if self.autoreset_mode == AutoresetMode.DISABLED:
             self._observation = observation.copy()  # what a partial reset shows of the others
+        if self.render_mode == "human":
+            self.render()
         return observation, real[0], terminated, truncated, self._infos(real[1], self._yes) | extra
 
     def check_actions(self, actions: Any) -> NDArray[np.int64]:
@@ -313,12 +322,17 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         numbers = np.repeat(np.arange(self.num_envs), [len(part) for part in parts])
         return np.column_stack([numbers, np.concatenate(parts)])
 
-    def render(self) -> tuple[Any, ...]:
-        """The pictures or texts of all environments."""
-        return tuple(env.render() for env in self.envs)
+    def render(self) -> tuple[Any, ...] | None:
+        """The pictures or texts of all environments; in render_mode "human" a window shows them in a grid."""
+        shown: tuple[Any, ...] = tuple(env.render() for env in self.envs)
+        if self.render_mode != "human":
+            return shown
+        self._painter.show(grid(shown))
+        return None
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Ends the threads."""
+        """Ends the threads, and closes the window."""
+        self._painter.close()
         self._threads.close()
         if self._prefetcher is not None:
             self._prefetcher.close()

@@ -108,7 +108,8 @@ class Sb3VecEnv(VecEnv):
 
     def get_images(self) -> Sequence[Any]:
         """A picture of each environment, uint8 (height, width, 3); None where render_mode is not "rgb_array"."""
-        return self.envs.render() if self.render_mode == "rgb_array" else [None] * self.num_envs
+        shown = self.envs.render() if self.render_mode == "rgb_array" else None
+        return shown or [None] * self.num_envs
 
 
 def make_sb3(id: str, num_envs: int = 1, *, num_threads: int = 1, stagger: bool = False, **settings: Any) -> Sb3VecEnv:

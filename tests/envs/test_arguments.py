@@ -62,7 +62,7 @@ ROUTER_NAMES = [
         ("reward", "tpot", "reward must be one of e2e, ttft; got 'tpot'"),
         ("horizon", "never", "horizon must be one of drain, truncate; got 'never'"),
         ("split", "dev", "split must be one of train, validation, test; got 'dev'"),
-        ("render_mode", "human", "render_mode must be one of ansi, rgb_array; got 'human'"),
+        ("render_mode", "rgb", "render_mode must be one of human, rgb_array, ansi; got 'rgb'"),
         ("scenario", "gps", "scenario must be one of gsp, "),
     ],
 )

@@ -167,7 +167,7 @@ REFUSALS = [
     ({"evictor": "agent"}, f"evictor must be one of {', '.join(EVICTORS)}; got 'agent'"),
     ({"horizon": "never"}, "horizon must be one of drain, truncate"),
     ({"split": "dev"}, "split must be one of train, validation, test"),
-    ({"render_mode": "human"}, "render_mode must be one of ansi, rgb_array"),
+    ({"render_mode": "rgb"}, "render_mode must be one of human, rgb_array, ansi"),
     ({"scenario_overrides": {"rate": 3}}, "scenario_overrides key must be one of .*recipe_args.*n_workers; got 'rate'"),
     ({"scenario_overrides": [("evictor", "lru")]}, "scenario_overrides must be a mapping"),
 ]

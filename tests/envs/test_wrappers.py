@@ -56,7 +56,7 @@ def test_rendering_at_every_step_changes_nothing():
 def test_render_without_a_mode_warns():
     env = make()
     env.reset(seed=0)
-    with pytest.warns(UserWarning, match='render_mode="ansi" or "rgb_array"'):
+    with pytest.warns(UserWarning, match='render_mode="human", "rgb_array" or "ansi"'):
         assert env.render() is None
 
 
