@@ -32,13 +32,13 @@ class Player:
     training: str = ""
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Agent and evictor."""
-        return self.agent, self.evictor
+    def evictor_text(self) -> str:
+        """The evictor, marked where it belongs to an oracle."""
+        return f"{self.evictor} (oracle)" if self.oracle else self.evictor
 
     def __str__(self) -> str:
         """Agent and evictor in words."""
-        return f"{self.agent} + {self.evictor}{' (oracle)' if self.oracle else ''}"
+        return f"{self.agent} + {self.evictor_text}"
 
 
 class Failure(NamedTuple):
@@ -134,20 +134,18 @@ def board(
         reference: The anchor that scores 100.
     """
     costs = {player: np.array([episode.J for episode in episodes]) for player, episodes in played.items()}
+    means = {player: _means(episodes) for player, episodes in played.items()}
     seeds = tuple(episode.seed for episode in played[reference])
+    here = anchors.Anchors(scenario.version, seeds, costs[random], costs[reference], means[random]["utilisation"])
     known = anchors.frozen(scenario) if split == "test" else None
     notes = []
-    if known is not None and not known.agree(seeds, costs[random], costs[reference]):
+    if known is not None and not known.agree(seeds, here.random, here.reference):
         notes.append(
             "the anchors played here are not the frozen ones: this code is not the code of the published table"
         )
         known = None
-    if known is not None:
-        place, ratio = known.tier, scoring.ratio(known.random, known.reference)
-    else:
-        utilisation = _mean([episode.metrics["utilisation"] for episode in played[random]])
-        place = scoring.tier(costs[random], costs[reference], utilisation)
-        ratio = scoring.ratio(costs[random], costs[reference])
+    decisive = known or here
+    place = decisive.tier
     if scenario.name not in SUITE_SCENARIOS and place != "not counted":
         place = f"own, {place}"
     labels = {random: "anchor: 0", reference: "anchor: 100"}
@@ -158,39 +156,28 @@ def board(
             counts=place != "not counted",
             n=len(episodes),
             J=float(costs[player].mean()),
-            score=scoring.score(costs[player], costs[random], costs[reference]),
-            versus=scoring.compare(costs[player], costs[reference]),
-            metrics=_means(episodes),
+            score=scoring.score(costs[player], here.random, here.reference),
+            versus=scoring.compare(costs[player], here.reference),
+            metrics=means[player],
         )
         for player, episodes in played.items()
     ]
     rows.sort(key=lambda row: row.J)
+    ratio = scoring.ratio(decisive.random, decisive.reference)
     n_dropped = sum(episode.n_dropped for episode in played[reference])
     return Board(scenario, overrides, place, ratio, known is not None, n_dropped, rows, errors, costs, notes)
 
 
 def _means(episodes: Sequence[Episode]) -> dict[str, float]:
-    means = {name: _mean([episode.metrics[name] for episode in episodes]) for name in episodes[0].metrics}
-    means["n_invalid"] = _mean([float(episode.n_invalid) for episode in episodes])
-    means["decision_us"] = _mean([episode.decision_us for episode in episodes])
-    return means
-
-
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values))
-
-
-@dataclass(frozen=True)
-class Overall:
-    """A player's score over the scenarios of a tier."""
-
-    player: Player
-    score: Interval
+    names = {name: [episode.metrics[name] for episode in episodes] for name in episodes[0].metrics}
+    names["n_invalid"] = [float(episode.n_invalid) for episode in episodes]
+    names["decision_us"] = [episode.decision_us for episode in episodes]
+    return {name: float(np.mean(values)) for name, values in names.items()}
 
 
 def overall(
     boards: Sequence[Board], tier: str, players: Mapping[Player, Sequence[Player]], random: Player, reference: Player
-) -> list[Overall]:
+) -> dict[Player, Interval]:
     """Scores over the boards of a tier, the highest first; players that miss one of them are left out.
 
     Args:
@@ -206,4 +193,4 @@ def overall(
             here = {player: one.costs[names[i]] for player, names in players.items() if names[i] in one.costs}
             costs.append({**here, random: one.costs[random], reference: one.costs[reference]})
     scores = scoring.aggregate(costs, random, reference)
-    return sorted((Overall(player, score) for player, score in scores.items()), key=lambda row: -row.score.mean)
+    return dict(sorted(scores.items(), key=lambda one: -one[1].mean))
