@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ import numpy as np
 
 import kvgym
 from kvgym import _atomic, _check, _command
-from kvgym.evaluation import Episode, anchors, files, report, standings
+from kvgym.evaluation import Episode, anchors, files, report, scoring, standings
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Board, Failure, Player
+from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import SPLITS
 from kvgym.scenarios.recipes import TRACE_FORMATS
 from kvgym.sim import EVICTORS
@@ -153,7 +155,8 @@ def freeze(workers: int) -> int:
 def show(plan: Plan, store: Store, errors: dict[str, Failure], out: Path | None) -> int:
     """Prints the tables, and writes them where they are wanted; returns the exit code."""
     boards: list[Board] = []
-    played_as: dict[Entry, list[Player]] = {entry: [] for entry in plan.entries}
+    oracles: set[Entry] = set()
+    costs: dict[str, list[dict[Entry, Floats]]] = defaultdict(list)
     notes: list[str] = []
     for case in plan.cases:
         names, board = _board(case, plan, store, errors)
@@ -161,15 +164,15 @@ def show(plan: Plan, store: Store, errors: dict[str, Failure], out: Path | None)
             notes.append(board)
             continue
         boards.append(board)
-        for entry, player in names.items():
-            played_as[entry].append(player)
-    players = {
-        entry.player(entry.evictor, any(player.oracle for player in names)): names for entry, names in played_as.items()
+        oracles |= {entry for entry, player in names.items() if player.oracle}
+        costs[board.tier].append({entry: board.costs[one] for entry, one in names.items() if one in board.costs})
+    players = {entry: entry.player(entry.evictor, entry in oracles) for entry in plan.entries}
+    overall = {
+        tier: {players[entry]: score for entry, score in scoring.aggregate(found, *ANCHORS).items()}
+        for tier, found in sorted(costs.items())
+        if tier != "not counted"
     }
-    tiers = {board.tier for board in boards} - {"not counted"}
-    random, reference = (entry.player(entry.evictor, False) for entry in ANCHORS)
-    overall = {tier: standings.overall(boards, tier, players, random, reference) for tier in sorted(tiers)}
-    notes += dict.fromkeys(f"{player.agent}: {player.training}" for player in players if player.training)
+    notes += dict.fromkeys(f"{player.agent}: {player.training}" for player in players.values() if player.training)
     result = report.Report(
         kvgym.__version__, plan.split, len(plan.seeds), plan.smoke, boards, overall, notes, plan.track, plan.axes
     )

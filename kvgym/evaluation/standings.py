@@ -1,4 +1,4 @@
-"""Comparison of what was played: per scenario a row for each agent, and scores over all scenarios of a tier."""
+"""Comparison of what was played on a scenario: a row for each agent."""
 
 from __future__ import annotations
 
@@ -173,24 +173,3 @@ def _means(episodes: Sequence[Episode]) -> dict[str, float]:
     names["n_invalid"] = [float(episode.n_invalid) for episode in episodes]
     names["decision_us"] = [episode.decision_us for episode in episodes]
     return {name: float(np.mean(values)) for name, values in names.items()}
-
-
-def overall(
-    boards: Sequence[Board], tier: str, players: Mapping[Player, Sequence[Player]], random: Player, reference: Player
-) -> dict[Player, Interval]:
-    """Scores over the boards of a tier, the highest first; players that miss one of them are left out.
-
-    Args:
-        boards: All boards.
-        tier: The tier.
-        players: For each player who it is on each of the boards, in their order ("own" has another name there).
-        random: The anchor that scores 0.
-        reference: The anchor that scores 100.
-    """
-    costs = []
-    for i, one in enumerate(boards):
-        if one.tier == tier:
-            here = {player: one.costs[names[i]] for player, names in players.items() if names[i] in one.costs}
-            costs.append({**here, random: one.costs[random], reference: one.costs[reference]})
-    scores = scoring.aggregate(costs, random, reference)
-    return dict(sorted(scores.items(), key=lambda one: -one[1].mean))

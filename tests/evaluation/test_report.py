@@ -6,7 +6,8 @@ import pytest
 
 from kvgym.evaluation import files, report
 from kvgym.evaluation.report import COLUMNS, Axes, matrix, number, signed
-from kvgym.evaluation.standings import Failure, Player, board, overall
+from kvgym.evaluation.scoring import aggregate
+from kvgym.evaluation.standings import Failure, Player, board
 from kvgym.evaluation.statistics import Interval
 from kvgym.scenarios import get_scenario
 
@@ -31,8 +32,7 @@ def make_report(made_up):
         }
         errors = {BAD: Failure("seed 0: ZeroDivisionError: division by zero (bad.py:3)")}
         one = board(get_scenario("gsp-stable"), {}, split, played, errors, RANDOM, REFERENCE)
-        players = {player: [player] for player in (*played, BAD)}
-        totals = {one.tier: overall([one], one.tier, players, RANDOM, REFERENCE)} if one.tier != "not counted" else {}
+        totals = {one.tier: aggregate([one.costs], RANDOM, REFERENCE)} if one.tier != "not counted" else {}
         return report.Report("1.2.3", split, n, smoke, [one], totals)
 
     return make
