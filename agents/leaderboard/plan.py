@@ -40,13 +40,10 @@ _WARMUP_SHARE = 8  # of the requests of a trace one in so many is played before 
 
 
 class Case(NamedTuple):
-    """A scenario with overrides.
+    """A scenario, its overrides applied, and what processes apply them to.
 
-    Attributes:
-        scenario: The scenario, overrides applied.
-        overrides: Its changed fields.
-        source: What processes apply the overrides to: "module:name", so that they import the module, which may register
-            recipes; else the scenario as it was found here.
+    `source` is "module:name", so that processes import the module, which may register recipes; else the scenario as it
+    was found here.
     """
 
     scenario: Scenario
@@ -114,17 +111,7 @@ def by_guests(tasks: Iterable[Task]) -> dict[tuple[str, ...], list[Task]]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is to be played.
-
-    Attributes:
-        entries: The rows; the anchors come first.
-        cases: The scenarios.
-        seeds: Seeds that each row plays on each scenario.
-        split: "test", "validation" or "train".
-        smoke: A smoke test.
-        track: "route", "evict" or "joint".
-        axes: Of the matrix of scores, if there is one.
-    """
+    """Everything that is to be played: each entry, the anchors first, on each case, with all seeds of a split."""
 
     entries: tuple[Entry, ...]
     cases: tuple[Case, ...]
@@ -193,16 +180,13 @@ def _cases(options: argparse.Namespace) -> tuple[Case, ...]:
                 )
         if "trace" in names:
             raise ValueError("--scenario trace needs a trace file: give it with --trace PATH")
-        return _different(_case(name, {}, options.split) for name in names or _SCENARIOS[options.track])
-    trace = _case("trace", _trace_overrides(options), options.split)
-    return _different((*(_case(name, {}, options.split) for name in names if name != "trace"), trace))
-
-
-def _different(cases: Iterable[Case]) -> tuple[Case, ...]:
-    """The cases, if no two have one name: tables and results are told apart by it."""
+        wanted: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in names or _SCENARIOS[options.track]]
+    else:
+        wanted = [*((name, {}) for name in names if name != "trace"), ("trace", _trace_overrides(options))]
     found: dict[str, Case] = {}
-    for case in cases:
-        if found.setdefault(case.scenario.name, case).scenario != case.scenario:
+    for name, overrides in wanted:
+        case = _case(name, overrides, options.split)
+        if found.setdefault(case.scenario.name, case).scenario != case.scenario:  # tables tell them apart by it
             raise ValueError(f"--scenario: two scenarios have the name {case.scenario.name!r}, give one another name")
     return tuple(found.values())
 

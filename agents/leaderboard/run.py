@@ -1,8 +1,7 @@
 """Plays a plan over several processes; what is finished already is not played again.
 
-Agents play in processes of theirs, with nothing of this one in them. What they did is played again, without them, in
-this process or in others that never ran an agent (`kvgym.evaluation.replay`), and what counts is what comes of it
-there. Agents that came with a file of their own share no process with others, and can't change what those play.
+What counts comes from `kvgym.evaluation.replay`, in a process that never ran an agent's file; docs/leaderboard.md says
+who shares a process with whom.
 """
 
 from __future__ import annotations
@@ -138,7 +137,6 @@ def _outcomes(tasks: list[Task], workers: int) -> Generator[tuple[Task, Played[E
 
 
 def _of_group(tasks: list[Task], workers: int, replays: Pool | None) -> Iterator[tuple[Task, Played[Episode]]]:
-    """Outcomes of tasks whose agents may share a process."""
     left = dict(enumerate(tasks))
     try:
         for number, outcome in _in_processes(left, min(workers, len(tasks)), replays):
@@ -185,12 +183,7 @@ def _in_processes(tasks: dict[int, Task], workers: int, replays: Pool | None) ->
 
 @contextmanager
 def progress(total: int, unit: str) -> Iterator[Callable[[int], object]]:
-    """Shows progress on standard error while the block runs; gives a function to be told of what is done.
-
-    Args:
-        total: How much there is to do.
-        unit: Of what.
-    """
+    """Shows progress on standard error while the block runs; gives a function to be told of what is done."""
     if sys.stderr.isatty():
         with tqdm(total=total, unit=unit, leave=False) as bar:
             yield bar.update

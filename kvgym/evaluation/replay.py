@@ -26,9 +26,9 @@ def replay(recording: Recording, scenario: ScenarioLike, seed: int, **options: A
 
     Args:
         recording: What an agent did. What it declares is checked again.
-        scenario: What was played.
+        scenario: As `kvgym.evaluation.play` was given it, likewise the rest.
         seed: Of the episode.
-        **options: Those that `kvgym.evaluation.play` was given.
+        **options: Overrides, evictor, router and split.
 
     Raises:
         RuleBroken: If the actions don't lead to what the recording says; the message has the difference.

@@ -31,12 +31,7 @@ _EVICTORS = """Evictor "agents:NAME": an agent of the suite, which chooses among
 
 
 class Axes(NamedTuple):
-    """Standings in a matrix.
-
-    Attributes:
-        routers: Its rows, by `Player.agent`.
-        evictors: Its columns, by `Player.evictor`.
-    """
+    """Rows and columns of a matrix of scores, by `Player.agent` and `Player.evictor`."""
 
     routers: tuple[str, ...]
     evictors: tuple[str, ...]
@@ -44,19 +39,7 @@ class Axes(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """Report of a run of the leaderboard.
-
-    Attributes:
-        suite_version: Of kvgym.
-        split: Whose seeds were played.
-        n_seeds: How many.
-        smoke: A smoke test: few seeds.
-        boards: A table for each scenario.
-        overall: Scores over the scenarios of each tier.
-        notes: What a reader should know.
-        track: "route", "evict" or "joint".
-        axes: Of the matrices of scores, if there are any.
-    """
+    """A run of the leaderboard on `n_seeds` seeds of a split: a table per scenario, scores over those of each tier."""
 
     suite_version: str
     split: str
@@ -71,14 +54,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
-
-    Attributes:
-        title: Its heading.
-        text: What it is, for the legend.
-        show: The cell of a row.
-        rank: The terminal leaves out the highest first when a table is too wide.
-    """
+    """A heading, a text for the legend, the cell of a row, and a rank: a narrow terminal leaves out the highest."""
 
     title: str
     text: str
@@ -153,10 +129,10 @@ def terminal(report: Report, width: int) -> str:
     blocks = [_banner(report), *report.notes]
     for board in report.boards:
         blocks.append("\n".join([*_heading(board), "", _fit(board, width), *_errors(board)]))
-        blocks += _board_matrix(report, board, "simple")
-    for tier in report.overall:
-        blocks.append("\n".join([_tier_heading(report, tier), "", _overall(report, tier, "simple")]))
-        blocks += _overall_matrix(report, tier, "simple")
+        blocks += matrix(report.axes, {row.player: row.score.value for row in board.rows}, "simple")
+    for tier, scores in report.overall.items():
+        blocks.append("\n".join([_tier_heading(report, tier), "", _overall(report, scores, "simple")]))
+        blocks += matrix(report.axes, {player: score.mean for player, score in scores.items()}, "simple")
     blocks.append(_LEGEND if report.track == "route" else f"{_LEGEND}\n{_EVICTORS}")
     return "\n\n".join(blocks) + "\n"
 
@@ -165,13 +141,15 @@ def markdown(report: Report) -> str:
     """Tables with all columns, and a legend."""
     lines = ["# KVGym leaderboard", "", _banner(report), ""]
     lines += [f"{note}\n" for note in report.notes]
-    for tier in report.overall:
-        lines += [f"## {_tier_heading(report, tier)}", "", _overall(report, tier, "github"), ""]
-        lines += [f"{table}\n" for table in _overall_matrix(report, tier, "github")]
+    for tier, scores in report.overall.items():
+        means = {player: score.mean for player, score in scores.items()}
+        lines += [f"## {_tier_heading(report, tier)}", "", _overall(report, scores, "github"), ""]
+        lines += [f"{table}\n" for table in matrix(report.axes, means, "github")]
     for board in report.boards:
         title, *rest = _heading(board)
         lines += [f"## {title}", ""] + [f"{line}\n" for line in rest]
-        lines += [f"{table}\n" for table in _board_matrix(report, board, "github")]
+        means = {row.player: row.score.value for row in board.rows}
+        lines += [f"{table}\n" for table in matrix(report.axes, means, "github")]
         lines += [_table(board, COLUMNS, "github"), "", *(f"- {line}" for line in _errors(board)), ""]
     lines += ["## Columns", ""] + [f"- **{column.title}**: {column.text}" for column in COLUMNS]
     lines += ["", _EVICTORS] if report.track != "route" else []
@@ -234,14 +212,6 @@ def _row_dict(row: Standing) -> dict[str, Any]:
 
 def _who(player: Player) -> dict[str, Any]:
     return {"agent": player.agent, "evictor": player.evictor, "oracle": player.oracle}
-
-
-def _board_matrix(report: Report, board: Board, style: str) -> list[str]:
-    return matrix(report.axes, {row.player: row.score.value for row in board.rows}, style)
-
-
-def _overall_matrix(report: Report, tier: str, style: str) -> list[str]:
-    return matrix(report.axes, {player: score.mean for player, score in report.overall[tier].items()}, style)
 
 
 def matrix(axes: Axes | None, scores: Mapping[Player, float], style: str) -> list[str]:
@@ -308,9 +278,9 @@ def _tier_heading(report: Report, tier: str) -> str:
     return f"{_TIERS[tier]}: {names}"
 
 
-def _overall(report: Report, tier: str, style: str) -> str:
+def _overall(report: Report, scores: Mapping[Player, Interval], style: str) -> str:
     cells = []
-    for player, score in report.overall[tier].items():
+    for player, score in scores.items():
         # A bootstrap over very few seeds says nothing.
         spread = f"[{score.low:.1f}, {score.high:.1f}]" if method(report.n_seeds) == "bootstrap" else "-"
         cells.append([player.agent, player.evictor_text, f"{score.mean:.1f}", spread])

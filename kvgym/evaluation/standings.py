@@ -23,7 +23,7 @@ class Player:
         agent: Name and arguments of the agent.
         evictor: Name of the evictor; "own" where it is each scenario's own.
         oracle: It knows the future.
-        training: What a learned agent was trained on, and with how many training seeds.
+        training: What a learned agent was trained on.
     """
 
     agent: str
@@ -42,19 +42,14 @@ class Player:
 
 
 class Failure(NamedTuple):
-    """Why a player has no row.
-
-    Attributes:
-        reason: What went wrong.
-        broke_rule: It did what a ranked agent may not do; else it failed.
-    """
+    """Why a player has no row: it did what a ranked agent may not do, or it failed."""
 
     reason: str
     broke_rule: bool = False
 
     @property
     def verdict(self) -> str:
-        """In a word or two, for tables."""
+        """In a word or two."""
         return "NOT RANKED" if self.broke_rule else "FAILED"
 
 
