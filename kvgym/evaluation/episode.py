@@ -134,9 +134,14 @@ def play_all(
         make: Makes an agent.
         scenario: See `play`.
         seeds: Of the episodes.
-        **options: Those of `play`, which also says what is raised.
+        **options: Those of `play`.
+
+    Raises:
+        ValueError: If there is no seed, or as `play` does.
     """
     episodes = [play(make(), scenario, seed, **options).metrics for seed in seeds]
+    if not episodes:
+        raise ValueError(f"seeds must hold at least one seed, got {seeds!r}")
     return {name: np.array([metrics[name] for metrics in episodes]) for name in episodes[0]}
 
 
