@@ -41,11 +41,8 @@ _TABLE: dict[str, dict[str, str]] = {
 
 
 def _classes(folder: str) -> dict[str, type[Agent]]:
-    found = {}
-    for name, place in _TABLE[folder].items():
-        module, _, cls = place.partition(":")
-        found[name] = getattr(import_module(f"{__name__}.{folder}.{module}"), cls)
-    return found
+    places = {name: place.split(":") for name, place in _TABLE[folder].items()}
+    return {name: getattr(import_module(f"{__name__}.{folder}.{file}"), cls) for name, (file, cls) in places.items()}
 
 
 AGENTS = _classes("routing")
@@ -59,7 +56,6 @@ JOINT_AGENTS = _classes("joint")
 """Agents that do both, for KVGym/Joint-v0: name -> class."""
 
 NAMED = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | _classes("learned")
-"""All of them."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The default threshold of 0.5 sits on the sharing ratio of the GSP load; a tuned one is the fairer rival.

@@ -1,19 +1,4 @@
-"""Base class of agents.
-
-An agent answers ROUTE decisions (which worker serves this request?), EVICT decisions (which cached pages go?), or both.
-These attributes make a class one:
-
-    observation            "physical" or "scaled": the form of the observations that it wants to see
-    reset(env, seed)       called after every env.reset(); `seed` is for the agent's own random choices
-    act(observation, info) -> an action of its environment
-    environment            id of the environment that it plays; without it: "KVGym/Route-v0"
-    env_kwargs             what it asks of that environment: `action`, `candidates`, `quantum`, `rules`; without it: {}
-    oracle                 True: it needs more than a ranked agent may have (below), and is not ranked
-
-An agent that is ranked knows only what it is shown: the observation, `info` and, pulled when it wants them,
-`env.unwrapped.finished()` (the requests finished since the last decision) and `env.unwrapped.prompt_pages()`. In an
-evaluation `env` is a `kvgym.envs.view.View`, which has these, layout, spaces and public settings, and nothing else.
-"""
+"""Base class of agents: docs/leaderboard.md has what a class declares, and what an agent that is ranked may know."""
 
 from __future__ import annotations
 
@@ -41,7 +26,7 @@ DECISION, FINISH, OUTPUT_TOKENS = 0, 4, 6
 
 
 class Places(dict[str, Any]):
-    """Places of features in an observation, looked up once."""
+    """Places of features in an observation, each looked up once."""
 
     def __init__(self, layout: Layout) -> None:
         """Knows none yet."""
@@ -84,7 +69,7 @@ class Agent(ABC):
         """Starts an episode; call it after `env.reset()`.
 
         Args:
-            env: The environment, possibly wrapped, or the view that an evaluation gives of it.
+            env: The environment, possibly wrapped, or a `kvgym.envs.view.View` of it: what an evaluation gives.
             seed: Seed of the agent's own random choices.
         """
         self.env = cast(Any, env.unwrapped)  # gym.Env does not know layout, finished(), prompt_pages()

@@ -10,22 +10,22 @@ are 95 %, of differences or ratios seed by seed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 from tabulate import tabulate
 from tqdm import tqdm
 
 from agents import make_agent
+from agents.routing.lbgr import Lbgr
 from kvgym import _command
-from kvgym.evaluation import play
-from kvgym.evaluation.statistics import Interval, interval
+from kvgym.evaluation import Interval, interval, play, play_all
+from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import get_scenario
-from studies.fleet_change import change
 
-Floats = NDArray[np.float64]
 Overrides = Mapping[str, Any] | None
 
 LINKS = {
@@ -45,16 +45,32 @@ CALM: dict[str, dict[str, Any]] = {
 }
 """The calm form of a scenario: six equal workers, no slow-downs, no crashes."""
 
+START_S, LENGTH_S = 60.0, 20.0
+CHANGES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "slow": {"kind": "slow-down", "worker": 0, "time_s": START_S, "duration_s": LENGTH_S, "factor": 4.0},
+    "crash": {"kind": "crash", "worker": 0, "time_s": START_S, "down_s": LENGTH_S},
+}
+WINDOWS = {
+    "30 s before": (START_S - 30.0, START_S),
+    "first 5 s": (START_S, START_S + 5.0),
+    "rest of 20 s": (START_S + 5.0, START_S + LENGTH_S),
+    "5 s after": (START_S + LENGTH_S, START_S + LENGTH_S + 5.0),
+    "25 s after that": (START_S + LENGTH_S + 5.0, START_S + LENGTH_S + 30.0),
+}
+"""When a request was sent."""
+LBGR_FORMS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "no regression": {"rate": 0.0},
+    "ten times the step": {"rate": 0.2},
+    "no bound": {"bound": None},
+}
+"""Row of the table -> arguments of LBGR."""
 
-def runs(router: str, scenario: str, overrides: Overrides, seeds: int) -> list[dict[str, float]]:
-    """The metrics of a router's episodes, one per seed."""
-    options: dict[str, Any] = {"overrides": overrides, "split": "validation"}
-    return [play(make_agent(router), scenario, seed, **options).metrics for seed in range(seeds)]
 
-
-def column(episodes: Sequence[Mapping[str, float]], name: str) -> Floats:
-    """One metric of all episodes."""
-    return np.array([episode[name] for episode in episodes])
+def played(router: str, scenario: str, overrides: Overrides, seeds: int) -> dict[str, Floats]:
+    """The metrics of a router's episodes, a value per seed."""
+    return play_all(partial(make_agent, router), scenario, range(seeds), overrides=overrides, split="validation")
 
 
 def written(found: Interval, digits: int = 2) -> str:
@@ -66,24 +82,23 @@ def transfers(seeds: int) -> str:
     """Per router and link: what `auto` changes, as ratios to `never` on the same seeds."""
     rows = []
     for router in tqdm(TRANSFER_ROUTERS, disable=None):
-        never = runs(router, "multi-node-agents", {"transfer": "never"}, seeds)
-        rows.append([router, "never", f"{column(never, 'ttft_mean').mean():.3f}", "", *_costs(never)])
+        never = played(router, "multi-node-agents", {"transfer": "never"}, seeds)
+        rows.append([router, "never", f"{never['ttft_mean'].mean():.3f}", "", *_costs(never)])
         for name, link in LINKS.items():
             network = {"per_node": 4, "inside": "nvlink-h100", "between": link}
-            auto = runs(router, "multi-node-agents", {"network": network}, seeds)
-            ttft = column(auto, "ttft_mean")
-            ratio = interval(column(never, "ttft_mean") / ttft)
-            rows.append(["", name, f"{ttft.mean():.3f}", written(ratio), *_costs(auto)])
+            auto = played(router, "multi-node-agents", {"network": network}, seeds)
+            ratio = interval(never["ttft_mean"] / auto["ttft_mean"])
+            rows.append(["", name, f"{auto['ttft_mean'].mean():.3f}", written(ratio), *_costs(auto)])
     headers = ["router", "between nodes", "TTFT (s)", "never / auto", "GPU s", "hit rate"]
     headers += ["inside (GB)", "(s)", "between (GB)", "(s)", "given up"]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-def _costs(episodes: Sequence[Mapping[str, float]]) -> list[str]:
+def _costs(found: Mapping[str, Floats]) -> list[str]:
     """GPU seconds, hit rate, and what went over the links, means over the seeds."""
     formats = {"busy_s": ".0f", "hit_rate": ".3f"} | dict.fromkeys(("inside_gb", "between_gb", "given_up"), ".0f")
     names = ("busy_s", "hit_rate", "inside_gb", "inside_s", "between_gb", "between_s", "given_up")
-    return [format(float(column(episodes, name).mean()), formats.get(name, ".1f")) for name in names]
+    return [format(found[name].mean(), formats.get(name, ".1f")) for name in names]
 
 
 def ranking(seeds: int) -> str:
@@ -94,8 +109,7 @@ def ranking(seeds: int) -> str:
     for scenario, calm in CALM.items():
         found: dict[str, tuple[Floats, Floats]] = {}
         for router in tqdm(ROUTERS, desc=scenario, disable=None):
-            settings = (calm, None)
-            calm_j, own_j = (column(runs(router, scenario, overrides, seeds), "J") for overrides in settings)
+            calm_j, own_j = (played(router, scenario, overrides, seeds)["J"] for overrides in (calm, None))
             found[router] = calm_j, own_j
         tables.append(f"{scenario}\n\n{_ranking_table(found)}")
     return "\n\n".join(tables)
@@ -113,6 +127,59 @@ def _ranking_table(found: Mapping[str, tuple[Floats, Floats]]) -> str:
         rows.append(row)
     headers = ["router", "calm: J (s)", "rank", "J / best", "as it is: J (s)", "rank", "J / best"]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+class Watched(Lbgr):
+    """LBGR that writes down what it expects of each request that it sends: (worker, time, seconds)."""
+
+    oracle = True  # it looks into the simulator when the episode is over
+
+    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
+        """See `Agent.reset`."""
+        super().reset(env, seed)
+        self.expected: list[tuple[int, float, float]] = []
+
+    def act(self, observation: Any, info: Any) -> int:
+        """See `Agent.act`."""
+        worker = super().act(observation, info)
+        sent = self._sent[self._decisions - 1]
+        self.expected.append((worker, sent.time, self.estimate(sent)))
+        return worker
+
+
+def errors(form: Mapping[str, Any], fault: Mapping[str, Any], seed: int) -> dict[str, tuple[Floats, Floats]]:
+    """Per window the relative errors |estimate - latency| / latency on the worker that changes, and on the others."""
+    overrides = {"faults": {"schedule": [dict(fault)]} if fault else {}}
+    agent = Watched(**form)
+    play(agent, "straggler", seed, overrides=overrides, split="validation")
+    progress = agent.env.simulator.tables["progress"]
+    counted = progress[progress["decision"] >= 0]
+    worker, sent_s, expected_s = np.array(agent.expected)[counted["decision"]].T
+    latency_s = counted["finish_ps"] * 1e-12 - sent_s
+    error = np.abs(expected_s - latency_s) / latency_s
+    return {
+        name: (error[inside & (worker == 0)], error[inside & (worker != 0)])
+        for name, (low, high) in WINDOWS.items()
+        for inside in [(sent_s >= low) & (sent_s < high)]
+    }
+
+
+def change(seeds: int) -> str:
+    """Median relative error per window, its mean over the seeds, in per cent."""
+    tables = []
+    for name, fault in CHANGES.items():
+        rows = []
+        for form, arguments in tqdm(LBGR_FORMS.items(), desc=name, disable=None):
+            found = [errors(arguments, fault, seed) for seed in range(seeds)]
+            for which, who in enumerate(("worker 0", "others")):
+                row = [form if which == 0 else "", who]
+                for window in WINDOWS:
+                    medians = np.array([np.median(one[window][which]) for one in found if len(one[window][which])])
+                    row.append(written(interval(100.0 * medians), 0) if len(medians) else "-")
+                rows.append(row)
+        table = tabulate(rows, ["form", "sent to", *WINDOWS], tablefmt="github", disable_numparse=True)
+        tables.append(f"{name}\n\n{table}")
+    return "\n\n".join(tables)
 
 
 def main() -> None:

@@ -5,15 +5,14 @@ python -m studies.lbgr_study --seeds 5
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
 from tabulate import tabulate
 
 from agents import make_agent
 from kvgym import _command
-from kvgym.evaluation import play
+from kvgym.evaluation import play_all
 
 TRUE_MS_PER_CHARACTER = 0.16 / 6
 
@@ -50,22 +49,16 @@ SETTINGS: dict[str, tuple[str, dict[str, Any] | None]] = {
 """Name -> scenario and overrides."""
 
 
-def table(setting: str, forms: Sequence[str], seeds: int) -> str:
+def table(setting: str, seeds: int) -> str:
     """Means over seeds, with the range of J, as a Markdown table."""
     scenario, overrides = SETTINGS[setting]
     rows = []
-    for form in forms:
-        name, arguments = FORMS[form]
-        runs = [
-            play(make_agent(name, **arguments), scenario, seed, overrides=overrides, split="validation").metrics
-            for seed in range(seeds)
-        ]
-        means = {key: float(np.mean([run[key] for run in runs])) for key in runs[0]}
-        each = [run["J"] for run in runs]
-        rows.append(
-            [form, means["J"], f"{min(each):.2f}-{max(each):.2f}"]
-            + [means[key] for key in ("ttft_p50", "e2e_p50", "e2e_p95", "hit_rate", "imbalance")]
-        )
+    for form, (name, arguments) in FORMS.items():
+        make = partial(make_agent, name, **arguments)
+        found = play_all(make, scenario, range(seeds), overrides=overrides, split="validation")
+        cost = found["J"]
+        others = (found[key].mean() for key in ("ttft_p50", "e2e_p50", "e2e_p95", "hit_rate", "imbalance"))
+        rows.append([form, cost.mean(), f"{cost.min():.2f}-{cost.max():.2f}", *others])
     headers = ["form", "J (s)", "range", "TTFT p50", "E2E p50", "E2E p95", "hit rate", "imbalance"]
     formats = ("", ".2f", "", ".2f", ".2f", ".2f", ".3f", ".2f")
     return tabulate(rows, headers, tablefmt="github", floatfmt=formats)
@@ -78,7 +71,7 @@ def main() -> None:
     parser.add_argument("--setting", choices=SETTINGS, action="append", help="default: all of them")
     arguments = parser.parse_args()
     for setting in arguments.setting or SETTINGS:
-        print(f"\n{setting}\n\n{table(setting, list(FORMS), arguments.seeds)}", flush=True)
+        print(f"\n{setting}\n\n{table(setting, arguments.seeds)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 
 import kvgym
 from kvgym import _atomic, _check, _command
-from kvgym.evaluation import Episode, anchors, files, report, standings
+from kvgym.evaluation import Episode, anchors, files, report, scoring, standings
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Board, Failure, Player
 from kvgym.evaluation.statistics import Floats
@@ -27,7 +28,7 @@ from kvgym.scenarios.recipes import TRACE_FORMATS
 from kvgym.sim import EVICTORS
 
 from .entries import ANCHORS, OWN, TRACKS, Entry
-from .plan import FLEET_SCENARIOS, Case, Plan, anchor_plan, identity, make_plan
+from .plan import FLEET_SCENARIOS, Case, Plan, Task, anchor_plan, make_plan
 from .run import run
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -136,7 +137,7 @@ def freeze(workers: int) -> int:
         return FAILED
     found: dict[str, anchors.Anchors] = {}
     for case in plan.cases:
-        random, reference = (_episodes(entry, case, plan, store) or [] for entry in ANCHORS)
+        random, reference = (_episodes(task, store) or [] for task in plan.tasks(case))
         found[case.scenario.name] = one = anchors.Anchors(
             version=case.scenario.version,
             seeds=plan.seeds,
@@ -154,75 +155,65 @@ def freeze(workers: int) -> int:
 def show(plan: Plan, store: Store, errors: dict[str, Failure], out: Path | None) -> int:
     """Prints the tables, and writes them where they are wanted; returns the exit code."""
     boards: list[Board] = []
-    played_as: dict[Entry, list[Player]] = {entry: [] for entry in plan.entries}
+    oracles: set[Entry] = set()
+    costs: dict[str, list[dict[Entry, Floats]]] = defaultdict(list)
     notes: list[str] = []
     for case in plan.cases:
-        board, names, note = _board(case, plan, store, errors)
-        if board is None:
-            notes.append(note)
+        names, board = _board(case, plan, store, errors)
+        if isinstance(board, str):
+            notes.append(board)
             continue
         boards.append(board)
-        for entry, player in names.items():
-            played_as[entry].append(player)
-    players = {
-        entry.player(entry.evictor, any(player.oracle for player in names)): names for entry, names in played_as.items()
+        oracles |= {entry for entry, player in names.items() if player.oracle}
+        costs[board.tier].append({entry: board.costs[one] for entry, one in names.items() if one in board.costs})
+    players = {entry: entry.player(entry.evictor, entry in oracles) for entry in plan.entries}
+    overall = {
+        tier: {players[entry]: score for entry, score in scoring.aggregate(found, *ANCHORS).items()}
+        for tier, found in sorted(costs.items())
+        if tier != "not counted"
     }
-    tiers = dict.fromkeys(board.tier for board in boards if board.tier != "not counted")
-    random, reference = (entry.player(entry.evictor, False) for entry in ANCHORS)
-    overall = {tier: standings.overall(boards, tier, players, random, reference) for tier in sorted(tiers)}
-    notes += dict.fromkeys(f"{player.agent}: {player.training}" for player in players if player.training)
+    notes += dict.fromkeys(f"{player.agent}: {player.training}" for player in players.values() if player.training)
     result = report.Report(
         kvgym.__version__, plan.split, len(plan.seeds), plan.smoke, boards, overall, notes, plan.track, plan.axes
     )
     print(report.terminal(result, shutil.get_terminal_size((120, 24)).columns))
     if out:
-        _atomic.write(out / "leaderboard.md", report.markdown(result))
-        _atomic.write(out / "leaderboard.json", files.to_text(report.as_dict(result)))
-        print(
-            f"all columns: {out / 'leaderboard.md'}; all numbers: {out / 'leaderboard.json'}; episodes: {out / 'runs'}"
-        )
+        table, numbers = out / "leaderboard.md", out / "leaderboard.json"
+        _atomic.write(table, report.markdown(result))
+        _atomic.write(numbers, files.to_text(report.as_dict(result)))
+        print(f"all columns: {table}; all numbers: {numbers}; episodes: {out / 'runs'}")
     return FAILED if errors else 0
 
 
-def _board(
-    case: Case, plan: Plan, store: Store, errors: dict[str, Failure]
-) -> tuple[Board | None, dict[Entry, Player], str]:
-    """The table of a scenario, who each entry is in it; without the table why there is none."""
+def _board(case: Case, plan: Plan, store: Store, errors: dict[str, Failure]) -> tuple[dict[Entry, Player], Board | str]:
+    """Who each entry is on a scenario, and its table, or why there is none."""
     played: dict[Player, list[Episode]] = {}
     failed: dict[Player, Failure] = {}
     names: dict[Entry, Player] = {}
-    for entry in plan.entries:
-        episodes = _episodes(entry, case, plan, store)
-        oracle = episodes is not None and any(episode.oracle for episode in episodes)
-        player = names[entry] = entry.player(entry.evictor_on(case.scenario), oracle)
+    for task in plan.tasks(case):
+        episodes = _episodes(task, store)
+        oracle = any(episode.oracle for episode in episodes or ())
+        player = names[task.entry] = task.entry.player(task.entry.evictor_on(case.scenario), oracle)
         if episodes is None:
-            failed[player] = errors.get(identity(entry, case, plan.split).key, Failure("not all seeds were played"))
+            failed[player] = errors.get(task.identity.key, Failure("not all seeds were played"))
         else:
             played[player] = episodes
     random, reference = (names[entry] for entry in ANCHORS)
     for anchor in (random, reference):
         if anchor in failed:
-            return (
-                None,
-                names,
-                f"FAILED {case.scenario.name}: no table without its anchor {anchor}: {failed[anchor].reason}",
-            )
+            reason = f"no table without its anchor {anchor}: {failed[anchor].reason}"
+            return names, f"FAILED {case.scenario.name}: {reason}"
     board = standings.board(case.scenario, case.overrides, plan.split, played, failed, random, reference)
-    if plan.track == "evict" and _all_equal(
-        [board.costs[names[e]] for e in plan.entries[len(ANCHORS) :] if names[e] in played]
-    ):
+    costs = [board.costs[names[entry]] for entry in plan.entries[len(ANCHORS) :] if names[entry] in played]
+    if plan.track == "evict" and len(costs) > 1 and all(np.array_equal(costs[0], other) for other in costs):
         board.notes.append("all evictors are equal here: nothing was evicted, or nothing that was asked for again")
-    return board, names, ""
+    return names, board
 
 
-def _all_equal(costs: list[Floats]) -> bool:
-    return len(costs) > 1 and all(np.array_equal(costs[0], other) for other in costs)
-
-
-def _episodes(entry: Entry, case: Case, plan: Plan, store: Store) -> list[Episode] | None:
+def _episodes(task: Task, store: Store) -> list[Episode] | None:
     """The episodes of all seeds; None if one is missing."""
-    done = store.episodes(identity(entry, case, plan.split))
-    return [done[seed] for seed in plan.seeds] if all(seed in done for seed in plan.seeds) else None
+    done = store.episodes(task.identity)
+    return [done[seed] for seed in task.seeds] if all(seed in done for seed in task.seeds) else None
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from kvgym import _check
 from kvgym.envs.view import is_oracle
@@ -52,21 +52,6 @@ QUICK_ROUTERS = ("least_loaded", "cache_aware", "lbgr_code")
 QUICK_EVICTORS = ("lru", "lfu", "rlt")
 
 
-class Facts(NamedTuple):
-    """Declarations of an agent.
-
-    Attributes:
-        oracle: It may know the future.
-        training: What it was trained on, and with how many training seeds; "" for rules.
-    """
-
-    oracle: bool = False
-    training: str = ""
-
-
-_NOTHING = Facts()
-
-
 @dataclass(frozen=True)
 class Entry:
     """Names of router and evictor, as asked for.
@@ -77,7 +62,8 @@ class Entry:
         evictor: Where the agent routes alone: a name of `kvgym.sim.EVICTORS`, or `OWN`. Else "".
         router: Where the agent evicts alone: who routes, named as an agent is. Else "".
         environment: What the agent plays.
-        facts: What its agents say of themselves.
+        oracle: One of its agents says that it may know the future.
+        training: What a learned agent was trained on, and with how many training seeds; "" for rules.
     """
 
     agent: str
@@ -85,7 +71,8 @@ class Entry:
     evictor: str = OWN
     router: str = ""
     environment: str = ROUTE
-    facts: Facts = _NOTHING
+    oracle: bool = False
+    training: str = ""
 
     @property
     def kwargs(self) -> dict[str, Any]:
@@ -110,12 +97,11 @@ class Entry:
 
     def player(self, evictor: str, oracle: bool = False) -> Player:
         """The row's name; what was given the environment itself is an oracle, whatever it says."""
-        oracle = oracle or self.facts.oracle or evictor in ORACLE_EVICTORS
+        oracle = oracle or self.oracle or evictor in ORACLE_EVICTORS
         if self.environment == EVICT:
-            return Player(
-                os.path.basename(self.router), evictor_label(self.agent, self.label), oracle, self.facts.training
-            )
-        return Player(self.label, "joint" if self.environment == JOINT else evictor, oracle, self.facts.training)
+            suite = SUITE if self.agent in EVICTION_AGENTS else ""
+            return Player(os.path.basename(self.router), suite + self.label, oracle, self.training)
+        return Player(self.label, "joint" if self.environment == JOINT else evictor, oracle, self.training)
 
 
 def guests_in(value: Any) -> tuple[str, ...]:
@@ -127,13 +113,7 @@ def guests_in(value: Any) -> tuple[str, ...]:
 
 
 def _short(value: Any) -> Any:
-    """A list by its first and how many more."""
     return f"{value[0]} + {len(value) - 1}" if isinstance(value, list) and len(value) > 1 else value
-
-
-def evictor_label(agent: str, label: str) -> str:
-    """An eviction agent as tables name it."""
-    return SUITE + label if agent in EVICTION_AGENTS else label
 
 
 ANCHORS = (Entry(RANDOM[0], evictor=RANDOM[1]), Entry(REFERENCE[0], evictor=REFERENCE[1]))
@@ -147,13 +127,7 @@ def make_entries(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Axes |
     """
     if options.track != "route" and OWN in (options.evictor or ()):
         raise ValueError(f"--evictor {OWN} is for --track route; --track {options.track} names evictors one by one")
-    axes = None
-    if options.track == "route":
-        rows = _route_rows(options)
-    elif options.track == "evict":
-        rows = _evict_rows(options)
-    else:
-        rows, axes = _joint_rows(options)
+    rows, axes = {"route": _route_rows, "evict": _evict_rows, "joint": _joint_rows}[options.track](options)
     entries = tuple(dict.fromkeys([*ANCHORS, *rows]))
     named: dict[str, str] = {}
     for entry in entries:
@@ -163,23 +137,23 @@ def make_entries(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Axes |
     return entries, axes
 
 
-def _route_rows(options: argparse.Namespace) -> list[Entry]:
+def _route_rows(options: argparse.Namespace) -> tuple[list[Entry], None]:
     if options.router:
         raise ValueError("--router is for --track evict and --track joint; --track route compares routers: use --agent")
     rows = []
     for name, args in options.agent or [(name, "{}") for name in (QUICK_AGENTS if options.quick else DEFAULT_AGENTS)]:
-        facts = _made("--agent", name, args, ROUTE)
+        says = _made("--agent", name, args, ROUTE)
         own = [OWN, "rlt_code"] if name in _LBGR else [OWN]
         for evictor in options.evictor or own:
             _check.choice("--evictor", evictor, (OWN, *EVICTORS))
-            rows.append(Entry(name, args, evictor, facts=facts))
+            rows.append(Entry(name, args, evictor, "", ROUTE, *says))
     if not (options.quick or options.agent or options.evictor):
         # What evictions could still give. One row: where a page is a token, looking ahead costs seconds an episode.
         rows.append(Entry(REFERENCE[0], evictor=ORACLE_EVICTORS[0]))
-    return rows
+    return rows, None
 
 
-def _evict_rows(options: argparse.Namespace) -> list[Entry]:
+def _evict_rows(options: argparse.Namespace) -> tuple[list[Entry], None]:
     routers = options.router or [REFERENCE[0]]
     if len(routers) != 1:
         raise ValueError(f"--track evict has one --router, got {', '.join(routers)}: use --track joint for several")
@@ -190,7 +164,7 @@ def _evict_rows(options: argparse.Namespace) -> list[Entry]:
     for evictor in evictors:
         _check.choice("--evictor", evictor, EVICTORS)
     asked = [(evictor, "{}", False) for evictor in evictors] + [(name, args, True) for name, args in agents]
-    return _cells(routers, asked, "--agent")
+    return _cells(routers, asked, "--agent"), None
 
 
 def _joint_rows(options: argparse.Namespace) -> tuple[list[Entry], Axes | None]:
@@ -198,7 +172,7 @@ def _joint_rows(options: argparse.Namespace) -> tuple[list[Entry], Axes | None]:
     agents: Iterable[tuple[str, str]] = options.agent or ()
     if not (given or agents):
         agents = JOINT_AGENTS
-    rows = [Entry(name, args, "", "", JOINT, _made("--agent", name, args, JOINT)) for name, args in agents]
+    rows = [Entry(name, args, "", "", JOINT, *_made("--agent", name, args, JOINT)) for name, args in agents]
     if options.agent and not given:
         return rows, None
     routers = options.router or (QUICK_ROUTERS if options.quick else JOINT_ROUTERS)
@@ -213,9 +187,9 @@ def _joint_rows(options: argparse.Namespace) -> tuple[list[Entry], Axes | None]:
             )
         asked.append((evictor.removeprefix(SUITE), "{}", is_agent))
     cells = _cells(routers, asked, "--evictor")
-    names = tuple(evictor_label(name, os.path.basename(name)) if is_agent else name for name, _, is_agent in asked)
-    axes = Axes(tuple(dict.fromkeys(map(os.path.basename, routers))), tuple(dict.fromkeys(names)))
-    return cells + rows, axes
+    players = [cell.player(cell.evictor) for cell in cells]
+    named = [dict.fromkeys(names) for names in ([one.agent for one in players], [one.evictor for one in players])]
+    return cells + rows, Axes(*map(tuple, named))
 
 
 def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], option: str) -> list[Entry]:
@@ -223,21 +197,20 @@ def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], op
     knows = {router: _made("--router", router, "{}", ROUTE) for router in routers}
     rows = []
     for name, args, is_agent in evictors:
-        evicts = _made(option, name, args, EVICT) if is_agent else Facts()
-        for router, routes in knows.items():
+        oracle, training = _made(option, name, args, EVICT) if is_agent else (False, "")
+        for router, says in knows.items():
             if is_agent:
-                both = Facts(evicts.oracle or routes.oracle, evicts.training)
-                rows.append(Entry(name, args, "", router, EVICT, both))
+                rows.append(Entry(name, args, "", router, EVICT, oracle or says[0], training))
             else:
-                rows.append(Entry(router, evictor=name, facts=routes))
+                rows.append(Entry(router, "{}", name, "", ROUTE, *says))
     return rows
 
 
-def _made(option: str, name: str, args: str, environment: str) -> Facts:
-    """Makes an agent once, to see whether it can be made and plays `environment`; says what it says of itself."""
+def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, str]:
+    """Makes an agent once, to see whether it can be made and plays `environment`; what `Entry` has it say of itself."""
     guests = guests_in([name, json.loads(args)])
     try:
-        plays, facts = apart(_ask, name, args) if guests else _ask(name, args)
+        plays, oracle, training = apart(_ask, name, args) if guests else _ask(name, args)
     except ValueError as error:
         raise ValueError(f"{option} {name}: {error}") from error
     if plays != environment:
@@ -246,11 +219,11 @@ def _made(option: str, name: str, args: str, environment: str) -> Facts:
             f"{option} {name}: it plays {plays}, an agent of {environment} is needed here"
             f" (--track {tracks[plays]} is for those of {plays})"
         )
-    return facts
+    return oracle, training
 
 
-def _ask(name: str, args: str) -> tuple[str, Facts]:
-    """Makes an agent: the environment that it plays, and what it says of itself."""
+def _ask(name: str, args: str) -> tuple[str, bool, str]:
+    """Makes an agent: its environment, whether it is an oracle, and its training, if it has learned."""
     try:
         agent = make_agent(name, **json.loads(args))
     except Exception as error:  # an agent's file or constructor may raise anything
@@ -258,13 +231,8 @@ def _ask(name: str, args: str) -> tuple[str, Facts]:
     missing = [part for part in ("observation", "reset", "act") if not hasattr(agent, part)]
     if missing:
         raise ValueError(f"an agent has observation, reset and act; this one lacks {', '.join(missing)}")
-    return environment_of(agent), Facts(is_oracle(agent), _training(agent))
-
-
-def _training(agent: Any) -> str:
-    """The training of a learned agent. One with fewer training seeds than a ranked row needs is told so."""
-    seeds = getattr(agent, "training_seeds", None)
-    if seeds is None:
-        return ""
-    ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
-    return f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"
+    training, seeds = "", getattr(agent, "training_seeds", None)
+    if seeds is not None:
+        ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
+        training = f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"
+    return environment_of(agent), is_oracle(agent), training

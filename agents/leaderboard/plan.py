@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import kvgym
 from kvgym import _check
@@ -38,15 +39,11 @@ QUICK_SEEDS = 3
 _WARMUP_SHARE = 8  # of the requests of a trace one in so many is played before counting starts
 
 
-@dataclass(frozen=True)
-class Case:
-    """A scenario with overrides.
+class Case(NamedTuple):
+    """A scenario, its overrides applied, and what processes apply them to.
 
-    Attributes:
-        scenario: The scenario, overrides applied.
-        overrides: Its changed fields.
-        source: What processes apply the overrides to: "module:name", so that they import the module, which may register
-            recipes; else the scenario as it was found here.
+    `source` is "module:name", so that processes import the module, which may register recipes; else the scenario as it
+    was found here.
     """
 
     scenario: Scenario
@@ -54,19 +51,67 @@ class Case:
     source: ScenarioLike
 
 
+class Task(NamedTuple):
+    """Episodes of an entry on a case."""
+
+    entry: Entry
+    case: Case
+    seeds: tuple[int, ...]
+    split: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Arguments of `record`, `replay` and `make_env`, beside agent and seed."""
+        return {
+            "scenario": self.case.source,
+            "overrides": self.case.overrides,
+            "split": self.split,
+            "evictor": self.entry.evictor_on(self.case.scenario) or None,
+            "router": SUITE + self.entry.router if self.entry.router else None,
+        }
+
+    @property
+    def identity(self) -> Identity:
+        """What the results are kept under."""
+        entry, scenario, overrides = self.entry, self.case.scenario, self.case.overrides
+        evictor = entry.evictor_on(scenario)
+        fields = {} if scenario.name in SUITE_SCENARIOS else scenario.to_dict()
+        code = [] if scenario.recipe in SUITE_RECIPES else [recipe_file(scenario.recipe)]
+        return Identity(
+            suite_version=kvgym.__version__,
+            code_sha256=_code(),
+            scenario=scenario.name,
+            scenario_version=scenario.version,
+            overrides=files.without_folders(overrides),
+            scenario_fields=files.without_folders(fields),
+            environment=entry.environment,
+            agent=os.path.basename(entry.agent),
+            agent_args=files.without_folders(entry.kwargs),
+            evictor=evictor,
+            router=os.path.basename(entry.router),
+            oracle=entry.player(evictor).oracle,
+            split=self.split,
+            files=files.file_hashes([entry.agent, entry.router, entry.kwargs, overrides, fields, code]),
+        )
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    package = Path(kvgym.__file__).parent  # where a wheel has the agents, too, and a study
+    return files.source_hash(package, Path(__file__).parents[1], but=[package / "theory"])
+
+
+def by_guests(tasks: Iterable[Task]) -> dict[tuple[str, ...], list[Task]]:
+    """Tasks by the files whose code they run: those of different files share no process."""
+    groups: dict[tuple[str, ...], list[Task]] = defaultdict(list)
+    for task in tasks:
+        groups[task.entry.guests].append(task)
+    return groups
+
+
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is to be played.
-
-    Attributes:
-        entries: The rows; the anchors come first.
-        cases: The scenarios.
-        seeds: Seeds that each row plays on each scenario.
-        split: "test", "validation" or "train".
-        smoke: A smoke test.
-        track: "route", "evict" or "joint".
-        axes: Of the matrix of scores, if there is one.
-    """
+    """Everything that is to be played: each entry, the anchors first, on each case, with all seeds of a split."""
 
     entries: tuple[Entry, ...]
     cases: tuple[Case, ...]
@@ -76,12 +121,15 @@ class Plan:
     track: str = "route"
     axes: Axes | None = None
 
+    def tasks(self, case: Case) -> list[Task]:
+        """What each entry plays on a case."""
+        return [Task(entry, case, self.seeds, self.split) for entry in self.entries]
+
 
 def anchor_plan() -> Plan:
     """The anchors on all scenarios that need no file."""
     cases = tuple(_case(name, {}, "test") for name in (*DEFAULT_SCENARIOS, *FLEET_SCENARIOS))
-    _prepare(ANCHORS, cases, "test")
-    return Plan(ANCHORS, cases, tuple(range(N_SEEDS)), "test")
+    return _checked(Plan(ANCHORS, cases, tuple(range(N_SEEDS)), "test"))
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
@@ -94,42 +142,32 @@ def make_plan(options: argparse.Namespace) -> Plan:
     _check.whole("--seeds", seeds, 1)
     entries, axes = make_entries(options)
     cases = _cases(options)
-    _prepare(entries, cases, options.split)
-    return Plan(entries, cases, tuple(range(seeds)), options.split, options.quick, options.track, axes)
+    return _checked(Plan(entries, cases, tuple(range(seeds)), options.split, options.quick, options.track, axes))
 
 
-def _prepare(entries: Iterable[Entry], cases: Iterable[Case], split: str) -> None:
+def _checked(plan: Plan) -> Plan:
     """Makes every environment once: what is not allowed raises now, and kernels are compiled before processes start."""
-    kinds: dict[Any, tuple[Entry, Case]] = {}
-    for case in cases:
-        for entry in entries:
-            kind = entry.evictor_on(case.scenario) if entry.environment == ROUTE and not entry.guests else entry
-            kinds.setdefault((kind, case.scenario.name), (entry, case))
-    groups: dict[tuple[str, ...], list[tuple[Entry, Case]]] = {}
-    for entry, case in kinds.values():
-        groups.setdefault(entry.guests, []).append((entry, case))
-    for guests, pairs in groups.items():
+    kinds: dict[Any, Task] = {}
+    for case in plan.cases:
+        for task in plan.tasks(case):
+            alike = task.entry.environment == ROUTE and not task.entry.guests
+            kinds.setdefault((task.options["evictor"] if alike else task.entry, case.scenario.name), task)
+    for guests, tasks in by_guests(kinds.values()).items():
         if guests:
-            apart(_make_all, pairs, split)
+            apart(_make_all, tasks)
         else:
-            _make_all(pairs, split)
+            _make_all(tasks)
+    return plan
 
 
-def _make_all(pairs: Iterable[tuple[Entry, Case]], split: str) -> None:
-    for entry, case in pairs:
-        where = play_where(entry, entry.evictor_on(case.scenario))
+def _make_all(tasks: Iterable[Task]) -> None:
+    for task in tasks:
         try:
-            agent = make_agent(entry.agent, **entry.kwargs)
-            make_env(agent, case.source, overrides=case.overrides, split=split, **where)
+            make_env(make_agent(task.entry.agent, **task.entry.kwargs), **task.options)
         except ValueError:
             raise
         except Exception as error:  # an agent may raise anything
-            raise ValueError(f"{entry.label}: {type(error).__name__}: {error}") from error
-
-
-def play_where(entry: Entry, evictor: str) -> dict[str, Any]:
-    """Arguments of the environment beside those of the agent: who does the other half of the work."""
-    return {"evictor": evictor or None, "router": SUITE + entry.router if entry.router else None}
+            raise ValueError(f"{task.entry.label}: {type(error).__name__}: {error}") from error
 
 
 def _cases(options: argparse.Namespace) -> tuple[Case, ...]:
@@ -142,16 +180,13 @@ def _cases(options: argparse.Namespace) -> tuple[Case, ...]:
                 )
         if "trace" in names:
             raise ValueError("--scenario trace needs a trace file: give it with --trace PATH")
-        return _different(_case(name, {}, options.split) for name in names or _SCENARIOS[options.track])
-    trace = _case("trace", _trace_overrides(options), options.split)
-    return _different((*(_case(name, {}, options.split) for name in names if name != "trace"), trace))
-
-
-def _different(cases: Iterable[Case]) -> tuple[Case, ...]:
-    """The cases, if no two have one name: tables and results are told apart by it."""
+        wanted: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in names or _SCENARIOS[options.track]]
+    else:
+        wanted = [*((name, {}) for name in names if name != "trace"), ("trace", _trace_overrides(options))]
     found: dict[str, Case] = {}
-    for case in cases:
-        if found.setdefault(case.scenario.name, case).scenario != case.scenario:
+    for name, overrides in wanted:
+        case = _case(name, overrides, options.split)
+        if found.setdefault(case.scenario.name, case).scenario != case.scenario:  # tables tell them apart by it
             raise ValueError(f"--scenario: two scenarios have the name {case.scenario.name!r}, give one another name")
     return tuple(found.values())
 
@@ -178,31 +213,3 @@ def _case(name: str, overrides: dict[str, Any], split: str) -> Case:
     scenario = plain.with_overrides(overrides)
     scenario.workload(scenario.seeds(0, split, 0)[0], split)  # raises where a trace is too short, or no trace at all
     return Case(scenario, overrides, name if ":" in name and not is_file(name) else plain)
-
-
-def identity(entry: Entry, case: Case, split: str) -> Identity:
-    """Key of the results of an entry on a case."""
-    fields = {} if case.scenario.name in SUITE_SCENARIOS else case.scenario.to_dict()
-    code = [] if case.scenario.recipe in SUITE_RECIPES else [recipe_file(case.scenario.recipe)]
-    return Identity(
-        suite_version=kvgym.__version__,
-        code_sha256=_code(),
-        scenario=case.scenario.name,
-        scenario_version=case.scenario.version,
-        overrides=files.without_folders(case.overrides),
-        scenario_fields=files.without_folders(fields),
-        environment=entry.environment,
-        agent=os.path.basename(entry.agent),
-        agent_args=files.without_folders(entry.kwargs),
-        evictor=entry.evictor_on(case.scenario),
-        router=os.path.basename(entry.router),
-        oracle=entry.player(entry.evictor_on(case.scenario)).oracle,
-        split=split,
-        files=files.file_hashes([entry.agent, entry.router, entry.kwargs, case.overrides, fields, code]),
-    )
-
-
-@lru_cache(maxsize=1)
-def _code() -> str:
-    package = Path(kvgym.__file__).parent  # where a wheel has the agents, too, and a study
-    return files.source_hash(package, Path(__file__).parents[1], but=[package / "theory"])

@@ -14,17 +14,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Pool:
+class Pool(ProcessPoolExecutor):
     """Some processes that run functions, see `pool`."""
-
-    def __init__(self, executor: ProcessPoolExecutor) -> None:
-        """Has nothing to do yet."""
-        self._executor = executor
 
     def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """As `Executor.submit`."""
         with _uninterrupted():
-            return self._executor.submit(function, *args, **kwargs)
+            return super().submit(function, *args, **kwargs)
 
 
 @contextmanager
@@ -33,9 +29,9 @@ def pool(workers: int) -> Iterator[Pool]:
     # "spawn": the same everywhere, safe whatever threads this process has, and nothing of this process is in it.
     context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts) as executor:
+    with Pool(workers, mp_context=context, initializer=_ignore_interrupts) as executor:
         try:
-            yield Pool(executor)
+            yield executor
         except BrokenProcessPool:
             raise
         except BaseException:

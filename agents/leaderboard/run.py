@@ -1,78 +1,49 @@
 """Plays a plan over several processes; what is finished already is not played again.
 
-Agents play in processes of theirs, with nothing of this one in them. What they did is played again, without them, in
-this process or in others that never ran an agent (`kvgym.evaluation.replay`), and what counts is what comes of it
-there. Agents that came with a file of their own share no process with others, and can't change what those play.
+What counts comes from `kvgym.evaluation.replay`, in a process that never ran an agent's file; docs/leaderboard.md says
+who shares a process with whom.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from tqdm import tqdm
+
+from kvgym._progress import progress as lines
 from kvgym.envs.view import RuleBroken
 from kvgym.evaluation import Episode, guard
 from kvgym.evaluation.episode import Recording, record
 from kvgym.evaluation.replay import replay
-from kvgym.evaluation.runs import Identity, Store
+from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Failure
 
 from .. import make_agent
-from .entries import Entry
-from .plan import Case, Plan, identity, play_where
+from .plan import Plan, Task, by_guests
 from .processes import Pool, pool
-from .progress import progress
 
+T = TypeVar("T")
+
+EVERY_S = 10.0
+"""Seconds between two lines of progress where standard error is no terminal."""
 _SEEDS_PER_TASK = 4
 _PLAYERS_PER_REPLAY = 3
 """Without the agent an episode takes a fraction of the time: beside fewer players than that this process has time."""
 _DIED = Failure("the process that played it died")
 
 
-@dataclass(frozen=True)
-class Task:
-    """Some seeds of one entry on one case.
+class Played(NamedTuple, Generic[T]):
+    """What came of a task: recordings or episodes up to the first seed that failed, and why that one did."""
 
-    Attributes:
-        identity: What the results are kept under.
-        entry: Who plays.
-        case: What is played.
-        seeds: Which episodes.
-        split: Of which workloads.
-    """
-
-    identity: Identity
-    entry: Entry
-    case: Case
-    seeds: tuple[int, ...]
-    split: str
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Arguments of `record` and `replay`, beside the seed."""
-        where = play_where(self.entry, self.identity.evictor)
-        return {"scenario": self.case.source, "overrides": self.case.overrides, "split": self.split, **where}
-
-
-@dataclass(frozen=True)
-class Played:
-    """Recordings of an agent in a task, up to the first episode that failed, and why that one did."""
-
-    recordings: list[Recording]
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Results of a task: its episodes, up to the first that failed, and why that one did."""
-
-    episodes: list[Episode]
+    done: list[T]
     failure: Failure | None = None
 
 
@@ -94,8 +65,8 @@ def run(plan: Plan, store: Store, workers: int) -> dict[str, Failure]:
         closing(_outcomes(tasks, workers)) as outcomes,
     ):
         for task, outcome in outcomes:
-            if outcome.episodes:
-                store.add(task.identity, outcome.episodes)
+            if outcome.done:
+                store.add(task.identity, outcome.done)
             if outcome.failure:
                 errors.setdefault(task.identity.key, outcome.failure)
             advance(len(task.seeds))
@@ -106,20 +77,20 @@ def open_tasks(plan: Plan, store: Store) -> list[Task]:
     """Tasks left to play. Entries that are the same on a case (its own evictor, named again) are played once."""
     tasks: dict[tuple[str, tuple[int, ...]], Task] = {}
     for case in plan.cases:
-        for entry in plan.entries:
-            who = identity(entry, case, plan.split)
-            done = store.episodes(who)
+        for task in plan.tasks(case):
+            identity = task.identity
+            done = store.episodes(identity)
             seeds = [seed for seed in plan.seeds if seed not in done]
             for start in range(0, len(seeds), _SEEDS_PER_TASK):
                 part = tuple(seeds[start : start + _SEEDS_PER_TASK])
-                tasks.setdefault((who.key, part), Task(who, entry, case, part, plan.split))
+                tasks.setdefault((identity.key, part), task._replace(seeds=part))
     return list(tasks.values())
 
 
-def play_task(task: Task) -> Played:
+def play_task(task: Task) -> Played[Recording]:
     """Plays a task. Each episode has an agent of its own, so that no episode depends on those before it."""
     recordings: list[Recording] = []
-    watched = task.entry.guests and not task.entry.facts.oracle
+    watched = task.entry.guests and not task.entry.oracle
     with guard.watch() if watched else nullcontext():
         for seed in task.seeds:
             try:
@@ -130,19 +101,19 @@ def play_task(task: Task) -> Played:
     return Played(recordings)
 
 
-def check(task: Task, played: Played) -> Outcome:
+def check(task: Task, played: Played[Recording]) -> Played[Episode]:
     """Plays again what an agent did; what the agent's process says of itself is not relied on."""
     episodes: list[Episode] = []
-    for seed, recording in zip(task.seeds, played.recordings, strict=False):
+    for seed, recording in zip(task.seeds, played.done, strict=False):
         try:
             again = replace(recording, environment=task.entry.environment)
             episodes.append(replay(again, seed=seed, **task.options))
         except RuleBroken as error:
-            return Outcome(episodes, Failure(f"seed {seed}: {error}", broke_rule=True))
+            return Played(episodes, Failure(f"seed {seed}: {error}", broke_rule=True))
         except Exception as error:  # a process that runs somebody's code may hand in anything
             reason = f"seed {seed}: what was recorded can't be checked: {type(error).__name__}: {error}"
-            return Outcome(episodes, Failure(reason, broke_rule=True))
-    return Outcome(episodes, played.failure)
+            return Played(episodes, Failure(reason, broke_rule=True))
+    return Played(episodes, played.failure)
 
 
 def _failure(seed: int, error: Exception) -> Failure:
@@ -153,14 +124,11 @@ def _failure(seed: int, error: Exception) -> Failure:
     return Failure(f"seed {seed}: {name}{error}{place}", broke_rule=own)
 
 
-def _outcomes(tasks: list[Task], workers: int) -> Generator[tuple[Task, Outcome]]:
-    groups: dict[tuple[str, ...], list[Task]] = {}
-    for task in tasks:
-        groups.setdefault(task.entry.guests, []).append(task)
+def _outcomes(tasks: list[Task], workers: int) -> Generator[tuple[Task, Played[Episode]]]:
     n_replays = workers // _PLAYERS_PER_REPLAY
     with ExitStack() as stack:
         replays = stack.enter_context(pool(n_replays)) if n_replays else None
-        for guests, group in groups.items():
+        for guests, group in by_guests(tasks).items():
             if workers == 1 and not guests:
                 for task in group:
                     yield task, check(task, play_task(task))
@@ -168,8 +136,7 @@ def _outcomes(tasks: list[Task], workers: int) -> Generator[tuple[Task, Outcome]
                 yield from _of_group(group, workers, replays)
 
 
-def _of_group(tasks: list[Task], workers: int, replays: Pool | None) -> Iterator[tuple[Task, Outcome]]:
-    """Outcomes of tasks whose agents may share a process."""
+def _of_group(tasks: list[Task], workers: int, replays: Pool | None) -> Iterator[tuple[Task, Played[Episode]]]:
     left = dict(enumerate(tasks))
     try:
         for number, outcome in _in_processes(left, min(workers, len(tasks)), replays):
@@ -181,19 +148,21 @@ def _of_group(tasks: list[Task], workers: int, replays: Pool | None) -> Iterator
             try:
                 ((_, outcome),) = _in_processes({0: task}, 1, replays)
             except BrokenProcessPool:
-                outcome = Outcome([], _DIED)
+                outcome = Played([], _DIED)
             yield task, outcome
 
 
-def _in_processes(tasks: dict[int, Task], workers: int, replays: Pool | None) -> Iterator[tuple[int, Outcome]]:
+def _in_processes(tasks: dict[int, Task], workers: int, replays: Pool | None) -> Iterator[tuple[int, Played[Episode]]]:
     """Outcomes as they come. An interrupt drops the tasks that have not ended.
 
     Raises:
         BrokenProcessPool: If a process died.
     """
     with pool(workers) as players:
-        playing: dict[Future[Played], int] = {players.submit(play_task, task): n for n, task in tasks.items()}
-        checking: dict[Future[Outcome], int] = {}
+        playing: dict[Future[Played[Recording]], int] = {
+            players.submit(play_task, task): n for n, task in tasks.items()
+        }
+        checking: dict[Future[Played[Episode]], int] = {}
         while playing or checking:
             waiting: list[Future[Any]] = [*playing, *checking]
             done = wait(waiting, return_when=FIRST_COMPLETED)[0]
@@ -210,3 +179,28 @@ def _in_processes(tasks: dict[int, Task], workers: int, replays: Pool | None) ->
                 except BrokenProcessPool:  # not a player's: nobody's agent was there
                     raise RuntimeError("a process that plays episodes again died: is memory short?") from None
                 yield number, outcome
+
+
+@contextmanager
+def progress(total: int, unit: str) -> Iterator[Callable[[int], object]]:
+    """Shows progress on standard error while the block runs; gives a function to be told of what is done."""
+    if sys.stderr.isatty():
+        with tqdm(total=total, unit=unit, leave=False) as bar:
+            yield bar.update
+        return
+    done = [0]
+    with lines(lambda seconds: line(sum(done), total, unit, seconds), EVERY_S):
+        yield done.append
+
+
+def line(done: int, total: int, unit: str, seconds: float) -> str:
+    """Done of `total`, for how long, and how long the rest will take at the same pace."""
+    rest = f"about {clock(seconds * (total - done) / done)} to go" if done else "no estimate yet"
+    return f"{done} of {total} {unit}s in {clock(seconds)}, {rest}"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds as 1:02:03, without hours 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

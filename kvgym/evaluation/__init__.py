@@ -1,6 +1,6 @@
 """Counting: episodes played and written down, paired statistics, scores, tables."""
 
-from kvgym.evaluation.episode import Agent, Episode, play
+from kvgym.evaluation.episode import Agent, Episode, play, play_all
 from kvgym.evaluation.scoring import RANDOM, REFERENCE, Score, aggregate, compare, score, tier
 from kvgym.evaluation.statistics import Interval, interval
 
@@ -15,6 +15,7 @@ __all__ = [
     "compare",
     "interval",
     "play",
+    "play_all",
     "score",
     "tier",
 ]

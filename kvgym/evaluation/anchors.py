@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -45,15 +44,9 @@ class Anchors:
 
     def agree(self, seeds: tuple[int, ...], random: Floats, reference: Floats) -> bool:
         """Whether played anchors are the frozen ones on the seeds that both have, to 1e-9."""
-        place = {seed: i for i, seed in enumerate(self.seeds)}
-        both = [(i, place[seed]) for i, seed in enumerate(seeds) if seed in place]
-        if not both:
-            return True
-        played, frozen = (np.array(column) for column in zip(*both, strict=True))
-        return all(
-            np.allclose(new[played], old[frozen], rtol=1e-9, atol=0)
-            for new, old in ((random, self.random), (reference, self.reference))
-        )
+        _, played, frozen = np.intersect1d(seeds, self.seeds, return_indices=True)
+        pairs = ((random, self.random), (reference, self.reference))
+        return all(np.allclose(new[played], old[frozen], rtol=1e-9, atol=0) for new, old in pairs)
 
 
 def frozen(scenario: Scenario) -> Anchors | None:
@@ -75,7 +68,17 @@ def load(path: Path = PATH) -> dict[str, Anchors]:
     try:
         if value["schema_version"] != _SCHEMA:
             raise files.ResultError(f"{path}: schema_version is {value['schema_version']!r}, not {_SCHEMA}")
-        return {name: _from_json(value["seeds"], item) for name, item in value["scenarios"].items()}
+        seeds = tuple(value["seeds"])
+        return {
+            name: Anchors(
+                item["version"],
+                seeds,
+                np.array(item["random"], float),
+                np.array(item["reference"], float),
+                float(item["utilisation"]),
+            )
+            for name, item in value["scenarios"].items()
+        }
     except (KeyError, TypeError, AttributeError) as error:
         raise files.ResultError(f"{path}: not as the anchors are written: {error!r}") from error
 
@@ -90,21 +93,15 @@ def save(anchors: dict[str, Anchors], suite_version: str, path: Path = PATH) -> 
         "random": list(RANDOM),
         "reference": list(REFERENCE),
         "seeds": seeds,
-        "scenarios": {name: _to_json(item) for name, item in anchors.items()},
+        "scenarios": {
+            name: {
+                "version": item.version,
+                "utilisation": item.utilisation,
+                "random": item.random.tolist(),
+                "reference": item.reference.tolist(),
+            }
+            for name, item in anchors.items()
+        },
     }
     _atomic.write(path, files.to_text(value))
     load.cache_clear()
-
-
-def _to_json(anchors: Anchors) -> dict[str, Any]:
-    return {
-        "version": anchors.version,
-        "utilisation": anchors.utilisation,
-        "random": anchors.random.tolist(),
-        "reference": anchors.reference.tolist(),
-    }
-
-
-def _from_json(seeds: list[int], item: dict[str, Any]) -> Anchors:
-    random, reference = np.array(item["random"], float), np.array(item["reference"], float)
-    return Anchors(item["version"], tuple(seeds), random, reference, float(item["utilisation"]))

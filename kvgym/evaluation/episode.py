@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from kvgym.envs.view import View, plain, sealed, shown
-from kvgym.evaluation.guard import making_a_workload
+from kvgym.evaluation.guard import watch
 from kvgym.evaluation.stage import env_kwargs_of, environment_of, make_env
+from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import ScenarioLike
 
 _PART = 1 << 16
@@ -71,24 +72,6 @@ class Episode:
         return asdict(self)
 
 
-class Course(NamedTuple):
-    """How an episode went, as two that went the same way have it.
-
-    Attributes:
-        metrics: See `kvgym.envs.metrics.episode_metrics`.
-        workload_sha256: Content hash of the workload.
-        records_sha256: Of what became of each request.
-        n_invalid: Actions that the mask did not allow.
-        n_dropped: Requests of the source that fit on no worker.
-    """
-
-    metrics: dict[str, float]
-    workload_sha256: str
-    records_sha256: str
-    n_invalid: int
-    n_dropped: int
-
-
 @dataclass(frozen=True)
 class Recording:
     """An episode, and what is needed to play it again without the agent.
@@ -99,7 +82,7 @@ class Recording:
         env_kwargs: Likewise.
         actions: What it did: int32 (n,), or (n, 2).
         answers: Answers of the routing agent inside the environment, if there is one: int32.
-        course: How the episode went.
+        records_sha256: Of what became of each request.
         episode: What it came to.
     """
 
@@ -108,7 +91,7 @@ class Recording:
     env_kwargs: Mapping[str, Any]
     actions: NDArray[np.int32]
     answers: NDArray[np.int32]
-    course: Course
+    records_sha256: str
     episode: Episode
 
 
@@ -142,10 +125,30 @@ def play(
     return record(agent, scenario, seed, overrides=overrides, evictor=evictor, router=router, split=split).episode
 
 
+def play_all(
+    make: Callable[[], Agent], scenario: ScenarioLike, seeds: Iterable[int], **options: Any
+) -> dict[str, Floats]:
+    """The metrics of an episode per seed, each played by an agent of its own, as columns: float64 (n,).
+
+    Args:
+        make: Makes an agent.
+        scenario: See `play`.
+        seeds: Of the episodes.
+        **options: Those of `play`.
+
+    Raises:
+        ValueError: If there is no seed, or as `play` does.
+    """
+    episodes = [play(make(), scenario, seed, **options).metrics for seed in seeds]
+    if not episodes:
+        raise ValueError(f"seeds must hold at least one seed, got {seeds!r}")
+    return {name: np.array([metrics[name] for metrics in episodes]) for name in episodes[0]}
+
+
 def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> Recording:
     """Plays an episode and keeps what it takes to play it again; arguments and errors as those of `play`."""
     # All that is left here of the environment is sealed: an agent that looks around sees the variables of its callers.
-    begin, step, course_of, read, view = _open(agent, scenario, options)
+    begin, step, end, read, view = _open(agent, scenario, options)
     clock = time.perf_counter_ns
     began = clock()
     observation, info = begin(seed)
@@ -165,19 +168,15 @@ def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> R
         env_ns += clock() - decided
         deciding_ns += acted - began
         over = terminated or truncated
-    course, answers = course_of(info["episode_metrics"])
+    records_sha256, found, answers = end(info["episode_metrics"])
     episode = Episode(
         seed=seed,
-        J=course.metrics["J"],
-        metrics=course.metrics,
         n_actions=len(actions),
-        n_invalid=course.n_invalid,
         decision_us=deciding_ns / 1e3 / len(actions),
         env_s=env_ns / 1e9,
         actions_sha256=digest(actions),
-        workload_sha256=course.workload_sha256,
-        n_dropped=course.n_dropped,
         oracle=not isinstance(view, View),
+        **found,
     )
     return Recording(
         environment=environment_of(agent),
@@ -185,35 +184,36 @@ def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> R
         env_kwargs=env_kwargs_of(agent),
         actions=np.array(actions, np.int32),
         answers=np.array(answers, np.int32),
-        course=course,
+        records_sha256=records_sha256,
         episode=episode,
     )
 
 
 def _open(agent: Agent, scenario: ScenarioLike, options: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The environment as callables (begin, step, course of the episode, read an action), and what is shown of it."""
+    """The environment as callables (begin, step, end, read an action), and what is shown of it."""
     env = make_env(agent, scenario, **options)
 
     def begin(seed: int) -> Any:
-        with making_a_workload():
+        with watch(False):
             return env.reset(seed=seed)
 
-    def course_of(metrics: dict[str, float]) -> tuple[Course, list[int]]:
-        return course(env, metrics), list(getattr(env, "routed", list)())
+    def end(metrics: dict[str, float]) -> tuple[str, dict[str, Any], list[int]]:
+        return *course(env, metrics), list(getattr(env, "routed", list)())
 
     read = _pair if isinstance(env.action_space, spaces.MultiDiscrete) else _index
-    return sealed(begin), sealed(env.step), sealed(course_of), read, shown(env, agent)
+    return sealed(begin), sealed(env.step), sealed(end), read, shown(env, agent)
 
 
-def course(env: Any, metrics: dict[str, float]) -> Course:
-    """How the episode went that an environment has played to its end."""
-    return Course(
-        metrics=metrics,
-        workload_sha256=env.workload.content_hash(),
-        records_sha256=hashlib.sha256(env.simulator.records().tobytes()).hexdigest(),
-        n_invalid=env.n_invalid,
-        n_dropped=env.workload.n_dropped,
-    )
+def course(env: Any, metrics: dict[str, float]) -> tuple[str, dict[str, Any]]:
+    """How an episode went that is over: SHA-256 of its records, and what `Episode` has of the environment."""
+    found = {
+        "J": metrics["J"],
+        "metrics": metrics,
+        "n_invalid": env.n_invalid,
+        "workload_sha256": env.workload.content_hash(),
+        "n_dropped": env.workload.n_dropped,
+    }
+    return hashlib.sha256(env.simulator.records().tobytes()).hexdigest(), found
 
 
 def digest(actions: list[Any]) -> str:
@@ -226,7 +226,6 @@ def digest(actions: list[Any]) -> str:
 
 
 def _index(action: Any) -> int:
-    """The action as an int."""
     try:
         return plain(action)
     except TypeError:
@@ -234,7 +233,6 @@ def _index(action: Any) -> int:
 
 
 def _pair(action: Any) -> tuple[int, int]:
-    """A worker and the number of a rule, as plain numbers."""
     try:
         worker, rule = map(plain, action)
     except (TypeError, ValueError):

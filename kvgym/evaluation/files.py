@@ -44,11 +44,8 @@ def read(path: Path) -> dict[str, Any]:
 def file_hashes(value: Any) -> dict[str, str]:
     """SHA-256 by name of each existing file that a string somewhere in `value` names: traces, checkpoints, code."""
     found: dict[str, str] = {}
-    if isinstance(value, Mapping):
-        for item in value.values():
-            found |= file_hashes(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
+    if isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
             found |= file_hashes(item)
     elif path := _path_in(value):
         found[os.path.basename(path)] = hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -20,24 +20,16 @@ _watching = False
 
 
 @contextmanager
-def watch() -> Iterator[None]:
-    """Has walks through memory, and workloads of the split "test", refused with a `RuleBroken`."""
-    _listen()
-    with _set(True):
-        yield
+def watch(on: bool = True) -> Iterator[None]:
+    """Has walks through memory, and workloads of the split "test", refused with a `RuleBroken`.
 
-
-@contextmanager
-def making_a_workload() -> Iterator[None]:
-    """For the evaluation itself."""
-    with _set(False):
-        yield
-
-
-@contextmanager
-def _set(value: bool) -> Iterator[None]:
+    Args:
+        on: False: inside, the evaluation itself makes a workload.
+    """
     global _watching
-    before, _watching = _watching, value
+    if on:
+        _listen()
+    before, _watching = _watching, on
     try:
         yield
     finally:
@@ -50,9 +42,7 @@ def _listen() -> None:
 
 
 def _heard(event: str, args: tuple[Any, ...]) -> None:
-    if not _watching:
-        return
-    if event in _WALKS:
+    if _watching and event in _WALKS:
         raise RuleBroken(f"{event}() leads to what is behind the view: {RULE}")
-    if event == "kvgym.workload" and args[0] == "test":
+    if _watching and event == "kvgym.workload" and args[0] == "test":
         raise RuleBroken(f"a workload of the split test was asked for, which is the future: {RULE}")

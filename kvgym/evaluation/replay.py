@@ -14,8 +14,8 @@ import numpy as np
 
 from kvgym.envs.adapter import ROUTE_ID
 from kvgym.envs.view import RuleBroken
-from kvgym.evaluation.episode import Course, Episode, Recording, course, digest
-from kvgym.evaluation.stage import stage_of
+from kvgym.evaluation.episode import Episode, Recording, course, digest
+from kvgym.evaluation.stage import make_env
 from kvgym.scenarios import ScenarioLike
 
 
@@ -26,38 +26,29 @@ def replay(recording: Recording, scenario: ScenarioLike, seed: int, **options: A
 
     Args:
         recording: What an agent did. What it declares is checked again.
-        scenario: What was played.
+        scenario: As `kvgym.evaluation.play` was given it, likewise the rest.
         seed: Of the episode.
-        **options: Those that `kvgym.evaluation.play` was given.
+        **options: Overrides, evictor, router and split.
 
     Raises:
         RuleBroken: If the actions don't lead to what the recording says; the message has the difference.
     """
-    where = stage_of(recording, scenario, **options)
-    changes = {}
-    if ":" in (where.arguments.get("router") or ""):
-        changes["router"] = f"{__name__}:"
+    if ":" in (options.get("router") or ""):
+        options["router"] = f"{__name__}:"
         _Again.answers = iter(recording.answers.tolist())
     actions = recording.actions.tolist()
     try:
-        found = _play_again(where.make(**changes), actions, seed)
+        records_sha256, found = _play_again(make_env(recording, scenario, **options), actions, seed)
     except (StopIteration, ValueError, RuntimeError, TypeError) as error:
         raise RuleBroken(f"the same actions can't be played again: {error!r}") from error
-    _compare(recording.course, found)
-    return replace(
-        recording.episode,
-        seed=seed,
-        J=found.metrics["J"],
-        metrics=found.metrics,
-        n_actions=len(actions),
-        n_invalid=found.n_invalid,
-        actions_sha256=digest(list(map(tuple, actions)) if recording.actions.ndim == 2 else actions),
-        workload_sha256=found.workload_sha256,
-        n_dropped=found.n_dropped,
-    )
+    numbered = list(map(tuple, actions)) if recording.actions.ndim == 2 else actions
+    changes = {"seed": seed, "n_actions": len(actions), "actions_sha256": digest(numbered), **found}
+    again = replace(recording.episode, **changes)
+    _compare(recording.episode, again, recording.records_sha256 == records_sha256)
+    return again
 
 
-def _play_again(env: Any, actions: list[Any], seed: int) -> Course:
+def _play_again(env: Any, actions: list[Any], seed: int) -> tuple[str, dict[str, Any]]:
     step = env.step
     env.reset(seed=seed)
     over = False
@@ -71,18 +62,18 @@ def _play_again(env: Any, actions: list[Any], seed: int) -> Course:
     return course(env, info["episode_metrics"])
 
 
-def _compare(shown: Course, found: Course) -> None:
+def _compare(shown: Episode, found: Episode, same_records: bool) -> None:
     """Raises where a recording is not what its actions lead to."""
     if shown.workload_sha256 != found.workload_sha256:
         raise RuleBroken("the workload that was played is not the one that the seed stands for")
     same = shown.metrics.keys() == found.metrics.keys() and np.array_equal(
         [shown.metrics[name] for name in found.metrics], list(found.metrics.values()), equal_nan=True
     )
-    if not same or shown.records_sha256 != found.records_sha256:
-        where = "metrics" if shown.records_sha256 == found.records_sha256 else "records of its requests"
+    if not same or not same_records:
+        where = "metrics" if same_records else "records of its requests"
         raise RuleBroken(
             f"J was {shown.metrics.get('J', np.nan):.6g} s, and the same actions played again give "
-            f"{found.metrics['J']:.6g} s and other {where}: what the agent played was changed, or how it was measured"
+            f"{found.J:.6g} s and other {where}: what the agent played was changed, or how it was measured"
         )
 
 

@@ -1,16 +1,16 @@
-"""The leaderboard as text for the terminal, as Markdown, and as JSON."""
+"""The leaderboard as text for the terminal, as Markdown (both from one list of columns), and as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tabulate import tabulate
 
 from kvgym.evaluation import files
-from kvgym.evaluation.columns import COLUMNS, Column
-from kvgym.evaluation.standings import Board, Overall, Player, Standing
+from kvgym.evaluation.standings import Board, Player, Standing
 from kvgym.evaluation.statistics import Interval, method
 from kvgym.scenarios import SUITE_SCENARIOS
 
@@ -30,14 +30,8 @@ _EVICTORS = """Evictor "agents:NAME": an agent of the suite, which chooses among
 "joint": the agent that routes evicts as well; all others are evictors of the simulator."""
 
 
-@dataclass(frozen=True)
-class Axes:
-    """Standings in a matrix.
-
-    Attributes:
-        routers: Its rows, by `Player.agent`.
-        evictors: Its columns, by `Player.evictor`.
-    """
+class Axes(NamedTuple):
+    """Rows and columns of a matrix of scores, by `Player.agent` and `Player.evictor`."""
 
     routers: tuple[str, ...]
     evictors: tuple[str, ...]
@@ -45,42 +39,100 @@ class Axes:
 
 @dataclass(frozen=True)
 class Report:
-    """Report of a run of the leaderboard.
-
-    Attributes:
-        suite_version: Of kvgym.
-        split: Whose seeds were played.
-        n_seeds: How many.
-        smoke: A smoke test: few seeds.
-        boards: A table for each scenario.
-        overall: Scores over the scenarios of each tier.
-        notes: What a reader should know.
-        track: "route", "evict" or "joint".
-        axes: Of the matrices of scores, if there are any.
-    """
+    """A run of the leaderboard on `n_seeds` seeds of a split: a table per scenario, scores over those of each tier."""
 
     suite_version: str
     split: str
     n_seeds: int
     smoke: bool
     boards: Sequence[Board]
-    overall: dict[str, list[Overall]]
+    overall: dict[str, dict[Player, Interval]]
     notes: list[str] = field(default_factory=list)
     track: str = "route"
     axes: Axes | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, a text for the legend, the cell of a row, and a rank: a narrow terminal leaves out the highest."""
+
+    title: str
+    text: str
+    show: Callable[[Standing], str]
+    rank: int
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with that many significant digits, without exponents; "-" for NaN."""
+    if not math.isfinite(value):
+        return "-"
+    size = math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{min(max(digits - 1 - size, 0), 4)}f}"
+
+
+def signed(value: Interval) -> str:
+    """A difference with its interval, to two significant digits of the interval's half width."""
+    half = (value.high - value.low) / 2
+    if not math.isfinite(half):
+        return f"{value.mean:+.3f}"
+    decimals = len(number(half, 2).partition(".")[2]) if half else 2
+    return f"{value.mean:+.{decimals}f} [{value.low:+.{decimals}f}, {value.high:+.{decimals}f}]"
+
+
+def _metric(name: str, digits: int = 3) -> Callable[[Standing], str]:
+    return lambda row: number(row.metrics[name], digits)
+
+
+def _pair(name: str) -> Callable[[Standing], str]:
+    return lambda row: f"{number(row.metrics[f'{name}_p50'])} / {number(row.metrics[f'{name}_p95'])}"
+
+
+def _difference(row: Standing) -> str:
+    return "reference" if row.label == "anchor: 100" else signed(row.versus.difference)
+
+
+def _score(row: Standing) -> str:
+    return f"{row.score.value:.0f}" if row.counts else f"({row.score.value:.0f})"
+
+
+def _percent(name: str) -> Callable[[Standing], str]:
+    return lambda row: f"{100 * row.metrics[name]:.1f}"
+
+
+COLUMNS = (
+    Column("agent", "who routes", lambda row: row.player.agent, 0),
+    Column(
+        "evictor",
+        "which cached pages go; an oracle knows the future and is not ranked",
+        lambda row: row.player.evictor_text,
+        0,
+    ),
+    Column("J [s]", "mean latency of the objective, what counts", lambda row: number(row.J, 4), 0),
+    Column("score", "0 = random + lru, 100 = reference, logarithmic; in brackets: not counted", _score, 0),
+    Column("J - reference [s], 95 %", "paired difference on the same seeds", _difference, 1),
+    Column("speed-up", "J_reference / J, geometric mean", lambda row: f"{row.versus.speed_up.mean:.2f}", 5),
+    Column("TTFT p50 / p95", "time to first token (s)", _pair("ttft"), 2),
+    Column("E2E p50 / p95", "time to last token (s)", _pair("e2e"), 7),
+    Column("TPOT", "mean time per output token after the first (s)", _metric("tpot_mean"), 8),
+    Column("hit %", "prompt tokens found in a cache", _percent("hit_rate"), 3),
+    Column("req/s", "finished requests per second", _metric("request_throughput"), 9),
+    Column("good/s", "requests per second inside the latency objectives", _metric("goodput"), 10),
+    Column("imbal", "requests of the busiest worker over the mean", _metric("imbalance"), 11),
+    Column("util", "busy share of the workers while requests arrive; above 1 = overload", _metric("utilisation"), 6),
+    Column("inval", "actions per episode that the mask did not allow", _metric("n_invalid"), 12),
+    Column("us/act", "microseconds per decision", _metric("decision_us"), 4),
+)
 
 
 def terminal(report: Report, width: int) -> str:
     """Tables with the columns that fit into `width` characters."""
     blocks = [_banner(report), *report.notes]
     for board in report.boards:
-        table = _fit(board, width)
-        blocks.append("\n".join([*_heading(board), "", table, *_errors(board)]))
-        blocks += _matrix(report, _board_scores(board), "simple")
-    for tier, rows in report.overall.items():
-        table = tabulate(_overall_rows(report, rows), _OVERALL, "simple", disable_numparse=True, colalign=_ALIGN)
-        blocks.append("\n".join([_tier_heading(report, tier), "", table]))
-        blocks += _matrix(report, _overall_scores(rows), "simple")
+        blocks.append("\n".join([*_heading(board), "", _fit(board, width), *_errors(board)]))
+        blocks += matrix(report.axes, {row.player: row.score.value for row in board.rows}, "simple")
+    for tier, scores in report.overall.items():
+        blocks.append("\n".join([_tier_heading(report, tier), "", _overall(report, scores, "simple")]))
+        blocks += matrix(report.axes, {player: score.mean for player, score in scores.items()}, "simple")
     blocks.append(_LEGEND if report.track == "route" else f"{_LEGEND}\n{_EVICTORS}")
     return "\n\n".join(blocks) + "\n"
 
@@ -89,14 +141,15 @@ def markdown(report: Report) -> str:
     """Tables with all columns, and a legend."""
     lines = ["# KVGym leaderboard", "", _banner(report), ""]
     lines += [f"{note}\n" for note in report.notes]
-    for tier, rows in report.overall.items():
-        table = tabulate(_overall_rows(report, rows), _OVERALL, "github", disable_numparse=True, colalign=_ALIGN)
-        lines += [f"## {_tier_heading(report, tier)}", "", table, ""]
-        lines += [f"{table}\n" for table in _matrix(report, _overall_scores(rows), "github")]
+    for tier, scores in report.overall.items():
+        means = {player: score.mean for player, score in scores.items()}
+        lines += [f"## {_tier_heading(report, tier)}", "", _overall(report, scores, "github"), ""]
+        lines += [f"{table}\n" for table in matrix(report.axes, means, "github")]
     for board in report.boards:
         title, *rest = _heading(board)
         lines += [f"## {title}", ""] + [f"{line}\n" for line in rest]
-        lines += [f"{table}\n" for table in _matrix(report, _board_scores(board), "github")]
+        means = {row.player: row.score.value for row in board.rows}
+        lines += [f"{table}\n" for table in matrix(report.axes, means, "github")]
         lines += [_table(board, COLUMNS, "github"), "", *(f"- {line}" for line in _errors(board)), ""]
     lines += ["## Columns", ""] + [f"- **{column.title}**: {column.text}" for column in COLUMNS]
     lines += ["", _EVICTORS] if report.track != "route" else []
@@ -109,67 +162,38 @@ def as_dict(report: Report) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "suite_version": report.suite_version,
         "track": report.track,
-        "matrix": None
-        if report.axes is None
-        else {"routers": list(report.axes.routers), "evictors": list(report.axes.evictors)},
+        "matrix": report.axes and {name: list(names) for name, names in report.axes._asdict().items()},
         "split": report.split,
         "seeds": report.n_seeds,
         "smoke_test": report.smoke,
         "notes": report.notes,
-        "scenarios": [
-            {
-                "name": board.scenario.name,
-                "version": board.scenario.version,
-                "overrides": board.overrides,
-                "fields": None
-                if board.scenario.name in SUITE_SCENARIOS
-                else files.without_folders(board.scenario.to_dict()),
-                "objective": board.scenario.objective,
-                "tier": board.tier,
-                "separation": board.separation._asdict(),
-                "frozen_anchors": board.frozen,
-                "dropped_requests": board.n_dropped,
-                "notes": board.notes,
-                "rows": [_row_dict(row) for row in board.rows],
-                "errors": [
-                    {**_who(player), "error": failure.reason, "broke_rule": failure.broke_rule}
-                    for player, failure in board.errors.items()
-                ],
-            }
-            for board in report.boards
-        ],
+        "scenarios": [_board_dict(board) for board in report.boards],
         "overall": {
-            tier: [{**_who(row.player), "score": row.score._asdict()} for row in rows]
-            for tier, rows in report.overall.items()
+            tier: [{**_who(player), "score": score._asdict()} for player, score in scores.items()]
+            for tier, scores in report.overall.items()
         },
     }
 
 
-def _matrix(report: Report, scores: Mapping[tuple[str, str], float], style: str) -> list[str]:
-    return [] if report.axes is None else [matrix(report.axes, scores, style)]
-
-
-def matrix(axes: Axes, scores: Mapping[tuple[str, str], float], style: str) -> str:
-    """A table in a style of tabulate of scores by (router, evictor), "-" where there is none."""
-    rows = [[router, *(_cell(scores.get((router, evictor))) for evictor in axes.evictors)] for router in axes.routers]
-    align = ["left", *("right" for _ in axes.evictors)]
-    return tabulate(rows, ["score", *axes.evictors], style, disable_numparse=True, colalign=align)
-
-
-def _cell(score: float | None) -> str:
-    return "-" if score is None else f"{score:.0f}"
-
-
-def _board_scores(board: Board) -> dict[tuple[str, str], float]:
-    return {row.player.key: row.score.value for row in board.rows}
-
-
-def _overall_scores(rows: Sequence[Overall]) -> dict[tuple[str, str], float]:
-    return {row.player.key: row.score.mean for row in rows}
-
-
-def _who(player: Player) -> dict[str, Any]:
-    return {"agent": player.agent, "evictor": player.evictor, "oracle": player.oracle}
+def _board_dict(board: Board) -> dict[str, Any]:
+    own = board.scenario.name not in SUITE_SCENARIOS
+    return {
+        "name": board.scenario.name,
+        "version": board.scenario.version,
+        "overrides": board.overrides,
+        "fields": files.without_folders(board.scenario.to_dict()) if own else None,
+        "objective": board.scenario.objective,
+        "tier": board.tier,
+        "separation": board.separation._asdict(),
+        "frozen_anchors": board.frozen,
+        "dropped_requests": board.n_dropped,
+        "notes": board.notes,
+        "rows": [_row_dict(row) for row in board.rows],
+        "errors": [
+            {**_who(player), "error": failure.reason, "broke_rule": failure.broke_rule}
+            for player, failure in board.errors.items()
+        ],
+    }
 
 
 def _row_dict(row: Standing) -> dict[str, Any]:
@@ -184,6 +208,21 @@ def _row_dict(row: Standing) -> dict[str, Any]:
         "speed_up": row.versus.speed_up._asdict(),
         "metrics": row.metrics,
     }
+
+
+def _who(player: Player) -> dict[str, Any]:
+    return {"agent": player.agent, "evictor": player.evictor, "oracle": player.oracle}
+
+
+def matrix(axes: Axes | None, scores: Mapping[Player, float], style: str) -> list[str]:
+    """A table of scores in a style of tabulate, if there are axes: "-" where there is no score."""
+    if axes is None:
+        return []
+    cells = {(player.agent, player.evictor): f"{score:.0f}" for player, score in scores.items()}
+    routers, evictors = axes
+    rows = [[router, *(cells.get((router, evictor), "-") for evictor in evictors)] for router in routers]
+    align = ["left", *("right" for _ in evictors)]
+    return [tabulate(rows, ["score", *evictors], style, disable_numparse=True, colalign=align)]
 
 
 def _banner(report: Report) -> str:
@@ -234,24 +273,16 @@ def _fit(board: Board, width: int) -> str:
         columns.remove(last)
 
 
-_OVERALL = ["agent", "evictor", "score", "95 %"]
-_ALIGN = ["left", "left", "right", "right"]
-
-
 def _tier_heading(report: Report, tier: str) -> str:
     names = ", ".join(board.scenario.name for board in report.boards if board.tier == tier)
     return f"{_TIERS[tier]}: {names}"
 
 
-def _overall_rows(report: Report, rows: Sequence[Overall]) -> list[list[str]]:
+def _overall(report: Report, scores: Mapping[Player, Interval], style: str) -> str:
     cells = []
-    for row in rows:
-        evictor = f"{row.player.evictor} (oracle)" if row.player.oracle else row.player.evictor
+    for player, score in scores.items():
         # A bootstrap over very few seeds says nothing.
-        spread = "-" if method(report.n_seeds) != "bootstrap" else _range(row.score)
-        cells.append([row.player.agent, evictor, f"{row.score.mean:.1f}", spread])
-    return cells
-
-
-def _range(score: Interval) -> str:
-    return f"[{score.low:.1f}, {score.high:.1f}]"
+        spread = f"[{score.low:.1f}, {score.high:.1f}]" if method(report.n_seeds) == "bootstrap" else "-"
+        cells.append([player.agent, player.evictor_text, f"{score.mean:.1f}", spread])
+    align = ["left", "left", "right", "right"]
+    return tabulate(cells, ["agent", "evictor", "score", "95 %"], style, disable_numparse=True, colalign=align)

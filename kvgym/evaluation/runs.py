@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.metadata import version
@@ -65,7 +66,7 @@ class Identity:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return dict(vars(self))
 
     @property
     def key(self) -> str:
@@ -104,14 +105,11 @@ def write_run(folder: Path, identity: Identity, where: Mapping[str, Any], episod
     }
     key = files.digest({"identity": payload["identity"], "machine": payload["machine"]})
     other = identity.evictor or identity.router
-    name = "--".join(_safe(part) for part in (identity.scenario, identity.agent, other) if part)
+    parts = [os.path.basename(part) for part in (identity.scenario, identity.agent, other) if part]
+    name = re.sub(r"[^\w.-]+", "_", "--".join(parts))
     path = folder / f"{name}--{key[:12]}.json"
     _atomic.write(path, files.to_text({"run_id": files.digest(payload), **payload}))
     return path
-
-
-def _safe(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", os.path.basename(text))
 
 
 def read_run(path: Path) -> tuple[Identity, dict[str, Any], dict[int, Episode]]:
@@ -165,23 +163,22 @@ class Store:
         """
         self.folder = folder
         self.machine = machine()
-        self._episodes: dict[str, dict[int, Episode]] = {}
-        self._own: dict[str, dict[int, Episode]] = {}
+        self._episodes: dict[str, dict[int, Episode]] = defaultdict(dict)
+        self._own: dict[str, dict[int, Episode]] = defaultdict(dict)
         for path in sorted(folder.glob("*.json")) if folder else ():
             identity, where, episodes = read_run(path)
-            self._episodes.setdefault(identity.key, {}).update(episodes)
+            self._episodes[identity.key] |= episodes
             if where == self.machine:
-                self._own.setdefault(identity.key, {}).update(episodes)
+                self._own[identity.key] |= episodes
 
     def episodes(self, identity: Identity) -> dict[int, Episode]:
         """Finished episodes by seed."""
-        return self._episodes.get(identity.key, {})
+        return self._episodes[identity.key]
 
     def add(self, identity: Identity, episodes: list[Episode]) -> None:
         """Takes in finished episodes, and writes them."""
-        new = {episode.seed: episode for episode in episodes}
-        self._episodes.setdefault(identity.key, {}).update(new)
-        own = self._own.setdefault(identity.key, {})
-        own.update(new)
+        key, new = identity.key, {episode.seed: episode for episode in episodes}
+        self._episodes[key] |= new
+        self._own[key] |= new
         if self.folder:
-            write_run(self.folder, identity, self.machine, own)
+            write_run(self.folder, identity, self.machine, self._own[key])

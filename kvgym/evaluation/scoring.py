@@ -7,14 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kvgym.evaluation.statistics import (
-    Floats,
-    Interval,
-    interval,
-    over_scenarios,
-    percentiles,
-    resample,
-)
+from kvgym.evaluation.statistics import Floats, Interval, interval, over_scenarios, percentiles, resample
 
 RANDOM = ("random", "lru")
 REFERENCE = ("lbgr_code", "rlt_code")
@@ -88,7 +81,8 @@ def aggregate(costs: Sequence[Mapping[Any, Floats]], random: Any, reference: Any
         reference: Key of the reference.
 
     Returns:
-        For each agent that played all of the scenarios: its mean score (interquartile mean from 12 scenarios on).
+        For each agent that played all of the scenarios its mean score (interquartile mean from 12 scenarios on), the
+        highest first.
     """
     if not costs:
         return {}
@@ -104,4 +98,5 @@ def aggregate(costs: Sequence[Mapping[Any, Floats]], random: Any, reference: Any
         scores[row] = [score(scenario[key], scenario[random], scenario[reference]).value for key in agents]
     means = over_scenarios(scores, axis=0)
     spread = over_scenarios(np.stack(replicates), axis=0)
-    return {key: Interval(float(means[i]), *percentiles(spread[i])) for i, key in enumerate(agents)}
+    result = {key: Interval(float(means[i]), *percentiles(spread[i])) for i, key in enumerate(agents)}
+    return dict(sorted(result.items(), key=lambda one: -one[1].mean))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -43,31 +42,7 @@ def env_kwargs_of(agent: Any) -> dict[str, Any]:
     return {_check.choice(f"a name in {what}", name, ASKABLE): value for name, value in asked.items()}
 
 
-@dataclass(frozen=True)
-class Stage:
-    """An environment as it is made.
-
-    Attributes:
-        environment: Its id.
-        arguments: Its arguments.
-    """
-
-    environment: str
-    arguments: Mapping[str, Any]
-
-    def make(self, **changes: Any) -> Any:
-        """Makes the environment, without Gymnasium's wrappers.
-
-        Args:
-            **changes: Other arguments.
-
-        Raises:
-            ValueError: If an argument is not allowed.
-        """
-        return gym.make(self.environment, disable_env_checker=True, **{**self.arguments, **changes}).unwrapped
-
-
-def stage_of(
+def make_env(
     agent: Any,
     scenario: ScenarioLike,
     *,
@@ -75,8 +50,8 @@ def stage_of(
     evictor: str | None = None,
     router: str | None = None,
     split: str = "test",
-) -> Stage:
-    """The environment that an agent plays.
+) -> Any:
+    """Makes the environment that an agent plays, without Gymnasium's wrappers.
 
     Args:
         agent: Who plays.
@@ -89,28 +64,18 @@ def stage_of(
     Raises:
         ValueError: If an argument is not allowed, or names a part that the agent plays itself.
     """
-    name = environment_of(agent)
+    name, asked = environment_of(agent), env_kwargs_of(agent)
     _check.choice(f"{_class_name(agent)}.observation", agent.observation, FORMS)
-    rest: dict[str, Any] = env_kwargs_of(agent)
-    if evictor is not None:
-        if name in (EVICT, JOINT):
-            raise ValueError(f"evictor must be None for an agent of {name}, which evicts itself; got {evictor!r}")
-        rest["evictor"] = evictor
-    if router is not None:
-        if name in (ROUTE, JOINT):
-            raise ValueError(f"router must be None for an agent of {name}, which routes itself; got {router!r}")
-        rest["router"] = router
     given = {"scenario": scenario, "scenario_overrides": overrides, "observation": agent.observation, "split": split}
-    return Stage(name, {**given, **rest})
-
-
-def make_env(agent: Any, scenario: ScenarioLike, **options: Any) -> Any:
-    """Makes the environment that an agent plays; arguments and errors as those of `stage_of`."""
-    stage = stage_of(agent, scenario, **options)
+    for what, value, verb, own in (("evictor", evictor, "evicts", EVICT), ("router", router, "routes", ROUTE)):
+        if value is not None and name in (own, JOINT):
+            raise ValueError(f"{what} must be None for an agent of {name}, which {verb} itself; got {value!r}")
+        if value is not None:
+            given[what] = value
     try:
-        return stage.make()
+        return gym.make(name, disable_env_checker=True, **{**asked, **given}).unwrapped
     except TypeError as error:
-        raise ValueError(f"{_class_name(agent)}.env_kwargs {env_kwargs_of(agent)}: {error}") from error
+        raise ValueError(f"{_class_name(agent)}.env_kwargs {asked}: {error}") from error
 
 
 def _class_name(agent: Any) -> str:

@@ -1,4 +1,4 @@
-"""Comparison of what was played: per scenario a row for each agent, and scores over all scenarios of a tier."""
+"""Comparison of what was played on a scenario: a row for each agent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Player:
         agent: Name and arguments of the agent.
         evictor: Name of the evictor; "own" where it is each scenario's own.
         oracle: It knows the future.
-        training: What a learned agent was trained on, and with how many training seeds.
+        training: What a learned agent was trained on.
     """
 
     agent: str
@@ -32,29 +32,24 @@ class Player:
     training: str = ""
 
     @property
-    def key(self) -> tuple[str, str]:
-        """Agent and evictor."""
-        return self.agent, self.evictor
+    def evictor_text(self) -> str:
+        """The evictor, marked where it belongs to an oracle."""
+        return f"{self.evictor} (oracle)" if self.oracle else self.evictor
 
     def __str__(self) -> str:
         """Agent and evictor in words."""
-        return f"{self.agent} + {self.evictor}{' (oracle)' if self.oracle else ''}"
+        return f"{self.agent} + {self.evictor_text}"
 
 
 class Failure(NamedTuple):
-    """Why a player has no row.
-
-    Attributes:
-        reason: What went wrong.
-        broke_rule: It did what a ranked agent may not do; else it failed.
-    """
+    """Why a player has no row: it did what a ranked agent may not do, or it failed."""
 
     reason: str
     broke_rule: bool = False
 
     @property
     def verdict(self) -> str:
-        """In a word or two, for tables."""
+        """In a word or two."""
         return "NOT RANKED" if self.broke_rule else "FAILED"
 
 
@@ -134,20 +129,18 @@ def board(
         reference: The anchor that scores 100.
     """
     costs = {player: np.array([episode.J for episode in episodes]) for player, episodes in played.items()}
+    means = {player: _means(episodes) for player, episodes in played.items()}
     seeds = tuple(episode.seed for episode in played[reference])
+    here = anchors.Anchors(scenario.version, seeds, costs[random], costs[reference], means[random]["utilisation"])
     known = anchors.frozen(scenario) if split == "test" else None
     notes = []
-    if known is not None and not known.agree(seeds, costs[random], costs[reference]):
+    if known is not None and not known.agree(seeds, here.random, here.reference):
         notes.append(
             "the anchors played here are not the frozen ones: this code is not the code of the published table"
         )
         known = None
-    if known is not None:
-        place, ratio = known.tier, scoring.ratio(known.random, known.reference)
-    else:
-        utilisation = _mean([episode.metrics["utilisation"] for episode in played[random]])
-        place = scoring.tier(costs[random], costs[reference], utilisation)
-        ratio = scoring.ratio(costs[random], costs[reference])
+    decisive = known or here
+    place = decisive.tier
     if scenario.name not in SUITE_SCENARIOS and place != "not counted":
         place = f"own, {place}"
     labels = {random: "anchor: 0", reference: "anchor: 100"}
@@ -158,52 +151,20 @@ def board(
             counts=place != "not counted",
             n=len(episodes),
             J=float(costs[player].mean()),
-            score=scoring.score(costs[player], costs[random], costs[reference]),
-            versus=scoring.compare(costs[player], costs[reference]),
-            metrics=_means(episodes),
+            score=scoring.score(costs[player], here.random, here.reference),
+            versus=scoring.compare(costs[player], here.reference),
+            metrics=means[player],
         )
         for player, episodes in played.items()
     ]
     rows.sort(key=lambda row: row.J)
+    ratio = scoring.ratio(decisive.random, decisive.reference)
     n_dropped = sum(episode.n_dropped for episode in played[reference])
     return Board(scenario, overrides, place, ratio, known is not None, n_dropped, rows, errors, costs, notes)
 
 
 def _means(episodes: Sequence[Episode]) -> dict[str, float]:
-    means = {name: _mean([episode.metrics[name] for episode in episodes]) for name in episodes[0].metrics}
-    means["n_invalid"] = _mean([float(episode.n_invalid) for episode in episodes])
-    means["decision_us"] = _mean([episode.decision_us for episode in episodes])
-    return means
-
-
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values))
-
-
-@dataclass(frozen=True)
-class Overall:
-    """A player's score over the scenarios of a tier."""
-
-    player: Player
-    score: Interval
-
-
-def overall(
-    boards: Sequence[Board], tier: str, players: Mapping[Player, Sequence[Player]], random: Player, reference: Player
-) -> list[Overall]:
-    """Scores over the boards of a tier, the highest first; players that miss one of them are left out.
-
-    Args:
-        boards: All boards.
-        tier: The tier.
-        players: For each player who it is on each of the boards, in their order ("own" has another name there).
-        random: The anchor that scores 0.
-        reference: The anchor that scores 100.
-    """
-    costs = []
-    for i, one in enumerate(boards):
-        if one.tier == tier:
-            here = {player: one.costs[names[i]] for player, names in players.items() if names[i] in one.costs}
-            costs.append({**here, random: one.costs[random], reference: one.costs[reference]})
-    scores = scoring.aggregate(costs, random, reference)
-    return sorted((Overall(player, score) for player, score in scores.items()), key=lambda row: -row.score.mean)
+    names = {name: [episode.metrics[name] for episode in episodes] for name in episodes[0].metrics}
+    names["n_invalid"] = [float(episode.n_invalid) for episode in episodes]
+    names["decision_us"] = [episode.decision_us for episode in episodes]
+    return {name: float(np.mean(values)) for name, values in names.items()}

@@ -7,7 +7,6 @@ A command, imported by nothing.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -50,11 +49,10 @@ def form_rows(catalogue: Catalogue, grid: dict[Any, Any] | None) -> list[Row]:
             found = [pair_errors(pair, form, grid) for pair in pairs if grid is None or pair.key in grid]
             if not found:
                 continue
-            every = [errors["all"] for errors in found]
             mapes = [float(np.median([errors[part].mape for errors in found])) for part in _NAMES]
             advised = "*" if pairs[0].form == form else ""
-            r2 = [errors.r2 for errors in every]
-            p95 = float(np.median([errors.p95 for errors in every]))
+            r2 = [errors["all"].r2 for errors in found]
+            p95 = float(np.median([errors["all"].p95 for errors in found]))
             rows.append([group, form + advised, len(found), float(np.median(r2)), min(r2), *mapes, p95])
     return rows
 
@@ -141,10 +139,8 @@ def room_rows(catalogue: Catalogue, entries: list[dict[str, Any]]) -> list[Row]:
 
 def measured() -> dict[str, Any]:
     """The published measurements that come with the package."""
-    data: dict[str, Any] = json.loads(
-        resources.files("kvgym.cluster").joinpath("measured.json").read_text(encoding="utf-8")
-    )
-    return data
+    file = resources.files("kvgym.cluster").joinpath("measured.json")
+    return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,7 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"grid {options.grid} has no pair of the catalogue; it has {list(grid)}")
     except ValueError as error:
         parser.error(str(error))
-    _show_fits(catalogue, grid, options)
+    base = "as recorded by the fits" if grid is None else f"on the points of {options.grid}"
+    heads = "group,form,pairs,R2 median,R2 min,all,decode,prefill,mixed,P95"
+    _show(f"Forms {base}: medians over pairs, MAPE in % (* advised)", form_rows(catalogue, grid), heads)
+    rows = pair_rows(catalogue, grid)
+    if options.pairs:
+        heads = "pair,form,points,all,decode,prefill,mixed,P95,max"
+        _show(f"Advised form of each pair {base}: MAPE in %", rows, heads)
+    print(f"Median over the {len(rows)} pairs, advised form, all points: {np.median([row[3] for row in rows]):.1f} %\n")
     heads = "group,pairs,calibrated on,median,largest,which"
     _show("Published figures against the fitted pairs: mean |log ratio| in %", published_rows(catalogue), heads)
     loops = data["closed_loop"]
@@ -173,18 +176,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _show("A prompt alone (arrival known)", alone_rows(catalogue, data["alone"]), heads)
     _show("KV room", room_rows(catalogue, data["kv_room"]), "worker,known by,tokens,found,err %")
     return 0
-
-
-def _show_fits(catalogue: Catalogue, grid: dict[Any, Any] | None, options: argparse.Namespace) -> None:
-    """Prints what forms and pairs are off from the times that they were fitted to."""
-    base = "as recorded by the fits" if grid is None else f"on the points of {options.grid}"
-    heads = "group,form,pairs,R2 median,R2 min,all,decode,prefill,mixed,P95"
-    _show(f"Forms {base}: medians over pairs, MAPE in % (* advised)", form_rows(catalogue, grid), heads)
-    rows = pair_rows(catalogue, grid)
-    if options.pairs:
-        heads = "pair,form,points,all,decode,prefill,mixed,P95,max"
-        _show(f"Advised form of each pair {base}: MAPE in %", rows, heads)
-    print(f"Median over the {len(rows)} pairs, advised form, all points: {np.median([row[3] for row in rows]):.1f} %\n")
 
 
 def _show(title: str, rows: list[Row], columns: str) -> None:

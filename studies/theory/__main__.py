@@ -30,9 +30,13 @@ from .workloads import ORDERS, leaf_order
 
 USAGE = 2
 PARTS = (*ORDERS, "groups")
-LENGTH, PHASES, SEEDS = 4000, 300, 3
-QUICK_LENGTH, QUICK_PHASES, QUICK_SEEDS = 400, 100, 1
-K, QUICK_K = (8, 16, 32, 64, 128, 256), (8, 16, 32)
+DEFAULTS: dict[str, tuple[Any, Any]] = {
+    "k": ([8, 16, 32, 64, 128, 256], [8, 16, 32]),
+    "length": (4000, 400),
+    "phases": (300, 100),
+    "seeds": (3, 1),
+}
+"""Option -> its default, and that of --quick."""
 GRID = [round(0.05 * i, 2) for i in range(16, 41)]  # W / B for the figure; the table shows those of GROUPS
 _STALE_LIMIT = 32  # a phase of k has 3 k^2 requests
 _TITLES = {
@@ -46,21 +50,19 @@ def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = _command.parser("studies.theory", __doc__)
     add = parser.add_argument
+    sizes, length, phases, seeds = (default for default, _ in DEFAULTS.values())
+    sizes = " ".join(map(str, sizes))
     add("--quick", action="store_true", help="a first look: small k, short runs, one seed")
     add("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=f"of {', '.join(PARTS)}")
     add("--evictors", nargs="+", choices=EVICTORS, default=list(EVICTORS), metavar="NAME", help=", ".join(EVICTORS))
-    add("--k", nargs="+", type=int, metavar="K", help=f"places for the prompts' own pages (default {_words(K)})")
-    add("--length", type=int, metavar="N", help=f"N k requests of the cyclic and the random order (default {LENGTH})")
-    add("--phases", type=int, metavar="N", help=f"phases of the stale order, 3 k^2 requests each (default {PHASES})")
+    add("--k", nargs="+", type=int, metavar="K", help=f"places for the prompts' own pages (default {sizes})")
+    add("--length", type=int, metavar="N", help=f"N k requests of the cyclic and the random order (default {length})")
+    add("--phases", type=int, metavar="N", help=f"phases of the stale order, 3 k^2 requests each (default {phases})")
     add("--rounds", type=int, default=32, metavar="N", help="rounds of the groups (default 32)")
-    add("--seeds", type=int, metavar="N", help=f"runs of whatever is random (default {SEEDS})")
+    add("--seeds", type=int, metavar="N", help=f"runs of whatever is random (default {seeds})")
     add("--out", type=Path, metavar="DIR", help="write theory.json here")
     add("--figures", action="store_true", help="write figures there, too (needs matplotlib)")
     return parser
-
-
-def _words(numbers: Sequence[int]) -> str:
-    return " ".join(map(str, numbers))
 
 
 def check(options: argparse.Namespace) -> None:
@@ -69,21 +71,15 @@ def check(options: argparse.Namespace) -> None:
     Raises:
         ValueError: If an option is not allowed.
     """
-    quick = options.quick
-    options.k = options.k or list(QUICK_K if quick else K)
-    for name, short, long in (
-        ("length", QUICK_LENGTH, LENGTH),
-        ("phases", QUICK_PHASES, PHASES),
-        ("seeds", QUICK_SEEDS, SEEDS),
-    ):
+    for name, defaults in DEFAULTS.items():
         if getattr(options, name) is None:
-            setattr(options, name, short if quick else long)
-        whole(f"--{name}", getattr(options, name), 1)
-    whole("--rounds", options.rounds, 2)
+            setattr(options, name, defaults[options.quick])
+    for name, least in (("length", 1), ("phases", 1), ("seeds", 1), ("rounds", 2)):
+        whole(f"--{name}", getattr(options, name), least)
     for k in options.k:
         whole("--k", k, 2)
-    for order, k in _leaf_cases(options):
-        leaf_order(order, k, _length(options, order))
+    for case in _leaf_cases(options):
+        leaf_order(*case)
     if options.figures and options.out is None:
         raise ValueError("--figures needs --out: where should they go?")
     if options.figures:
@@ -92,13 +88,11 @@ def check(options: argparse.Namespace) -> None:
         need_matplotlib()
 
 
-def _leaf_cases(options: argparse.Namespace) -> list[tuple[str, int]]:
-    chosen = [order for order in ORDERS if order in options.parts]
-    return [(order, k) for order in chosen for k in options.k if order != "stale" or k <= _STALE_LIMIT]
-
-
-def _length(options: argparse.Namespace, order: str) -> int:
-    return int(options.phases if order == "stale" else options.length)
+def _leaf_cases(options: argparse.Namespace) -> list[tuple[str, int, int]]:
+    """Order, k and length of each."""
+    lengths = {"cyclic": options.length, "random": options.length, "stale": options.phases}
+    chosen = [(order, k, length) for order, length in lengths.items() if order in options.parts for k in options.k]
+    return [case for case in chosen if case[0] != "stale" or case[1] <= _STALE_LIMIT]
 
 
 def measure(options: argparse.Namespace) -> tuple[list[Ratio], list[HitRate]]:
@@ -108,9 +102,9 @@ def measure(options: argparse.Namespace) -> tuple[list[Ratio], list[HitRate]]:
     found: list[Ratio] = []
     rates: list[HitRate] = []
     with tqdm(total=len(cases) + len(loads), unit="case", leave=False, disable=None) as bar:
-        for order, k in cases:
+        for order, k, length in cases:
             bar.set_description(f"{order}, k = {k}")
-            found += ratios(order, k, _length(options, order), options.seeds, options.evictors)
+            found += ratios(order, k, length, options.seeds, options.evictors)
             bar.update()
         for ratio in loads:
             bar.set_description(f"groups, W/B = {ratio}")

@@ -1,4 +1,4 @@
-"""Plays the worst cases in `theory_workloads`: misses of each evictor over those of the optimum, and hit rates."""
+"""Plays the worst cases in `workloads`: misses of each evictor over those of the optimum, and hit rates."""
 
 from __future__ import annotations
 

@@ -45,14 +45,9 @@ def need_matplotlib() -> None:
 
 
 def draw_ratios(axis: Any, found: Sequence[Ratio], order: str) -> None:
-    """Ratio against k of each evictor on one order, beside the lines k and H_k.
+    """Ratio against k of each evictor but the optimum on one order, beside the lines k and H_k.
 
     On the random order all curves are one: there only points are drawn, and the axis is not logarithmic.
-
-    Args:
-        axis: matplotlib axes.
-        found: what to draw; other orders and the optimum, whose ratio is 1, are left out.
-        order: one of `ORDERS`.
     """
     mine = [one for one in found if one.order == order and one.evictor != OPTIMUM]
     sizes = sorted({one.k for one in mine})
@@ -60,19 +55,11 @@ def draw_ratios(axis: Any, found: Sequence[Ratio], order: str) -> None:
     ends: list[End] = []
     for place, evictor in enumerate(dict.fromkeys(one.evictor for one in mine)):
         values = {one.k: one.ratio for one in mine if one.evictor == evictor}
-        style: dict[str, Any] = {
-            "color": COLOURS[evictor],
-            "marker": MARKERS[evictor],
-            "label": evictor,
-            "zorder": 9 - place,
-        }
-        style |= {"ms": 4.5, "lw": 1.6} if apart else {"ms": 8, "lw": 0, "mfc": "none"}
-        axis.plot(sizes, [values[k] for k in sizes], **style)
+        style: dict[str, Any] = {"ms": 4.5, "lw": 1.6} if apart else {"ms": 8, "lw": 0, "mfc": "none"}
+        axis.plot(sizes, [values[k] for k in sizes], **_curve(evictor, place), **style)
         ends.append((values[sizes[-1]], evictor, COLOURS[evictor]))
-    guides: dict[str, Callable[[int], float]] = {"k": float, "H$_k$": harmonic}
+    guides: dict[str, Callable[[int], float]] = {"k": float, "H$_k$": harmonic} if apart else {"H$_k$": harmonic}
     for name, line in guides.items():
-        if name == "k" and not apart:
-            continue
         axis.plot(sizes, [line(k) for k in sizes], **_GUIDE)
         ends.append((line(sizes[-1]), name, "#777777"))
     axis.set_xscale("log", base=2)
@@ -90,6 +77,10 @@ def draw_ratios(axis: Any, found: Sequence[Ratio], order: str) -> None:
     _tidy(axis)
 
 
+def _curve(evictor: str, place: int) -> dict[str, Any]:
+    return {"color": COLOURS[evictor], "marker": MARKERS[evictor], "label": evictor, "zorder": 9 - place}
+
+
 def _label_ends(axis: Any, ends: Sequence[End]) -> None:
     """Names curves where they end, guides last; curves that end together share a label."""
     groups: list[list[End]] = []
@@ -101,30 +92,18 @@ def _label_ends(axis: Any, ends: Sequence[End]) -> None:
     for group in groups:
         named = sorted(group, key=list(ends).index)
         names = [name for _, name, _ in named]
-        axis.annotate(
-            ",\n".join(", ".join(names[i : i + 4]) for i in range(0, len(names), 4)),
-            (axis.get_xlim()[1], group[len(group) // 2][0]),
-            (6, 0),
-            textcoords="offset points",
-            va="center",
-            color=named[0][2],
-            annotation_clip=False,
-        )
+        text = ",\n".join(", ".join(names[i : i + 4]) for i in range(0, len(names), 4))
+        place = (axis.get_xlim()[1], group[len(group) // 2][0])
+        style = {"textcoords": "offset points", "va": "center", "color": named[0][2], "annotation_clip": False}
+        axis.annotate(text, place, (6, 0), **style)
 
 
 def draw_hit_rates(axis: Any, rates: Sequence[HitRate], mixed: bool) -> None:
-    """Hit rate against W / B of each evictor on the cyclic groups.
-
-    Args:
-        axis: matplotlib axes.
-        rates: what to draw; those of the other kind of lengths are left out.
-        mixed: which kind of lengths.
-    """
+    """Hit rate against W / B of each evictor on the cyclic groups of one kind of lengths."""
     mine = [one for one in rates if one.mixed == mixed]
     for place, evictor in enumerate(dict.fromkeys(one.evictor for one in mine)):
         points = sorted((one.ratio, one.hit_rate) for one in mine if one.evictor == evictor)
-        style = {"color": COLOURS[evictor], "marker": MARKERS[evictor], "label": evictor, "zorder": 9 - place}
-        axis.plot(*zip(*points, strict=True), ms=3.5, lw=1.6, **style)
+        axis.plot(*zip(*points, strict=True), ms=3.5, lw=1.6, **_curve(evictor, place))
     axis.axvline(1, **_GUIDE)
     axis.set(
         xlabel="W / B, tokens of a round over tokens of the cache",

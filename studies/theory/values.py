@@ -1,4 +1,4 @@
-"""Values that theory gives for the worst cases in `theory_workloads`, and what an independent simulation measured."""
+"""Values that theory gives for the worst cases in `workloads`, and what an independent simulation measured."""
 
 from __future__ import annotations
 

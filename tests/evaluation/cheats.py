@@ -217,8 +217,8 @@ class PatchesChecks(Honest):
 
         for module in (episode, stage):
             module.env_kwargs_of = lambda agent: dict(agent.env_kwargs)
-        real = stage.stage_of
-        stage.stage_of = lambda agent, scenario, **rest: real(agent, scenario, **{**rest, "evictor": None})
+        real = episode.make_env
+        episode.make_env = lambda agent, scenario, **rest: real(agent, scenario, **{**rest, "evictor": None})
         self.env_kwargs = {"evictor": "belady"}
 
 

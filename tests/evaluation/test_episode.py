@@ -6,7 +6,7 @@ import pytest
 
 import kvgym  # noqa: F401  registers the environment
 from agents import make_agent
-from kvgym.evaluation import play
+from kvgym.evaluation import play, play_all
 
 SHORT = {"warmup_requests": 20, "episode_requests": 100}
 
@@ -144,3 +144,12 @@ def test_the_hash_of_many_actions_is_that_of_all(players, monkeypatch):
     whole = play(players.Turns(), "sanity", 0, overrides=SHORT).actions_sha256
     monkeypatch.setattr("kvgym.evaluation.episode._PART", 7)
     assert play(players.Turns(), "sanity", 0, overrides=SHORT).actions_sha256 == whole
+
+
+def test_seeds_become_columns(players):
+    found = play_all(players.Turns, "sanity", range(2), overrides={"episode_requests": 100})
+    each = [play(players.Turns(), "sanity", seed, overrides={"episode_requests": 100}).metrics for seed in range(2)]
+    assert found.keys() == each[0].keys()
+    assert found["J"].tolist() == [metrics["J"] for metrics in each]
+    with pytest.raises(ValueError, match=r"seeds must hold at least one seed, got range\(0, 0\)"):
+        play_all(players.Turns, "sanity", range(0))

@@ -11,7 +11,6 @@ import pytest
 
 from agents import AGENTS
 from agents.leaderboard import __main__ as leaderboard
-from agents.leaderboard import progress as leaderboard_progress
 from agents.leaderboard import run as leaderboard_run
 from agents.leaderboard.entries import DEFAULT_AGENTS, QUICK_AGENTS
 from tests.interrupts import interruptible
@@ -308,7 +307,7 @@ def test_an_interrupt_before_anything_is_played_is_no_error(monkeypatch, capsys)
 
 
 def test_a_file_is_told_now_and_then_how_far_work_is(monkeypatch, capfd):
-    monkeypatch.setattr(leaderboard_progress, "EVERY_S", 0.05)
+    monkeypatch.setattr(leaderboard_run, "EVERY_S", 0.05)
     assert leaderboard.main([*FAST, "--agent", f"{PLAYERS}:Slow"]) == 0
     said = capfd.readouterr().err.splitlines()
     told = [re.fullmatch(r"(\d+) of 6 episodes in 0:\d\d, (no estimate yet|about 0:\d\d to go)", one) for one in said]
@@ -320,14 +319,14 @@ def test_a_file_is_told_now_and_then_how_far_work_is(monkeypatch, capfd):
 
 
 def test_the_estimate_is_at_the_pace_so_far():
-    assert leaderboard_progress.line(30, 120, "episode", 100.0) == "30 of 120 episodes in 1:40, about 5:00 to go"
-    assert leaderboard_progress.line(0, 120, "episode", 4000.0) == "0 of 120 episodes in 1:06:40, no estimate yet"
-    assert leaderboard_progress.EVERY_S == 10
+    assert leaderboard_run.line(30, 120, "episode", 100.0) == "30 of 120 episodes in 1:40, about 5:00 to go"
+    assert leaderboard_run.line(0, 120, "episode", 4000.0) == "0 of 120 episodes in 1:06:40, no estimate yet"
+    assert leaderboard_run.EVERY_S == 10
 
 
 def test_a_terminal_has_a_bar(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with leaderboard_progress.progress(3, "episode") as advance:
+    with leaderboard_run.progress(3, "episode") as advance:
         advance(2)
     assert "0/3" in capsys.readouterr().err
 

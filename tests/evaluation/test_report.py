@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from kvgym.evaluation import files, report
-from kvgym.evaluation.columns import COLUMNS, number, signed
-from kvgym.evaluation.report import Axes, matrix
-from kvgym.evaluation.standings import Failure, Player, board, overall
+from kvgym.evaluation.report import COLUMNS, Axes, matrix, number, signed
+from kvgym.evaluation.scoring import aggregate
+from kvgym.evaluation.standings import Failure, Player, board
 from kvgym.evaluation.statistics import Interval
 from kvgym.scenarios import get_scenario
 
@@ -32,8 +32,7 @@ def make_report(made_up):
         }
         errors = {BAD: Failure("seed 0: ZeroDivisionError: division by zero (bad.py:3)")}
         one = board(get_scenario("gsp-stable"), {}, split, played, errors, RANDOM, REFERENCE)
-        players = {player: [player] for player in (*played, BAD)}
-        totals = {one.tier: overall([one], one.tier, players, RANDOM, REFERENCE)} if one.tier != "not counted" else {}
+        totals = {one.tier: aggregate([one.costs], RANDOM, REFERENCE)} if one.tier != "not counted" else {}
         return report.Report("1.2.3", split, n, smoke, [one], totals)
 
     return make
@@ -49,9 +48,9 @@ def test_rows_are_sorted_by_cost_and_scored(make_report):
 
 
 def test_the_overall_score_leaves_out_who_failed(make_report):
-    rows = make_report().overall["main"]
-    assert [row.player for row in rows] == [ORACLE, REFERENCE, GOOD, RANDOM]
-    assert [row.score.mean for row in rows] == pytest.approx([150, 100, 50, 0])
+    scores = make_report().overall["main"]
+    assert list(scores) == [ORACLE, REFERENCE, GOOD, RANDOM]
+    assert [score.mean for score in scores.values()] == pytest.approx([150, 100, 50, 0])
 
 
 def test_a_wide_terminal_shows_all_columns(make_report):
@@ -145,7 +144,8 @@ def test_scores_that_do_not_count_stand_in_brackets(make_report):
 
 def test_a_matrix_has_a_row_for_each_router():
     axes = Axes(("a", "b"), ("lru", "rlt"))
-    table = matrix(axes, {("a", "lru"): 12.4, ("b", "rlt"): -3.0, ("c", "lru"): 7.0}, "simple")
+    scores = {Player("a", "lru"): 12.4, Player("b", "rlt"): -3.0, Player("c", "lru"): 7.0}
+    (table,) = matrix(axes, scores, "simple")
     rows = [line.split() for line in table.splitlines()]
     assert rows[0] == ["score", "lru", "rlt"]
     assert rows[2:] == [["a", "12", "-"], ["b", "-", "-3"]]

@@ -7,6 +7,7 @@ import json
 import pickle
 import shutil
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
@@ -56,7 +57,7 @@ def test_a_view_refuses_and_names_the_rule(cheat):
 
 
 def records_of(agent):
-    return record(agent, "sanity", 0, overrides=SHORT).course.records_sha256
+    return record(agent, "sanity", 0, overrides=SHORT).records_sha256
 
 
 def test_what_an_agent_is_given_is_a_copy():
@@ -210,12 +211,12 @@ def changed(recording, **changes):
         ({"actions": lambda r: np.append(r.actions, 0)}, "over before its last action"),
         ({"actions": lambda r: np.where(np.arange(100) == 50, 7, r.actions)}, "0 to 1, got 7"),
         ({"actions": lambda r: 1 - r.actions * 0}, "J was .* the same actions played again give"),
-        ({"course": lambda r: r.course._replace(workload_sha256="0")}, "the workload that was played is not"),
+        ({"episode": lambda r: replace(r.episode, workload_sha256="0")}, "the workload that was played is not"),
         (
-            {"course": lambda r: r.course._replace(metrics={**r.course.metrics, "J": 0.1})},
+            {"episode": lambda r: replace(r.episode, metrics={**r.episode.metrics, "J": 0.1})},
             "J was 0.1 s.* other metrics",
         ),
-        ({"course": lambda r: r.course._replace(records_sha256="0")}, "other records of its requests"),
+        ({"records_sha256": lambda r: "0"}, "other records of its requests"),
         ({"env_kwargs": lambda r: {"evictor": "belady"}}, "env_kwargs must be one of action"),
     ],
 )
@@ -306,9 +307,9 @@ def test_whatever_a_process_hands_in_is_no_more_than_not_ranked():
     options.track = "route"
     task = leaderboard_run.open_tasks(make_plan(options), Store(None))[0]
     assert not leaderboard_run.check(task, leaderboard_run.play_task(task)).failure
-    for rubbish in (None, 7, changed(leaderboard_run.play_task(task).recordings[0], actions="left")):
+    for rubbish in (None, 7, changed(leaderboard_run.play_task(task).done[0], actions="left")):
         outcome = leaderboard_run.check(task, leaderboard_run.Played([rubbish]))
-        assert (outcome.episodes, outcome.failure.broke_rule) == ([], True)
+        assert (outcome.done, outcome.failure.broke_rule) == ([], True)
         assert "seed 0: what was recorded can't be checked" in outcome.failure.reason
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from studies import fleet_study
-from studies.fleet_change import CHANGES, WINDOWS, errors
+from studies.fleet_study import CHANGES, WINDOWS, errors
 
 
 def test_ranks_and_distances():
