@@ -52,29 +52,31 @@ def test_evictors_and_evicting_agents_play_behind_one_router(board):
     assert 'Evictor "agents:NAME"' in out
 
 
-def test_another_router_may_be_fixed(board):
-    _, _, value = board(*EVICT, "--router", f"{PLAYERS}:Turns", "--evictor", "lru", "--agent", "lru")
+def test_another_router_may_be_fixed_and_an_oracle_is_marked(board):
+    _, _, value = board(*EVICT, "--router", f"{PLAYERS}:Knows", "--evictor", "lru", "--agent", "lru")
     found = costs(value)
-    assert found["players.py:Turns", "lru"] == found["players.py:Turns", "agents:lru"]
+    assert found["players.py:Knows", "lru"] == found["players.py:Knows", "agents:lru"]
     assert len(found) == 4
+    marked = {(row["agent"], row["evictor"]): row["oracle"] for row in value["scenarios"][0]["rows"]}
+    assert marked["players.py:Knows", "lru"]
+    assert marked["players.py:Knows", "agents:lru"]
+    assert not marked["lbgr_code", "rlt_code"]
 
 
-def test_an_agent_of_ones_own_evicts(board, tmp_path):
-    _, _, value = board(*EVICT, "--agent", f"{PLAYERS}:Oldest", "--agent-args", '{"slot": 0}')
-    assert ("lbgr_code", "players.py:Oldest(slot=0)") in costs(value)
-    (path,) = (tmp_path / "out" / "runs").glob("*Oldest*")
-    identity = json.loads(path.read_text())["identity"]
-    assert (identity["environment"], identity["router"], identity["evictor"]) == ("KVGym/Evict-v0", "lbgr_code", "")
-    assert list(identity["files"]) == ["players.py"]
-
-
-def test_the_agent_of_the_docs_plays(board, tmp_path):
+def test_agents_of_ones_own_evict(board, tmp_path):
+    """The one of the docs and one with arguments, from one file: they share a process."""
     text = (Path(__file__).parents[2] / "docs" / "leaderboard.md").read_text()
     path = tmp_path / "my_evictor.py"
-    path.write_text(text.split("```python\n")[1].split("```")[0])
-    _, _, value = board(*EVICT, "--agent", f"{path}:Mine", "--evictor", "lru")
+    path.write_text(text.split("```python\n")[1].split("```")[0] + "\n\n" + Path(PLAYERS).read_text())
+    mine = ["--agent", f"{path}:Mine", "--agent", f"{path}:Oldest", "--agent-args", '{"slot": 0}']
+    _, _, value = board(*EVICT, *mine, "--evictor", "lru")
     found = costs(value)
     assert found["lbgr_code", "my_evictor.py:Mine"] == found["lbgr_code", "lru"]  # the first slot is the oldest leaf
+    assert ("lbgr_code", "my_evictor.py:Oldest(slot=0)") in found
+    (kept,) = (tmp_path / "out" / "runs").glob("*Oldest*")
+    identity = json.loads(kept.read_text())["identity"]
+    assert (identity["environment"], identity["router"], identity["evictor"]) == ("KVGym/Evict-v0", "lbgr_code", "")
+    assert list(identity["files"]) == ["my_evictor.py"]
 
 
 def test_results_of_the_tracks_are_not_played_again(board, monkeypatch):
@@ -127,14 +129,6 @@ def test_files_inside_a_pair_are_hashed_and_named_without_folders(board, tmp_pat
     (path,) = (tmp_path / "out" / "runs").glob("*pair*")
     assert str(Path(PLAYERS).parent) not in path.read_text()
     assert list(json.loads(path.read_text())["identity"]["files"]) == ["players.py"]
-
-
-def test_oracles_are_marked_whoever_they_are(board):
-    _, _, value = board(*EVICT, "--router", f"{PLAYERS}:Knows", "--evictor", "lru", "--agent", "lru")
-    marked = {(row["agent"], row["evictor"]): row["oracle"] for row in value["scenarios"][0]["rows"]}
-    assert marked["players.py:Knows", "lru"]
-    assert marked["players.py:Knows", "agents:lru"]
-    assert not marked["lbgr_code", "rlt_code"]
 
 
 def plan(*argv):
