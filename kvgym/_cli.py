@@ -64,10 +64,10 @@ def _agents() -> Iterator[tuple[str, str]]:
 
 
 def _evictors() -> Iterator[tuple[str, str]]:
-    from kvgym.sim import EVICTORS, RULES
+    from kvgym.sim.evictors import TABLE
 
-    for name in EVICTORS:
-        yield name, "" if name in RULES else "not among the rules that an agent may name"
+    for name, row in TABLE.items():
+        yield name, row.text + (" (not among the rules that an agent may name)" if row.alone else "")
 
 
 def _gpus() -> Iterator[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Is fetching KV faster than computing it? Prints, per link of the catalogue, how long both take.
 
-python -m kvgym.cluster.links [--model llama-3.1-8b] [--gpu h100] [--tp 1] [--tokens 1024 4096 16384]
+`python -m kvgym.cluster.links --model llama-3.1-8b --gpu h100 --tp 1 --tokens 1024 4096 16384`
 """
 
 from __future__ import annotations
