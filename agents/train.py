@@ -29,7 +29,7 @@ _SCENARIO = f"""one of {", ".join(SUITE_SCENARIOS)} (gsp-stable), or your own: a
 _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
 
 
-def options(argv: list[str] | None) -> argparse.Namespace:
+def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = _command.parser("agents.train", __doc__)
     parser.add_argument(
@@ -56,12 +56,12 @@ def options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (1); the second core makes episodes")
     parser.add_argument("--out", type=Path, help="folder of the run (runs/ALGO-ENV-SCENARIO-SEED)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
-    return parser.parse_args(argv)
+    return parser
 
 
 def main(argv: list[str] | None = None) -> None:
     """Trains as the command line says."""
-    given = options(argv)
+    given = make_parser().parse_args(argv)
     try:
         _train(given)
     except (ValueError, OSError) as error:

@@ -5,38 +5,77 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
-from kvgym import _command, _homes
+from kvgym import _command, _compile, _homes
 
 COMMANDS = {
     "leaderboard": ("agents.leaderboard.__main__", "play agents against each other on the same seeds"),
     "train": ("agents.train", "train a network to route or to evict (extra train)"),
+    "play": ("agents.play", "route requests by keyboard, and be scored beside the rules"),
     "theory": ("theory.__main__", "the theory behind RLT, measured"),
     "validate": ("kvgym.evaluation.validate", "how far the costs are from what was measured"),
     "links": ("kvgym.cluster.links", "is fetching KV from another worker faster than computing it?"),
 }
-"""Command -> the module whose `main` it is, and what it does."""
+"""Command -> the module whose `main` and `make_parser` it has, and what it does."""
+SHELLS = ("bash", "zsh", "tcsh")
 
 
 def main() -> int | None:
     """Runs the command line; returns the exit status."""
+    parser = _parser()
+    for name, (_, text) in COMMANDS.items():
+        _parts(parser).add_parser(name, help=text, add_help=False)
+    options, _ = parser.parse_known_args()
+    if options.command in COMMANDS:
+        # Everything behind the command is its own, options that this parser knows (-h) too; its usage says who was
+        # called.
+        place = sys.argv.index(options.command)
+        sys.argv = [f"kvgym {options.command}", *sys.argv[place + 1 :]]
+        command: Callable[[], int | None] = _homes.load(COMMANDS[options.command][0]).main
+        return command()
+    options = parser.parse_args()
+    if options.command == "list":
+        if unknown := [kind for kind in options.kind if kind not in LISTS]:
+            parser.error(f"KIND must be one of {', '.join(LISTS)}, got {' '.join(unknown)}")
+        show(options.kind or list(LISTS))
+    elif options.command == "compile":
+        print(f"compiled kernels are in {_compile.load_all()}")
+    else:
+        print(completion(options.shell))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command line, without those commands that have a module of their own."""
     parser = argparse.ArgumentParser(prog="kvgym", description="Agents that run a simulated cluster of LLM servers.")
     parts = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (_, text) in COMMANDS.items():
-        parts.add_parser(name, help=text, add_help=False)
     listing = parts.add_parser("list", help="scenarios, agents, evictors, GPUs and models, a line each")
     listing.add_argument("kind", nargs="*", metavar="KIND", help=f"of {', '.join(LISTS)} (default: all)")
-    options, rest = parser.parse_known_args()
-    if options.command == "list":
-        if rest or (unknown := [kind for kind in options.kind if kind not in LISTS]):
-            listing.error(f"KIND must be one of {', '.join(LISTS)}, got {' '.join(rest or unknown)}")
-        show(options.kind or list(LISTS))
-        return 0
-    # Everything behind the command is its own, options that this parser knows (-h) too; its usage says who was called.
-    place = sys.argv.index(options.command)
-    sys.argv = [f"kvgym {options.command}", *sys.argv[place + 1 :]]
-    command: Callable[[], int | None] = _homes.load(COMMANDS[options.command][0]).main
-    return command()
+    parts.add_parser("compile", help="compile the simulator now, if that is still to be done")
+    shell = parts.add_parser("completion", help='completion of a shell: eval "$(kvgym completion bash)"')
+    shell.add_argument("shell", choices=SHELLS)
+    return parser
+
+
+def _parts(parser: argparse.ArgumentParser) -> Any:
+    """The place of a parser's commands."""
+    return parser._subparsers._group_actions[0]  # type: ignore[union-attr]
+
+
+def completion(shell: str) -> str:
+    """A script that completes commands, options, and names of scenarios, agents, evictors, GPUs and models."""
+    import shtab
+
+    parser = _parser()
+    _parts(parser).choices["list"]._actions[-1].choices = list(LISTS)
+    for name, (module, text) in COMMANDS.items():
+        own = _homes.load(module).make_parser()
+        part = _parts(parser).add_parser(name, help=text, parents=[own], add_help=False)
+        for action in part._actions:
+            if (kind := f"{action.dest}s") in LISTS and action.choices is None:
+                action.choices = [name for name, _ in LISTS[kind]()]
+    return str(shtab.complete(parser, shell=shell))
 
 
 def show(kinds: list[str]) -> None:
@@ -64,10 +103,10 @@ def _agents() -> Iterator[tuple[str, str]]:
 
 
 def _evictors() -> Iterator[tuple[str, str]]:
-    from kvgym.sim import EVICTORS, RULES
+    from kvgym.sim.evictors import TABLE
 
-    for name in EVICTORS:
-        yield name, "" if name in RULES else "not among the rules that an agent may name"
+    for name, row in TABLE.items():
+        yield name, row.text + (" (not among the rules that an agent may name)" if row.alone else "")
 
 
 def _gpus() -> Iterator[tuple[str, str]]:

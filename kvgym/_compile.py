@@ -107,6 +107,14 @@ def load(name: str) -> ModuleType:
         return sys.modules[name] if name in sys.modules else _import(name)
 
 
+def load_all() -> Path:
+    """Imports every module that Python calls kernels of, so that nothing is left to compile; returns the folder."""
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        if re.search("^@entry_point", path.read_text(encoding="utf-8"), re.MULTILINE):
+            load(".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts))
+    return _cache_folder()
+
+
 def _import(name: str) -> ModuleType:
     folder = _cache_folder()
     done = folder / f"{name}.done"  # beside what numba writes: it says nothing about machine code that lies elsewhere

@@ -86,3 +86,30 @@ def test_a_reader_that_goes_away_is_no_error():
         process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def completed(script, *words):
+    """What bash offers for the last of the words."""
+    ask = f"COMP_WORDS=(kvgym {' '.join(words)}); COMP_CWORD={len(words)}; _shtab_kvgym; echo ${{COMPREPLY[@]}}"
+    done = subprocess.run(["bash", "-c", script + "\n" + ask], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_the_shell_completes_commands_options_and_names():
+    script = _cli.completion("bash")
+    assert completed(script, "l") == ["list", "leaderboard", "links"]
+    assert completed(script, "leaderboard", "--scenario", "gs") == ["gsp", "gsp-stable", "gsp-worst"]
+    assert completed(script, "leaderboard", "--sc") == ["--scenario"]
+    assert completed(script, "links", "--gpu", "h") == ["h100", "h200", "h20"]
+    assert completed(script, "list", "g") == ["gpus"]
+    for shell in _cli.SHELLS:
+        assert _cli.completion(shell)
+
+
+def test_compile_leaves_nothing_to_compile():
+    done = kvgym("compile")
+    assert done.returncode == 0
+    folder = Path(done.stdout.removeprefix("compiled kernels are in ").strip())
+    names = {path.stem for path in folder.glob("*.done")}
+    assert {"kvgym.envs.kernels.entry", "kvgym.sim.entry", "kvgym.workload.random_kernels"} <= names
+    assert kvgym("compile").stderr == ""

@@ -78,3 +78,12 @@ def test_citations_have_one_form():
 
 def test_a_citation_is_found():
     assert cited("see docs/semantics.md#t3-start, #t4-end.") == {"t3-start", "t4-end"}
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/first_steps.md", "docs/clusters.md"])
+def test_code_runs(name, tmp_path, monkeypatch):
+    # Other pages' code is run by tests beside what it shows.
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": name}
+    for block in re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.M | re.S):
+        exec(compile(block, name, "exec"), names)

@@ -1,10 +1,11 @@
 """Is fetching KV faster than computing it? Prints, per link of the catalogue, how long both take.
 
-python -m kvgym.cluster.links [--model llama-3.1-8b] [--gpu h100] [--tp 1] [--tokens 1024 4096 16384]
+`python -m kvgym.cluster.links --model llama-3.1-8b --gpu h100 --tp 1 --tokens 1024 4096 16384`
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 from tabulate import tabulate
@@ -41,13 +42,19 @@ def break_even(cost: IterationCost, link: Link, kv_bytes_per_token: int) -> int 
     return high if high <= MOST_TOKENS else None
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = _command.parser("kvgym.cluster.links", str(__doc__).split("\n")[0])
     parser.add_argument("--model", default="llama-3.1-8b")
     parser.add_argument("--gpu", default="h100")
     parser.add_argument("--tp", type=int, default=1)
     parser.add_argument("--tokens", type=int, nargs="+", default=[1024, 4096, 16384])
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = make_parser()
     options = parser.parse_args(arguments)
     try:
         worker = worker_spec(options.model, options.gpu, options.tp)

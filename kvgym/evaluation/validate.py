@@ -143,11 +143,17 @@ def measured() -> dict[str, Any]:
     return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = _command.parser("kvgym.evaluation.validate", str(__doc__).split("\n")[0])
     parser.add_argument("--grid", help="CSV file with iteration times; without it the fits' recorded errors are shown")
     parser.add_argument("--pairs", action="store_true", help="also a table with each pair")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = make_parser()
     options = parser.parse_args(arguments)
     catalogue, data = load_catalogue(), measured()
     try:

@@ -1,49 +1,73 @@
-"""Agents in the environment itself."""
+"""`python -m agents.play`: a person's answers become actions, and advice is what the agents would do."""
 
-import gymnasium as gym
-import numpy as np
+import io
+
 import pytest
 
-from agents import AGENTS, make_agent
-from kvgym.evaluation import play
-from studies.lbgr_study import FORMS
+from agents import make_agent, play
+from kvgym.evaluation import play as played
 
-SMALL = {"warmup_requests": 20, "episode_requests": 300, "recipe_args": {"groups": 16, "prompts_per_group": 20}}
-
-
-@pytest.mark.parametrize("scenario", ["gsp", "gsp-stable"])
-@pytest.mark.parametrize("name", AGENTS)
-def test_every_agent_plays_300_decisions(name, scenario):
-    agent = make_agent(name)
-    env = gym.make("kvgym:KVGym/Route-v0", scenario=scenario, scenario_overrides=SMALL, observation=agent.observation)
-    observation, info = env.reset(seed=0)
-    agent.reset(env, 0)
-    for step in range(300):
-        action = agent.act(observation, info)
-        assert env.action_space.contains(np.int64(action))
-        observation, _, terminated, truncated, info = env.step(action)
-        assert terminated == (step == 299)
-        assert not truncated
-    assert info["episode_metrics"]["n"] == 300
+GAME = ["--scenario", "gsp-stable", "--requests", "3", "--seed", "1"]
 
 
-def test_affinity_pays_on_shared_prefixes():
-    options = {"overrides": SMALL, "split": "validation"}
-    hit_rate = {name: play(make_agent(name), "gsp-stable", 0, **options).metrics["hit_rate"] for name in AGENTS}
-    assert min(hit_rate["lbgr"], hit_rate["lbgr_code"], hit_rate["llmd"]) > hit_rate["least_loaded"] + 0.02
-    assert hit_rate["cache_aware_03"] > hit_rate["cache_aware"]
+def typing(monkeypatch, *words):
+    """A person who types these words; returns the prompts that were shown."""
+    answers, prompts = iter(words), []
+
+    def ask(prompt):
+        prompts.append(prompt)
+        try:
+            return next(answers)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", ask)
+    return prompts
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("scenario", ["gsp-stable", "long-doc"])
-def test_a_regression_with_a_bias_and_no_bound_herds_and_the_default_does_not(scenario):
-    def median(form, seed):
-        name, arguments = FORMS[form]
-        return play(make_agent(name, **arguments), scenario, seed, split="validation").metrics["e2e_p50"]
+def test_the_score_is_that_of_an_agent_that_takes_the_same_workers(monkeypatch, capsys):
+    prompts = typing(monkeypatch, "2", "", "9", "x", "?", " 0 ", "3")
+    assert play.main(GAME) == 0
+    out = capsys.readouterr().out
 
-    for seed in (0, 1):
-        none, default = median("no regression", seed), median("lbgr (default)", seed)
-        assert default < 1.15 * none
-        assert median("bias, no bound", seed) > 5 * default
-        assert median("lbgr_code, true costs", seed) > 5 * default
-        assert median("lbgr_code", seed) < 1.3 * none
+    class Same:
+        observation = "physical"
+
+        def reset(self, env, seed):
+            self.workers = iter((2, 0, 3))
+
+        def act(self, observation, info):
+            return next(self.workers)
+
+    J = played(Same(), "gsp-stable", 1, overrides={"episode_requests": 3}, split="train").J
+    assert f"you {J:.3f}" in " ".join(out.split())
+    assert len(prompts) == 7
+    assert out.count("one of 0, 1, 2, 3, ? or q") == 3
+
+
+def test_advice_is_what_the_adviser_does_where_all_took_its_advice():
+    answers = []
+
+    class Follows(play.Person):
+        def _choose(self, workers, advice):
+            answers.append(advice["lbgr"])
+            return advice["lbgr"]
+
+    person = Follows({"lbgr": make_agent("lbgr")}, out=io.StringIO())
+    mine = played(person, "gsp-stable", 2, overrides={"episode_requests": 40}, split="train")
+    alone = played(make_agent("lbgr"), "gsp-stable", 2, overrides={"episode_requests": 40}, split="train")
+    assert mine.actions_sha256 == alone.actions_sha256 and mine.J == alone.J
+    assert person.agreed == {"lbgr": 40} and len(set(answers)) > 1
+
+
+@pytest.mark.parametrize("words", [["1", "q"], ["1"]])
+def test_leaving(monkeypatch, capsys, words):
+    typing(monkeypatch, *words)
+    assert play.main(GAME) == 1
+    assert "left after 1 of 3 requests: no score" in capsys.readouterr().out
+
+
+def test_bad_options(capsys):
+    with pytest.raises(SystemExit):
+        play.main(["--requests", "0"])
+    assert "--requests must be" in capsys.readouterr().err

@@ -9,15 +9,15 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from docs.site.tables import PAGES, TABLES, rendered
 from envs_registry import ENVIRONMENTS
 from kvgym.envs.base import FINISHED_COLUMNS
 from kvgym.envs.evict import EvictEnv
 from kvgym.envs.joint import JointEnv
 from kvgym.envs.route import RouteEnv
-from tests.envs.docs_tables import PAGE, rendered
 from tests.envs.helpers import FORMS, make, make_form, play
 
-TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = (PAGES / "environments.md").read_text(encoding="utf-8")
 SECTIONS = dict(
     zip(re.findall(r"^## (.+)$", TEXT, re.MULTILINE), re.split(r"^## .+$", TEXT, flags=re.MULTILINE)[1:], strict=True)
 )
@@ -34,8 +34,10 @@ PARTS = [
 ]
 
 
-def test_the_tables_are_those_of_the_code():
-    assert rendered(TEXT) == TEXT, "python -m tests.envs.docs_tables writes the tables again"
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_are_those_of_the_code(name):
+    text = (PAGES / name).read_text(encoding="utf-8")
+    assert rendered(name, text) == text, "python -m docs.site.tables writes the tables again"
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

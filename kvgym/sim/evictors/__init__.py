@@ -26,33 +26,52 @@ class Evictor(NamedTuple):
     """A row of the table.
 
     Attributes:
+        text: The page that goes: the one with the smallest key, or as it says.
         module: Module of this folder that chooses.
         keeps: Modules of this folder that are told what happens while it is in use.
         alone: Whether it can't take turns with others on one cache: what it keeps contradicts theirs, or it is an
             oracle.
     """
 
+    text: str
     module: str
     keeps: tuple[str, ...] = ()
     alone: bool = False
 
 
 TABLE = {
-    "lru": Evictor("recency"),
-    "lru_node": Evictor("recency", ("splits",)),
-    "random": Evictor("leaves", ("leaves",)),
-    "rlt": Evictor("rlt", ("leaves", "marks", "rlt")),
-    "rlt_code": Evictor("rlt_code", ("leaves", "marks", "splits", "rlt_code"), alone=True),
-    "belady": Evictor("belady", ("belady", "keyed"), alone=True),
-    "fifo": Evictor("age", ("histories", "keyed")),
-    "lfu": Evictor("frequency", ("histories", "keyed")),
-    "mru": Evictor("age", ("histories", "keyed")),
-    "slru": Evictor("frequency", ("histories", "keyed")),
-    "ghost_slru": Evictor("frequency", ("ghosts", "histories", "keyed")),
-    "wlfu": Evictor("frequency", ("histories", "keyed")),
-    "tail_lru": Evictor("tail_lru", ("histories", "tail_lru", "keyed")),
-    "gdsf": Evictor("gdsf", ("histories", "keyed")),
-    "workload_aware": Evictor("workload_aware", ("leaves", "workload_aware", "histories")),
+    "lru": Evictor("smallest stamp", "recency"),
+    "lru_node": Evictor("the same, and the pages above it up to a branch or split", "recency", ("splits",)),
+    "random": Evictor("a leaf at random", "leaves", ("leaves",)),
+    "rlt": Evictor(
+        "a leaf at random among the unmarked; no such leaf: all marks go", "rlt", ("leaves", "marks", "rlt")
+    ),
+    "rlt_code": Evictor(
+        "as `rlt`, with the marks and phases of the authors' program",
+        "rlt_code",
+        ("leaves", "marks", "splits", "rlt_code"),
+        alone=True,
+    ),
+    "belady": Evictor("farthest next use: an oracle", "belady", ("belady", "keyed"), alone=True),
+    "fifo": Evictor("first to enter", "age", ("histories", "keyed")),
+    "lfu": Evictor("fewest hits", "frequency", ("histories", "keyed")),
+    "mru": Evictor("largest stamp", "age", ("histories", "keyed")),
+    "slru": Evictor("key 1 if it was hit twice or more, else 0", "frequency", ("histories", "keyed")),
+    "ghost_slru": Evictor(
+        "key 1 if it was hit or entered as a ghost, else 0", "frequency", ("ghosts", "histories", "keyed")
+    ),
+    "wlfu": Evictor(
+        "page accesses of the worker at the last stamp + 3000 ln(1 + hits)", "frequency", ("histories", "keyed")
+    ),
+    "tail_lru": Evictor(
+        "key 0 if it lies beyond token max(0, L + 500 - 4096) of its session, else 1",
+        "tail_lru",
+        ("histories", "tail_lru", "keyed"),
+    ),
+    "gdsf": Evictor("inflation + uses x seconds to compute it again", "gdsf", ("histories", "keyed")),
+    "workload_aware": Evictor(
+        "probability that it is used within 300 s", "workload_aware", ("leaves", "workload_aware", "histories")
+    ),
 }
 """Evictors by name, in the order of their numbers."""
 

@@ -1,4 +1,4 @@
-"""Tables of docs/environments.md that come from the code: `python -m tests.envs.docs_tables` writes them again."""
+"""Tables in docs/*.md that come from the code: `python -m docs.site.tables` writes them again."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from kvgym.envs.features import (
     Feature,
 )
 from kvgym.scenarios import SCENARIOS
+from kvgym.sim.evictors import TABLE
 
-PAGE = Path(__file__).parents[2] / "docs" / "environments.md"
+PAGES = Path(__file__).parents[1]
 
 
 def transform(feature: Feature) -> str:
@@ -100,22 +101,38 @@ def scenario_table() -> str:
     return "\n".join(lines)
 
 
-def rendered(page: str) -> str:
-    """The page with its tables as the code has them."""
-    tables = {
-        "blocks": block_table(),
-        "observation": observation_table(),
-        "candidates": candidate_table(),
-        "scenarios": scenario_table(),
-    }
-    for name, table in tables.items():
-        pattern = rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end -->)"
+def evictor_table() -> str:
+    """A row per evictor."""
+    lines = ["| name | the page that goes | is told of pages by |", "|---|---|---|"]
+    for name, row in TABLE.items():
+        lines.append(f"| `{name}` | {row.text} | {', '.join(row.keeps)} |")
+    return "\n".join(lines)
+
+
+TABLES = {
+    "environments.md": {
+        "blocks": block_table,
+        "observation": observation_table,
+        "candidates": candidate_table,
+        "scenarios": scenario_table,
+    },
+    "evictors.md": {"evictors": evictor_table},
+}
+"""Page -> mark of a table -> who writes it."""
+
+
+def rendered(name: str, page: str) -> str:
+    """A page with its tables as the code has them."""
+    for mark, table in TABLES[name].items():
+        pattern = rf"(<!-- {mark}: [^\n]*-->\n).*?(<!-- end -->)"
         page, found = re.subn(
-            pattern, lambda match, table=table: match[1] + table + "\n" + match[2], page, flags=re.DOTALL
+            pattern, lambda match, table=table: match[1] + table() + "\n" + match[2], page, flags=re.DOTALL
         )
-        assert found == 1, f"{PAGE} has no place for the table {name!r}"
+        assert found == 1, f"{name} has no place for the table {mark!r}"
     return page
 
 
 if __name__ == "__main__":
-    PAGE.write_text(rendered(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in TABLES:
+        path = PAGES / name
+        path.write_text(rendered(name, path.read_text(encoding="utf-8")), encoding="utf-8")
