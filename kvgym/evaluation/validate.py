@@ -7,6 +7,7 @@ A command, imported by nothing.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
