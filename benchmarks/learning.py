@@ -33,9 +33,7 @@ class Rival(NamedTuple):
     """A rule, in the environment that it plays."""
 
     agent: str
-    evictor: str | None = (
-        None  # where the agent only routes; None = the scenario's, which a network has, too
-    )
+    evictor: str | None = None  # where the agent only routes; None = the scenario's, which a network has, too
     arguments: Mapping[str, Any] = MappingProxyType({})
 
 

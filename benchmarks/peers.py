@@ -56,9 +56,7 @@ def ours(router: str, requests: int, latencies: list[float]) -> Work:
         each = np.arange(requests)
         splits, zeros = np.arange(requests + 1), np.zeros_like(each)
         prompts, outputs = np.full_like(each, PROMPT), np.full_like(each, OUTPUT)
-        workload = Workload.from_segments(
-            splits, each, zeros, prompts, outputs, arrivals, PAGE, sessions=each
-        )
+        workload = Workload.from_segments(splits, each, zeros, prompts, outputs, arrivals, PAGE, sessions=each)
         simulator.reset(workload)
         simulator.run()
         records = simulator.records()
