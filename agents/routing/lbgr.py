@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Info, Observation, legal_actions, weight
+from ..base import Info, Observation, check_weights, legal_actions
+from .fading import FadingLoads
 
 Features = tuple[float, ...]
 
@@ -24,7 +26,8 @@ class Sent(NamedTuple):
     phi: Features
 
 
-class Lbgr(Agent):
+@dataclass(kw_only=True, eq=False, repr=False)
+class Lbgr(FadingLoads):
     """Greedy routing by a learned estimate of the end-to-end latency E (arXiv 2601.18999, all in seconds).
 
     For a request with h_i hit tokens, as the view shows them, and m_i miss tokens on worker i:
@@ -68,104 +71,85 @@ class Lbgr(Agent):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        alpha_cached: float = 0.0,
-        alpha_miss: float = 0.16e-3,
-        alpha_output: float = 0.0,
-        rho: float = 31 / 32,
-        decay_s: float = 0.02,
-        rate: float = 0.02,
-        bound: float | None = 0.5,
-        bias: bool = False,
-    ) -> None:
+    alpha_cached: float = 0.0
+    alpha_miss: float = 0.16e-3
+    alpha_output: float = 0.0
+    rho: float = 31 / 32
+    decay_s: float = 0.02
+    rate: float = 0.02
+    bound: float | None = 0.5
+    bias: bool = False
+
+    def __post_init__(self) -> None:
         """Checks the arguments."""
-        self.alpha_cached = weight("alpha_cached", alpha_cached)
-        self.alpha_miss = _check.finite("alpha_miss", alpha_miss, 1e-12)
-        self.alpha_output = weight("alpha_output", alpha_output)
-        self.rho = _check.finite("rho", rho, 0.0, 1.0)
-        self.decay_s = _check.finite("decay_s", decay_s, 1e-6)
-        self.rate = _check.finite("rate", rate, 0.0, 2.0)
-        self.bound = math.inf if bound is None else _check.finite("bound", bound, 0.0)
-        self.constant = (1.0,) if _check.flag("bias", bias) else ()
+        check_weights(self, "alpha_cached", "alpha_output")
+        self.alpha_miss = _check.finite("alpha_miss", self.alpha_miss, 1e-12)
+        self.rho = _check.finite("rho", self.rho, 0.0, 1.0)
+        self.decay_s = _check.finite("decay_s", self.decay_s, 1e-6)
+        self.rate = _check.finite("rate", self.rate, 0.0, 2.0)
+        self._bound = math.inf if self.bound is None else _check.finite("bound", self.bound)
+        self.constant = (1.0,) if _check.flag("bias", self.bias) else ()
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
         self.load = [0.0] * self.n_workers
         self.theta = [self._untaught() for _ in range(self.n_workers)]
-        self._sent: dict[int, Sent] = {}
-        self._decisions = 0
-        self._ticks = 0
         self._outputs = 0.0
         self._done = 0
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        now = info["time"]
-        for row in self.env.finished().tolist():  # in order of their finish
-            self._decay(row[FINISH])
-            self._complete(int(row[DECISION]), row[FINISH], row[OUTPUT_TOKENS])
-        self._decay(now)
-        for worker in self.fallen(info):
-            self._forget(worker)
-
+        self.catch_up(info)
         prompt = float(observation[self.at["prompt"]])
         match = observation[self.at["match"]].tolist()
         output = self.alpha_output * self._expected_output(float(observation[self.at["output_hint"]]))
-        best, best_estimate, chosen = -1, math.inf, None
+        best_estimate, chosen = math.inf, None
         for worker in legal_actions(info):
             hit, miss, load = match[worker], prompt - match[worker], self.load[worker]
             cost = self.alpha_cached * hit + self.alpha_miss * miss + output
             phi = (self.alpha_miss * hit, self.alpha_miss * miss, load, *self.constant)
-            sent = Sent(worker, now, cost, load, phi)
+            sent = Sent(worker, info["time"], cost, load, phi)
             estimate = self.estimate(sent)
             if chosen is None or estimate < best_estimate:
-                best, best_estimate, chosen = worker, estimate, sent
+                best_estimate, chosen = estimate, sent
         assert chosen is not None  # the mask always allows a worker
-        self.load[best] += chosen.cost
-        self._sent[self._decisions] = chosen
-        self._decisions += 1
-        return best
+        self.load[chosen.worker] += chosen.cost
+        return self.remember(chosen)
 
     def estimate(self, sent: Sent) -> float:
         """Expected latency of a request on a worker (s), with the correction that `bound` allows."""
         expected = sent.cost + sent.load
-        limit = self.bound * expected
+        limit = self._bound * expected
         return expected + max(-limit, min(limit, dot(self.theta[sent.worker], sent.phi)))
 
     def _untaught(self) -> list[float]:
         return [0.0] * (3 + len(self.constant))
 
-    def _forget(self, worker: int) -> None:
-        """Starts anew with a worker that went down; what was sent there will never be reported as sent there."""
+    def forget(self, worker: int) -> None:
+        """See `FadingLoads.forget`."""
         self.load[worker], self.theta[worker] = 0.0, self._untaught()
-        self._sent = {decision: sent for decision, sent in self._sent.items() if sent.worker != worker}
 
     def _expected_output(self, hint: float) -> float:
         return hint if hint > 0.0 else self._outputs / max(1, self._done)
 
-    def _decay(self, time: float) -> None:
-        """Lets the loads fade up to `time`."""
-        ticks = self._ticks_in(time)
-        if ticks > self._ticks:
-            factor = self.rho ** (ticks - self._ticks)
-            self.load = [load * factor for load in self.load]
-            self._ticks = ticks
+    def fade(self, ticks: int) -> None:
+        """See `FadingLoads.fade`."""
+        factor = self.rho**ticks
+        self.load = [load * factor for load in self.load]
 
-    def _ticks_in(self, seconds: float) -> int:
+    def ticks_in(self, seconds: float) -> int:
+        """See `FadingLoads.ticks_in`."""
         return int((seconds + 1e-9) / self.decay_s)  # makes up for the rounding of floats
 
-    def _complete(self, decision: int, finish: float, output_tokens: float) -> None:
-        """Takes in that the request of a decision is done; the load never held those of the warm-up."""
+    def complete(self, sent: Sent | None, finish: float, output_tokens: float) -> None:
+        """See `FadingLoads.complete`."""
         self._outputs += output_tokens
         self._done += 1
-        sent = self._sent.pop(decision, None)
         if sent is None:
             return
         latency = finish - sent.time
-        left = sent.cost * self.rho ** self._ticks_in(latency)
+        left = sent.cost * self.rho ** self.ticks_in(latency)
         self.load[sent.worker] = max(0.0, self.load[sent.worker] - left)
         theta, phi = self.theta[sent.worker], sent.phi
         error = latency - (sent.cost + sent.load + dot(theta, phi))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, Agent, Info, Observation, legal_actions, weight
+from ..base import Info, Observation, check_weights, legal_actions
+from .fading import FadingLoads
 
 
 class Sent(NamedTuple):
@@ -29,7 +31,8 @@ class Sent(NamedTuple):
     added: int
 
 
-class LbgrCode(Agent):
+@dataclass(kw_only=True, eq=False, repr=False)
+class LbgrCode(FadingLoads):
     """LBGR in the form of its released code: policy `eta_online_3d` of fzwark/KVRouting (fc3b2a16, router.rs).
 
         base_i  = max(1, ms_per_character x uncached characters on i)
@@ -64,27 +67,23 @@ class LbgrCode(Agent):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        characters_per_token: float = 6.0,
-        ms_per_character: float = 1.0,
-        hysteresis_ms: float = 1.0,
-        decay_period_ms: float = 20.0,
-        decay_numerator: int = 31,
-        decay_denominator: int = 32,
-        forgetting: float = 0.992,
-        p0: float = 1e6,
-    ) -> None:
+    characters_per_token: float = 6.0
+    ms_per_character: float = 1.0
+    hysteresis_ms: float = 1.0
+    decay_period_ms: float = 20.0
+    decay_numerator: int = 31
+    decay_denominator: int = 32
+    forgetting: float = 0.992
+    p0: float = 1e6
+
+    def __post_init__(self) -> None:
         """Checks the arguments."""
-        self.characters_per_token = _check.finite("characters_per_token", characters_per_token, 1.0)
-        self.ms_per_character = weight("ms_per_character", ms_per_character)
-        self.hysteresis_ms = weight("hysteresis_ms", hysteresis_ms)
-        self.decay_period_ms = _check.finite("decay_period_ms", decay_period_ms, 1.0)
-        self.decay_numerator = _check.whole("decay_numerator", decay_numerator, 0)
-        self.decay_denominator = _check.whole("decay_denominator", decay_denominator, self.decay_numerator + 1)
-        self.forgetting = _check.finite("forgetting", forgetting, 1e-6, 1.0)
-        self.p0 = weight("p0", p0)
+        check_weights(self, "ms_per_character", "hysteresis_ms", "p0")
+        self.characters_per_token = _check.finite("characters_per_token", self.characters_per_token, 1.0)
+        self.decay_period_ms = _check.finite("decay_period_ms", self.decay_period_ms, 1.0)
+        self.decay_numerator = _check.whole("decay_numerator", self.decay_numerator, 0)
+        self.decay_denominator = _check.whole("decay_denominator", self.decay_denominator, self.decay_numerator + 1)
+        self.forgetting = _check.finite("forgetting", self.forgetting, 1e-6, 1.0)
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
@@ -92,19 +91,10 @@ class LbgrCode(Agent):
         self.queue = [0] * self.n_workers  # whole ms, as in the code
         self.bias = [0.0] * self.n_workers
         self._r = [self.p0] * self.n_workers
-        self._sent: dict[int, Sent] = {}
-        self._decisions = 0
-        self._ticks = 0
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        now = info["time"]
-        for row in self.env.finished().tolist():  # in order of their finish
-            self._decay(row[FINISH])
-            self._learn(int(row[DECISION]), row[FINISH])
-        self._decay(now)
-        for worker in self.fallen(info):
-            self._forget(worker)
+        self.catch_up(info)
         total = round(float(observation[self.at["prompt"]]) * self.characters_per_token)
         match = observation[self.at["match"]].tolist()
         best, best_cost, best_base = -1, 0.0, 0.0
@@ -115,38 +105,34 @@ class LbgrCode(Agent):
             if best < 0 or cost + self.hysteresis_ms < best_cost:
                 best, best_cost, best_base = worker, cost, base
         added = _round(best_base)
-        self._sent[self._decisions] = Sent(best, now, best_base, self.queue[best], added)
+        sent = Sent(best, info["time"], best_base, self.queue[best], added)
         self.queue[best] += added
-        self._decisions += 1
-        return best
+        return self.remember(sent)
 
-    def _forget(self, worker: int) -> None:
-        """Starts anew with a worker that went down; what was sent there will never be reported as sent there."""
+    def forget(self, worker: int) -> None:
+        """See `FadingLoads.forget`."""
         self.queue[worker], self.bias[worker], self._r[worker] = 0, 0.0, self.p0
-        self._sent = {decision: sent for decision, sent in self._sent.items() if sent.worker != worker}
 
-    def _decay(self, time: float) -> None:
-        """Applies the ticks up to `time`."""
-        ticks = self._ticks_in(time)
-        due, self._ticks = ticks - self._ticks, max(ticks, self._ticks)
+    def fade(self, ticks: int) -> None:
+        """See `FadingLoads.fade`."""
         for worker, load in enumerate(self.queue):
-            for _ in range(due):
+            for _ in range(ticks):
                 if load == 0:
                     break
                 load = load * self.decay_numerator // self.decay_denominator
             self.queue[worker] = load
 
-    def _ticks_in(self, seconds: float) -> int:
+    def ticks_in(self, seconds: float) -> int:
+        """See `FadingLoads.ticks_in`."""
         # The code counts whole milliseconds; half a microsecond makes up for the rounding of floats.
         return int((seconds + 5e-7) * 1e3 / self.decay_period_ms)
 
-    def _learn(self, decision: int, finish: float) -> None:
-        """Takes in that the request of a decision is done; those of the warm-up were never counted."""
-        sent = self._sent.pop(decision, None)
+    def complete(self, sent: Sent | None, finish: float, output_tokens: float) -> None:
+        """See `FadingLoads.complete`."""
         if sent is None:
             return
         elapsed = finish - sent.time
-        left = (self.decay_numerator / self.decay_denominator) ** self._ticks_in(elapsed)
+        left = (self.decay_numerator / self.decay_denominator) ** self.ticks_in(elapsed)
         self.queue[sent.worker] = max(0, self.queue[sent.worker] - _round(sent.added * left))
         target = max(1.0, elapsed * 1e3 - (sent.base + sent.queue))
         r = self._r[sent.worker]
