@@ -10,8 +10,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Info, Observation, check_weights, legal_actions
-from .fading import FadingLoads
+from ..base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Info, Observation, check_weights, legal_actions
 
 Features = tuple[float, ...]
 
@@ -27,7 +26,7 @@ class Sent(NamedTuple):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class Lbgr(FadingLoads):
+class Lbgr(Agent):
     """Greedy routing by a learned estimate of the end-to-end latency E (arXiv 2601.18999, all in seconds).
 
     For a request with h_i hit tokens, as the view shows them, and m_i miss tokens on worker i:
@@ -95,27 +94,39 @@ class Lbgr(FadingLoads):
         super().reset(env, seed)
         self.load = [0.0] * self.n_workers
         self.theta = [self._untaught() for _ in range(self.n_workers)]
+        self._sent: dict[int, Sent] = {}
+        self._decisions = 0
+        self._ticks = 0
         self._outputs = 0.0
         self._done = 0
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        self.catch_up(info)
+        now = info["time"]
+        for row in self.env.finished().tolist():  # in order of their finish
+            self._decay(row[FINISH])
+            self._complete(int(row[DECISION]), row[FINISH], row[OUTPUT_TOKENS])
+        self._decay(now)
+        for worker in self.fallen(info):
+            self._forget(worker)
+
         prompt = float(observation[self.at["prompt"]])
         match = observation[self.at["match"]].tolist()
         output = self.alpha_output * self._expected_output(float(observation[self.at["output_hint"]]))
-        best_estimate, chosen = math.inf, None
+        best, best_estimate, chosen = -1, math.inf, None
         for worker in legal_actions(info):
             hit, miss, load = match[worker], prompt - match[worker], self.load[worker]
             cost = self.alpha_cached * hit + self.alpha_miss * miss + output
             phi = (self.alpha_miss * hit, self.alpha_miss * miss, load, *self.constant)
-            sent = Sent(worker, info["time"], cost, load, phi)
+            sent = Sent(worker, now, cost, load, phi)
             estimate = self.estimate(sent)
             if chosen is None or estimate < best_estimate:
-                best_estimate, chosen = estimate, sent
+                best, best_estimate, chosen = worker, estimate, sent
         assert chosen is not None  # the mask always allows a worker
-        self.load[chosen.worker] += chosen.cost
-        return self.remember(chosen)
+        self.load[best] += chosen.cost
+        self._sent[self._decisions] = chosen
+        self._decisions += 1
+        return best
 
     def estimate(self, sent: Sent) -> float:
         """Expected latency of a request on a worker (s), with the correction that `bound` allows."""
@@ -126,30 +137,34 @@ class Lbgr(FadingLoads):
     def _untaught(self) -> list[float]:
         return [0.0] * (3 + len(self.constant))
 
-    def forget(self, worker: int) -> None:
-        """See `FadingLoads.forget`."""
+    def _forget(self, worker: int) -> None:
+        """Starts anew with a worker that went down; what was sent there will never be reported as sent there."""
         self.load[worker], self.theta[worker] = 0.0, self._untaught()
+        self._sent = {decision: sent for decision, sent in self._sent.items() if sent.worker != worker}
 
     def _expected_output(self, hint: float) -> float:
         return hint if hint > 0.0 else self._outputs / max(1, self._done)
 
-    def fade(self, ticks: int) -> None:
-        """See `FadingLoads.fade`."""
-        factor = self.rho**ticks
-        self.load = [load * factor for load in self.load]
+    def _decay(self, time: float) -> None:
+        """Lets the loads fade up to `time`."""
+        ticks = self._ticks_in(time)
+        if ticks > self._ticks:
+            factor = self.rho ** (ticks - self._ticks)
+            self.load = [load * factor for load in self.load]
+            self._ticks = ticks
 
-    def ticks_in(self, seconds: float) -> int:
-        """See `FadingLoads.ticks_in`."""
+    def _ticks_in(self, seconds: float) -> int:
         return int((seconds + 1e-9) / self.decay_s)  # makes up for the rounding of floats
 
-    def complete(self, sent: Sent | None, finish: float, output_tokens: float) -> None:
-        """See `FadingLoads.complete`."""
+    def _complete(self, decision: int, finish: float, output_tokens: float) -> None:
+        """Takes in that the request of a decision is done; the load never held those of the warm-up."""
         self._outputs += output_tokens
         self._done += 1
+        sent = self._sent.pop(decision, None)
         if sent is None:
             return
         latency = finish - sent.time
-        left = sent.cost * self.rho ** self.ticks_in(latency)
+        left = sent.cost * self.rho ** self._ticks_in(latency)
         self.load[sent.worker] = max(0.0, self.load[sent.worker] - left)
         theta, phi = self.theta[sent.worker], sent.phi
         error = latency - (sent.cost + sent.load + dot(theta, phi))

@@ -9,8 +9,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Info, Observation, check_weights, legal_actions
-from .fading import FadingLoads
+from ..base import DECISION, FINISH, Agent, Info, Observation, check_weights, legal_actions
 
 
 class Sent(NamedTuple):
@@ -32,7 +31,7 @@ class Sent(NamedTuple):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LbgrCode(FadingLoads):
+class LbgrCode(Agent):
     """LBGR in the form of its released code: policy `eta_online_3d` of fzwark/KVRouting (fc3b2a16, router.rs).
 
         base_i  = max(1, ms_per_character x uncached characters on i)
@@ -91,10 +90,19 @@ class LbgrCode(FadingLoads):
         self.queue = [0] * self.n_workers  # whole ms, as in the code
         self.bias = [0.0] * self.n_workers
         self._r = [self.p0] * self.n_workers
+        self._sent: dict[int, Sent] = {}
+        self._decisions = 0
+        self._ticks = 0
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        self.catch_up(info)
+        now = info["time"]
+        for row in self.env.finished().tolist():  # in order of their finish
+            self._decay(row[FINISH])
+            self._learn(int(row[DECISION]), row[FINISH])
+        self._decay(now)
+        for worker in self.fallen(info):
+            self._forget(worker)
         total = round(float(observation[self.at["prompt"]]) * self.characters_per_token)
         match = observation[self.at["match"]].tolist()
         best, best_cost, best_base = -1, 0.0, 0.0
@@ -105,34 +113,38 @@ class LbgrCode(FadingLoads):
             if best < 0 or cost + self.hysteresis_ms < best_cost:
                 best, best_cost, best_base = worker, cost, base
         added = _round(best_base)
-        sent = Sent(best, info["time"], best_base, self.queue[best], added)
+        self._sent[self._decisions] = Sent(best, now, best_base, self.queue[best], added)
         self.queue[best] += added
-        return self.remember(sent)
+        self._decisions += 1
+        return best
 
-    def forget(self, worker: int) -> None:
-        """See `FadingLoads.forget`."""
+    def _forget(self, worker: int) -> None:
+        """Starts anew with a worker that went down; what was sent there will never be reported as sent there."""
         self.queue[worker], self.bias[worker], self._r[worker] = 0, 0.0, self.p0
+        self._sent = {decision: sent for decision, sent in self._sent.items() if sent.worker != worker}
 
-    def fade(self, ticks: int) -> None:
-        """See `FadingLoads.fade`."""
+    def _decay(self, time: float) -> None:
+        """Applies the ticks up to `time`."""
+        ticks = self._ticks_in(time)
+        due, self._ticks = ticks - self._ticks, max(ticks, self._ticks)
         for worker, load in enumerate(self.queue):
-            for _ in range(ticks):
+            for _ in range(due):
                 if load == 0:
                     break
                 load = load * self.decay_numerator // self.decay_denominator
             self.queue[worker] = load
 
-    def ticks_in(self, seconds: float) -> int:
-        """See `FadingLoads.ticks_in`."""
+    def _ticks_in(self, seconds: float) -> int:
         # The code counts whole milliseconds; half a microsecond makes up for the rounding of floats.
         return int((seconds + 5e-7) * 1e3 / self.decay_period_ms)
 
-    def complete(self, sent: Sent | None, finish: float, output_tokens: float) -> None:
-        """See `FadingLoads.complete`."""
+    def _learn(self, decision: int, finish: float) -> None:
+        """Takes in that the request of a decision is done; those of the warm-up were never counted."""
+        sent = self._sent.pop(decision, None)
         if sent is None:
             return
         elapsed = finish - sent.time
-        left = (self.decay_numerator / self.decay_denominator) ** self.ticks_in(elapsed)
+        left = (self.decay_numerator / self.decay_denominator) ** self._ticks_in(elapsed)
         self.queue[sent.worker] = max(0, self.queue[sent.worker] - _round(sent.added * left))
         target = max(1.0, elapsed * 1e3 - (sent.base + sent.queue))
         r = self._r[sent.worker]
