@@ -126,10 +126,11 @@ def draw(actions: Sequence[int], random: Random) -> int:
     return actions[int(random.random() * len(actions))]
 
 
-def weight(name: str, value: Any) -> float:
-    """Returns `value` as a float if it is a finite number >= 0.
+def check_weights(agent: Agent, *names: str) -> None:
+    """Turns these attributes, which must be finite numbers >= 0, into floats.
 
     Raises:
-        ValueError: If it is not; the message names the argument and the value.
+        ValueError: If one is not; the message names it and its value.
     """
-    return _check.finite(name, value)
+    for name in names:
+        setattr(agent, name, _check.finite(name, getattr(agent, name)))

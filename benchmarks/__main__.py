@@ -9,18 +9,18 @@ smallest form of everything, in a few minutes; its figures say only that it runs
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks import results
-from kvgym import _atomic
+from benchmarks.timing import render
+from kvgym import _atomic, _command
 
 FOLDER = Path(__file__).resolve().parent
 QUICK: dict[str, list[str]] = {
@@ -36,7 +36,6 @@ QUICK: dict[str, list[str]] = {
     "render_rate": ["--rounds", "1"],
 }
 """Modules that write JSON, in the order of the page, with the arguments of their smallest form."""
-INTERRUPTED = 130
 
 
 def arguments(name: str, quick: bool) -> list[str]:
@@ -80,9 +79,47 @@ def is_done(name: str, quick: bool, out: Path) -> bool:
     return path.is_file() and read(path).get("command") == " ".join(["python", *arguments(name, quick)])
 
 
+def markdown(payloads: Sequence[dict[str, Any]]) -> str:
+    """The page: machines, then a section with command and tables for each payload.
+
+    Args:
+        payloads: As `benchmarks.timing.report` writes them; `python -m benchmarks` adds "command" and "seconds".
+    """
+    machines: list[dict[str, Any]] = []
+    for payload in payloads:
+        if payload["machine"] not in machines:
+            machines.append(payload["machine"])
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `python -m benchmarks`. Figures depend on the machine; ratios less so.",
+        "",
+    ]
+    for number, machine in enumerate(machines, 1):
+        facts = ", ".join(f"{name} {value}" for name, value in machine.items())
+        lines.append(f"- Machine {number}: {facts}")
+    for payload in payloads:
+        lines += ["", *section(payload, machines.index(payload["machine"]) + 1)]
+    return "\n".join(lines) + "\n"
+
+
+def section(payload: dict[str, Any], machine: int) -> list[str]:
+    """Lines of one benchmark."""
+    lines = [
+        f"## {payload['title'][:1].upper()}{payload['title'][1:]}",
+        "",
+        f"`{payload['command']}` ({payload['seconds']:.0f} s, machine {machine})",
+        "",
+        *render(payload["rows"], "github").splitlines(),
+    ]
+    for title, rows in payload.get("more", {}).items():
+        lines += ["", f"{title[:1].upper()}{title[1:]}:", "", *render(rows, "github").splitlines()]
+    return lines
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs what is wanted and writes the page of all that is there."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _command.parser("benchmarks", __doc__)
     parser.add_argument("--quick", action="store_true", help="smallest forms: a smoke test")
     parser.add_argument("--only", nargs="+", choices=QUICK, metavar="NAME", help=", ".join(QUICK))
     parser.add_argument("--again", action="store_true", help="measure what has been measured, too")
@@ -93,14 +130,14 @@ def main(argv: list[str] | None = None) -> int:
     wanted = [name for name in args.only or QUICK if args.again or not is_done(name, args.quick, out)]
     failed = []
     try:
-        for name in tqdm(wanted, unit="benchmark", disable=not sys.stderr.isatty()):
+        for name in tqdm(wanted, unit="benchmark", disable=None):
             if not run(name, args.quick, out):
                 failed.append(name)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _command.INTERRUPTED
     payloads = [read(out / f"{name}.json") for name in QUICK if is_done(name, args.quick, out)]
     page = (out if args.quick or args.out else FOLDER) / "RESULTS.md"
-    results.write(payloads, page)
+    _atomic.write(page, markdown(payloads))
     print(f"{len(payloads)} of {len(QUICK)} benchmarks in {page}" + (f"; failed: {failed}" if failed else ""))
     return 1 if failed else 0
 

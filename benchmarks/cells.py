@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,19 @@ def memory_mb(what: str) -> float:
     raise RuntimeError(f"/proc/self/status has no line {what}")
 
 
-def in_process(module: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Runs `python -m module --cell JSON` and returns the dictionary that it prints last.
+def in_process(module: str, function: str, cell: dict[str, Any]) -> dict[str, Any]:
+    """What a function of a module returns for a cell, called in a process of its own.
 
     Raises:
         RuntimeError: If the process fails; the message holds the end of what it wrote.
     """
-    command = [sys.executable, "-m", module, "--cell", json.dumps(arguments)]
+    command = [sys.executable, "-m", "benchmarks.cells", module, function, json.dumps(cell)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{module} {arguments} failed: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{module}.{function} of {cell} failed: {done.stderr[-2000:]}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+if __name__ == "__main__":
+    print(json.dumps(getattr(import_module(sys.argv[1]), sys.argv[2])(json.loads(sys.argv[3]))))

@@ -9,7 +9,6 @@ started several times; what is compared is the median over all rounds of all sta
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks.timing import rates, ratios, report
+from benchmarks.timing import command, rates, ratios, report
 
 # Played by both, so it needs only what both have. One line on its standard input makes it play once, and answer.
 PLAYER = """
@@ -83,12 +82,10 @@ def player(process: subprocess.Popen[str], steps: int) -> Callable[[], int]:
 
 def main(argv: list[str] | None = None) -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("checkouts", __doc__, 5)
     parser.add_argument("other", type=Path, help="folder of the other checkout")
     parser.add_argument("--starts", type=int, default=9)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--settings", default="{}", help="arguments of the environment as JSON, the same for both")
-    parser.add_argument("--out", type=Path, help="write the table here as JSON")
     args = parser.parse_args(argv)
     json.loads(args.settings)
     if not (args.other / "kvgym").is_dir():

@@ -15,8 +15,6 @@ it, writes it, and goes on to the next when that is done.
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -27,6 +25,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.timing import report
+from kvgym import _command
 from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost
 from kvgym.sim import EVICTORS, Simulator
 from kvgym.workload import Workload
@@ -38,9 +37,8 @@ SCANS = ("workload_aware",)
 """Evictors that look at every leaf."""
 BASELINE = "(a random leaf)"
 
-Rows = list[dict[str, Any]]
-
-
+Times = dict[str, list[float]]
+"""By evictor: ns per decision, by size."""
 Driver = Callable[[int, int, int, int], None]
 
 
@@ -94,11 +92,11 @@ def filled(evictor: str, workload: Workload, pages: int, n: int) -> Simulator:
     return simulator
 
 
-def measure(evictors: Sequence[str], sizes: Sequence[int], rounds: int) -> Rows:
-    """A row per evictor and size; evictors take turns, so that a noisy machine is noisy for all of them."""
+def measure(evictors: Sequence[str], sizes: Sequence[int], rounds: int) -> Times:
+    """Evictors take turns, so that a noisy machine is noisy for all of them."""
     drive, draw_and_read = make_drivers()
-    rows: Rows = []
-    for pages in tqdm(sizes, unit="size", disable=not sys.stderr.isatty()):
+    times: Times = {evictor: [] for evictor in (*evictors, BASELINE)}
+    for pages in tqdm(sizes, unit="size", disable=None):
         workload, n = filling(pages)
         simulators = {evictor: filled(evictor, workload, pages, n) for evictor in evictors}
         simulators[BASELINE] = filled("random", workload, pages, n)
@@ -115,43 +113,39 @@ def measure(evictors: Sequence[str], sizes: Sequence[int], rounds: int) -> Rows:
                 fastest[name] = min(fastest[name], (time.perf_counter() - began) / decisions)
                 evicted = int(copy.totals()["evicted"][0])
                 assert evicted == 0 if is_baseline else decisions < evicted <= PROMPT_PAGES * (decisions + 1)
-        leaves = pages // PROMPT_PAGES
-        rows += [
-            {"evictor": name, "pages": pages, "leaves": leaves, "ns": 1e9 * seconds}
-            for name, seconds in fastest.items()
-        ]
-    return rows
+        for name, seconds in fastest.items():
+            times[name].append(1e9 * seconds)
+    return times
 
 
-def growth(rows: Rows) -> list[dict[str, Any]]:
+def growth(times: Times, sizes: Sequence[int]) -> list[dict[str, Any]]:
     """Time per decision by evictor and size, and the slope of its logarithm over that of the number of leaves."""
     table = []
-    for evictor in dict.fromkeys(row["evictor"] for row in rows):
-        mine = [row for row in rows if row["evictor"] == evictor]
-        x, y = (np.log([row[name] for row in mine]) for name in ("leaves", "ns"))
-        slope = float(np.polyfit(x, y, 1)[0]) if len(mine) > 1 else float("nan")
-        by_size = {f"{row['pages']:,} pages (ns)": row["ns"] for row in mine}
+    for evictor, ns in times.items():
+        slope = float(np.polyfit(np.log(leaf_counts(sizes)), np.log(ns), 1)[0]) if len(ns) > 1 else float("nan")
+        by_size = {f"{pages:,} pages (ns)": y for pages, y in zip(sizes, ns, strict=True)}
         table.append({"evictor": evictor, **by_size, "exponent": slope})
     return table
 
 
-def draw(rows: Rows, path: Path) -> None:
+def leaf_counts(sizes: Sequence[int]) -> list[int]:
+    return [pages // PROMPT_PAGES for pages in sizes]
+
+
+def draw(times: Times, sizes: Sequence[int], path: Path) -> None:
     """Draws the times, both axes logarithmic, with the evictors' names at the ends of their curves."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(8, 5.5), layout="constrained")
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    axis = figure.subplots()
     ends = []
-    for evictor in dict.fromkeys(row["evictor"] for row in rows):
-        mine = [row for row in rows if row["evictor"] == evictor]
-        x, y = ([row[name] for row in mine] for name in ("leaves", "ns"))
+    leaves = leaf_counts(sizes)
+    for evictor, y in times.items():
         colour = "#555555" if evictor == BASELINE else "#c0392b" if evictor in SCANS else "#1f5fa8"
-        axis.loglog(x, y, "o:" if evictor == BASELINE else "o-", color=colour, ms=3, lw=1.2, alpha=0.8)
+        axis.loglog(leaves, y, "o:" if evictor == BASELINE else "o-", color=colour, ms=3, lw=1.2, alpha=0.8)
         ends.append((y[-1], evictor, colour))
-    last = max(row["leaves"] for row in rows)
-    lowest, highest = (pick(row["ns"] for row in rows) for pick in (min, max))
+    last = leaves[-1]
+    lowest, highest = (pick(map(pick, times.values())) for pick in (min, max))
     gap = (highest / lowest) ** (1 / 26)
     place = 0.0
     for y, evictor, colour in sorted(ends):
@@ -166,24 +160,21 @@ def draw(rows: Rows, path: Path) -> None:
             arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.4, "shrinkA": 1, "shrinkB": 3, "relpos": (0, 0.5)},
             annotation_clip=False,
         )
+    axis.set(xlabel="leaves (a quarter of the cached pages)", ylabel="ns per decision that frees one page")
     axis.set_xlim(right=last * 5)
     axis.set_ylim(lowest / 2, max(highest, place) * 2)
-    axis.set_xlabel("leaves (a quarter of the cached pages)")
-    axis.set_ylabel("ns per decision that frees one page")
     axis.set_title(
         "Blue: no look at other leaves. Red: a look at every leaf. Dotted: a leaf drawn and read",
         loc="left",
         fontsize=10,
     )
     axis.grid(True, which="major", lw=0.3)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
+    axis.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=160)
-    pyplot.close(figure)
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: list[str] | None = None) -> None:
+    parser = _command.parser("benchmarks.evict_time", __doc__)
     add = parser.add_argument
     add("--evictors", nargs="+", choices=EVICTORS, default=list(EVICTORS), metavar="NAME", help=", ".join(EVICTORS))
     add("--pages", type=int, nargs="+", default=list(SIZES), metavar="N", help="sizes of the cache, multiples of 20")
@@ -194,14 +185,14 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("--pages must be multiples of 20, --rounds at least 1")
     if args.out is not None and find_spec("matplotlib") is None:
         parser.error('--out needs matplotlib, which is not installed: pip install "kvgym[plot]"')
-    rows = measure(args.evictors, sorted(set(args.pages)), args.rounds)
+    sizes = sorted(set(args.pages))
+    times = measure(args.evictors, sizes, args.rounds)
     if args.out is not None:
         args.out.mkdir(parents=True, exist_ok=True)
-        draw(rows, args.out / "evict_time.png")
+        draw(times, sizes, args.out / "evict_time.png")
     out = None if args.out is None else args.out / "evict_time.json"
-    report("time of one eviction decision, one thread", growth(rows), out)
-    return 0
+    report("time of one eviction decision, one thread", growth(times, sizes), out)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

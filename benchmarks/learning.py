@@ -13,49 +13,36 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
 from agents import make_agent, train
 from agents.learned.run import read_curve
-from benchmarks.timing import report
+from benchmarks.timing import command, report
 from kvgym.evaluation.episode import play
 from kvgym.evaluation.scoring import ratio
 
 
-@dataclass(frozen=True)
-class Rival:
-    """A rule, in the environment that it plays.
-
-    Attributes:
-        agent: Name of the agent.
-        evictor: Who evicts, where the agent only routes; None = the scenario's, which a network that routes has, too.
-        arguments: Of the agent.
-    """
+class Rival(NamedTuple):
+    """A rule, in the environment that it plays."""
 
     agent: str
-    evictor: str | None = None
-    arguments: dict[str, Any] = field(default_factory=dict)
+    evictor: str | None = None  # where the agent only routes; None = the scenario's, which a network has, too
+    arguments: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Study:
-    """An agent that is trained in an environment, and rules beside it.
+class Study(NamedTuple):
+    """An agent that is trained in an environment, and rules beside it."""
 
-    Attributes:
-        algorithm: What `agents.train` is asked for.
-        rivals: The rules, by the name that tables give them.
-        levels: Those of them for which the time is noted at which the network was better.
-    """
-
-    algorithm: str
-    rivals: dict[str, Rival]
-    levels: tuple[str, ...]
+    algorithm: str  # what `agents.train` is asked for
+    rivals: dict[str, Rival]  # by the name that tables give them
+    levels: tuple[str, ...]  # those of them for which the time is noted at which the network was better
 
 
 EVICTORS = ("lru", "rlt", "lfu", "ghost_slru", "belady")
@@ -151,15 +138,10 @@ def measure(env_id: str, scenario: str, args: argparse.Namespace, folder: Path) 
             row[f"s until below {name}"] = first_below(curve, level)
         rows.append(row)
     mean = np.mean(learned, axis=0)
-    compared = [
-        {
-            "scenario": scenario,
-            "rule": name,
-            "J (s)": float(cost.mean()),
-            "J / J of the network (95 %)": _said(cost, mean),
-        }
-        for name, cost in rules.items()
-    ]
+    compared = []
+    for name, cost in rules.items():
+        row = {"scenario": scenario, "rule": name, "J (s)": float(cost.mean())}
+        compared.append(row | {"J / J of the network (95 %)": _said(cost, mean)})
     drawn = [{"scenario": scenario, "curves": curves, "rules": {name: float(c.mean()) for name, c in rules.items()}}]
     return rows, compared, curve_rows(scenario, curves), drawn
 
@@ -192,7 +174,7 @@ def _said(slow: Any, fast: Any) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Measures and prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("learning", __doc__)
     parser.add_argument("--env", choices=STUDIES, default="KVGym/Route-v0")
     parser.add_argument("--scenario", nargs="+", default=["gsp-stable", "multi-turn"])
     parser.add_argument("--overrides", type=json.loads, default={}, metavar="JSON", help="fields to change in all")
@@ -202,7 +184,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--compared", type=int, default=32, help="validation seeds that are compared (32)")
     parser.add_argument("--runs", type=Path, default=Path("runs") / "learning", help="folder of the training runs")
     parser.add_argument("--quick", action="store_true", help="the smallest form, which shows nothing but that it runs")
-    parser.add_argument("--out", type=Path, help="write the tables here as JSON")
     parser.add_argument("--plot", type=Path, help="draw the curves into this file")
     args = parser.parse_args(argv)
     title = f"{args.env} with the shipped hyper-parameters, at most {args.minutes:g} minutes"

@@ -10,10 +10,6 @@ made ahead are part of it.
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -21,7 +17,7 @@ from tqdm import tqdm
 
 import kvgym
 from benchmarks.cells import in_process, memory_mb
-from benchmarks.timing import report
+from benchmarks.timing import command, report
 
 TRAINING = {"episode_requests": 512, "warmup_requests": 0}
 EPISODES: dict[str, dict[str, Any]] = {"training, 512 requests": TRAINING, "whole, 4,608 requests": {}}
@@ -43,8 +39,9 @@ def table_rows() -> list[dict[str, Any]]:
     return [*rows, {"table": "(all others)", **others}, {"table": "(sum)", **totals}]
 
 
-def measure_batch(num_envs: int, overrides: dict[str, Any]) -> dict[str, float]:
+def measure_batch(cell: dict[str, Any]) -> dict[str, float]:
     """Resident memory per environment of a batch, in MB."""
+    num_envs, overrides = cell["environments"], EPISODES[cell["episodes"]]
 
     def stepped(n: int) -> Any:
         envs = kvgym.make_vec("KVGym/Route-v0", n, autoreset_mode="SameStep", scenario_overrides=overrides)
@@ -62,27 +59,19 @@ def measure_batch(num_envs: int, overrides: dict[str, Any]) -> dict[str, float]:
     return {"MB per environment": grown / num_envs, "MB in all": before + grown}
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     """Measures and prints both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("memory", __doc__)
     parser.add_argument("--quick", action="store_true", help="batches of 8 only")
-    parser.add_argument("--out", type=Path, help="write the tables here as JSON")
-    parser.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    if args.cell is not None:
-        print(json.dumps(measure_batch(args.cell["environments"], EPISODES[args.cell["episodes"]])))
-        return 0
     sizes = (8,) if args.quick else (64, 1024)
     batches = [{"episodes": name, "environments": n} for name in EPISODES for n in sizes]
     batches = [batch for batch in batches if batch["environments"] < 1024 or batch["episodes"].startswith("training")]
-    rows = [
-        {**batch, **in_process("benchmarks.memory", batch)}
-        for batch in tqdm(batches, unit="batch", disable=not sys.stderr.isatty())
-    ]
+    measured = tqdm(batches, unit="batch", disable=None)
+    rows = [{**batch, **in_process("benchmarks.memory", "measure_batch", batch)} for batch in measured]
     more = {"resident memory of native batches": rows}
     report("bytes of the state of one environment by table, Route-v0, gsp-stable", table_rows(), args.out, more)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

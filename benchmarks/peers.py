@@ -19,19 +19,16 @@ envpool plays CartPole-v1, 64 at a time on one thread, beside our native Route-v
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
-import sys
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import kvgym
-from benchmarks.timing import rates, ratios, report
+from benchmarks.timing import command, rates, ratios, report
 from benchmarks.vector_rate import TRAINING, player
 from kvgym.cluster import ClusterSpec, EngineSpec, worker_spec
 from kvgym.sim import Simulator
@@ -57,16 +54,9 @@ def ours(router: str, requests: int, latencies: list[float]) -> Work:
         rng = np.random.default_rng(next(seed))
         arrivals = np.cumsum(rng.exponential(1 / RATE, requests))
         each = np.arange(requests)
-        workload = Workload.from_segments(
-            np.arange(requests + 1),
-            each,
-            np.zeros_like(each),
-            np.full_like(each, PROMPT),
-            np.full_like(each, OUTPUT),
-            arrivals,
-            PAGE,
-            sessions=each,
-        )
+        splits, zeros = np.arange(requests + 1), np.zeros_like(each)
+        prompts, outputs = np.full_like(each, PROMPT), np.full_like(each, OUTPUT)
+        workload = Workload.from_segments(splits, each, zeros, prompts, outputs, arrivals, PAGE, sessions=each)
         simulator.reset(workload)
         simulator.run()
         records = simulator.records()
@@ -146,18 +136,15 @@ def row(peer: str, unit: str, found: dict[str, list[float]]) -> dict[str, Any]:
     return {"peer": peer, "unit": unit, "theirs": theirs, "ours": mine, "ratio": ratios(found, "theirs")["ours"]}
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("peers", __doc__, 5)
     parser.add_argument("--quick", action="store_true", help="one round of a tenth of the load")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="write the table here as JSON")
     args = parser.parse_args(argv)
     rounds, share = (1, 10) if args.quick else (args.rounds, 1)
     rows = [*replay_rows(5000 // share, rounds), *envpool_rows(200_000 // share, rounds)]
     report("peers on the same machine, one thread (bar: 20 x Dynamo)", rows, args.out)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

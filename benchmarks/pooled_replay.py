@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from tabulate import tabulate
 from tqdm import tqdm
 
+from kvgym import _command
 from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost, worker_spec
 from kvgym.sim import EVICTORS, Simulator
 from kvgym.workload import TraceError, Workload, read_agent_sessions, read_mooncake
@@ -32,7 +33,7 @@ from kvgym.workload import TraceError, Workload, read_agent_sessions, read_moonc
 PAGE_TOKENS = 512
 SESSION_GAP_S = 60  # agent sessions start one a minute
 FORMATS = ("mooncake", "agent-sessions")
-USAGE, INTERRUPTED = 2, 130
+USAGE = 2
 _SPEED_UP = 1e-6  # requests of one moment are done within microseconds, so idle times are those of the trace
 
 
@@ -109,7 +110,7 @@ def one_by_one(
     return Workload.from_segments(
         splits,
         segments,
-        np.zeros_like(segments),
+        0 * segments,
         lengths,
         np.ones_like(counts),
         times,
@@ -139,20 +140,16 @@ def hit_pages(workload: Workload, pages: int, evictor: str) -> int:
     return int(replay.totals()["hit"][0])
 
 
-def make_parser() -> argparse.ArgumentParser:
+def options(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.pooled_replay",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = _command.parser("benchmarks.pooled_replay", __doc__)
     add = parser.add_argument
     add("--trace", type=Path, required=True, metavar="FILE", help="JSON lines, plain or gzip")
     add("--format", choices=FORMATS, required=True)
     add("--pages", type=int, nargs="+", required=True, metavar="N", help="sizes of the cache")
     add("--sessions", type=int, metavar="N", help="only the first ones, of agent sessions (default all)")
     add("--evictors", nargs="+", choices=EVICTORS, default=list(EVICTORS), metavar="NAME", help=", ".join(EVICTORS))
-    return parser
+    return parser.parse_args(argv)
 
 
 def report(args: argparse.Namespace) -> str:
@@ -164,7 +161,7 @@ def report(args: argparse.Namespace) -> str:
     kept = {pages: whole.drop_oversized(pages + 1) for pages in args.pages}
     table: list[list[str | float]] = [[evictor] for evictor in args.evictors]
     todo = [(row, pages) for row in table for pages in args.pages]
-    for row, pages in tqdm(todo, unit="replay", disable=not sys.stderr.isatty()):
+    for row, pages in tqdm(todo, unit="replay", disable=None):
         rate = hit_pages(kept[pages], pages, str(row[0])) / int(kept[pages].requests["prompt_pages"].sum())
         row.append(rate)
     held = f"{int(whole.requests['prompt_pages'].sum()):,} pages, {distinct:,} of them different"
@@ -180,14 +177,14 @@ def report(args: argparse.Namespace) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    args = make_parser().parse_args(argv)
+    args = options(argv)
     try:
         print(report(args))
     except (OSError, TraceError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _command.INTERRUPTED
     return 0
 
 

@@ -13,18 +13,15 @@ flag cells of up to 100,000 requests are measured; --full adds those of a millio
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 from tqdm import tqdm
 
 from benchmarks.cells import in_process, memory_mb
-from benchmarks.timing import report
+from benchmarks.timing import command, report
 from kvgym.scenarios import get_scenario
 
 PER_WORKER_RATE = 2.25  # "gsp-stable" has 9 requests/s for 4 workers
@@ -104,10 +101,10 @@ def measure(wanted: list[Cell]) -> tuple[list[dict[str, Any]], bool]:
     """A row per cell, and whether all were measured: an interruption keeps those that are done."""
     rows: list[dict[str, Any]] = []
     try:
-        for cell in tqdm(wanted, unit="cell", disable=not sys.stderr.isatty()):
+        for cell in tqdm(wanted, unit="cell", disable=None):
             row: dict[str, Any] = {**cell}
-            for part in ("simulator", "route"):
-                row |= in_process("benchmarks.scale", {"part": part, **cell})
+            for part in ("measure_simulator", "measure_route"):
+                row |= in_process("benchmarks.scale", part, cell)
             rows.append(row)
     except KeyboardInterrupt:
         return rows, False
@@ -116,17 +113,11 @@ def measure(wanted: list[Cell]) -> tuple[list[dict[str, Any]], bool]:
 
 def main(argv: list[str] | None = None) -> int:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("scale", __doc__)
     extent = parser.add_mutually_exclusive_group()
     extent.add_argument("--quick", action="store_true", help="three small cells")
     extent.add_argument("--full", action="store_true", help="cells of a million requests, too")
-    parser.add_argument("--out", type=Path, help="write the table here as JSON")
-    parser.add_argument("--cell", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    if args.cell is not None:
-        part = args.cell.pop("part")
-        print(json.dumps(measure_simulator(args.cell) if part == "simulator" else measure_route(args.cell)))
-        return 0
     rows, complete = measure(cells(args.quick, args.full))
     report("scale, gsp, one thread (bar of the last row: 20 s, 1 GB)", rows, args.out if complete else None)
     return 0 if complete else 130

@@ -7,16 +7,14 @@ The reset (workload ready, tables made anew) is timed apart; CartPole-v1 beside 
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import time
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 
 from benchmarks.step_rate import player
-from benchmarks.timing import rates, report
+from benchmarks.timing import command, rates, report
 from kvgym.scenarios import get_scenario
 
 CASES = {
@@ -50,10 +48,7 @@ def measure(overrides: dict, router: str, rounds: int) -> dict:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path)
-    args = parser.parse_args(argv)
+    args = command("simulate", __doc__, 5).parse_args(argv)
     rows = [
         {"case": name, "router": router, **measure(overrides, router, args.rounds)}
         for name, overrides in CASES.items()

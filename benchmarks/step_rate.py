@@ -8,16 +8,14 @@ through the slots that hold a leaf.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from benchmarks.timing import rate_rows, rates, ratios, report
+from benchmarks.timing import command, rate_rows, rates, ratios, report
 
 STEPS = 20_000
 ONE_WORKER = {"scenario_overrides": {"n_workers": 1}}
@@ -53,10 +51,8 @@ def player(env: gym.Env[Any, Any]) -> Callable[[], int]:
 
 def main(argv: list[str] | None = None) -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("step_rate", __doc__, 7)
     parser.add_argument("--scenario", default="gsp-stable")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=Path, help="write the table here as JSON")
     args = parser.parse_args(argv)
     rivals = {"CartPole-v1": player(gym.make("CartPole-v1"))}
     for name, (kind, settings) in FORMS.items():

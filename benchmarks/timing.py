@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -16,7 +17,7 @@ from typing import Any
 from tabulate import tabulate
 
 import kvgym
-from kvgym import _atomic
+from kvgym import _atomic, _command
 from kvgym.evaluation.runs import processor
 
 OPTIONAL = {
@@ -26,6 +27,15 @@ OPTIONAL = {
     "envpool": "envpool",
 }
 """Package: module, of those that some figures depend on."""
+
+
+def command(module: str, description: str | None, rounds: int | None = None) -> argparse.ArgumentParser:
+    """The command line of a benchmark: `--out`, and `--rounds` where it has a default number of them."""
+    parser = _command.parser(f"benchmarks.{module}", description)
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds, help=f"rounds that count ({rounds})")
+    parser.add_argument("--out", type=Path, help="write the tables here as JSON")
+    return parser
 
 
 def rates(rivals: Mapping[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:

@@ -13,19 +13,16 @@ Bar: at most 10 % for the native form at 64 environments.
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from benchmarks.timing import rates, ratios, report
+from benchmarks.timing import command, rates, ratios, report
 
 EPISODES = {"horizon": "truncate", "scenario_overrides": {"episode_requests": 512}}
 FREE, NATIVE, DUMMY = "costs nothing", "native form", "DummyVecEnv"
@@ -138,12 +135,10 @@ def measure(policy: str, num_envs: int, rollouts: int, rounds: int) -> list[dict
     ]
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("training", __doc__, 5)
     parser.add_argument("--quick", action="store_true", help="one round of one rollout")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="write the table here as JSON")
     args = parser.parse_args(argv)
     title = "PPO of Stable-Baselines3, 64 environments, one torch thread (bar: native form at most 10 %)"
     if find_spec("stable_baselines3") is None:
@@ -152,8 +147,7 @@ def main(argv: list[str] | None = None) -> int:
         length = (1, 1) if args.quick else (8, args.rounds)
         rows = measure(MLP, 64, *length) + measure(SHARED, 64, *length)
     report(title, rows, args.out)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,10 +9,8 @@ Python's lock nor memory, in turn with it: that is all that the machine has to g
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -20,7 +18,7 @@ import numpy as np
 from numba import njit
 
 import kvgym
-from benchmarks.timing import rate_rows, rates, ratios, report
+from benchmarks.timing import command, rate_rows, rates, ratios, report
 
 CART = "CartPole-v1, 64"
 TRAINING = {"horizon": "truncate", "stagger": True, "scenario_overrides": {"episode_requests": 512}}
@@ -81,8 +79,7 @@ def scaling(scenario: str, n: int, rounds: int, decisions: int) -> dict[str, Any
         rivals[f"batch, {threads}"] = player(envs, decisions)
         rivals[f"loop, {threads}"] = spinner(threads)
     found = rates(rivals, rounds)
-    batch = ratios({"x": found["batch, 2"], "y": found["batch, 1"]}, "y")["x"]
-    loop = ratios({"x": found["loop, 2"], "y": found["loop, 1"]}, "y")["x"]
+    batch, loop = (ratios(found, f"{what}, 1")[f"{what}, 2"] for what in ("batch", "loop"))
     return {"environments": n, "batch": batch, "loop": loop, "batch over loop": batch / loop}
 
 
@@ -93,21 +90,19 @@ def make(kind: str, n: int, scenario: str, settings: dict[str, Any]) -> Any:
 
 def main(argv: list[str] | None = None) -> None:
     """Measures and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command("vector_rate", __doc__, 5)
     parser.add_argument("--scenario", default="gsp-stable")
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--decisions", type=int, default=300_000, help="decisions in each round")
-    parser.add_argument("--out", type=Path, help="write the table here as JSON")
     args = parser.parse_args(argv)
     cart = gym.make_vec("CartPole-v1", 64, vectorization_mode="vector_entry_point")
-    measured: dict[str, list[float]] = {}
-    ratio: dict[str, float] = {CART: 1.0}
+    measured: dict[str, list[float]] = {CART: []}
+    ratio = {CART: 1.0}
     for name, (kind, n, settings) in BATCHES.items():
         # One batch at a time beside CartPole: memory of the others would get in the way.
         envs = make(kind, n, args.scenario, settings)
         rivals = {CART: player(cart, args.decisions), name: player(envs, args.decisions)}
         found = rates(rivals, args.rounds)
-        measured.setdefault(CART, []).extend(found[CART])
+        measured[CART] += found[CART]
         measured[name] = found[name]
         ratio[name] = ratios(found, CART)[name]
         envs.close()

@@ -13,14 +13,36 @@ from kvgym.envs.adapter import Adapter
 from kvgym.envs.features import DECISION_FEATURES
 from kvgym.envs.layout import Layout
 from kvgym.envs.view import is_oracle
-from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, env_kwargs_of
+from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, env_kwargs_of, environment_of
 
 from ..base import Agent, Info, Observation
-from .named import Part, as_agent
 
 # The joint observation: which decision is due, then the observation of Route-v0, then what is wanted and candidates.
 # What follows the first part is the observation of Evict-v0.
 _FLAGS = len(DECISION_FEATURES)
+
+Part = Any
+"""An agent, or a name that `agents.make_agent` knows."""
+
+
+def as_agent(argument: str, part: Part, environment: str) -> Any:
+    """The agent that `part` is, or names.
+
+    Args:
+        argument: What to call it in messages.
+        part: An agent, or a name.
+        environment: Id of the environment that it has to play.
+
+    Raises:
+        ValueError: If there is no such agent, or it plays another environment.
+    """
+    from .. import make_agent  # not above: the names include those of agents that have agents inside
+
+    agent = make_agent(part) if isinstance(part, str) else part
+    if environment_of(agent) != environment:
+        what = part if isinstance(part, str) else type(part).__name__
+        raise ValueError(f"{argument} must be an agent of {environment}, {what} plays {environment_of(agent)}")
+    return agent
 
 
 class Pair(Agent):

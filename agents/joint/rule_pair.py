@@ -13,7 +13,7 @@ from kvgym.evaluation.stage import JOINT, ROUTE
 from kvgym.sim import RULES
 
 from ..base import Agent, Info, Observation
-from .named import Part, as_agent
+from .pair import Part, as_agent
 
 
 class RulePair(Agent):

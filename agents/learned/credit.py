@@ -10,7 +10,6 @@ that arrived in between.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,32 +18,24 @@ from numpy.typing import NDArray
 from kvgym.envs.base import ClusterEnv
 
 
-@dataclass
 class _Evicted:
-    """Pages of one environment that are gone, a row per decision and row of the cache: [low, high) of a node."""
+    """Pages of one environment that are gone, a column per decision and row of the cache: [low, high) of a node."""
 
-    row: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    low: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    high: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    step: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    def __init__(self) -> None:
+        self.table = np.zeros((4, 0), np.int64)  # row, low, high, step
 
     def add(self, row: NDArray[Any], low: NDArray[Any], high: NDArray[Any], step: int) -> None:
-        self.row = np.concatenate([self.row, row])
-        self.low = np.concatenate([self.low, low])
-        self.high = np.concatenate([self.high, high])
-        self.step = np.concatenate([self.step, np.full(len(row), step)])
+        self.table = np.concatenate([self.table, [row, low, high, np.full(len(row), step)]], 1)
 
     def back(self, cached: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Steps whose pages are resident again, and how many of them; they are gone no longer."""
-        now = np.minimum(cached[self.row], self.high)
-        hit = np.flatnonzero(now > self.low)
-        found = self.step[hit], now[hit] - self.low[hit]
+        row, low, high, step = self.table
+        now = np.minimum(cached[row], high)
+        hit = np.flatnonzero(now > low)
+        found = step[hit], now[hit] - low[hit]
         if len(hit):
-            self.low[hit] = now[hit]
-            keep = self.low < self.high
-            self.row, self.low, self.high, self.step = (
-                part[keep] for part in (self.row, self.low, self.high, self.step)
-            )
+            low[hit] = now[hit]
+            self.table = self.table[:, low < high]
         return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -21,11 +21,14 @@ class Trained:
     """Contents of a file.
 
     Attributes:
+        observation: Form of the observations that the network expects, as an agent declares it.
         actor: The network.
         environment: Id of the environment that it plays.
         env_kwargs: What it asks of that environment, see `agents.base`.
         origin: What it was trained on: algorithm, scenario, overrides, seed, steps, versions.
     """
+
+    observation: ClassVar[str] = "scaled"
 
     actor: Actor
     environment: str

@@ -134,7 +134,7 @@ def train(plan: Plan, run: Run, *, resume: bool, progress: bool = True) -> None:
             model.learn(left, callback=watch, reset_num_timesteps=checkpoint is None, tb_log_name="run")
         watch.finish()
     finally:
-        watch.close()
+        watch.bar.close()
         env.close()
 
 
@@ -197,11 +197,11 @@ class Watch(BaseCallback):
         self.plan, self.run, self.state = plan, run, state
         self._limit = plan.minutes * 60
         self._clock = self._saved = time.monotonic()
-        self._bar = tqdm(total=plan.total_steps, unit="step", unit_scale=True, disable=not progress)
+        self.bar = tqdm(total=plan.total_steps, unit="step", unit_scale=True, disable=not progress)
 
     def _on_training_start(self) -> None:
         self._tick()
-        self._bar.update(self.num_timesteps - self._bar.n)
+        self.bar.update(self.num_timesteps - self.bar.n)
 
     def _on_step(self) -> bool:
         if math.isinf(self._limit):
@@ -212,7 +212,7 @@ class Watch(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         # Between rollouts, when the last one has been learned from.
-        self._bar.update(self.num_timesteps - self._bar.n)
+        self.bar.update(self.num_timesteps - self.bar.n)
         if self._due():
             self._validate()
         elif time.monotonic() - self._saved > CHECKPOINT_S:
@@ -271,7 +271,7 @@ class Watch(BaseCallback):
         self._save()
 
     def _say(self, line: str) -> None:
-        self._bar.write(line, file=sys.stderr)
+        self.bar.write(line, file=sys.stderr)
 
     def _trained(self) -> file.Trained:
         plan, policy = self.plan, self.model.policy
@@ -293,7 +293,3 @@ class Watch(BaseCallback):
         """The last validation, if anything was learned since the one before."""
         if self.num_timesteps > self.state.validated:
             self._validate()
-
-    def close(self) -> None:
-        """Closes the bar."""
-        self._bar.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,10 @@ class _ActorCritic(nn.Module):
         return self.actor(features), self.critic(features)
 
     def forward_actor(self, features: Tensor) -> Tensor:
-        scores: Tensor = self.actor(features)
-        return scores
+        return self.actor(features)  # type: ignore[no-any-return]
 
     def forward_critic(self, features: Tensor) -> Tensor:
-        values: Tensor = self.critic(features)
-        return values
+        return self.critic(features)  # type: ignore[no-any-return]
 
 
 class Shared:
@@ -40,12 +39,7 @@ class Shared:
 
     Args:
         *args: As SB3 gives them: observation space, action space, schedule of the learning rate.
-        routes: As in `Shape`.
-        evicts: As in `Shape`.
-        candidates: As in `Shape`.
-        width: As in `Shape`.
-        fetches: As in `Shape`.
-        **kwargs: Of SB3's policy.
+        **kwargs: Fields of `Shape` but for `rules`, which follow from the spaces; the others are of SB3's policy.
 
     Raises:
         ValueError: If the spaces are not those of an environment with such blocks.
@@ -53,24 +47,9 @@ class Shared:
 
     shape: Shape
 
-    def __init__(
-        self,
-        *args: Any,
-        routes: bool = True,
-        evicts: bool = False,
-        candidates: int = 0,
-        width: int = 64,
-        fetches: bool = False,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Finds out what there is to see and to score."""
-        self._given = {
-            "routes": routes,
-            "evicts": evicts,
-            "candidates": candidates,
-            "width": width,
-            "fetches": fetches,
-        }
+        self._given = {f.name: kwargs.pop(f.name, f.default) for f in fields(Shape) if f.name != "rules"}
         spaces_given = dict(zip(("observation_space", "action_space"), args, strict=False)) | kwargs
         self.shape = _shape(spaces_given["observation_space"], spaces_given["action_space"], self._given)
         super().__init__(*args, **kwargs)
@@ -82,21 +61,18 @@ class Shared:
 
 def blocks(layout: Layout) -> dict[str, Any]:
     """The arguments of a policy that say what observations of a layout consist of."""
-    return {
-        "routes": layout.routes,
-        "evicts": layout.evicts,
-        "candidates": layout.n_candidates,
-        "fetches": layout.fetches,
-    }
+    given = {name: getattr(layout, name) for name in ("routes", "evicts", "fetches")}
+    return given | {"candidates": layout.n_candidates}
 
 
 def _shape(observations: spaces.Box, actions: spaces.Space[Any], given: dict[str, Any]) -> Shape:
     n_actions = int(np.sum(actions.nvec)) if isinstance(actions, spaces.MultiDiscrete) else int(actions.n)  # type: ignore[attr-defined]
-    n_workers = Shape(**given).layout(observations.shape[0]).n_workers
-    rules = n_actions - Shape(**given).n_scores(n_workers)
+    shape = Shape(**given)
+    n_workers = shape.layout(observations.shape[0]).n_workers
+    rules = n_actions - shape.n_scores(n_workers)
     if rules < 0:
         raise ValueError(f"action space {actions} has fewer actions than {given} on {n_workers} workers")
-    return Shape(**given, rules=rules)
+    return replace(shape, rules=rules)
 
 
 class _OnPolicy(Shared):

@@ -101,11 +101,11 @@ class Run:
         for old in [*whole[:-KEPT], *final.parent.glob("*.tmp")]:  # what a kill left behind, too
             shutil.rmtree(old)
 
-    def restore(self, checkpoint: Path, model: Any) -> dict[str, Any]:
+    def restore(self, checkpoint: Path, model: Any) -> Any:
         """Puts the replay buffer back, if there is one; returns what `save` was given of the progress."""
         if (checkpoint / "replay.pkl").exists():
             model.load_replay_buffer(checkpoint / "replay.pkl")
-        return dict(json.loads((checkpoint / "progress.json").read_text(encoding="utf-8")))
+        return json.loads((checkpoint / "progress.json").read_text(encoding="utf-8"))
 
     def note(self, line: Mapping[str, Any]) -> None:
         """Adds a line to the curve."""

@@ -39,15 +39,6 @@ def choose(scores: torch.Tensor, masks: NDArray[np.bool_], space: spaces.Space[A
     return np.stack([part.argmax(1) for part in parts], 1)
 
 
-class _Player:
-    """Declarations of an agent that `make_env` reads."""
-
-    observation = "scaled"
-
-    def __init__(self, trained: Trained) -> None:
-        self.environment, self.env_kwargs = trained.environment, trained.env_kwargs
-
-
 def validate(
     trained: Trained,
     scenario: ScenarioLike,
@@ -68,7 +59,7 @@ def validate(
         Mean latency J (s) of the scenario's objective, by seed; None if it was given up.
     """
     deadline = time.monotonic() + limit_s
-    envs = {seed: make_env(_Player(trained), scenario, overrides=overrides, split="validation") for seed in seeds}
+    envs = {seed: make_env(trained, scenario, overrides=overrides, split="validation") for seed in seeds}
     begun = {seed: env.reset(seed=seed) for seed, env in envs.items()}
     seen = {seed: observation for seed, (observation, _) in begun.items()}
     space = envs[seeds[0]].action_space

@@ -9,7 +9,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, legal_actions, weight
+from ..base import Agent, Info, Observation, check_weights, legal_actions
 from .prefix_tree import Characters, PrefixTree, runs
 
 ON_MISS = ("smallest_tree", "least_loaded")
@@ -88,13 +88,14 @@ class CacheAware(Agent):
         """Checks the arguments."""
         base = VARIANTS[_check.choice("variant", variant, VARIANTS)]
         self.threshold = _check.finite("threshold", base.threshold if threshold is None else threshold, 0.0, 1.0)
-        self.balance_abs = weight("balance_abs", base.balance_abs if balance_abs is None else balance_abs)
-        self.balance_rel = weight("balance_rel", base.balance_rel if balance_rel is None else balance_rel)
-        self.max_tree_size = weight("max_tree_size", base.max_tree_size if max_tree_size is None else max_tree_size)
-        self.trim_period_s = weight("trim_period_s", base.trim_period_s if trim_period_s is None else trim_period_s)
+        self.balance_abs = base.balance_abs if balance_abs is None else balance_abs
+        self.balance_rel = base.balance_rel if balance_rel is None else balance_rel
+        self.max_tree_size = base.max_tree_size if max_tree_size is None else max_tree_size
+        self.trim_period_s = base.trim_period_s if trim_period_s is None else trim_period_s
         self.on_miss = _check.choice("on_miss", base.on_miss if on_miss is None else on_miss, ON_MISS)
         self.characters_per_token = _check.finite("characters_per_token", characters_per_token, 1.0)
-        self.characters_sd = weight("characters_sd", characters_sd)
+        self.characters_sd = characters_sd
+        check_weights(self, "balance_abs", "balance_rel", "max_tree_size", "trim_period_s", "characters_sd")
         if self.trim_period_s == 0.0:
             raise ValueError("trim_period_s must be > 0, got 0")
 

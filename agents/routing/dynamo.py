@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, legal_actions, lowest_at_random, weight
+from ..base import Agent, Info, Observation, check_weights, legal_actions, lowest_at_random
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Dynamo(Agent):
     """The cost of NVIDIA Dynamo's KV router; the lowest is chosen, equals are drawn from uniformly.
 
@@ -36,23 +38,17 @@ class Dynamo(Agent):
         ValueError: If `block_tokens` is not an integer >= 1, or another argument is not a finite number >= 0.
     """
 
-    def __init__(
-        self,
-        *,
-        scale: float = 1.0,
-        credit: float = 1.0,
-        credit_decay: float = 0.0,
-        active_request: float = 0.0,
-        temperature: float = 0.0,
-        block_tokens: int = 16,
-    ) -> None:
+    scale: float = 1.0
+    credit: float = 1.0
+    credit_decay: float = 0.0
+    active_request: float = 0.0
+    temperature: float = 0.0
+    block_tokens: int = 16
+
+    def __post_init__(self) -> None:
         """Checks the arguments."""
-        self.scale = weight("scale", scale)
-        self.credit = weight("credit", credit)
-        self.credit_decay = weight("credit_decay", credit_decay)
-        self.active_request = weight("active_request", active_request)
-        self.temperature = weight("temperature", temperature)
-        self.block_tokens = _check.whole("block_tokens", block_tokens, 1)
+        check_weights(self, "scale", "credit", "credit_decay", "active_request", "temperature")
+        self.block_tokens = _check.whole("block_tokens", self.block_tokens, 1)
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Info, Observation, legal_actions, weight
+from ..base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Info, Observation, check_weights, legal_actions
 
 Features = tuple[float, ...]
 
@@ -24,6 +25,7 @@ class Sent(NamedTuple):
     phi: Features
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Lbgr(Agent):
     """Greedy routing by a learned estimate of the end-to-end latency E (arXiv 2601.18999, all in seconds).
 
@@ -68,27 +70,24 @@ class Lbgr(Agent):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        alpha_cached: float = 0.0,
-        alpha_miss: float = 0.16e-3,
-        alpha_output: float = 0.0,
-        rho: float = 31 / 32,
-        decay_s: float = 0.02,
-        rate: float = 0.02,
-        bound: float | None = 0.5,
-        bias: bool = False,
-    ) -> None:
+    alpha_cached: float = 0.0
+    alpha_miss: float = 0.16e-3
+    alpha_output: float = 0.0
+    rho: float = 31 / 32
+    decay_s: float = 0.02
+    rate: float = 0.02
+    bound: float | None = 0.5
+    bias: bool = False
+
+    def __post_init__(self) -> None:
         """Checks the arguments."""
-        self.alpha_cached = weight("alpha_cached", alpha_cached)
-        self.alpha_miss = _check.finite("alpha_miss", alpha_miss, 1e-12)
-        self.alpha_output = weight("alpha_output", alpha_output)
-        self.rho = _check.finite("rho", rho, 0.0, 1.0)
-        self.decay_s = _check.finite("decay_s", decay_s, 1e-6)
-        self.rate = _check.finite("rate", rate, 0.0, 2.0)
-        self.bound = math.inf if bound is None else _check.finite("bound", bound, 0.0)
-        self.constant = (1.0,) if _check.flag("bias", bias) else ()
+        check_weights(self, "alpha_cached", "alpha_output")
+        self.alpha_miss = _check.finite("alpha_miss", self.alpha_miss, 1e-12)
+        self.rho = _check.finite("rho", self.rho, 0.0, 1.0)
+        self.decay_s = _check.finite("decay_s", self.decay_s, 1e-6)
+        self.rate = _check.finite("rate", self.rate, 0.0, 2.0)
+        self._bound = math.inf if self.bound is None else _check.finite("bound", self.bound)
+        self.constant = (1.0,) if _check.flag("bias", self.bias) else ()
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
@@ -132,7 +131,7 @@ class Lbgr(Agent):
     def estimate(self, sent: Sent) -> float:
         """Expected latency of a request on a worker (s), with the correction that `bound` allows."""
         expected = sent.cost + sent.load
-        limit = self.bound * expected
+        limit = self._bound * expected
         return expected + max(-limit, min(limit, dot(self.theta[sent.worker], sent.phi)))
 
     def _untaught(self) -> list[float]:

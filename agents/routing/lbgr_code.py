@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, Agent, Info, Observation, legal_actions, weight
+from ..base import DECISION, FINISH, Agent, Info, Observation, check_weights, legal_actions
 
 
 class Sent(NamedTuple):
@@ -29,6 +30,7 @@ class Sent(NamedTuple):
     added: int
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LbgrCode(Agent):
     """LBGR in the form of its released code: policy `eta_online_3d` of fzwark/KVRouting (fc3b2a16, router.rs).
 
@@ -64,27 +66,23 @@ class LbgrCode(Agent):
         ValueError: If an argument is out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        characters_per_token: float = 6.0,
-        ms_per_character: float = 1.0,
-        hysteresis_ms: float = 1.0,
-        decay_period_ms: float = 20.0,
-        decay_numerator: int = 31,
-        decay_denominator: int = 32,
-        forgetting: float = 0.992,
-        p0: float = 1e6,
-    ) -> None:
+    characters_per_token: float = 6.0
+    ms_per_character: float = 1.0
+    hysteresis_ms: float = 1.0
+    decay_period_ms: float = 20.0
+    decay_numerator: int = 31
+    decay_denominator: int = 32
+    forgetting: float = 0.992
+    p0: float = 1e6
+
+    def __post_init__(self) -> None:
         """Checks the arguments."""
-        self.characters_per_token = _check.finite("characters_per_token", characters_per_token, 1.0)
-        self.ms_per_character = weight("ms_per_character", ms_per_character)
-        self.hysteresis_ms = weight("hysteresis_ms", hysteresis_ms)
-        self.decay_period_ms = _check.finite("decay_period_ms", decay_period_ms, 1.0)
-        self.decay_numerator = _check.whole("decay_numerator", decay_numerator, 0)
-        self.decay_denominator = _check.whole("decay_denominator", decay_denominator, self.decay_numerator + 1)
-        self.forgetting = _check.finite("forgetting", forgetting, 1e-6, 1.0)
-        self.p0 = weight("p0", p0)
+        check_weights(self, "ms_per_character", "hysteresis_ms", "p0")
+        self.characters_per_token = _check.finite("characters_per_token", self.characters_per_token, 1.0)
+        self.decay_period_ms = _check.finite("decay_period_ms", self.decay_period_ms, 1.0)
+        self.decay_numerator = _check.whole("decay_numerator", self.decay_numerator, 0)
+        self.decay_denominator = _check.whole("decay_denominator", self.decay_denominator, self.decay_numerator + 1)
+        self.forgetting = _check.finite("forgetting", self.forgetting, 1e-6, 1.0)
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""

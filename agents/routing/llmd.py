@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, legal_actions, lowest_at_random, weight
+from ..base import Agent, Info, Observation, check_weights, legal_actions, lowest_at_random
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LlmD(Agent):
     """The endpoint picker of llm-d: the highest weighted sum of three scores in [0, 1], equals at random.
 
@@ -31,21 +34,17 @@ class LlmD(Agent):
         ValueError: If a weight is not a finite number >= 0, or a block number is not an integer >= 1.
     """
 
-    def __init__(
-        self,
-        *,
-        prefix: float = 3.0,
-        queue: float = 2.0,
-        kv: float = 2.0,
-        block_tokens: int = 16,
-        max_blocks: int = 256,
-    ) -> None:
+    prefix: float = 3.0
+    queue: float = 2.0
+    kv: float = 2.0
+    block_tokens: int = 16
+    max_blocks: int = 256
+
+    def __post_init__(self) -> None:
         """Checks the arguments."""
-        self.prefix = weight("prefix", prefix)
-        self.queue = weight("queue", queue)
-        self.kv = weight("kv", kv)
-        self.block_tokens = _check.whole("block_tokens", block_tokens, 1)
-        self.max_blocks = _check.whole("max_blocks", max_blocks, 1)
+        check_weights(self, "prefix", "queue", "kv")
+        self.block_tokens = _check.whole("block_tokens", self.block_tokens, 1)
+        self.max_blocks = _check.whole("max_blocks", self.max_blocks, 1)
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""

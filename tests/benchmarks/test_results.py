@@ -5,8 +5,8 @@ import json
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import results
 from benchmarks.timing import machine, report
+from kvgym import _command
 
 PAYLOAD = {
     "title": "speed of things",
@@ -22,7 +22,7 @@ PAYLOAD = {
 
 def test_the_page():
     other = {**PAYLOAD, "title": "second", "machine": {"processor": "loom"}, "more": {"by size": [{"size": 4096}]}}
-    assert results.markdown([PAYLOAD, other]).splitlines() == [
+    assert program.markdown([PAYLOAD, other]).splitlines() == [
         "# Benchmarks",
         "",
         "Written by `python -m benchmarks`. Figures depend on the machine; ratios less so.",
@@ -57,14 +57,18 @@ def test_the_page():
 
 
 def test_the_page_is_written_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "RESULTS.md"
-    path.write_text("old")
+    page = tmp_path / "RESULTS.md"
+    page.write_text("old")
+    command = " ".join(["python", *program.arguments("scale", False)])
+    path = tmp_path / "scale.json"
+    path.write_text(json.dumps({"title": "half", "command": command}))
     with pytest.raises(KeyError):
-        results.write([{"title": "half"}], path)
-    assert path.read_text() == "old"
-    results.write([PAYLOAD], path)
-    assert path.read_text() == results.markdown([PAYLOAD])
-    assert list(tmp_path.iterdir()) == [path]
+        program.main(["--only", "scale", "--out", str(tmp_path)])
+    assert page.read_text() == "old"
+    path.write_text(json.dumps({**PAYLOAD, "command": command}))
+    assert program.main(["--only", "scale", "--out", str(tmp_path)]) == 0
+    assert page.read_text() == program.markdown([{**PAYLOAD, "command": command}])
+    assert sorted(tmp_path.iterdir()) == [page, path]
 
 
 def test_report_writes_what_it_prints(tmp_path, capsys):
@@ -125,10 +129,10 @@ def test_an_interruption_keeps_what_is_done(monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(program, "run", run)
-    assert program.main(["--out", str(tmp_path)]) == program.INTERRUPTED
+    assert program.main(["--out", str(tmp_path)]) == _command.INTERRUPTED
     assert not (tmp_path / "RESULTS.md").exists()
 
 
 def test_every_module_that_writes_json_is_in_the_plan():
-    modules = {path.stem for path in program.FOLDER.glob("*.py") if '"--out"' in path.read_text(encoding="utf-8")}
-    assert modules - {"__main__", "checkouts", "pooled_replay"} == set(program.QUICK)
+    modules = {path.stem for path in program.FOLDER.glob("*.py") if "report(" in path.read_text(encoding="utf-8")}
+    assert modules - {"timing", "checkouts", "pooled_replay"} == set(program.QUICK)

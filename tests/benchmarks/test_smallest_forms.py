@@ -44,9 +44,9 @@ def test_a_cell_of_scale_plays_what_it_says():
 
 def test_a_cell_that_fails_is_no_row(monkeypatch):
     with pytest.raises(RuntimeError, match=r"benchmarks\.scale"):
-        scale.in_process("benchmarks.scale", {"part": "simulator"})
+        scale.in_process("benchmarks.scale", "measure_simulator", {})
 
-    def interrupted(module, arguments):
+    def interrupted(module, function, cell):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(scale, "in_process", interrupted)

@@ -34,7 +34,7 @@ def test_pages_by_hand() -> None:
     cached[3] = 10
     steps, pages = gone.back(cached)
     assert dict(zip(steps.tolist(), pages.tolist(), strict=True)) == {0: 2}
-    assert gone.back(cached)[0].size == 0 and gone.row.size == 0
+    assert gone.back(cached)[0].size == 0 and gone.table.size == 0
 
 
 def test_every_page_that_was_evicted_and_comes_back_is_charged_once() -> None:
@@ -89,6 +89,6 @@ def test_what_is_gone_at_the_end_of_an_episode_is_forgotten() -> None:
         ended = bool(envs.ended[0])
         steps, _, _ = credit.step(envs.arrivals, envs.ended)
         if ended:
-            assert steps.size == 0 and credit._gone[0].row.size == 0
+            assert steps.size == 0 and credit._gone[0].table.size == 0
             return
     pytest.fail("the episode did not end")
