@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from kvgym import _check, _named
-from kvgym.workload import Workload
-from kvgym.workload.agent_sessions import read_agent_sessions
-from kvgym.workload.coding_agents import coding_agents
-from kvgym.workload.equal import equal_requests
-from kvgym.workload.gsp import gsp
-from kvgym.workload.long_documents import long_documents
-from kvgym.workload.mooncake import read_mooncake
-from kvgym.workload.multi_turn import multi_turn
+from kvgym.workload import (
+    Workload,
+    coding_agents,
+    equal_requests,
+    gsp,
+    long_documents,
+    multi_turn,
+    read_agent_sessions,
+    read_mooncake,
+)
 from kvgym.workload.trace_file import read_records
 
 Recipe = Callable[..., Workload]

@@ -3,11 +3,9 @@
 from kvgym.workload.agent_sessions import read_agent_sessions
 from kvgym.workload.arrivals import chain, poisson_arrivals, slotted_arrivals, think_times
 from kvgym.workload.coding_agents import coding_agents
-from kvgym.workload.equal import equal_requests
-from kvgym.workload.gsp import gsp
-from kvgym.workload.long_documents import long_documents
 from kvgym.workload.mooncake import read_mooncake
 from kvgym.workload.multi_turn import multi_turn
+from kvgym.workload.open_loop import equal_requests, gsp, long_documents
 from kvgym.workload.tables import NODE, REQUEST, Columns
 from kvgym.workload.trace_file import TraceError
 from kvgym.workload.workload import Workload

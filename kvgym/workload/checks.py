@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from reprlib import repr as short_repr
 
 import numpy as np
@@ -60,10 +59,3 @@ def check_length(name: str, length: int, n: int | None) -> None:
     """Whether a column has an entry per row."""
     if n is not None and length != n:
         raise ValueError(f"{name} must have length {n}, got {length}")
-
-
-def check_keywords(given: Collection[str], allowed: Collection[str]) -> None:
-    """Whether all keyword arguments exist (a TypeError, as Python raises it)."""
-    for name in given:
-        if name not in allowed:
-            raise TypeError(f"unexpected keyword argument {name!r}; allowed are {', '.join(allowed)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +24,17 @@ _TOOL_SHARE = 0.87
 _RESET_SHARE = 0.017
 
 
-@dataclass(frozen=True)
-class _Turns:
+Ints = NDArray[np.int64]
+
+
+class _Turns(NamedTuple):
     """All turns of all sessions, in the order of sessions, then turns; (n,) each."""
 
-    session: NDArray[np.int64]
-    turn: NDArray[np.int64]
-    added: NDArray[
-        np.int64
-    ]  # tokens in front of the answer: message, tool result, or what a cut-back context begins with
-    output: NDArray[np.int64]
-    since: NDArray[np.int64]  # the turn at which the context begins, after the prefix
+    session: Ints
+    turn: Ints
+    added: Ints  # tokens in front of the answer: message, tool result, or what a cut-back context begins with
+    output: Ints
+    since: Ints  # the turn at which the context begins, after the prefix
 
 
 def coding_agents(
@@ -90,11 +90,14 @@ def coding_agents(
     place = np.arange(splits[-1]) - splits[request] - 1
     of = request - past[request] + np.maximum(place, 0) // 2
     is_answer = place % 2 == 1
-    pool = _choose_prefixes(seed, int(turns.session[-1]) + 1, prefixes)
+    n_sessions = int(turns.session[-1]) + 1
+    zipf = np.cumsum(1.0 / np.arange(1, prefixes + 1))
+    pool = np.searchsorted(zipf, Stream(seed, PREFIXES).uniform(n_sessions) * zipf[-1], side="right")
+    pool = np.minimum(pool, prefixes - 1)
     segments = np.where(place < 0, pool[turns.session[request]], prefixes + 2 * of + is_answer)
     lengths = np.where(place < 0, prefix_tokens, np.where(is_answer, turns.output[of], turns.added[of]))
     opens = turns.turn == 0
-    starts = poisson_arrivals(seed, int(turns.session[-1]) + 1, session_rate)
+    starts = poisson_arrivals(seed, n_sessions, session_rate)
     return Workload.from_segments(
         splits,
         segments,
@@ -143,19 +146,10 @@ def _draw_turns(
     return _Turns(session, turn_of, added[session, turn_of], output[session, turn_of], since[session, turn_of])
 
 
-def _choose_prefixes(seed: Seed, n_sessions: int, prefixes: int) -> NDArray[np.int64]:
-    """The prefix of each session, by Zipf's law."""
-    weights = np.cumsum(1.0 / np.arange(1, prefixes + 1))
-    chosen = np.searchsorted(weights, Stream(seed, PREFIXES).uniform(n_sessions) * weights[-1], side="right")
-    numbers: NDArray[np.int64] = np.minimum(chosen, prefixes - 1).astype(np.int64)
-    return numbers
-
-
 def _pauses(seed: Seed, turns: _Turns, max_turns: int) -> NDArray[np.float64]:
     """Seconds before each turn: short after a tool, longer after a user."""
     size = (int(turns.session[-1]) + 1) * max_turns
     at = turns.session * max_turns + turns.turn
     tool = Stream(seed, KINDS).uniform(size)[at] < _TOOL_SHARE
     tool_s, user_s = (Stream(seed, THINK).lognormal(size, *gap)[at] for gap in (_TOOL_GAP_S, _USER_GAP_S))
-    pauses: NDArray[np.float64] = np.minimum(np.where(tool, tool_s, user_s), 3600.0)
-    return pauses
+    return np.asarray(np.minimum(np.where(tool, tool_s, user_s), 3600.0))

@@ -75,9 +75,13 @@ def read_mooncake(
     arrival = np.array(times) + jitter * Stream(seed, JITTER).uniform(len(times))
     order = np.argsort(arrival, kind="stable")
     prompt, output = np.array(sizes)[order].T
-    return _from_blocks(
-        arrival[order] / rate_scale, prompt, output, [blocks[i] for i in order], page_size, block_tokens
-    )
+    kept = [blocks[i] for i in order]
+    splits = np.append(0, np.cumsum([len(ids) for ids in kept]))
+    segments = np.concatenate([np.array(ids, np.int64) for ids in kept])
+    lengths = np.full(len(segments), block_tokens)
+    lengths[splits[1:] - 1] = prompt - block_tokens * (np.diff(splits) - 1)
+    offsets, arrivals = np.zeros_like(segments), arrival[order] / rate_scale
+    return Workload.from_segments(splits, segments, offsets, lengths, output, arrivals, page_size, name="mooncake")
 
 
 def _block_ids(record: Record, expected: int) -> list[int]:
@@ -88,20 +92,3 @@ def _block_ids(record: Record, expected: int) -> list[int]:
         if not is_whole(block) or block < 0:
             raise record.error(f"expected 'hash_ids' to be integers >= 0, got {block!r}")
     return ids
-
-
-def _from_blocks(
-    arrival: np.ndarray,
-    prompt: np.ndarray,
-    output: np.ndarray,
-    blocks: list[list[int]],
-    page_size: int,
-    block_tokens: int,
-) -> Workload:
-    splits = np.append(0, np.cumsum([len(ids) for ids in blocks]))
-    segments = np.concatenate([np.array(ids, np.int64) for ids in blocks])
-    lengths = np.full(len(segments), block_tokens)
-    lengths[splits[1:] - 1] = prompt - block_tokens * (np.diff(splits) - 1)
-    return Workload.from_segments(
-        splits, segments, np.zeros_like(segments), lengths, output, arrival, page_size, name="mooncake"
-    )

@@ -43,8 +43,7 @@ class Stream:
 
     def lognormal(self, n: int, mu: float, sigma: float) -> NDArray[np.float64]:
         """(n,) float64, exp(mu + sigma z) with z standard normal to nine digits; at most exp(700)."""
-        numbers: NDArray[np.float64] = _compile.load(KERNELS).lognormal(self.raw(n), mu, sigma)
-        return numbers
+        return np.asarray(_compile.load(KERNELS).lognormal(self.raw(n), mu, sigma), np.float64)
 
     def integers(self, n: int, bound: int) -> NDArray[np.int64]:
         """(n,) int64 in 0 .. bound-1, bound <= 2**31; uneven by less than bound / 2**32."""
@@ -52,11 +51,9 @@ class Stream:
 
     def permutation(self, n: int, first: int | None = None) -> NDArray[np.int64]:
         """(n,) int64, a random order of 0 .. n-1; only the `first` ones of it if that is given."""
-        order: NDArray[np.int64] = _compile.load(KERNELS).smallest(self.raw(n), n if first is None else first)
-        return order
+        return np.asarray(_compile.load(KERNELS).smallest(self.raw(n), n if first is None else first), np.int64)
 
 
 def negative_log(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """-log(x) for x in (0, 1], to a few units of the last place, bit-equal everywhere."""
-    result: NDArray[np.float64] = _compile.load(KERNELS).negative_log(x)
-    return result
+    return np.asarray(_compile.load(KERNELS).negative_log(x), np.float64)

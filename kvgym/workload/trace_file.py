@@ -87,8 +87,7 @@ def read_records(source: TraceSource) -> Iterator[Record]:
 
 
 def _records(file: IO[str] | IO[bytes], name: str) -> Iterator[Record]:
-    number = 0
-    found = False
+    number, found = 0, False
     lines = _lines(file)
     while True:
         try:
@@ -102,17 +101,14 @@ def _records(file: IO[str] | IO[bytes], name: str) -> Iterator[Record]:
         number += 1
         if line.strip():
             found = True
-            yield _record(f"{name}, line {number}", line)
+            place = f"{name}, line {number}"
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                raise TraceError(f"{place}: expected a JSON object, got {_short(line)} ({error})") from None
+            yield Record(place, value)
     if not found:
         raise TraceError(f"{name}: expected at least one record, got an empty file")
-
-
-def _record(place: str, line: str) -> Record:
-    try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise TraceError(f"{place}: expected a JSON object, got {_short(line)} ({error})") from None
-    return Record(place, value)
 
 
 def _lines(file: IO[str] | IO[bytes]) -> Iterator[str]:
