@@ -101,7 +101,7 @@ def environment(name: str) -> tuple[str, str]:
     env = gymnasium.make(name)
     line, _, text = cleandoc(cls.__doc__).partition("\n")
     facts = table(
-        ("", ""),
+        ("what", ""),
         [
             ("make", f'`gymnasium.make("kvgym:{name}")`'),
             ("many at a time", f'`gymnasium.make_vec("kvgym:{name}", num_envs=64)`, `kvgym.make_vec`'),
@@ -173,22 +173,32 @@ def agent(name: str) -> tuple[str, str]:
     )
 
 
+def rule_of(name: str) -> str:
+    """What docs/semantics.md says of an evictor beyond its row in the table there, and its sources."""
+    law = (ROOT / "docs" / "semantics.md").read_text(encoding="utf-8")
+    about = (ROOT / "docs" / "evictors.md").read_text(encoding="utf-8")
+    found = re.search(rf"^#### C\d {name}\n(.*?)(?=^##)", law, re.MULTILINE | re.DOTALL)
+    rule = f"\n\n## Rule\n\n{found[1].strip()}" if found else ""
+    sources = about.split("**Sources.**")[1].split("**Constants.**")[0]
+    items = [item for item in re.findall(r"^- (.+(?:\n  .+)*)", sources, re.MULTILINE) if f"`{name}`" in item]
+    return f"{rule}\n\n## Source\n\n{' '.join(items)}".replace("](#", "](../semantics.md#")
+
+
 def evictor(name: str) -> tuple[str, str]:
-    """Page of an evictor: its rule, what it keeps, its module."""
+    """Page of an evictor: its rule, its source, what it keeps."""
     row = TABLE[name]
-    module = import_module(f"kvgym.sim.evictors.{row.module}")
-    alone = "No: it can't take turns with others on one cache." if row.alone else "Yes."
+    alone = "no: it can't take turns with others on one cache" if row.alone else "yes"
     facts = [
         ("the page that goes", row.text),
-        ("it is told of pages by", ", ".join(f"`{kept}`" for kept in row.keeps) or "nothing but the order of use"),
+        ("told of pages by", ", ".join(f"`{kept}`" for kept in row.keeps) or "nothing but the order of use"),
         ("an agent may name it as a rule", alone),
-        ("its file", f"`kvgym/sim/evictors/{row.module}.py`"),
+        ("file", f"`kvgym/sim/evictors/{row.module}.py`"),
     ]
     return row.text, (
-        f"{table(('', ''), facts)}\n\n{cleandoc(module.__doc__ or '')}\n\nTry it: "
+        f"{table(('what', ''), facts)}{rule_of(name)}\n\n## Try it\n\n"
         f'`gymnasium.make("kvgym:KVGym/Route-v0", evictor="{name}")`, or `python -m agents.leaderboard --track evict '
-        f"--evictor lru {name}`. Rules, sources, constants, hit rates and times: [evictors](../evictors.md), "
-        "[semantics](../semantics.md#evictors)."
+        f"--evictor lru {name}`. Constants, hit rates on recorded traces and times: [evictors](../evictors.md); all "
+        "rules: [semantics](../semantics.md#evictors)."
     )
 
 
