@@ -1,6 +1,7 @@
 """The smallest form of each benchmark runs and has the rows that it promises."""
 
 import json
+from importlib import import_module
 
 import pytest
 
@@ -9,14 +10,23 @@ from benchmarks import memory, scale
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the libraries' own
 @pytest.mark.parametrize("name", program.QUICK)
 def test_it_runs(name, tmp_path):
+    """In this process: a start, imports and kernels for each would take most of the time."""
     if name == "evict_time":
         pytest.importorskip("matplotlib")
-    assert program.run(name, True, tmp_path)
+    place = tmp_path if name == "evict_time" else tmp_path / f"{name}.json"
+    import_module(f"benchmarks.{name}").main([*program.QUICK[name], "--out", str(place)])
     payload = json.loads((tmp_path / f"{name}.json").read_text())
     assert payload["rows"] and payload["machine"]["cores"] >= 1
-    assert payload["command"].startswith(f"python -m benchmarks.{name}")
+
+
+def test_the_program_runs_them_in_processes_of_their_own(tmp_path):
+    assert program.run("simulate", True, tmp_path)
+    payload = json.loads((tmp_path / "simulate.json").read_text())
+    assert payload["rows"] and payload["command"].startswith("python -m benchmarks.simulate")
+    assert payload["seconds"] > 0
 
 
 def test_what_fails_says_why(tmp_path, monkeypatch, capsys):
