@@ -6,6 +6,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from kvgym.envs.picture import Painter
+
 # Torch and BLAS with a thread each: the workers of pytest-xdist share the cores, and waiting threads burn them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Windows that nobody sees.
@@ -18,6 +20,19 @@ hypothesis.settings.load_profile("tests")
 def pytest_collection_modifyitems(items):
     """The long ones first, so that no process of pytest-xdist is left with one at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def windows_do_not_wait():
+    """A window shows its next picture at once: what the tests play would take minutes at 16 pictures a second."""
+    made = Painter.__init__
+
+    def make(self, size, fps):
+        made(self, size, 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Painter, "__init__", make)
+        yield
 
 
 @pytest.fixture
