@@ -5,7 +5,7 @@ used by `kvgym.evaluation.engines` alone: a worker's overhead is its own, `overh
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -26,7 +26,7 @@ class Figure:
         source: Where it comes from.
     """
 
-    value: int | float | str | bool | Callable[[str, float], int]
+    value: Any
     source: str
 
 
