@@ -84,7 +84,7 @@ def _sglang_05_chunk(gpu: str, gib: float) -> int:
 _ON_DEMAND = Figure(1.0, "Not used: with mixed iterations pages are taken as they are filled.")
 _SHORTFALL = Figure(False, "Block pools evict one block for each that is taken (block_pool.py).")
 _NONE_QUEUED = Figure(0, "Nothing else is known.")
-_VLLM = "vLLM 0.8.5 to 0.14, EngineArgs.get_batch_defaults for its API server: "
+_VLLM = "vLLM since pull request 17885, EngineArgs.get_batch_defaults for its API server: "
 _SGLANG = {
     "page_size": Figure(1, "SGLang, ServerArgs.page_size: tokens; a radix tree over tokens shares any common prefix."),
     "max_running": Figure(2048, "SGLang, init_memory_pool: tokens / context x 512, from 2,048 to 4,096; the least."),

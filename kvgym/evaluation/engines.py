@@ -235,7 +235,7 @@ def halves(rows: Sequence[Figure]) -> tuple[list[Figure], list[Figure]]:
 def fit(rows: Sequence[Figure], engine: EngineSpec, queued: int = 0) -> Constants:
     """The constants under which the rows come out best, none of them negative; `before_ms` at most 50 ms.
 
-    Those of the time per token: least squares of its relative errors, over the one per iteration alone where all rows have
+    Those of the time per token: least squares of its relative errors; the one per iteration alone where all rows have
     the same number of clients. Then that of the time to the first token: least mean of the absolute relative errors.
     """
     true = np.array([row.tpot_ms for row in rows])
