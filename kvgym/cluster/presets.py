@@ -1,7 +1,8 @@
 """Engines that people run, by name and version: the settings they start with and their overheads, each with a source.
 
 A default that depends on the GPU is a function of it. What `EngineSpec` has no field for (`overhead_ms`, `queued`) is
-used by `kvgym.evaluation.engines` alone: a worker's overhead is its own, `overhead_ms` of `worker_spec`.
+used by `kvgym.evaluation.engines` alone: a worker's overhead is its own, `overhead_ms` of `worker_spec`. A request's
+overhead outside the engine is `Catalogue.request_overhead`.
 """
 
 import json

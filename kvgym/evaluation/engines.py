@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import lsq_linear
+from tqdm import tqdm
 
 from kvgym import _check
 from kvgym.cluster import PRESETS, EngineSpec, IterationCost, WorkerSpec, find_preset, load_catalogue
@@ -296,15 +298,15 @@ def results(rows: Sequence[Figure]) -> Iterator[Result]:
     """The result of each figure, whose settings must be known; group by group, each half in turn."""
     chosen, unseen = halves(rows)
     for group in dict.fromkeys(row.group for row in rows):
-        seen = [row for row in chosen if row.group == group]
+        seen, other = ([row for row in half if row.group == group] for half in (chosen, unseen))
         settings = seen[0].settings
         engine, queued = make_engine(settings), _queued(settings)
         usual = Constants(find_preset(settings["preset"]).overhead_ms.value)
         constants = fit(seen, engine, queued)
-        for row in [*seen, *(row for row in unseen if row.group == group)]:
+        for row, is_unseen in [*((row, False) for row in seen), *((row, True) for row in other)]:
             off = [errors([row], engine, queued, one) for one in (usual, constants)]
             preset, fitted = ({name: float(one[name][0]) for name in METRICS} for one in off)
-            yield Result(row, row not in seen, preset, fitted, constants)
+            yield Result(row, is_unseen, preset, fitted, constants)
 
 
 @dataclass(frozen=True)
@@ -336,7 +338,7 @@ class Candidate:
 def candidates(rows: Sequence[Figure]) -> list[Candidate]:
     """Every preset fitted to rows of one worker, with and without the defaults of its GPU; the best comes first."""
     found: list[Candidate] = []
-    for settings in _settings(rows[0].gpu):
+    for settings in tqdm(list(_settings(rows[0].gpu)), rows[0].group, file=sys.stderr, disable=None, leave=False):
         engine, queued = make_engine(settings), _queued(settings)
         constants = fit(rows, engine, queued)
         off = errors(rows, engine, queued, constants)

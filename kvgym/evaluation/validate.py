@@ -206,6 +206,17 @@ def write_csv(path: Path, found: list[Result]) -> None:
                     writer.writerow([*where, name, f"{true:.4f}", *got])
 
 
+def _check_output(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"--csv must be a file, {path} is a folder")
+    try:
+        with replacing(path.with_name(f"{path.name}.try")) as temporary:
+            temporary.touch()
+        path.with_name(f"{path.name}.try").unlink()
+    except OSError as error:
+        raise ValueError(f"--csv {path} can't be written: {error}") from None
+
+
 def show_points(rows: list[Figure]) -> list[Figure]:
     """Prints what fits each group of somebody's figures best; returns them with the settings that were found."""
     known: list[Figure] = []
@@ -301,8 +312,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     catalogue, data = load_catalogue(), measured()
     try:
-        if options.csv is not None and options.csv.is_dir():
-            raise ValueError(f"--csv must be a file, {options.csv} is a folder")
+        if options.csv is not None:
+            _check_output(options.csv)
         if options.points is not None:
             show_loops(show_points(read_points(options.points)), options.csv)
             return 0

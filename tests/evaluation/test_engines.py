@@ -20,6 +20,7 @@ from kvgym.evaluation.engines import (
     halves,
     play,
     read_points,
+    results,
     snippet,
 )
 
@@ -64,6 +65,11 @@ def test_halves_alternate_within_each_group_whatever_the_order():
     assert sorted(row.clients for row in chosen if row.model == "qwen3-32b") == [8, 32, 128]
     again = halves(rows[::-1])
     assert [{row.tpot_ms for row in half} for half in again] == [{row.tpot_ms for row in half} for half in halves(rows)]
+
+
+def test_a_figure_measured_twice_is_in_both_halves():
+    row = rows_of("qwen3-32b")[0]
+    assert [one.unseen for one in results([row, row])] == [False, True]
 
 
 def test_constants_go_into_the_cost():

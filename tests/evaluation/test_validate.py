@@ -97,6 +97,7 @@ def test_bad_points_and_outputs_end_the_command(capsys, tmp_path):
     for arguments, message in (
         (["--points", str(tmp_path / "none.csv")], "none.csv can't be read"),
         (["--csv", str(tmp_path)], "--csv must be a file"),
+        (["--csv", str(Path(__file__) / "a.csv")], "a.csv can't be written"),
     ):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
