@@ -6,11 +6,13 @@ from kvgym.cluster.faults import Crash, Fault, FaultRates, Slowdown, check_fault
 from kvgym.cluster.memory import kv_tokens
 from kvgym.cluster.network import Link, Network, find_link
 from kvgym.cluster.pair import Pair
+from kvgym.cluster.presets import PRESETS, Preset, find_preset
 from kvgym.cluster.published import WEIGHTS, Architecture, Gpu, Model
 from kvgym.cluster.roofline import published_cost
 from kvgym.cluster.spec import SCHEDULES, ClusterSpec, EngineSpec, WorkerSpec
 
 __all__ = [
+    "PRESETS",
     "SCHEDULES",
     "WEIGHTS",
     "Architecture",
@@ -26,11 +28,13 @@ __all__ = [
     "Model",
     "Network",
     "Pair",
+    "Preset",
     "RequestOverhead",
     "Slowdown",
     "WorkerSpec",
     "check_faults",
     "find_link",
+    "find_preset",
     "kv_tokens",
     "load_catalogue",
     "published_cost",

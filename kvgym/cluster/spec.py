@@ -1,11 +1,12 @@
 """Specifications of a cluster: the workers, and the settings of the engine that runs on each of them."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from kvgym import _check
 from kvgym.cluster.cost import IterationCost
 from kvgym.cluster.network import Network
+from kvgym.cluster.presets import find_preset
 
 SCHEDULES = ("mixed", "prefill_first")
 
@@ -135,3 +136,23 @@ class EngineSpec:
                 f"max_running must be at most chunk_tokens ({self.chunk_tokens}), since every decode takes a token of "
                 f"the budget; got {self.max_running}"
             )
+
+    @classmethod
+    def preset(cls, name: str, *, gpu: str | None = None, **changes: Any) -> Self:
+        """The settings that an engine starts with.
+
+        Args:
+            name: The engine and its version, one of `kvgym.cluster.PRESETS`; each figure has its source there.
+            gpu: Name of a GPU of the package, for defaults that depend on it, such as vLLM's chunk size. None: those of
+                an A100 with 80 GB.
+            **changes: Fields that are otherwise. `max_running`, unless it is among them, is at most `chunk_tokens`.
+
+        Raises:
+            ValueError: If there is no such preset or GPU, or a change is no field or outside its range.
+        """
+        _check.keywords(f"changes of preset {name!r}", changes, cls)
+        settings = {**find_preset(name).engine(gpu), **changes}
+        if "max_running" not in changes:
+            chunk = _check.whole("chunk_tokens", settings["chunk_tokens"], 1)
+            settings["max_running"] = min(settings["max_running"], chunk)
+        return cls(**settings)

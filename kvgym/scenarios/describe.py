@@ -54,10 +54,16 @@ def plain(name: str, value: Any) -> Any:
 def make_engine(given: Any, base: EngineSpec | None = None) -> EngineSpec:
     """The engine's settings, from a mapping of them; those that it lacks are those of `base`.
 
+    With "preset" (and "gpu", both as in `EngineSpec.preset`) they are those of the preset instead.
+
     Raises:
         ValueError: If a setting is not known or not allowed.
     """
-    _check.keywords("engine", _check.mapping("engine", given), EngineSpec)
+    if "preset" in _check.mapping("engine", given):
+        changes = {key: value for key, value in given.items() if key not in ("preset", "gpu")}
+        _check.keywords("engine", changes, EngineSpec)
+        return EngineSpec.preset(given["preset"], gpu=given.get("gpu"), **changes)
+    _check.keywords("engine", given, EngineSpec)
     return replace(EngineSpec() if base is None else base, **given)
 
 
