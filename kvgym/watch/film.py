@@ -122,10 +122,11 @@ def film(
     observation, info = env.reset(seed=seed)
     agent.reset(shown(env, agent), seed)
     taken = _Taken(env, look_ahead if isinstance(env, RouteEnv) else 0)
-    for number in progress(count()):
-        if number == MOST_DECISIONS:
+    over = False
+    while not over:
+        if len(taken.rows) == MOST_DECISIONS:
             raise ValueError(
-                f"an episode to look at must have at most {MOST_DECISIONS:,} decisions: play fewer requests"
+                f"a film must have at most {MOST_DECISIONS:,} decisions, this one has more: fewer requests"
             )
         action = agent.act(observation, info)
         taken.decision(observation, action, getattr(agent, "scores", None))
