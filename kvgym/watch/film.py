@@ -41,8 +41,8 @@ class Film:
         rules: Names of the evictors that actions are numbers of, where they are.
         metrics: See `kvgym.envs.metrics.episode_metrics`.
         end: When the last request finished.
-        first: Number of the first request after the warm-up.
-        requests: Columns of the requests: those of `Simulator.records`, and session, tenant, and group (prompts of one
+        first: Row of the first request after the warm-up.
+        requests: Columns of the requests that arrived, in that order: those of `Simulator.records`, and session, tenant, and group (prompts of one
             group begin alike; -1: of none).
         iterations: Columns of bursts of equal iterations: worker, start, end, count, prefill_tokens, decodes, queued,
             preempted.
@@ -104,7 +104,7 @@ def film(
 
     Args:
         agent: Who decides; it sees what `kvgym.evaluation.play` would show it. After `act` it may have `scores`, a
-            number per action (NaN: not rated), higher for those that it prefers.
+            number per action, higher for those that it prefers.
         name: Its name.
         scenario: Name of a scenario, or what else `kvgym.get_scenario` takes.
         seed: An integer >= 0.
@@ -129,7 +129,7 @@ def film(
                 f"a film must have at most {MOST_DECISIONS:,} decisions, this one has more: fewer requests"
             )
         action = agent.act(observation, info)
-        taken.decision(observation, action, getattr(agent, "scores", None))
+        taken.decision(observation, action, getattr(agent, "scores", None), info["action_mask"])
         observation, _, terminated, truncated, info = env.step(action)
         over = terminated or truncated
         told()
@@ -194,8 +194,9 @@ def _planned_transfer(simulator: Simulator, worker: int, request: int) -> tuple[
 
 
 def _requests(simulator: Simulator) -> dict[str, NDArray[Any]]:
-    """Columns of the requests that have arrived, see `Film.requests`."""
+    """Columns of the requests in the order of their arrival, see `Film.requests`."""
     records, workload = simulator.records(), simulator.workload
+    records = records[np.argsort(records["arrival"], kind="stable")]
     assert workload is not None
     columns = {name: records[name] for name in records.dtype.names or ()}
     rows = simulator.tables["requests"][records["request"]]
@@ -232,7 +233,7 @@ class _Taken:
         self.workers: list[NDArray[np.int32]] = []
         self.transfers: list[tuple[int, int, int, float, float]] = []
 
-    def decision(self, observation: NDArray[np.float32], action: Any, scores: Any) -> None:
+    def decision(self, observation: NDArray[np.float32], action: Any, scores: Any, mask: NDArray[np.int8]) -> None:
         """The decision that is due, and what the agent does."""
         simulator = self.env.simulator
         self._make_room(simulator)
@@ -242,7 +243,9 @@ class _Taken:
         self.rows.append((simulator.now, request, asking))
         self.actions.append(action)
         self.observations.append(np.array(observation, np.float32))
-        self.scores.append(None if scores is None else np.array(scores, np.float32))
+        if scores is not None and len(scores) != len(mask):
+            raise ValueError(f"scores of the agent must be a number for each of {len(mask)} actions, got {scores!r}")
+        self.scores.append(None if scores is None else np.where(mask == 1, np.array(scores, np.float32), np.nan))
         locked = rows["kv_pages"] - rows["free"] - rows["evictable"]
         columns = (locked, rows["evictable"], rows["n_running"], rows["n_queued"] + rows["n_fetching"], rows["up"])
         self.workers.append(np.stack(columns, axis=1).astype(np.int32))

@@ -42,8 +42,10 @@ def payload(films: Sequence[Film]) -> str:
 
 
 def plain_of(film: Film) -> dict[str, Any]:
-    """A film in plain values."""
+    """A film in plain values; requests are named by their rows."""
     scenario = film.scenario
+    row_of = {request: row for row, request in enumerate(film.requests["request"].tolist())}
+    transfers = [(row_of[request], *rest) for request, *rest in film.transfers]
     return {
         "agent": film.agent,
         "scenario": scenario.name,
@@ -58,7 +60,7 @@ def plain_of(film: Film) -> dict[str, Any]:
         "workers": list(_workers(film)),
         "requests": _columns(film.requests),
         "iterations": _columns(film.iterations),
-        "transfers": _table(("request", "source", "target", "start", "end"), film.transfers),
+        "transfers": _table(("request", "source", "target", "start", "end"), transfers),
         "faults": _table(
             ("worker", "kind", "start", "end"),
             [
@@ -74,7 +76,7 @@ def plain_of(film: Film) -> dict[str, Any]:
         ),
         "decisions": {
             "time": _numbers(film.times),
-            "request": film.deciding.tolist(),
+            "request": [row_of[request] for request in film.deciding.tolist()],
             "asking": film.asking.tolist(),
             "action": film.actions.tolist(),
             "scores": None if film.scores is None else _numbers(film.scores),
