@@ -212,6 +212,7 @@ def _requests(simulator: Simulator) -> dict[str, NDArray[Any]]:
 def _iterations(simulator: Simulator) -> dict[str, NDArray[Any]]:
     """Columns of bursts of iterations in order of start, see `Film.iterations`."""
     log = simulator.tables["iterations"][: int(simulator.tables["clock"]["n_log"][0])]
+    log = log[log["burst"] > 0]  # a crash may end one before its first iteration does
     log = log[np.argsort(log["start_ps"], kind="stable")]
     count = log["burst"].astype(np.int64)
     length = count * log["first_ps"] + log["slope_ps"] * (count * (count - 1) // 2)
