@@ -42,8 +42,8 @@ class Film:
         metrics: See `kvgym.envs.metrics.episode_metrics`.
         end: When the last request finished.
         first: Row of the first request after the warm-up.
-        requests: Columns of the requests that arrived, in that order: those of `Simulator.records`, and session, tenant, and group (prompts of one
-            group begin alike; -1: of none).
+        requests: Columns of the requests that arrived, in that order: those of `Simulator.records`, and session,
+            tenant, and group (prompts of one group begin alike; -1: of none).
         iterations: Columns of bursts of equal iterations: worker, start, end, count, prefill_tokens, decodes, queued,
             preempted.
         transfers: Request, source, target, start, end of each transfer, as planned when the request was routed.
