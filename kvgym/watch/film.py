@@ -133,7 +133,8 @@ def film(
         observation, _, terminated, truncated, info = env.step(action)
         over = terminated or truncated
         told()
-    return taken.film(agent, name, seed, info["episode_metrics"])
+    shot = taken.film(agent, name, seed, info["episode_metrics"])
+    return replace(shot, transfers=_transfers(env, shot))
 
 
 def costs_of(simulator: Simulator, look_ahead: int) -> list[float]:
@@ -179,6 +180,20 @@ def _copy(simulator: Simulator) -> Simulator:
     copy.tables["config"]["log_iterations"] = 0
     copy._open()
     return copy
+
+
+def _transfers(env: Any, shot: Film) -> list[tuple[int, int, int, float, float]]:
+    """Transfers of the requests that a film saw fetched: the episode is played again, for tables keep no past ones."""
+    fetched = set(shot.requests["request"][shot.requests["fetched_tokens"] > 0].tolist())
+    if not fetched or not isinstance(env, RouteEnv):
+        return []
+    env.reset(seed=shot.seed)
+    found = []
+    for request, action in zip(shot.deciding.tolist(), shot.actions.tolist(), strict=True):
+        if request in fetched and (planned := _planned_transfer(env.simulator, action, request)):
+            found.append(planned)
+        env.step(action)
+    return found
 
 
 def _planned_transfer(simulator: Simulator, worker: int, request: int) -> tuple[int, int, int, float, float] | None:
@@ -232,7 +247,6 @@ class _Taken:
         self.scores: list[Any] = []
         self.costs: list[list[float]] = []
         self.workers: list[NDArray[np.int32]] = []
-        self.transfers: list[tuple[int, int, int, float, float]] = []
 
     def decision(self, observation: NDArray[np.float32], action: Any, scores: Any, mask: NDArray[np.int8]) -> None:
         """The decision that is due, and what the agent does."""
@@ -252,8 +266,6 @@ class _Taken:
         self.workers.append(np.stack(columns, axis=1).astype(np.int32))
         routes = asking < 0 and isinstance(self.env, RouteEnv)
         self.costs.append(costs_of(simulator, self.look_ahead) if routes and self.look_ahead else [])
-        if routes and simulator.settings.transfers and (planned := _planned_transfer(simulator, int(action), request)):
-            self.transfers.append(planned)
 
     def _make_room(self, simulator: Simulator) -> None:
         """Makes the log of iterations large enough for a step."""
@@ -284,7 +296,7 @@ class _Taken:
             first=env.scenario.warmup_requests,
             requests=_requests(simulator),
             iterations=_iterations(simulator),
-            transfers=self.transfers,
+            transfers=(),
             faults=faults,
             times=np.array(times),
             deciding=np.array(deciding, np.int32),
