@@ -54,6 +54,18 @@ function countUpTo(sorted, value) {
   return low;
 }
 
+/** `countUpTo` for times that never go back: it goes on from the last, which is quick from pixel to pixel. */
+function counter(sorted) {
+  let count = 0;
+  return (value) => {
+    const fits = (step) => count + step <= sorted.length && sorted[count + step - 1] <= value;
+    let step = 1;
+    for (; fits(step); step *= 2) count += step;
+    for (step >>= 1; step; step >>= 1) if (fits(step)) count += step;
+    return count;
+  };
+}
+
 /** Float64Array of what a function gives for each number, ascending; what is not there is left out. */
 function ascending(numbers, valueOf) {
   return Float64Array.from(numbers.map(valueOf).filter((value) => value != null)).sort();
@@ -126,6 +138,7 @@ function indexed(film, number) {
   film.arrivals = ascending([...requests.arrival], (value) => value);
   film.finishes = ascending([...requests.finish], (value) => value);
   film.soFar = runningMean(film);
+  film.costly = decisions.request.map((_, i) => isCostly(film, i));
   return film;
 }
 
@@ -185,8 +198,8 @@ function isEviction(film, i) {
 
 /** Names of the actions, as scores are ordered: workers where the agent routes, then leaves or evictors. */
 function actionNames(film) {
-  const { rules, features } = film.decisions;
   if (film.names) return film.names;
+  const { rules, features } = film.decisions;
   const workers = film.environment === "KVGym/Evict-v0" ? [] : film.workers.map((_, w) => `worker ${w}`);
   const leaves = [...new Set(features.map(([, , of]) => of).filter((of) => typeof of === "string"))];
   const others = film.environment === "KVGym/Route-v0" ? [] : leaves.length ? leaves.map((c) => `leaf ${c}`) : rules;
@@ -214,6 +227,11 @@ function regret(film, i) {
   const chosen = costs?.[decidedWorker(film, i)];
   if (chosen == null || isEviction(film, i)) return NaN;
   return chosen - Math.min(...costs.filter((cost) => cost != null));
+}
+
+/** Whether another worker would have been better by one per cent. */
+function isCostly(film, i) {
+  return regret(film, i) > 0.01 * film.decisions.costs?.[i]?.[decidedWorker(film, i)];
 }
 
 /** Batch, queue, pages and whether it is up of a worker at a time, and since when this is known. */
@@ -245,8 +263,8 @@ function faultAt({ faults }, worker, time, kind) {
   );
 }
 
-function latencySoFar(film, time) {
-  const i = countUpTo(film.soFar.time, time) - 1;
+function latencySoFar(film, time, count = countUpTo(film.soFar.time, time)) {
+  const i = count - 1;
   return i < 0 ? NaN : film.soFar.mean[i];
 }
 
@@ -579,9 +597,11 @@ function drawMeans(panel, pen) {
   const height = MEAN - 8;
   const left = SIDE;
   const right = panel.width - SIDE;
-  const curves = state.films.map((film) =>
-    Float64Array.from({ length: right - left + 1 }, (_, x) => latencySoFar(film, timeOf(panel, left + x))),
-  );
+  const curves = state.films.map((film) => {
+    const ended = counter(film.soFar.time);
+    const at = (time) => latencySoFar(film, time, ended(time));
+    return Float64Array.from({ length: right - left + 1 }, (_, x) => at(timeOf(panel, left + x)));
+  });
   const most = rounded(curves.reduce((most, curve) => curve.reduce((a, b) => (b > a ? b : a), most), 0));
   pen.fillStyle = paint.row;
   pen.fillRect(left, top, right - left, height);
@@ -620,11 +640,15 @@ function drawPaper(panel, pen, tops) {
 function fillCurve(pen, from, to, bottom, heightAt) {
   pen.beginPath();
   pen.moveTo(from, bottom);
+  let before = bottom;
   for (let x = from; x < to; x++) {
     const y = bottom - heightAt(x);
+    if (y === before) continue;
+    pen.lineTo(x, before);
     pen.lineTo(x, y);
-    pen.lineTo(x + 1, y);
+    before = y;
   }
+  pen.lineTo(to, before);
   pen.lineTo(to, bottom);
   pen.fill();
 }
@@ -653,17 +677,18 @@ function drawLaneSums(panel, pen, lane, top, height) {
   const left = SIDE;
   const right = panel.width - SIDE;
   const each = span() / (right - left);
-  const until = (sums, time) => {
-    const k = countUpTo(lane.start, time) - 1;
+  const at = (sums, k, time) => {
     if (k < 0) return 0;
     const part = Math.min(1, (time - lane.start[k]) / Math.max(1e-12, lane.end[k] - lane.start[k]));
     return sums[k] + part * (sums[k + 1] - sums[k]);
   };
   const shares = (sums) => {
     const out = new Float64Array(right - left + 1);
-    let before = until(sums, timeOf(panel, left));
+    const begun = counter(lane.start);
+    const until = (time) => at(sums, begun(time) - 1, time);
+    let before = until(timeOf(panel, left));
     for (let x = left; x < right; x++) {
-      const now = until(sums, timeOf(panel, x + 1));
+      const now = until(timeOf(panel, x + 1));
       out[x - left] = Math.min(1, (now - before) / each) * height;
       before = now;
     }
@@ -699,9 +724,11 @@ function mostAtOnce(panel) {
   let most = 1;
   for (const { bars } of state.films) {
     for (const { arrival, finished } of bars) {
+      const arrived = counter(arrival);
+      const done = counter(finished);
       for (let x = SIDE; x <= panel.width - SIDE; x += 3) {
         const time = timeOf(panel, x);
-        most = Math.max(most, countUpTo(arrival, time) - countUpTo(finished, time));
+        most = Math.max(most, arrived(time) - done(time));
       }
     }
   }
@@ -751,9 +778,13 @@ function drawRequestSums(panel, pen, bars, top) {
   const bottom = top + height + 1;
   const left = SIDE;
   const right = panel.width - SIDE;
-  const above = (sorted) => (x) => {
-    const time = timeOf(panel, x + 0.5);
-    return Math.min(height, (countUpTo(sorted, time) - countUpTo(bars.finished, time)) * panel.countHeight);
+  const above = (sorted) => {
+    const begun = counter(sorted);
+    const finished = counter(bars.finished);
+    return (x) => {
+      const time = timeOf(panel, x + 0.5);
+      return Math.min(height, (begun(time) - finished(time)) * panel.countHeight);
+    };
   };
   const layers = [
     [paint.queue, bars.arrival],
@@ -777,8 +808,9 @@ function drawMemory(panel, pen, worker, top) {
   if (right <= left) return;
   const locked = new Float64Array(right - left);
   const used = new Float64Array(right - left);
+  const due = counter(time);
   for (let x = left; x < right; x++) {
-    const i = Math.max(0, countUpTo(time, timeOf(panel, x + 0.5)) - 1);
+    const i = Math.max(0, due(timeOf(panel, x + 0.5)) - 1);
     const at = (i * film.m + worker) * 5;
     locked[x - left] = (film.counts[at] / pages) * height;
     used[x - left] = ((film.counts[at] + film.counts[at + 1]) / pages) * height;
@@ -838,17 +870,12 @@ function drawTicks(panel, pen, worker, top) {
   for (let k = countUpTo(ticks.time, state.from - 1e-9); k < ticks.list.length && ticks.time[k] <= state.to; k++) {
     const x = Math.round(xOf(panel, ticks.time[k]));
     const i = ticks.list[k];
-    const bad = isCostly(film, i);
+    const bad = film.costly[i];
     if (x === before && (flagged || !bad)) continue;
     [before, flagged] = [x, bad];
     pen.fillStyle = bad ? paint.queue : isEviction(film, i) ? paint.transfer : paint.dim;
     pen.fillRect(x - 0.75, top + (bad ? 0 : 2), 1.5, height - (bad ? 0 : 2));
   }
-}
-
-function isCostly(film, i) {
-  const loss = regret(film, i);
-  return loss > 0.01 * film.decisions.costs?.[i]?.[decidedWorker(film, i)];
 }
 
 /** Transfers: a bar at the worker that receives, and a line from the one that sends while there are few. */
@@ -1423,7 +1450,7 @@ function decisionRow({ film, loss }, i, place) {
       { style: `top: ${place * LINE}px`, "data-decision": i, onclick: open },
       element("span", {}, clock(film.decisions.time[i])),
       element("span", {}, `${film.decisions.request[i]}${actionText(film, i)}`),
-      element("span", { class: isCostly(film, i) ? "worse" : "" }, text),
+      element("span", { class: film.costly[i] ? "worse" : "" }, text),
     ),
   );
 }
