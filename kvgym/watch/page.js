@@ -218,7 +218,8 @@ function actionText(film, i) {
   const text = chosenActions(film, i)
     .map((a) => names[a] ?? `action ${a}`)
     .join(", ");
-  return isEviction(film, i) ? `: worker ${film.decisions.asking[i]} evicts by ${text}` : ` → ${text}`;
+  if (!isEviction(film, i)) return ` → ${text}`;
+  return `: worker ${film.decisions.asking[i]} evicts ${text.startsWith("leaf") ? "" : "by "}${text}`;
 }
 
 /** What a decision cost over the best worker (s of mean latency); NaN where that was not computed. */
@@ -1847,22 +1848,13 @@ function showHead() {
 function showMetrics() {
   const inSeconds = /^(J|(e2e|ttft|tpot)_.*|.*_s)$/;
   const row = (name) => {
-    const values = state.films.map(({ metrics }) => metrics[name]);
     const text = inSeconds.test(name) ? seconds : quantity;
-    return element(
-      "tr",
-      {},
-      element("th", { scope: "row" }, name),
-      values.map((value) => element("td", {}, text(value))),
+    const values = state.films.map(({ metrics, number }) =>
+      element("dd", { class: `of${number}` }, text(metrics[name])),
     );
+    return element("div", {}, element("dt", {}, name), values);
   };
-  const head = ["metric", ...state.films.map(({ agent }) => agent)].map((name) =>
-    element("th", { scope: "col" }, name),
-  );
-  byId("metrics-rows").replaceChildren(
-    element("thead", {}, element("tr", {}, head)),
-    element("tbody", {}, Object.keys(state.films[0].metrics).map(row)),
-  );
+  byId("metrics-rows").replaceChildren(...Object.keys(state.films[0].metrics).map(row));
 }
 
 function showLegend() {

@@ -364,7 +364,7 @@ def test_evictions_name_the_leaf(show, films):
     i = len(shot.times) // 2
     js("const f = state.films[0]; select(f, f.decisions.request[arguments[0]], arguments[0])", i)
     title = text(js, "#drawer h2")
-    assert f"worker {shot.asking[i]} evicts by leaf c{shot.actions[i]}" in title and "EVICT" in title
+    assert f"worker {shot.asking[i]} evicts leaf c{shot.actions[i]}" in title and "EVICT" in title
     assert js("return document.querySelectorAll('#drawer .observation table').length") == 3
 
 
@@ -402,7 +402,8 @@ def test_memory_now_is_that_of_the_last_decision(show, films):
 @pytest.mark.parametrize("case", [ONE, TWO, "transfers"])
 def test_phone(show, browser, case):
     js = show(case, 360, 740)
-    for view in ("", "openDrawer('list')", "select(state.films[0], state.films[0].decisions.request[5], 5)"):
+    unfold = "for (const part of document.querySelectorAll('details')) part.open = true"
+    for view in ("", unfold, "openDrawer('list')", "select(state.films[0], state.films[0].decisions.request[5], 5)"):
         js(view)
         drawn(js)
         assert js("return document.documentElement.scrollWidth") <= 360
