@@ -186,9 +186,10 @@ function runningMean(film) {
   return { time: Float64Array.from(ended, (r) => ends[r]), mean };
 }
 
-/** The worker that a decision concerns: where the request was sent, or who asks what to evict. */
+/** The worker that a decision concerns: where the request was sent, or who asks what to evict; -1: none. */
 function decidedWorker(film, i) {
-  const { asking, action } = film.decisions;
+  const { request, asking, action } = film.decisions;
+  if (request[i] < 0) return -1;
   return asking[i] >= 0 ? asking[i] : [action[i]].flat()[0];
 }
 
@@ -214,6 +215,8 @@ function chosenActions(film, i) {
 }
 
 function actionText(film, i) {
+  // The one decision of an episode in which nothing had to be evicted.
+  if (film.decisions.request[i] < 0) return ": nothing to decide";
   const names = actionNames(film);
   const text = chosenActions(film, i)
     .map((a) => names[a] ?? `action ${a}`)
@@ -367,13 +370,18 @@ function select(film, request, decision, show = true) {
 /** On a phone the drawer covers half of the page: the worker concerned is scrolled to the other half. */
 function bringIntoSight(film, request, decision) {
   const worker = decision >= 0 ? decidedWorker(film, decision) : film.requests.worker[film.rowOf.get(request)];
+  if (worker < 0) return;
   const panel = panels[film.number];
   const top = panel.canvas.getBoundingClientRect().top + scrollY;
   scrollTo({ top: top + topsOf(panel, worker).label - 24 });
 }
 
 function decisionText(film, i) {
-  return `request ${film.decisions.request[i]}${actionText(film, i)}`;
+  return `${requestName(film.decisions.request[i])}${actionText(film, i)}`;
+}
+
+function requestName(request) {
+  return request < 0 ? "no request" : `request ${request}`;
 }
 
 /** Tells a screen reader. */
@@ -404,6 +412,10 @@ function frame(now) {
     state.last = now;
     redraw();
   }
+  draw();
+}
+
+function draw() {
   for (const panel of panels) drawPanel(panel);
   drawScrub();
   showNumbers();
@@ -499,7 +511,8 @@ function layOut() {
   resize(scrub, scrub.clientWidth, 44);
   scrub.load = null;
   stale();
-  redraw();
+  // At once: canvases are empty now.
+  draw();
 }
 
 function resize(canvas, width, height) {
@@ -1435,8 +1448,7 @@ function fillRows() {
     rows.made.set(place, row);
     rows.append(row);
   }
-  rows.current = null;
-  markCurrentRow();
+  markRow(rows);
 }
 
 function decisionRow({ film, loss }, i, place) {
@@ -1456,22 +1468,25 @@ function decisionRow({ film, loss }, i, place) {
   );
 }
 
-/** Marks the last decision before the clock in the list; while it plays the list goes along. */
+/** Marks the last decision before the clock. */
+function markRow(rows) {
+  rows.current = currentDecision(rows.film);
+  rows.querySelector('[aria-current="true"]')?.removeAttribute("aria-current");
+  rows.querySelector(`[data-decision="${rows.current}"]`)?.setAttribute("aria-current", "true");
+}
+
+/** The list goes with the clock. */
 function markCurrentRow() {
   const rows = byId("drawer").hidden ? null : byId("drawer").querySelector(".rows");
-  if (!rows) return;
-  const current = currentDecision(rows.film);
-  if (rows.current === current) return;
-  rows.current = current;
-  rows.querySelector('[aria-current="true"]')?.removeAttribute("aria-current");
-  rows.querySelector(`[data-decision="${current}"]`)?.setAttribute("aria-current", "true");
+  if (!rows || rows.current === currentDecision(rows.film)) return;
+  markRow(rows);
   if (state.playing && state.order === "time") scrollToNow();
 }
 
 /** Everything about a request and a decision about it. */
 function detail({ film, request, decision }) {
   const row = film.rowOf.get(request);
-  const title = `Request ${request}${decision >= 0 ? actionText(film, decision) : ""}`;
+  const title = `${request < 0 ? "No request" : `Request ${request}`}${decision >= 0 ? actionText(film, decision) : ""}`;
   const list = { "aria-label": "All decisions", title: "All decisions", onclick: () => openDrawer("list") };
   return [
     element(
@@ -1837,7 +1852,7 @@ function showHead() {
       value(
         "gap",
         `${other.agent} − ${film.agent}`,
-        `${difference(by)} (${by < 0 ? "−" : "+"}${Math.abs((100 * by) / film.metrics.J).toFixed(1)} %)`,
+        `${difference(by)} (${by < 0 ? "−" : "+"}${Math.abs((100 * by) / film.metrics.J).toFixed(1)}${JOINED}%)`,
       ),
     );
   }
@@ -2122,7 +2137,12 @@ async function start() {
   if (films.length === 1 && innerWidth >= 1200) openDrawer("list");
   layOut();
   setTime(Math.min(state.end, first + 0.4 * length));
-  new ResizeObserver(layOut).observe(byId("panels"));
+  // Not at once: what an observer changes it would be told of again, which the browser counts as an error.
+  const observer = new ResizeObserver(() => {
+    if (panels.some(({ canvas, width }) => canvas.clientWidth !== width)) requestAnimationFrame(layOut);
+  });
+  observer.observe(byId("panels"));
+  for (const part of document.querySelectorAll("details")) part.addEventListener("toggle", layOut);
   addEventListener("resize", layOut);
   addEventListener("scroll", redraw, { passive: true });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {

@@ -358,6 +358,18 @@ def test_list_of_decisions_opens_one_and_sorts_by_loss(show, films, browser):
     assert js("return byId('drawer').hidden")
 
 
+def test_list_goes_along_while_it_plays(show, films):
+    js = show(TWO)
+    times = films(TWO)[0].times
+    js("openDrawer('list'); setTime(arguments[0]); state.playing = true", float(times[40]) - 1e-3)
+    for i in range(40, 60, 5):
+        js("setTime(arguments[0]); draw()", float(times[i]) + 1e-5)
+        assert js("return document.querySelector('#drawer [aria-current]').dataset.decision") == str(i)
+        top, bottom = js("const b = byId('drawer').getBoundingClientRect(); return [b.top, b.bottom]")
+        row = js("return document.querySelector('#drawer [aria-current]').getBoundingClientRect().top")
+        assert top < row < bottom
+
+
 def test_evictions_name_the_leaf(show, films):
     js = show("evict")
     shot = films("evict")[0]
