@@ -675,6 +675,7 @@ function drawLane(panel, pen, worker, top) {
   const last = countUpTo(lane.start, state.to);
   if (last - first > panel.width) return drawLaneSums(panel, pen, lane, top, height);
   for (let k = first; k < last; k++) {
+    if (lane.end[k] <= state.from) continue;
     const left = Math.max(SIDE, xOf(panel, lane.start[k]));
     const right = Math.min(panel.width - SIDE, xOf(panel, lane.end[k]));
     const width = Math.max(0.5, right - left - (right - left > 4 ? 1 : 0));
@@ -1905,7 +1906,7 @@ function showLegend() {
     ...(any((f) => f.transfers.request.length) ? [swatch("transfer", of("transfer"))] : []),
     swatch("request waits", of("queue")),
     swatch("in prefill", ...pale),
-    swatch("in decode, a colour per group of like prompts", ...groups),
+    swatch("in decode, a colour per group of like prompts; blue where only counts fit", ...groups),
     swatch("KV memory locked", of("locked")),
     swatch("cached", of("cached")),
     swatch("free", of("free")),
