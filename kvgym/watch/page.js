@@ -1487,7 +1487,8 @@ function markCurrentRow() {
 /** Everything about a request and a decision about it. */
 function detail({ film, request, decision }) {
   const row = film.rowOf.get(request);
-  const title = `${request < 0 ? "No request" : `Request ${request}`}${decision >= 0 ? actionText(film, decision) : ""}`;
+  const name = request < 0 ? "No request" : `Request ${request}`;
+  const title = name + (decision >= 0 ? actionText(film, decision) : "");
   const list = { "aria-label": "All decisions", title: "All decisions", onclick: () => openDrawer("list") };
   return [
     element(
