@@ -76,7 +76,7 @@ def plain_of(film: Film) -> dict[str, Any]:
         ),
         "decisions": {
             "time": _numbers(film.times),
-            "request": [row_of[request] for request in film.deciding.tolist()],
+            "request": [row_of.get(request, -1) for request in film.deciding.tolist()],
             "asking": film.asking.tolist(),
             "action": film.actions.tolist(),
             "scores": None if film.scores is None else _numbers(film.scores),

@@ -22,6 +22,7 @@ CASES = {
     "transfers": ("lbgr", "multi-node-agents", {"episode_requests": 300}),
     "faults": ("least_loaded", "failover", CRASHES),
     "evict": ("rlt", "gsp-stable", {"episode_requests": 3}),
+    "nothing to evict": ("lru", "gsp-worst", {"episode_requests": 20}),
     "joint": ("pair", "gsp-stable", {"episode_requests": 3}),
 }
 ARGUMENTS = {"pair": {"router": "lmetric", "evictor": "lru"}}
