@@ -48,6 +48,8 @@ class Agent(ABC):
         environment: Id of the environment that it plays.
         env_kwargs: Arguments of that environment which decide what its actions mean.
         oracle: It needs the environment itself, and is not ranked.
+        scores: How it rated the actions of its last decision, higher for those that it prefers; None: it does not say.
+            For those who look on (`kvgym watch`).
         env: The unwrapped environment, or the view of it; this and the rest are there after `reset`.
         layout: Where features stand in an observation.
         at: The same by name, for the features of the request (an index) and of the workers (a slice over them).
@@ -59,6 +61,7 @@ class Agent(ABC):
     environment: ClassVar[str] = ROUTE
     env_kwargs: Mapping[str, Any] = MappingProxyType({})
     oracle: bool = False
+    scores: Sequence[float] | None = None
     env: Any
     layout: Layout
     at: Places

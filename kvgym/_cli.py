@@ -13,6 +13,8 @@ COMMANDS = {
     "leaderboard": ("agents.leaderboard.__main__", "play agents against each other on the same seeds"),
     "train": ("agents.train", "train a network to route or to evict (extra train)"),
     "play": ("agents.play", "route requests by keyboard, and be scored beside the rules"),
+    "watch": ("kvgym.watch.__main__", "an episode in the browser, every decision with what else was possible"),
+    "trace": ("kvgym.watch.trace", "an episode as a trace for Chrome or Perfetto"),
     "theory": ("theory.__main__", "the theory behind RLT, measured"),
     "validate": ("kvgym.evaluation.validate", "how far the costs are from what was measured"),
     "links": ("kvgym.cluster.links", "is fetching KV from another worker faster than computing it?"),

@@ -22,6 +22,7 @@ ORDER = (
     "kvgym.wrappers",
     "kvgym.integrations",
     "kvgym.evaluation",
+    "kvgym.watch",
     "envs_registry",
     "kvgym",
     "agents",

@@ -80,7 +80,7 @@ def test_a_citation_is_found():
     assert cited("see docs/semantics.md#t3-start, #t4-end.") == {"t3-start", "t4-end"}
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/first_steps.md", "docs/clusters.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/first_steps.md", "docs/clusters.md", "docs/watch.md"])
 def test_code_runs(name, tmp_path, monkeypatch):
     # Other pages' code is run by tests beside what it shows.
     monkeypatch.chdir(tmp_path)

@@ -71,6 +71,7 @@ class Learned(Agent):
         """See `Agent.act`."""
         with self._torch.no_grad():
             scores = self._actor(self._torch.from_numpy(observation[None]))
+        self.scores = scores[0].tolist()
         action = self._choose(scores, info["action_mask"][None].astype(bool), self.env.action_space)[0]
         return int(action) if action.ndim == 0 else tuple(action.tolist())
 

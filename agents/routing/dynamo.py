@@ -54,6 +54,7 @@ class Dynamo(Agent):
         """See `Agent.act`."""
         workers = legal_actions(info)
         costs = self.costs(observation, workers)
+        self.scores = [-cost for cost in costs]
         if self.temperature == 0.0:
             return lowest_at_random(costs, workers, self.random)
         low = min(costs[worker] for worker in workers)

@@ -113,6 +113,7 @@ class Lbgr(Agent):
         prompt = float(observation[self.at["prompt"]])
         match = observation[self.at["match"]].tolist()
         output = self.alpha_output * self._expected_output(float(observation[self.at["output_hint"]]))
+        self.scores = scores = [0.0] * self.n_workers
         best, best_estimate, chosen = -1, math.inf, None
         for worker in legal_actions(info):
             hit, miss, load = match[worker], prompt - match[worker], self.load[worker]
@@ -120,6 +121,7 @@ class Lbgr(Agent):
             phi = (self.alpha_miss * hit, self.alpha_miss * miss, load, *self.constant)
             sent = Sent(worker, now, cost, load, phi)
             estimate = self.estimate(sent)
+            scores[worker] = -estimate
             if chosen is None or estimate < best_estimate:
                 best, best_estimate, chosen = worker, estimate, sent
         assert chosen is not None  # the mask always allows a worker

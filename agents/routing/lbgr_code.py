@@ -105,11 +105,13 @@ class LbgrCode(Agent):
             self._forget(worker)
         total = round(float(observation[self.at["prompt"]]) * self.characters_per_token)
         match = observation[self.at["match"]].tolist()
+        self.scores = scores = [0.0] * self.n_workers
         best, best_cost, best_base = -1, 0.0, 0.0
         for worker in legal_actions(info):
             uncached = total - round(match[worker] * self.characters_per_token)
             base = max(1.0, self.ms_per_character * uncached)
             cost = max(1.0, base + self.queue[worker] + self.bias[worker])
+            scores[worker] = -cost
             if best < 0 or cost + self.hysteresis_ms < best_cost:
                 best, best_cost, best_base = worker, cost, base
         added = _round(best_base)

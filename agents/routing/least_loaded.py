@@ -13,4 +13,6 @@ class LeastLoaded(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        return lowest(observation[self.at["inflight"]].tolist(), legal_actions(info))
+        inflight = observation[self.at["inflight"]].tolist()
+        self.scores = [-requests for requests in inflight]
+        return lowest(inflight, legal_actions(info))

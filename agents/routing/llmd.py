@@ -61,4 +61,5 @@ class LlmD(Agent):
             prefix = min(match[worker] // self.block_tokens, blocks) / blocks if blocks else 0.0
             queue = (most - queued[worker]) / spread if spread else 1.0
             penalties[worker] = -(self.prefix * prefix + self.queue * queue + self.kv * (1.0 - kv_use[worker]))
+        self.scores = [-penalty for penalty in penalties]
         return lowest_at_random(penalties, workers, self.random)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..base import Agent, Info, Observation, legal_actions
+from ..base import Agent, Info, Observation, legal_actions, lowest
 
 
 class LMetric(Agent):
@@ -20,4 +20,6 @@ class LMetric(Agent):
         miss = observation[self.at["miss"]].tolist()
         prefill = observation[self.at["prefill"]].tolist()
         inflight = observation[self.at["inflight"]].tolist()
-        return min(legal_actions(info), key=lambda i: (prefill[i] + miss[i]) * (inflight[i] + 1.0))
+        costs = [(p + m) * (n + 1.0) for p, m, n in zip(prefill, miss, inflight, strict=True)]
+        self.scores = [-cost for cost in costs]
+        return lowest(costs, legal_actions(info))

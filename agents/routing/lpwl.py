@@ -28,6 +28,7 @@ class Lpwl(Agent):
         miss = observation[self.at["miss"]].tolist()
         prefill = observation[self.at["prefill"]].tolist()
         inflight = observation[self.at["inflight"]].tolist()
+        self.scores = [-(p + m) for p, m in zip(prefill, miss, strict=True)]
         n, turn = self.n_workers, self._next
         worker = min(legal_actions(info), key=lambda i: (prefill[i] + miss[i], inflight[i], (i - turn) % n))
         self._next = worker + 1

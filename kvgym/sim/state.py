@@ -16,8 +16,6 @@ from kvgym.workload import Workload
 
 Tables = dict[str, NDArray[Any]]
 
-_FIRST_LOG_ROWS = 4096
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -34,6 +32,8 @@ class Settings:
     log_iterations: bool
     log_draws: bool
     transfers: bool = False
+    first_log_rows: int = 4096
+    """Room in the logs; the simulator makes more where they are full, an environment does not."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def make_tables(
         "page_ids": n_nodes,
         "transfers": n if settings.transfers else 0,
         "traffic": m * m if settings.transfers else 0,
-        "iterations": _FIRST_LOG_ROWS + 2 * m if settings.log_iterations else 0,
-        "draws": _FIRST_LOG_ROWS + all_pages if settings.log_draws else 0,
+        "iterations": settings.first_log_rows + 2 * m if settings.log_iterations else 0,
+        "draws": settings.first_log_rows + all_pages if settings.log_draws else 0,
     }
     tables: Tables = {name: np.zeros(sizes[name], dtype) for name, dtype in TABLES.items() if name in sizes}
     tables["requests"] = workload.requests
