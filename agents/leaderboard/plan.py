@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import kvgym
-from kvgym import _check
+from kvgym import _check, _compile
+from kvgym.envs.base import KERNELS
 from kvgym.evaluation import files
 from kvgym.evaluation.anchors import N_SEEDS
 from kvgym.evaluation.report import Axes
@@ -157,6 +158,8 @@ def _checked(plan: Plan) -> Plan:
             apart(_make_all, tasks)
         else:
             _make_all(tasks)
+    for name in KERNELS:
+        _compile.load(name)
     return plan
 
 

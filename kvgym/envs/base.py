@@ -24,6 +24,8 @@ from kvgym.sim.base.codes import EVICT, ROUTE, TRUNCATED
 from kvgym.sim.evictors import ASK
 from kvgym.workload import Workload
 
+KERNELS = ("kvgym.envs.kernels.entry", "kvgym.sim.start", "kvgym.envs.kernels.measure")
+"""Modules with the kernels that an environment calls, the last two at its first reset and its first end."""
 SEED_OPTIONS = ("workload_seed", "policy_seed")
 FINISHED_COLUMNS = (
     *("decision", "worker", "arrival", "first_token", "finish"),
@@ -95,7 +97,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self._time = 0.0
 
     def _load_kernels(self) -> None:
-        kernels = _compile.load("kvgym.envs.kernels.entry")
+        kernels = _compile.load(KERNELS[0])
         self._step_kernel, self._act_kernel = kernels.step, kernels.act
 
     def reset(
