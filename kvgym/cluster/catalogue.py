@@ -155,7 +155,7 @@ class Catalogue:
         """
         page_size = _check.whole("page_size", page_size, 1)
         given, tokens = None, None
-        how = {"kv_dtype": kv_dtype, "context_tokens": context_tokens, "data_attention": data_attention}
+        how: dict[str, Any] = {"kv_dtype": kv_dtype, "context_tokens": context_tokens, "data_attention": data_attention}
         if form == PUBLISHED:
             given, kind = self._model(model), self._gpu(gpu)
             cost, overhead = published_cost(given, kind, tp, weights, **how), self.overhead_ms
@@ -166,7 +166,9 @@ class Catalogue:
             cost = pair.costs[_check.choice(f"form of {name}", pair.form if form is None else form, pair.costs)]
             tokens, overhead = pair.kv_tokens, pair.overhead_ms
             if _check.flag("data_attention", data_attention):
-                raise ValueError(f"data_attention must be false for {name}: it was fitted without; form {PUBLISHED!r} has it")
+                raise ValueError(
+                    f"data_attention must be false for {name}: it was fitted without; form {PUBLISHED!r} has it"
+                )
             if _check.choice("kv_dtype", kv_dtype, KV_DTYPES) != "bf16":
                 if tokens is not None and mem_fraction is None:
                     raise ValueError(

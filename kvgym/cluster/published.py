@@ -106,15 +106,13 @@ class Architecture:
             ValueError: If a size is out of range, or contradicts another one.
         """
         flags = {name: _check.flag(f"{name} of {where}", entry.get(name, False)) for name in ("tied", "gated")}
-        sizes = {
+        sizes: dict[str, Any] = {
             name: _check.whole(f"{name} of {where}", entry.get(name, 0), int(name in SIZES))
             for name in _NAMES
             if name not in flags and name != "experts_per_token"
         }
         per_token = entry.get("experts_per_token", 0)
-        sizes["experts_per_token"] = _check.whole(
-            f"experts_per_token of {where}", per_token, min(sizes["experts"], 1)
-        )
+        sizes["experts_per_token"] = _check.whole(f"experts_per_token of {where}", per_token, min(sizes["experts"], 1))
         shape = cls(**sizes, **flags)
         shape._check_sizes(where)
         return shape
@@ -146,7 +144,11 @@ class Architecture:
                 f"local_layers and linear_layers together, and dense_layers, of {where} must be at most its "
                 f"{self.layers} layers; got {self.local_layers}, {self.linear_layers} and {self.dense_layers}"
             )
-        for name, needed in (("shared_feed_forward", "experts"), ("dense_layers", "experts"), ("q_latent", "kv_latent")):
+        for name, needed in (
+            ("shared_feed_forward", "experts"),
+            ("dense_layers", "experts"),
+            ("q_latent", "kv_latent"),
+        ):
             if getattr(self, name) and not getattr(self, needed):
                 raise ValueError(f"{name} of {where} must be 0 where it has no {needed}, got {getattr(self, name)}")
         if self.kv_latent and (self.kv_heads != 1 or self.gated):
@@ -167,7 +169,9 @@ class Architecture:
             queries = self.heads * (self.head_dim + self.kv_rope)
             q = self.q_latent * (self.hidden + queries) if self.q_latent else self.hidden * queries
             kv = self.hidden * (self.kv_latent + self.kv_rope)
-            one = q + kv + self.heads * (self.kv_latent * (self.head_dim + self.value_dim) + self.value_dim * self.hidden)
+            one = (
+                q + kv + self.heads * (self.kv_latent * (self.head_dim + self.value_dim) + self.value_dim * self.hidden)
+            )
         else:
             one = 2 * self.hidden * self.head_dim * (self.heads + self.kv_heads)
             one += self.hidden * self.head_dim * self.heads * self.gated
@@ -374,15 +378,19 @@ class Model:
         """The same on one of `tp` GPUs, for each token of the worker; arguments as for `kvgym.cluster.kv_tokens`."""
         _check.whole("context_tokens", context_tokens, 1)
         width = KV_DTYPES[_check.choice("kv_dtype", kv_dtype, KV_DTYPES)]
-        sharers = tp if data_attention else min(tp, self.kv_heads)
+        sharers, state_sharers = self.sharers(tp, data_attention)
         shape = self.architecture
         if shape is None:
             return Fraction(self.kv_bytes_per_token * width, 2 * sharers)
         growing = shape.growing_layers(context_tokens)
         bounded = (shape.layers - shape.linear_layers - growing) * Fraction(shape.span, context_tokens)
         kv = width * shape.kv_elements * (growing + bounded) / sharers
-        state_sharers = tp if data_attention else min(tp, max(1, shape.linear_key_heads))
         return kv + Fraction(shape.state_bytes, context_tokens * state_sharers)
+
+    def sharers(self, tp: int, data_attention: bool = False) -> tuple[int, int]:
+        """GPUs of `tp` that KV is split over, and those that states are."""
+        states = self.architecture.linear_key_heads if self.architecture else 0
+        return (tp, tp) if data_attention else (min(tp, self.kv_heads), min(tp, max(1, states)))
 
     def shape(self) -> Architecture:
         """The architecture.

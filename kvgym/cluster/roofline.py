@@ -10,9 +10,9 @@ With W bytes of weights to read in an iteration, F operations per token, L layer
     cN = L x a constant
 
 Layers with a window or chunk shorter than the context, and layers with a state, cost a decode a constant (cB: what they
-keep, read; a state is written too) and a prefill token another (in k). The attention of decodes takes at least its
-operations over the 16-bit rate, which binds multi-head latent attention alone: it has a hundred operations a byte. Its
-prefills are priced with keys and values unfolded for every head; unfolding those of an earlier chunk again is left out.
+keep, read; a state is written too) and a prefill token another (in k). Decodes with
+multi-head latent attention, which has hundreds of operations a byte, take at least those over the 16-bit rate; its
+prefills are priced with keys and values unfolded for every head, where unfolding those of earlier chunks is left out.
 
 A token of a mixture of experts goes through k of E; T tokens are expected to touch a share of 1 - (1 - k / E)^T, so W
 grows with T and G is tabulated.
@@ -109,38 +109,18 @@ def published_cost(
     if shape.heads % tp and not data_attention:
         raise ValueError(f"tp must divide the {shape.heads} query heads of {model.name}, got {tp}")
     widths = model.widths(weights)
-    _check.whole("context_tokens", context_tokens, 1)
-    memory = _rate(gpu, "mem_gbps") * 1e6  # bytes per ms
-    attention = _rate(gpu, "tflops") * 1e9 * efficiency.attention  # operations per ms
-    exchanges = 1 if data_attention else 2  # per layer; tokens only meet for the experts
     k = _computed(shape, gpu, weights, widths[0], tp, efficiency.compute)
+    exchanges = (
+        1 if data_attention else 2
+    )  # per layer; with attention apart, tokens meet for the feed-forward part alone
     if tp > 1:
         all_reduced = 4 * exchanges * shape.layers * (tp - 1) / tp * shape.hidden  # bytes per token
         k += all_reduced / (_rate(gpu, "link_gbps") * 1e6 * efficiency.link)
     c0 = shape.layers * (efficiency.layer_ms + (exchanges * efficiency.sync_ms if tp > 1 else 0.0))
-    growing = shape.growing_layers(context_tokens)
-    local = shape.layers - shape.linear_layers - growing
-    per_pair = 2 * shape.heads * (shape.head_dim + shape.kv_rope + (shape.value_dim or shape.head_dim))
-    if local:
-        seen = shape.chunk / 2 or shape.window * (1 - shape.window / (2 * context_tokens))
-        k += local * per_pair * seen / (tp * attention)
-    if shape.linear_layers:
-        # Decay, read, write and output of each element of the state.
-        k += 6 * shape.linear_layers * shape.linear_value_heads * shape.linear_head_dim**2 / (tp * attention)
-    sharers = tp if data_attention else min(tp, model.kv_heads)
-    kept = KV_DTYPES[_check.choice("kv_dtype", kv_dtype, KV_DTYPES)] * shape.kv_elements  # bytes per layer and token
-    moved = sharers * memory * efficiency.kv
-    folded = shape.heads * (2 * shape.kv_latent + shape.kv_rope) * 2 if shape.kv_latent else per_pair
-    state_moved = (tp if data_attention else min(tp, max(1, shape.linear_key_heads))) * memory * efficiency.kv
-    rest: dict[str, Any] = {
-        "a_s": growing * per_pair / (tp * attention),
-        "a_kv": max(growing * kept / moved, growing * folded / (tp * attention)),
-        "c_b": local * max(kept / moved, folded / (tp * attention)) * (shape.chunk / 2 or shape.window)
-        + 2 * shape.state_bytes / state_moved,
-        "c_n": shape.layers * efficiency.chunk_ms,
-    }
+    bounded, rest = _attention(model, gpu, tp, efficiency, kv_dtype, context_tokens, data_attention)
+    k += bounded
     p = efficiency.sharpness
-    per_byte = 1 / (tp * memory * efficiency.weights)
+    per_byte = 1 / (tp * _rate(gpu, "mem_gbps") * 1e6 * efficiency.weights)
     copies = (tp - 1) * float(widths[0]) * shape.attention_params if data_attention else 0.0
     if not shape.experts:
         w = (_bytes_read(shape, widths, np.ones(1))[0] + copies) * per_byte
@@ -150,9 +130,33 @@ def published_cost(
     return IterationCost.from_table(_KNOTS, (c0 + (w**p + (k * tokens) ** p) ** (1 / p)).tolist(), **rest)
 
 
-def _computed(
-    shape: Architecture, gpu: Gpu, weights: str, dense: int | Fraction, tp: int, efficiency: float
-) -> float:
+def _attention(
+    model: Model, gpu: Gpu, tp: int, efficiency: Efficiency, kv_dtype: str, context_tokens: int, data_attention: bool
+) -> tuple[float, dict[str, float]]:
+    """Attention: time per token of what is bounded (windows, chunks, states), in ms, and a_s, a_kv, c_b and c_n."""
+    shape = model.shape()
+    growing = shape.growing_layers(_check.whole("context_tokens", context_tokens, 1))
+    local = shape.layers - shape.linear_layers - growing
+    rate = tp * (_rate(gpu, "tflops") * 1e9 * efficiency.attention)  # operations per ms
+    per_pair = 2 * shape.heads * (shape.head_dim + shape.kv_rope + (shape.value_dim or shape.head_dim))
+    mean_seen = shape.chunk / 2 or shape.window * (1 - shape.window / (2 * context_tokens))
+    # Decay, read, write and output of each element of a state.
+    stepped = 6 * shape.linear_layers * shape.linear_value_heads * shape.linear_head_dim**2
+    memory = _rate(gpu, "mem_gbps") * 1e6  # bytes per ms
+    kv_sharers, state_sharers = model.sharers(tp, data_attention)
+    kept = KV_DTYPES[_check.choice("kv_dtype", kv_dtype, KV_DTYPES)] * shape.kv_elements  # bytes per layer and token
+    moved = kv_sharers * memory * efficiency.kv
+    latent = 2 * shape.heads * (2 * shape.kv_latent + shape.kv_rope) if shape.kv_latent else 0  # operations likewise
+    bounded = local * max(kept / moved, latent / rate) * (shape.chunk / 2 or shape.window)
+    return (local * per_pair * mean_seen + stepped) / rate, {
+        "a_s": growing * per_pair / rate,
+        "a_kv": max(growing * kept / moved, growing * latent / rate),
+        "c_b": bounded + 2 * shape.state_bytes / (state_sharers * memory * efficiency.kv),
+        "c_n": shape.layers * efficiency.chunk_ms,
+    }
+
+
+def _computed(shape: Architecture, gpu: Gpu, weights: str, dense: int | Fraction, tp: int, efficiency: float) -> float:
     """Time of a token's products in the layers, in ms; `dense` is the width of what every token goes through."""
     own, dense_rate = RATES[weights], "tflops" if dense == 2 else RATES[weights]
     if own == dense_rate:
