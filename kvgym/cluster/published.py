@@ -360,6 +360,12 @@ class Model:
         shape = self.shape()
         return int(self.weight_bytes + (dense - 2) * shape.dense_params + (experts - 2) * shape.expert_params)
 
+    @property
+    def kv_bytes_per_request(self) -> int:
+        """Bytes in 16 bits that a request longer than its windows and chunks keeps beside its tokens."""
+        shape = self.architecture
+        return 2 * shape.local_layers * shape.span * shape.kv_elements + shape.state_bytes if shape else 0
+
     def kv_bytes(self, context_tokens: int = CONTEXT_TOKENS, kv_dtype: str = "bf16") -> Fraction:
         """Bytes of KV cache per token of requests of `context_tokens` tokens, their windows and states spread evenly.
 

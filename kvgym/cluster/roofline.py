@@ -132,7 +132,7 @@ def published_cost(
 
 def _attention(
     model: Model, gpu: Gpu, tp: int, efficiency: Efficiency, kv_dtype: str, context_tokens: int, data_attention: bool
-) -> tuple[float, dict[str, float]]:
+) -> tuple[float, dict[str, Any]]:
     """Attention: time per token of what is bounded (windows, chunks, states), in ms, and a_s, a_kv, c_b and c_n."""
     shape = model.shape()
     growing = shape.growing_layers(_check.whole("context_tokens", context_tokens, 1))
