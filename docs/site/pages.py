@@ -213,7 +213,10 @@ def model(name: str) -> tuple[str, str]:
         value = getattr(one, key, getattr(one.architecture, key, None))
         if isinstance(value, int) and value:
             rows.append((f"`{key}`", f"{value:,}" if not isinstance(value, bool) else value, what))
-    rows += [("`kv_bytes_per_request`", f"{one.kv_bytes_per_request:,}", "Bytes that windows, chunks and states keep.")]
+    if one.kv_bytes_per_request:
+        rows += [
+            ("`kv_bytes_per_request`", f"{one.kv_bytes_per_request:,}", "Bytes that windows, chunks and states keep.")
+        ]
     rows += [("`weights`", ", ".join(f"{key} ({what})" for key, what in one.weights.items()), "Formats, and of what.")]
     pairs = [pair for pair in CATALOGUE.pairs.values() if pair.model == name]
     return line, f"{table(('size', 'value', 'meaning'), rows)}\n\n**Source.** {one.source}\n\n{fitted(pairs)}"

@@ -11,7 +11,7 @@ With W bytes of weights to read in an iteration, F operations per token, L layer
 
 Layers with a window or chunk shorter than the context, and layers with a state, cost a decode a constant (cB: what they
 keep, read; a state is written too) and a prefill token another (in k). Decodes with
-multi-head latent attention, which has hundreds of operations a byte, take at least those over the 16-bit rate; its
+multi-head latent attention, which has up to 240 operations a byte, take at least those over the 16-bit rate; its
 prefills are priced with keys and values unfolded for every head, where unfolding those of earlier chunks is left out.
 
 A token of a mixture of experts goes through k of E; T tokens are expected to touch a share of 1 - (1 - k / E)^T, so W
