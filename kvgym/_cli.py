@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from kvgym import _command, _compile, _homes
@@ -114,18 +114,33 @@ def _evictors() -> Iterator[tuple[str, str]]:
 def _gpus() -> Iterator[tuple[str, str]]:
     from kvgym.cluster.catalogue import load_catalogue
 
-    for name, gpu in load_catalogue().gpus.items():
-        yield name, f"{gpu.mem_gib:g} GiB, {gpu.mem_gbps:,.0f} GB/s, {gpu.tflops:,.0f} TFLOP/s in 16 bits"
+    catalogue = load_catalogue()
+    for name, gpu in catalogue.gpus.items():
+        rates = f"{gpu.tflops:,.0f} TFLOP/s in 16 bits"
+        rates += "".join(
+            f", {rate:,.0f} in {bits}" for bits, rate in ((8, gpu.fp8_tflops), (4, gpu.fp4_tflops)) if rate
+        )
+        fitted = dict.fromkeys(pair.model for pair in catalogue.pairs.values() if pair.gpu == name)
+        yield name, f"{gpu.mem_gib:g} GiB, {gpu.mem_gbps:,.0f} GB/s, {rates}; {_known(fitted)}"
 
 
 def _models() -> Iterator[tuple[str, str]]:
     from kvgym.cluster.catalogue import load_catalogue
 
-    for name, model in load_catalogue().models.items():
-        yield (
-            name,
-            f"{model.weight_bytes / 1e9:.0f} GB in 16 bits, {model.kv_bytes_per_token:,} bytes of KV per token",
-        )
+    catalogue = load_catalogue()
+    for name, model in catalogue.models.items():
+        size = f"{model.weight_bytes / 1e9:.0f} GB in 16 bits, {model.kv_bytes_per_token:,} bytes of KV per token"
+        if model.kv_bytes_per_request:
+            size += f" and up to {model.kv_bytes_per_request / 1e6:,.1f} MB a request"
+        fitted = dict.fromkeys(pair.gpu for pair in catalogue.pairs.values() if pair.model == name)
+        yield name, f"{size}; {'/'.join(model.weights)}; {_known(fitted)}"
+    for name, reason in catalogue.refused.items():
+        yield name, f"refused: {reason}"
+
+
+def _known(fitted: Iterable[str]) -> str:
+    """Whether costs are fitted, and for what, or come from published figures."""
+    return f"fitted: {', '.join(fitted)}" if fitted else "published"
 
 
 def _engines() -> Iterator[tuple[str, str]]:

@@ -100,7 +100,7 @@ def test_the_shell_completes_commands_options_and_names():
     assert completed(script, "l") == ["list", "leaderboard", "links"]
     assert completed(script, "leaderboard", "--scenario", "gs") == ["gsp", "gsp-stable", "gsp-worst"]
     assert completed(script, "leaderboard", "--sc") == ["--scenario"]
-    assert completed(script, "links", "--gpu", "h") == ["h100", "h200", "h20"]
+    assert completed(script, "links", "--gpu", "h") == ["h100", "h200", "h20", "h100-pcie"]
     assert completed(script, "list", "g") == ["gpus"]
     for shell in _cli.SHELLS:
         assert _cli.completion(shell)

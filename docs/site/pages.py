@@ -221,8 +221,13 @@ def model(name: str) -> tuple[str, str]:
     rows = []
     for key, what in sizes:
         value = getattr(one, key, getattr(one.architecture, key, None))
-        if isinstance(value, int):
+        if isinstance(value, int) and value:
             rows.append((f"`{key}`", f"{value:,}" if not isinstance(value, bool) else value, what))
+    if one.kv_bytes_per_request:
+        rows += [
+            ("`kv_bytes_per_request`", f"{one.kv_bytes_per_request:,}", "Bytes that windows, chunks and states keep.")
+        ]
+    rows += [("`weights`", ", ".join(f"{key} ({what})" for key, what in one.weights.items()), "Formats, and of what.")]
     pairs = [pair for pair in CATALOGUE.pairs.values() if pair.model == name]
     return line, f"{table(('size', 'value', 'meaning'), rows)}\n\n**Source.** {one.source}\n\n{fitted(pairs)}"
 
@@ -295,5 +300,6 @@ section(
     "evictors", "Evictors by name", "Who decides which cached pages go; [about them](../evictors.md).", TABLE, evictor
 )
 section("gpus", "GPUs", "Kinds of GPU in the catalogue.", CATALOGUE.gpus, gpu)
-section("models", "Models", "Models in the catalogue.", CATALOGUE.models, model)
+refused = "".join(f"\n- {name}: {reason}" for name, reason in CATALOGUE.refused.items())
+section("models", "Models", f"Models in the catalogue. Refused by name:\n{refused}", CATALOGUE.models, model)
 reference()

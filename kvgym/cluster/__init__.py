@@ -7,11 +7,12 @@ from kvgym.cluster.memory import kv_tokens
 from kvgym.cluster.network import Link, Network, find_link
 from kvgym.cluster.pair import Pair
 from kvgym.cluster.presets import PRESETS, Preset, find_preset
-from kvgym.cluster.published import WEIGHTS, Architecture, Gpu, Model
+from kvgym.cluster.published import KV_DTYPES, WEIGHTS, Architecture, Gpu, Model
 from kvgym.cluster.roofline import published_cost
 from kvgym.cluster.spec import SCHEDULES, ClusterSpec, EngineSpec, WorkerSpec
 
 __all__ = [
+    "KV_DTYPES",
     "PRESETS",
     "SCHEDULES",
     "WEIGHTS",

@@ -5,8 +5,9 @@ another one is added there, without code. Every constant carries its source, and
 """
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Any, Self
@@ -15,7 +16,7 @@ from kvgym import _check
 from kvgym.cluster.memory import kv_tokens
 from kvgym.cluster.network import Link
 from kvgym.cluster.pair import Pair, pair_name, read_pair, sourced
-from kvgym.cluster.published import WEIGHTS, Gpu, Model, check_fields, check_source
+from kvgym.cluster.published import CONTEXT_TOKENS, KV_DTYPES, WEIGHTS, Gpu, Model, check_fields, check_source
 from kvgym.cluster.roofline import published_cost
 from kvgym.cluster.spec import WorkerSpec
 
@@ -63,6 +64,8 @@ class Catalogue:
     pairs: Mapping[tuple[str, str, int, str], Pair]
     overhead_ms: float
     request_overhead: RequestOverhead
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Models that `Architecture` does not express -> why."""
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
@@ -76,7 +79,7 @@ class Catalogue:
                 that is not in the catalogue, or stands there twice.
         """
         required = {"gpus", "links", "models", "pairs", "iteration_overhead_ms", "request_overhead"}
-        check_fields("catalogue", data, required, {"about", "licence"})
+        check_fields("catalogue", data, required, {"about", "licence", "refused"})
         gpus = {name: Gpu.from_data(name, entry) for name, entry in data["gpus"].items()}
         links = {name: Link.from_data(name, entry) for name, entry in data["links"].items()}
         models = {name: Model.from_data(name, entry) for name, entry in data["models"].items()}
@@ -90,7 +93,8 @@ class Catalogue:
                 raise ValueError(f"pairs[{number}] repeats {pair.name}, which must stand in the catalogue once")
             pairs[pair.key] = pair
         overhead = _check.finite("iteration_overhead_ms", sourced("iteration_overhead_ms", default))
-        return cls(gpus, links, models, pairs, overhead, RequestOverhead.from_data(data["request_overhead"]))
+        request = RequestOverhead.from_data(data["request_overhead"])
+        return cls(gpus, links, models, pairs, overhead, request, dict(data.get("refused", {})))
 
     def pair(self, model: str, gpu: str, tp: int = 1, weights: str = "bf16") -> Pair:
         """The pair of a model, a GPU, their number and a format of the weights.
@@ -98,7 +102,7 @@ class Catalogue:
         Raises:
             ValueError: If the model, the GPU, the format or the pair is not in the catalogue; the message says what is.
         """
-        _check.choice("model", model, self.models)
+        self._model(model)
         _check.choice("gpu", gpu, self.gpus)
         _check.choice("weights", weights, WEIGHTS)
         try:
@@ -117,6 +121,9 @@ class Catalogue:
         tp: int = 1,
         *,
         weights: str = "bf16",
+        kv_dtype: str = "bf16",
+        context_tokens: int = CONTEXT_TOKENS,
+        data_attention: bool = False,
         page_size: int = 16,
         mem_fraction: float | None = None,
         overhead_ms: float | None = None,
@@ -130,6 +137,10 @@ class Catalogue:
             gpu: Name of the GPU, or its figures in the same way.
             tp: Number of GPUs that the model is split over.
             weights: Number format of the weights, one of `WEIGHTS`.
+            kv_dtype: Number format of the KV cache, "bf16" or "fp8": of room, decodes and transfers.
+            context_tokens: Tokens of a request, over which what its layers keep per request (windows, chunks, states)
+                is spread; without effect on models whose layers all keep every token.
+            data_attention: Whether each GPU does the attention of requests of its own; with the form "published" only.
             page_size: Tokens per page; give the engine the same.
             mem_fraction: Share of the GPUs' memory that the engine may use. None: the KV tokens of the fitted worker
                 where the pair names them, else a share of 0.9.
@@ -144,26 +155,41 @@ class Catalogue:
         """
         page_size = _check.whole("page_size", page_size, 1)
         given, tokens = None, None
+        how: dict[str, Any] = {"kv_dtype": kv_dtype, "context_tokens": context_tokens, "data_attention": data_attention}
         if form == PUBLISHED:
             given, kind = self._model(model), self._gpu(gpu)
-            cost, overhead = published_cost(given, kind, tp, weights), self.overhead_ms
+            cost, overhead = published_cost(given, kind, tp, weights, **how), self.overhead_ms
             name = pair_name(given.name, kind.name, tp, weights)
         else:
             pair = self.pair(_name("model", model), _name("gpu", gpu), tp, weights)
             given, kind, name = self.models[pair.model], self.gpus[pair.gpu], pair.name
             cost = pair.costs[_check.choice(f"form of {name}", pair.form if form is None else form, pair.costs)]
             tokens, overhead = pair.kv_tokens, pair.overhead_ms
+            if _check.flag("data_attention", data_attention):
+                raise ValueError(
+                    f"data_attention must be false for {name}: it was fitted without; form {PUBLISHED!r} has it"
+                )
+            if _check.choice("kv_dtype", kv_dtype, KV_DTYPES) != "bf16":
+                if tokens is not None and mem_fraction is None:
+                    raise ValueError(
+                        f"kv_dtype must be 'bf16' for {name}, whose {tokens} KV tokens are those of its source, or "
+                        f"mem_fraction be given; got {kv_dtype!r}"
+                    )
+                cost = replace(cost, a_kv=cost.a_kv * KV_DTYPES[kv_dtype] / KV_DTYPES["bf16"])
         if mem_fraction is not None or tokens is None:
             share = DEFAULT_MEM_FRACTION if mem_fraction is None else mem_fraction
-            tokens = kv_tokens(given, kind, tp, share, weights)
+            tokens = kv_tokens(given, kind, tp, share, weights, **how)
         if tokens < page_size:
             raise ValueError(f"page_size must be at most the {tokens} KV tokens of {name}, got {page_size}")
         overhead = overhead if overhead_ms is None else overhead_ms
-        return WorkerSpec(tokens // page_size, replace(cost, overhead_ms=overhead), given.kv_bytes_per_token)
+        moved = math.ceil(given.kv_bytes(context_tokens, kv_dtype))
+        return WorkerSpec(tokens // page_size, replace(cost, overhead_ms=overhead), moved)
 
     def _model(self, model: Any) -> Model:
         if isinstance(model, Mapping):
             return Model.from_data(*_given("model", model))
+        if isinstance(model, str) and model in self.refused:
+            raise ValueError(f"model {model} is refused: {self.refused[model]}")
         return self.models[_check.choice("model", model, self.models)]
 
     def _gpu(self, gpu: Any) -> Gpu:
@@ -193,6 +219,9 @@ def worker_spec(
     tp: int = 1,
     *,
     weights: str = "bf16",
+    kv_dtype: str = "bf16",
+    context_tokens: int = CONTEXT_TOKENS,
+    data_attention: bool = False,
     page_size: int = 16,
     mem_fraction: float | None = None,
     overhead_ms: float | None = None,
@@ -204,6 +233,9 @@ def worker_spec(
         gpu,
         tp,
         weights=weights,
+        kv_dtype=kv_dtype,
+        context_tokens=context_tokens,
+        data_attention=data_attention,
         page_size=page_size,
         mem_fraction=mem_fraction,
         overhead_ms=overhead_ms,

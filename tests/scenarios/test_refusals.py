@@ -11,7 +11,7 @@ from kvgym.scenarios import get_scenario
 OWN = {"kv_tokens": 16_000, "cost": {"c0": 5.0}}
 ONE = {"model": "llama-3.1-8b", "gpu": "h100"}
 COSTS = "overhead_ms, c0, w, k, p, a_s, a_kv, c_b, c_n, knots"
-DESCRIPTION = "model, gpu, tp, weights, mem_fraction, overhead_ms, form"
+DESCRIPTION = "model, gpu, tp, weights, kv_dtype, context_tokens, data_attention, mem_fraction, overhead_ms, form"
 GSP = "groups, prompts_per_group, prefix_ratio, lengths, output_tokens, rate, order"
 FOLDER = os.path.dirname(__file__)
 FILE = "path in recipe_args of trace must be "
@@ -100,8 +100,8 @@ REFUSED = [
     (worker(**ONE, tp="x"), "worker 0: tp must be an integer >= 1, got 'x'"),
     (worker(**ONE, mem_fraction="x"), "worker 0: mem_fraction must be a finite number from 0 to 1, got 'x'"),
     (worker(**ONE, form=7), "worker 0: form of llama-3.1-8b on 1 x h100 must be one of linear, roofline, table; got 7"),
-    (worker(model=5, gpu="h100"), "qwen3-235b-a22b; got 5"),
-    (worker(model=["a"], gpu="h100"), "qwen3-235b-a22b; got ['a']"),
+    (worker(model=5, gpu="h100"), "glm-4.5-air; got 5"),
+    (worker(model=["a"], gpu="h100"), "glm-4.5-air; got ['a']"),
     (worker(model={"name": "a"}, gpu="h100", form="published"), "worker 0: model a must have the fields ["),
     (worker(**ONE, count="x"), "count of worker 0 must be an integer >= 1, got 'x'"),
     (worker(**{**OWN, "kv_tokens": "x"}), "worker 0: kv_tokens must be an integer >= 1, got 'x'"),
