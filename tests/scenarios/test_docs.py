@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 
 
 def test_the_code_runs(folder):
-    assert len(BLOCKS) == 11
+    assert len(BLOCKS) == 12
     assert {path.name for path in folder.iterdir()} >= {"my_cluster.py", "my_trace.yml", "requests.jsonl", "desk.json"}
 
 
