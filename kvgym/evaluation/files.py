@@ -83,7 +83,7 @@ def source_hash(*folders: Path, but: Sequence[Path] = ()) -> str:
         for path in sorted(folder.rglob("*")):
             if any(other in path.parents for other in inside):
                 continue
-            if path.suffix == ".py" or path.name == "catalogue.json":
+            if path.suffix == ".py" or path.name in ("catalogue.json", "published.json"):
                 total.update(f"{path.relative_to(folder).as_posix()}\n".encode() + path.read_bytes())
     return total.hexdigest()
 

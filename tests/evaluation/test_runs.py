@@ -167,6 +167,14 @@ def test_other_code_is_another_hash(tmp_path):
     assert len({before, changed, files.source_hash(tmp_path)}) == 3
 
 
+@pytest.mark.parametrize("name", ["catalogue.json", "published.json"])
+def test_figures_of_gpus_and_models_count_as_sources(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    before = files.source_hash(tmp_path)
+    (tmp_path / name).write_text('{"gpus": {}}')
+    assert files.source_hash(tmp_path) != before
+
+
 def test_the_hash_of_the_sources_does_not_say_where_they_lie(tmp_path):
     for package, agents in (("flat/kvgym", "flat/agents"), ("deep/kvgym", "deep/kvgym/agents")):
         for folder, text in ((package, "a"), (agents, "b")):
