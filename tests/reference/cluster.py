@@ -194,7 +194,7 @@ class Cluster:
 
 
 def first_arrivals(requests: Sequence[RefRequest]) -> tuple[dict[int, int], dict[int, list[int]]]:
-    """Arrival times that are known from the start, and the requests that each request's finish, or refusal, triggers."""
+    """Arrival times that are known from the start; the requests that each one's finish, or refusal, triggers."""
     arrivals: dict[int, int] = {}
     successors: dict[int, list[int]] = {}
     for index, request in enumerate(requests):

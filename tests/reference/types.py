@@ -160,8 +160,9 @@ class RefSlowdown:
 class RefRecord:
     """What happened to one request.
 
-    `worker` is the last one, -1 if it was refused; `hit_tokens` and `admitted_ps` are those of its first admission. `returns` counts the
-    crashes that sent it back to the router, `fetched_tokens` the tokens of its transfers that came to their end.
+    `worker` is the last one, -1 if it was refused; `hit_tokens` and `admitted_ps` are those of its first admission.
+    `returns` counts the crashes that sent it back to the router, `fetched_tokens` the tokens of its transfers that came
+    to their end.
     """
 
     worker: int = -1
