@@ -98,11 +98,11 @@ def optimal_hits(starts, following, asked, capacity):
                 used += asked[following[e]]
                 heappush(farthest, -following[e])
         while used > capacity:
-            e = -farthest[0]
-            gone = min(held[e], used - capacity)
-            held[e] -= gone
+            last = -farthest[0]
+            gone = min(held[last], used - capacity)
+            held[last] -= gone
             used -= gone
-            if held[e] == 0:
+            if held[last] == 0:
                 heappop(farthest)
     return hits
 

@@ -126,7 +126,7 @@ def test_sessions():
 
 
 def test_conversations_are_found_where_none_are_recorded():
-    chat = [9, 9] + list(range(100, 120))  # the first page is everybody's
+    chat = [9, 9, *range(100, 120)]  # the first page is everybody's
     rows = [chat[:9], [9, 9, 1, 1, 1], chat[:15], [9, 9, 2, 2, 2], chat, chat[:9]]
     workload = Workload.from_tokens(rows, [1] * len(rows), np.arange(len(rows)), PAGE)
     assert continued(workload, np.arange(6.0)).tolist() == [-1, -1, 0, -1, 2, 0]
