@@ -188,6 +188,20 @@ def test_the_target_is_unlocked_when_it_is_ready():
     assert result.evictions[1][:3] == [(0, 7), (0, 6), (0, 5)]
 
 
+def test_who_waits_for_pages_tries_again_when_it_is_ready():
+    # Worker 1 of 16. Request 1 decodes, an iteration ends at 1005: it holds 2 pages then, the transfer 8; request 3 of
+    # 8 tokens is refused. At 1115 nobody has ended, but the fetched pages can go.
+    requests = [
+        request(A),
+        request([60], output=10, at=895),
+        request((*A, 9), at=1000),
+        request(range(50, 58), at=1001),
+    ]
+    result = play(requests, [20, 16], [0, 1, 1, 1], LAYERS)
+    assert result.iterations[1][1:3] == [(1005, 1115, 0, 0, 1, 2), (1115, 1305, 8, 1, 1, 3)]
+    assert result.records[3].admitted_ps == 1115
+
+
 def test_it_waits_even_if_the_pages_are_gone():
     # Worker 1 of 16 pages, ten times as fast (nobody is told), evicting as many as are asked for. Request 2 of 9 tokens
     # is refused at 1005: 8 are free. At 1010 it evicts all 8 that were fetched, 7 are free. A 9 hits nothing, and takes

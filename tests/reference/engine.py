@@ -124,8 +124,8 @@ class Worker:
         attended = sum(chunk.tokens * (chunk.live.computed + (chunk.tokens + 1) / 2) for chunk in prefills)
         kv = sum(chunk.live.known() for chunk in decodes)
         duration = self.iteration_cost.duration(tokens, len(prefills), len(decodes), kv, attended)
-        arrived = max((chunk.live.arrived_ps for chunk in chunks if chunk.is_first), default=now)
-        duration = max(duration, arrived - now)  # T6
+        # T6. This concerns first chunks alone: whatever comes after one starts later.
+        duration = max(duration, *(chunk.live.arrived_ps - now for chunk in chunks))
         self.iteration = Iteration(now, now + duration, chunks)
         self.totals.iterations += 1
         self.totals.busy_ps += duration
@@ -189,7 +189,7 @@ class Worker:
             if tokens == 0:
                 self.head_refused = True
                 break
-            chunks.append(Chunk(live, tokens, is_decode=False, is_first=True))
+            chunks.append(Chunk(live, tokens, is_decode=False))
             budget -= tokens
         return chunks
 

@@ -80,12 +80,11 @@ class Live:
 
 @dataclass
 class Chunk:
-    """Part of an iteration: `tokens` of a prefill, the first ones after an admission or not, or one decoded token."""
+    """Part of an iteration: `tokens` of a prefill, or one decoded token."""
 
     live: Live
     tokens: int
     is_decode: bool
-    is_first: bool = False
 
 
 @dataclass
