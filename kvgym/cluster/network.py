@@ -42,7 +42,7 @@ class Link:
         """Checks the numbers."""
         object.__setattr__(self, "latency_s", _check.finite("latency_s", self.latency_s, maximum=3600.0))
         object.__setattr__(self, "bytes_per_s", _check.finite("bytes_per_s", self.bytes_per_s, minimum=1.0))
-        object.__setattr__(self, "page_s", _check.finite("page_s", self.page_s, maximum=3600.0))
+        object.__setattr__(self, "page_s", _check.finite("page_s", self.page_s, maximum=1.0))
         object.__setattr__(self, "overlap", _check.flag("overlap", self.overlap))
 
     @classmethod
