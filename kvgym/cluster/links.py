@@ -117,11 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         second, third = bandwidths(worker, links), waits(worker, links, options.tokens, rest, options.page_size)
     except ValueError as error:
         parser.error(str(error))
-    print(
-        f"{options.model} on {options.tp} x {options.gpu}: {worker.kv_bytes_per_token:,} bytes of KV per token, ",
-        end="",
-    )
-    print(f"pages of {options.page_size} tokens\n\n{first}")
+    about = f"{options.model} on {options.tp} x {options.gpu}: {worker.kv_bytes_per_token:,} bytes of KV per token"
+    print(f"{about}, pages of {options.page_size} tokens\n\n{first}")
     if any(link.page_s > 0 for link in links):
         print(f"\nBandwidth that is left where a page costs time:\n\n{second}")
     print(f"\nTo wait for with overlap, {rest:,} more tokens being computed meanwhile:\n\n{third}")

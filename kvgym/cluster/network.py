@@ -150,10 +150,10 @@ class Network:
 
 
 def find_link(links: Mapping[str, Link], given: Any, name: str) -> Link | None:
-    """A link of the catalogue by its name, or one from figures: {"latency_ms": .., "gb_per_s": .., ..}; None stays None.
+    """A link of the catalogue by its name, or one from figures; None stays None.
 
-    Figures are those of `Link.from_data` without the source; {"link": .., "page_us": .., "overlap": ..} is a link of the
-    catalogue that is otherwise in one of these, or in both.
+    Figures are {"latency_ms": .., "gb_per_s": ..}, those of `Link.from_data` without the source, or
+    {"link": .., "page_us": .., "overlap": ..}: a link of the catalogue that differs in one of the two, or in both.
 
     Raises:
         ValueError: If it is none of these; the message lists the links that there are.

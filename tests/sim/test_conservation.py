@@ -53,7 +53,8 @@ def with_options(draw: st.DrawFn, link: Link) -> Link:
     """The link, often with a cost per page of the order of its latency, often with overlap and then perhaps slower."""
     page_s = draw(st.sampled_from([0.0, 0.0, 1e-12, link.latency_s / 4]))
     slower = draw(st.sampled_from([1, 1, 2, 4]))
-    return Link(link.latency_s, link.bytes_per_s / slower, page_s=page_s, overlap=slower > 1 or draw(st.booleans()))
+    bandwidth = max(1.0, link.bytes_per_s / slower)
+    return Link(link.latency_s, bandwidth, page_s=page_s, overlap=slower > 1 or draw(st.booleans()))
 
 
 @st.composite
@@ -118,8 +119,8 @@ def check_traffic(simulator: Simulator, case: Case) -> None:
 
     A crash in the middle of a transfer that overlaps leaves pages without one that has ended, or ends one early.
     """
-    overlaps = any(link is not None and link.overlap for link in (case.network.inside, case.network.between))
-    cut = overlaps and any(isinstance(fault, Crash) for fault in case.faults)
+    links = () if case.network is None else (case.network.inside, case.network.between)
+    cut = any(link.overlap for link in links) and any(isinstance(fault, Crash) for fault in case.faults)
     traffic, size = simulator.traffic(), case.engine.page_size
     assert traffic["tokens"].sum() == simulator.records()["fetched_tokens"].sum()
     assert (traffic["tokens"] % size == 0).all() and (simulator.records()["fetched_tokens"] % size == 0).all()

@@ -21,7 +21,7 @@ def cluster(*nodes, inside=INSIDE, between=BETWEEN):
 
 
 def serve(spec, rows, faults=(), **options):
-    """Plays requests (arrival, prompt, worker), each with one output token; worker 0 serves those of one that is down."""
+    """Plays requests (arrival, prompt, worker), each with one output token; worker 0 serves for one that is down."""
     routes = [worker for *_, worker in rows]
 
     def router(simulator, decision):
