@@ -21,6 +21,7 @@ from kvgym.sim import EVICTORS, ROUTERS, TRANSFERS, Simulator
 from kvgym.workload import Workload
 
 OBJECTIVES = ("e2e", "ttft")
+"""What is to be low: mean latency, or mean time to first token."""
 SPLITS = ("train", "validation", "test")
 """Workloads of different splits come from different random streams, or from different blocks of a trace."""
 
