@@ -43,6 +43,9 @@ def compiled(
     """
     if settings.queue != "fcfs" or options.keys() & {"classes", "refuse"}:
         pytest.skip("the compiled simulator has no classes and no refusals yet")
+    network = options.get("network")
+    if network and any(link and (link.overlap or link.ps_per_page) for link in (network.inside, network.between)):
+        pytest.skip("the compiled simulator has no overlap and no cost per page yet")
     given = None if draws is None else [list(log) for log in draws]
     first = Asked(route, evict, rules)
     expected = reference.simulate(
@@ -218,7 +221,7 @@ def link_of(link: RefLink | None) -> Link | None:
         return None
     made = Link(link.latency_ps * SECONDS_PER_PS, 1e12 / max(link.ps_per_token, 1e-6))
     for tokens in range(1, 100):
-        assert round(made.seconds(tokens, 1) / SECONDS_PER_PS) == link.duration(tokens)
+        assert round(made.seconds(tokens, 1) / SECONDS_PER_PS) == link.duration(tokens, tokens)
     return made
 
 
