@@ -56,12 +56,12 @@ def test_computing_hides_the_transfer():
 
 
 def test_an_iteration_waits_for_the_last_layer():
-    # Ready at 1010, there at 1134. Request 2 arrives at 1010, the two tokens would be done at 1130.
-    requests = [request(A), request((*A, 9), at=1000), request([30], at=1010)]
-    result = play(requests, [20, 20], [0, 1, 1], RefLink(10, 15.5, overlap=True))
-    assert result.iterations[1] == [(1010, 1134, 2, 2, 0, 0)]
-    assert [times(result, i) for i in (1, 2)] == [(1000, 1010, 1134), (1010, 1010, 1134)]
-    assert result.totals[1].busy_ps == 124
+    # Ready at 1006, there at 1134. Request 2 arrives at 1006, the two tokens would be done at 1126.
+    requests = [request(A), request((*A, 9), at=1000), request([30], at=1006)]
+    result = play(requests, [20, 20], [0, 1, 1], RefLink(6, 16.0, overlap=True))
+    assert result.iterations[1] == [(1006, 1134, 2, 2, 0, 0)]
+    assert [times(result, i) for i in (1, 2)] == [(1000, 1006, 1134), (1006, 1006, 1134)]
+    assert result.totals[1].busy_ps == 128
 
 
 def test_only_the_first_chunk_waits():
@@ -92,9 +92,9 @@ def test_ready_after_the_latency(link, times_):
 
 def test_an_end_of_an_iteration_and_of_a_transfer():
     # The iteration waits for 1134 and ends first: A 9 is done before its transfer is. Request 2 of two tokens goes on.
-    requests = [request(A), request((*A, 9), at=1000), request((*A, 10), output=2, at=1010)]
-    result = play(requests, [20, 20], [0, 1, 1], RefLink(10, 15.5, overlap=True))
-    assert result.iterations[1] == [(1010, 1134, 2, 2, 0, 0), (1134, 1244, 0, 0, 1, 10)]
+    requests = [request(A), request((*A, 9), at=1000), request((*A, 10), output=2, at=1006)]
+    result = play(requests, [20, 20], [0, 1, 1], RefLink(6, 16.0, overlap=True))
+    assert result.iterations[1] == [(1006, 1134, 2, 2, 0, 0), (1134, 1244, 0, 0, 1, 10)]
     assert (result.records[1].finish_ps, result.records[1].fetched_tokens) == (1134, 8)
 
 
@@ -147,12 +147,12 @@ def test_a_link_end_is_taken_until_the_end():
     assert result.offers[2][2] == (8, 52)
 
 
-@pytest.mark.parametrize(("latency", "links"), [(49, 2), (50, 1)])
+@pytest.mark.parametrize(("latency", "links"), [(48, 2), (49, 1)])
 def test_the_plan_knows_when_it_will_be_ready(latency, links):
-    # The second would start after the first, which takes 80, and be ready 49 or 50 later: 129 or 130. There at 160,
-    # less 65 of the 4 tokens left. The first pays in any case.
+    # The first takes 32 more than the latency, so that the second starts after 80 or 81 and is ready at 128 or 130. It
+    # is there at 160 or 162, less 65 of the 4 tokens that are left. The first pays in any case.
     requests = [request(A), *(request((*A, *range(40 + 10 * i, 44 + 10 * i)), at=1000) for i in range(2))]
-    result = play(requests, [20] * 3, [0, 1, 2], RefLink(latency, (80 - latency) / 8, overlap=True))
+    result = play(requests, [20] * 3, [0, 1, 2], RefLink(latency, 4.0, overlap=True))
     assert len(result.links) == links
 
 
