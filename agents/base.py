@@ -91,6 +91,10 @@ class Agent(ABC):
             info: The environment's info with action_mask, dt, time (s) and session.
         """
 
+    def legal_workers(self, info: Info) -> list[int]:
+        """Workers that may be chosen, in their order; for agents that route. It may be legal to refuse, too."""
+        return [action for action in legal_actions(info) if action < self.n_workers]
+
     def fallen(self, info: Info) -> list[int]:
         """Workers that went down since the last call; for agents that route and call it at each decision.
 
@@ -101,7 +105,7 @@ class Agent(ABC):
         Args:
             info: As `act` is given it.
         """
-        before, self._up = self._up, info["action_mask"].tobytes()
+        before, self._up = self._up, info["action_mask"][: self.n_workers].tobytes()
         if before == self._up:
             return []
         return [worker for worker, (was, now) in enumerate(zip(before, self._up, strict=True)) if was and not now]

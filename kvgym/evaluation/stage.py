@@ -13,7 +13,7 @@ from kvgym.envs.layout import FORMS
 from kvgym.scenarios import ScenarioLike
 
 ROUTE, EVICT, JOINT = ENVIRONMENTS = (ROUTE_ID, "KVGym/Evict-v0", "KVGym/Joint-v0")
-ASKABLE = ("action", "candidates", "quantum", "rules")
+ASKABLE = ("action", "candidates", "quantum", "rules", "admission")
 """Arguments that decide what an action means. All others decide what is played, and that is not the agent's to say."""
 
 
