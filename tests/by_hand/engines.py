@@ -11,7 +11,7 @@ from typing import Any
 from kvgym.cluster import Crash, EngineSpec, Fault, IterationCost, Link, Network, Slowdown, WorkerSpec
 from kvgym.sim import Simulator
 from tests import reference
-from tests.reference import Question, RefCost, RefCrash, RefLink, RefNetwork, RefRecord, RefResult, View
+from tests.reference import Question, RefClass, RefCost, RefCrash, RefLink, RefNetwork, RefRecord, RefResult, View
 from tests.sim import compare
 from tests.sim.cases import SECONDS_PER_PS, Case
 
@@ -55,7 +55,7 @@ def compiled(
     case = make_case(requests, workers, settings, evictor, first, **options)
     simulator = case.simulator()
     for seed in seeds(given):
-        simulator.reset(case.workload(), seed, faults=case.faults)
+        case.reset(simulator, seed)
         player = Player(case, first)
         decisions, offers = compare.play(simulator, case, player)
         drawn = compare.draws(simulator)
@@ -76,6 +76,7 @@ def compiled(
         **options,
     )
     assert player.cached == second.cached
+    assert compare.refused(simulator) == again.refusals.keys()
     assert evict is None or player.seen == second.seen
     assert drawn != given or (again.records, again.evictions) == (expected.records, expected.evictions)
     result = result_of(simulator, again)
@@ -156,6 +157,8 @@ def make_case(
     quantum: str | int = "leaf",
     network: RefNetwork | None = None,
     faults: Any = (),
+    classes: Sequence[RefClass] = (RefClass(),),
+    refuse: dict[int, int] | None = None,
 ) -> Case:
     """A case for the simulator, from what the reference was given and asked."""
     names = {rule: name for name, rule in compare.ROUTERS.items()}
@@ -184,6 +187,8 @@ def make_case(
         rules,
         network and Network(network.nodes, link_of(network.inside), link_of(network.between)),
         tuple(fault_of(fault, workers) for fault in faults),
+        classes,
+        refuse or {},
     )
 
 
