@@ -22,7 +22,7 @@ Info = Mapping[str, Any]
 # Columns of env.unwrapped.finished() that agents here use, see docs/environments.md. A decision counts from 0; it is
 # negative for requests routed in the warm-up. Of a request that came back from a worker that crashed it is the last one
 # about it.
-DECISION, FINISH, OUTPUT_TOKENS = 0, 4, 6
+DECISION, ARRIVAL, FIRST_TOKEN, FINISH, OUTPUT_TOKENS = 0, 2, 3, 4, 6
 
 
 class Places(dict[str, Any]):
