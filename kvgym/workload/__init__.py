@@ -2,6 +2,7 @@
 
 from kvgym.workload.agent_sessions import read_agent_sessions
 from kvgym.workload.arrivals import chain, poisson_arrivals, slotted_arrivals, think_times
+from kvgym.workload.classes import ServiceClass
 from kvgym.workload.coding_agents import coding_agents
 from kvgym.workload.mooncake import read_mooncake
 from kvgym.workload.multi_turn import multi_turn
@@ -14,6 +15,7 @@ __all__ = [
     "NODE",
     "REQUEST",
     "Columns",
+    "ServiceClass",
     "TraceError",
     "Workload",
     "chain",
