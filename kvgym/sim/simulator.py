@@ -157,8 +157,8 @@ class Simulator(Inspection):
             faults: Crashes and slow-downs of workers, see `kvgym.cluster.check_faults`.
 
         Raises:
-            ValueError: If the page sizes differ, a request fits on no worker or is of no class, no worker would be up at
-                some moment, or an argument is not allowed.
+            ValueError: If the page sizes differ, a request fits on no worker or is of no class, at some moment no
+                worker would be up, or an argument is not allowed.
         """
         if not isinstance(workload, Workload):
             raise ValueError(f"workload must be a Workload, got {workload!r}")

@@ -95,6 +95,7 @@ def draw_classes(
     Returns:
         (n,) int32 numbers of classes.
     """
-    edges = np.cumsum([one.share for one in classes], dtype=np.float64)
+    edges = np.cumsum([one.share or 0.0 for one in classes])
     drawn = Stream(seed, kind).uniform(int(sessions.max()) + 1)[sessions] * edges[-1]
-    return np.searchsorted(edges, drawn, side="right").astype(np.int32)
+    numbers: NDArray[np.int32] = np.searchsorted(edges, drawn, side="right").astype(np.int32)
+    return numbers

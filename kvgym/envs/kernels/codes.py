@@ -27,6 +27,9 @@ class Sums(NamedTuple):
     finish_ps: int  # last finish
     earliest_ps: int  # first arrival of all
     latest_ps: int  # last arrival of all
+    refused: int  # requests that count and were refused
+    refused_e2e_ps: int  # time that they were in the system, and what the refusals cost, in request time
+    refused_ttft_ps: int  # the same without the time after a first token
 
 
 SUM = Sums(*range(len(Sums._fields)))
