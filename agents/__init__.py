@@ -50,8 +50,8 @@ AGENTS = _classes("routing")
 """Routing agents, for KVGym/Route-v0: name -> class."""
 
 ADMISSION_AGENTS = _classes("admission")
-"""Agents that route and refuse, for KVGym/Route-v0 with `admission=True`: name -> class. Scenarios give refusals a price
-or are not for them."""
+"""Agents that route and refuse, for KVGym/Route-v0 with `admission=True`: name -> class. They play scenarios in which
+refusals have a price."""
 
 EVICTION_AGENTS = _classes("eviction")
 """Eviction agents, for KVGym/Evict-v0: name -> class. Where both are meant, "agents:rlt" is this one, "rlt" the evictor
@@ -75,8 +75,9 @@ def make_agent(name_or_path: str, **kwargs: Any) -> Any:
 
     Args:
         name_or_path: A name in `AGENTS`, `ADMISSION_AGENTS`, `EVICTION_AGENTS` or `JOINT_AGENTS`, or
-            "path/to/file.py:Class" for an agent of your own: a class with `observation`, `reset(env, seed)` and `act(observation, info)`; one that does
-            not play KVGym/Route-v0 says so with `environment`, see `agents.base`.
+            "path/to/file.py:Class" for an agent of your own: a class with `observation`, `reset(env, seed)` and
+            `act(observation, info)`; one that does not play KVGym/Route-v0 says so with `environment`, see
+            `agents.base`.
         **kwargs: Arguments of the class; they go before those that the name stands for.
 
     Raises:

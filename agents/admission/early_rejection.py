@@ -13,7 +13,7 @@ GAIN = 1 / 16
 
 
 class EarlyRejection(Agent):
-    """The worker with the least to prefill; a request that it would not give a first token within its target is refused.
+    """The worker with the least to prefill; a request whose first token would come after its target is refused.
 
     The idea is Mooncake's early rejection (arXiv 2407.00079, section 7). The time to the first token is predicted as
     proportional to the tokens to prefill, this request's own included: the factor is that of the requests which have

@@ -64,8 +64,9 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
     metrics = {"n": float(n)} | dict.fromkeys(NAMES, float("nan"))
     if n == 0:
         return metrics
-    latencies, refused_ps = (e2e, total.refused_e2e_ps) if scenario.objective == "e2e" else (ttft, total.refused_ttft_ps)
-    metrics["J"] = float((np.sum(latencies) + refused_ps * 1e-12) / n)
+    is_e2e = scenario.objective == "e2e"
+    refused_ps = total.refused_e2e_ps if is_e2e else total.refused_ttft_ps
+    metrics["J"] = float((np.sum(e2e if is_e2e else ttft) + refused_ps * 1e-12) / n)
     metrics["refused"] = float(total.refused)
     if len(e2e) == 0:
         return metrics
