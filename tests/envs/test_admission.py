@@ -66,7 +66,7 @@ def test_the_sum_of_rewards_is_what_waiting_and_refusals_cost(scenario, reward):
     for seed in range(2):
         episode = play(env, now_and_then(env), seed=seed)
         run = env.simulator.tables["progress"]
-        counted = run["decision"] >= 0
+        counted = (run["arrived_ps"] >= 0) & (run["decision"] >= 0)
         gone = run["refused_ps"] >= 0
         assert counted.sum() == env.scenario.episode_requests and 0 < (gone & counted).sum() < counted.sum()
         left = np.where(gone, run["refused_ps"], run[END[reward]])
@@ -151,7 +151,7 @@ def test_illegal_actions_stand_for_legal_ones():
     m = env.layout.n_workers
     assert info["action_mask"].tolist() == [0] + [1] * m
     env.step(0)  # legal[0 mod M]
-    assert env.n_invalid == 1 and env.simulator.tables["progress"]["worker"].max() == 1
+    assert env.n_invalid == 1 and env.simulator.tables["progress"]["worker"][env.scenario.warmup_requests] == 1
 
 
 def test_shuffled_workers_leave_the_refusal_in_its_place():
@@ -167,7 +167,7 @@ def test_shuffled_workers_leave_the_refusal_in_its_place():
 
 
 def test_moving_pages_failing_workers_and_refusals():
-    env = admitting(more=MOVING)
+    env = admitting(more={**MOVING, "recipe_args": {"lengths": [512, 1024, 2048]}})
     one, two = (digest(play(env, now_and_then(env), seed=2)) for _ in range(2))
     assert one == two
     metrics = env.episode_metrics()
@@ -191,10 +191,11 @@ def test_pictures_and_texts_say_who_was_refused():
 OVERLOAD = small(
     "gsp-stable",
     workers=[{"kv_tokens": 40_000, "cost": {"c0": 20.0, "k": 0.1}, "count": 2}],
-    recipe_args={"rate": 20.0, "groups": 20, "prompts_per_group": 20},
-    episode_requests=300,
-    classes=[{"name": "chat", "slo_ttft_s": 5.0, "share": 1.0}],
-    refusal_cost_s=10.0,
+    recipe_args={"rate": 10.0, "groups": 20, "prompts_per_group": 30},
+    episode_requests=400,
+    classes=[{"name": "chat", "slo_ttft_s": 2.0, "share": 1.0}],
+    slo_tpot_s=0.0,
+    refusal_cost_s=5.0,
 )
 
 
@@ -203,15 +204,15 @@ def test_refusing_pays_in_overload():
         evaluate(make_agent(name), "gsp-stable", 0, overrides=OVERLOAD, split="train").metrics
         for name in ("early_rejection", "least_loaded", "lpwl")
     )
-    assert refuses["refused"] > 50 and least_loaded["refused"] == 0
-    assert refuses["J"] < 0.8 * min(least_loaded["J"], lpwl["J"])
-    assert refuses["slo_attainment"] > 1.5 * max(least_loaded["slo_attainment"], lpwl["slo_attainment"])
+    assert refuses["refused"] > 30 and least_loaded["refused"] == 0
+    assert refuses["J"] < 0.6 * min(least_loaded["J"], lpwl["J"])  # 2.9 s, the others 8.5 and 7.2
+    assert refuses["slo_attainment"] > 4 * max(least_loaded["slo_attainment"], lpwl["slo_attainment"])
 
 
 def test_who_may_refuse_for_nothing_is_not_scored():
     free = {"classes": [{"name": "chat", "refusal_cost_s": 1.0}, {"name": "batch"}]}
     for overrides in ({}, free):
-        with pytest.raises(ValueError, match=r"EarlyRejection may refuse requests, which costs nothing .*\((all|.*batch)"):
+        with pytest.raises(ValueError, match=r"EarlyRejection may refuse requests, which costs nothing .*(all|batch)\)"):
             evaluate(make_agent("early_rejection"), "gsp-stable", 0, overrides=overrides, split="train")
 
 
