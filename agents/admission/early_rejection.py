@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from ..base import ARRIVAL, DECISION, FIRST_TOKEN, Agent, Info, Observation, lowest
 
@@ -16,8 +18,10 @@ class EarlyRejection(Agent):
     """The worker with the least to prefill; a request whose first token would come after its target is refused.
 
     The idea is Mooncake's early rejection (arXiv 2407.00079, section 7). The time to the first token is predicted as
-    proportional to the tokens to prefill, this request's own included: the factor is that of the requests which have
-    finished, the latest counting most. Requests of a class without a TTFT target are never refused.
+    proportional to the tokens to prefill until then: those of the request, of the waiting ones, and where queues go by
+    priority of no more than the unfinished ones of classes that go first or are its own. The factor is that of a full
+    iteration at first, then that of the requests of its class which have finished, the latest counting most. Requests
+    of a class without a TTFT target are never refused.
     """
 
     env_kwargs: Mapping[str, Any] = {"admission": True}
@@ -25,21 +29,43 @@ class EarlyRejection(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
-        self._backlogs: list[float] = []  # per decision, of the worker with the least
-        self._ttft = self._backlog = 0.0  # moving averages
+        scenario = self.env.scenario
+        chunk = scenario.engine.chunk_tokens
+        full = min(float(worker.cost.g_ps(chunk)[chunk]) for worker in scenario.cluster.workers) * 1e-12
+        self._averages = defaultdict(lambda: np.array([full, chunk]))  # per class: seconds, and tokens until then
+        self._sent: list[tuple[int, int, float, float]] = []  # per decision: class, worker, its misses, tokens until then
+        self._unfinished = defaultdict(lambda: np.zeros(self.n_workers))  # per class: misses on each worker
+        by_priority = scenario.engine.queue == "priority"
+        self._priority = [one.get("priority", 0) for one in scenario.classes] if by_priority else []
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
+        self._learn(info)
+        at = self.at
+        of = int(observation[at["class"]])
+        waiting, misses = observation[at["prefill"]], observation[at["miss"]]
+        if len(self._priority) > 1:
+            first = [each for each in self._unfinished if self._priority[each] <= self._priority[of]]
+            waiting = np.minimum(waiting, sum((self._unfinished[each] for each in first), np.zeros(self.n_workers)))
+        tokens = ((waiting + misses) / observation[at["speed"]]).tolist()
+        worker = lowest(tokens, self.legal_workers(info))
+        seconds, until_then = self._averages[of].tolist()
+        target = float(observation[at["slo_ttft"]])
+        self.scores = [-seconds / until_then * each for each in tokens] + [-target if target > 0 else float("nan")]
+        refuses = self.scores[worker] < self.scores[-1]
+        self._sent.append((of, worker, float(misses[worker]), tokens[worker]))
+        if refuses:
+            return self.n_workers
+        self._unfinished[of][worker] += misses[worker]
+        return worker
+
+    def _learn(self, info: Info) -> None:
+        """What has finished since the last decision, and what has crashed."""
+        for worker in self.fallen(info):
+            for misses in self._unfinished.values():
+                misses[worker] = 0.0
         for row in self.env.finished().tolist():
             if row[DECISION] >= 0:
-                self._ttft += GAIN * (row[FIRST_TOKEN] - row[ARRIVAL] - self._ttft)
-                self._backlog += GAIN * (self._backlogs[int(row[DECISION])] - self._backlog)
-        at = self.at
-        tokens = (observation[at["prefill"]] + observation[at["miss"]]) / observation[at["speed"]]
-        worker = lowest(tokens.tolist(), self.legal_workers(info))
-        self._backlogs.append(float(tokens[worker]))
-        s_per_token = self._ttft / self._backlog if self._backlog > 0 else 0.0
-        target = float(observation[at["slo_ttft"]])
-        refusal = -target if target > 0 else float("nan")
-        self.scores = [*(-s_per_token * tokens).tolist(), refusal]
-        return self.n_workers if self.scores[worker] < refusal else worker
+                of, worker, misses, tokens = self._sent[int(row[DECISION])]
+                self._unfinished[of][worker] -= misses
+                self._averages[of] += GAIN * (np.array([row[FIRST_TOKEN] - row[ARRIVAL], tokens]) - self._averages[of])
