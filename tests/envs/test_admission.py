@@ -212,7 +212,9 @@ def test_refusing_pays_in_overload():
 def test_who_may_refuse_for_nothing_is_not_scored():
     free = {"classes": [{"name": "chat", "refusal_cost_s": 1.0}, {"name": "batch"}]}
     for overrides in ({}, free):
-        with pytest.raises(ValueError, match=r"EarlyRejection may refuse requests, which costs nothing .*(all|batch)\)"):
+        with pytest.raises(
+            ValueError, match=r"EarlyRejection may refuse requests, which costs nothing .*(all|batch)\)"
+        ):
             evaluate(make_agent("early_rejection"), "gsp-stable", 0, overrides=overrides, split="train")
 
 
