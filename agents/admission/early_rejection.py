@@ -33,7 +33,7 @@ class EarlyRejection(Agent):
         chunk = scenario.engine.chunk_tokens
         full = min(float(worker.cost.g_ps(chunk)[chunk]) for worker in scenario.cluster.workers) * 1e-12
         self._averages = defaultdict(lambda: np.array([full, chunk]))  # per class: seconds, and tokens until then
-        self._sent: list[tuple[int, int, float, float]] = []  # per decision: class, worker, its misses, tokens until then
+        self._sent: list[tuple[int, int, float, float]] = []  # per decision: class, worker, misses, tokens until then
         self._unfinished = defaultdict(lambda: np.zeros(self.n_workers))  # per class: misses on each worker
         by_priority = scenario.engine.queue == "priority"
         self._priority = [one.get("priority", 0) for one in scenario.classes] if by_priority else []

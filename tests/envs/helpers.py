@@ -88,8 +88,8 @@ def pressed(scenario: str, **more: Any) -> dict[str, Any]:
     """
     workers = {"workers": [{"kv_tokens": 6144, "cost": {"c0": 20.0, "k": 0.1}, "kv_bytes_per_token": 1000, "count": 3}]}
     args = {**SHORT[scenario].get("recipe_args", {}), **more.get("recipe_args", {})}
-    workers["refusal_cost_s"] = 2.5
-    return small(scenario, **{**(workers if scenario != "sanity" else {}), **more, "recipe_args": args})
+    more = {"refusal_cost_s": 2.5, **(workers if scenario != "sanity" else {}), **more, "recipe_args": args}
+    return small(scenario, **more)
 
 
 MOVING: dict[str, Any] = {
