@@ -3,6 +3,7 @@
 from kvgym.workload.agent_sessions import read_agent_sessions
 from kvgym.workload.arrivals import chain, poisson_arrivals, slotted_arrivals, think_times
 from kvgym.workload.coding_agents import coding_agents
+from kvgym.workload.formats import FORMATS, detect, read_trace
 from kvgym.workload.measure import Figures, figures, nominal_arrivals
 from kvgym.workload.mooncake import read_mooncake
 from kvgym.workload.multi_turn import multi_turn
@@ -12,6 +13,7 @@ from kvgym.workload.trace_file import TraceError
 from kvgym.workload.workload import Workload
 
 __all__ = [
+    "FORMATS",
     "NODE",
     "REQUEST",
     "Columns",
@@ -20,6 +22,7 @@ __all__ = [
     "Workload",
     "chain",
     "coding_agents",
+    "detect",
     "equal_requests",
     "figures",
     "gsp",
@@ -29,6 +32,7 @@ __all__ = [
     "poisson_arrivals",
     "read_agent_sessions",
     "read_mooncake",
+    "read_trace",
     "slotted_arrivals",
     "think_times",
 ]
