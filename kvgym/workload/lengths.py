@@ -36,10 +36,11 @@ def read_lengths(
 ) -> Workload:
     """Open-loop requests from a CSV table with a head, or JSON lines: times, tokens of prompts, tokens of answers.
 
-    Columns (or fields) are known by their names, in any order: `TIMESTAMP`, `ContextTokens`, `GeneratedTokens` (Azure
-    2023, 2024), `Timestamp`, `Request tokens`, `Response tokens`, `Session ID` (BurstGPT), `arrived_at`, `num_prefill_tokens`,
-    `num_decode_tokens` (vidur) and a few more. Times are numbers or dates, sorted or not; the first one becomes 0.
-    Nothing is known of the content, so nothing is shared. An answer of length 0 counts as 1.
+    Columns (or fields) are known by their names, in any order. Those of Azure 2023 and 2024 are `TIMESTAMP`,
+    `ContextTokens`, `GeneratedTokens`, those of BurstGPT `Timestamp`, `Request tokens`, `Response tokens`, `Session
+    ID`, those of vidur `arrived_at`, `num_prefill_tokens`, `num_decode_tokens`; a few more occur. Times are numbers or
+    dates, sorted or not; the first one becomes 0. Nothing is known of the content, so nothing is shared. An answer of
+    length 0 counts as 1.
 
     Args:
         source: a path, a folder or an open file; plain or gzip.

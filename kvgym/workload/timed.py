@@ -14,13 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym._check import choice, finite, whole
-from kvgym.workload.checks import MAX_SECONDS, MAX_SEGMENT, positive
+from kvgym.workload.checks import MAX_SECONDS, positive
 from kvgym.workload.random import JITTER, Seed, Stream
 from kvgym.workload.tables import Columns
 from kvgym.workload.trace_file import Record
 from kvgym.workload.workload import Workload
 
 TimeUnit = Literal["ms", "s"]
+Ints = NDArray[np.int64]
+_LOW_BITS = np.uint64(40)
+_LOW = np.uint64(2**40 - 1)
+_BATCH = 2**20
 PRIVATE = 2**61
 """Plus the row's number: segment of a prompt whose content is not known."""
 _FAR_TOO_FAST = 2e6  # prompt tokens per second: some 50 H100 compute as many with a model of 8 billion weights
@@ -42,10 +46,10 @@ class Row(NamedTuple):
     time: float
     prompt: int
     output: int
-    blocks: Sequence[int] | NDArray[np.int64] = ()
+    blocks: Sequence[int] | Ints = ()
     session: int = -1
     tenant: int = 0
-    answer: Sequence[int] | NDArray[np.int64] = ()
+    answer: Sequence[int] | Ints = ()
 
 
 def open_loop(
@@ -86,8 +90,8 @@ def open_loop(
     if not 0 <= begin < end:
         raise ValueError(f"window_s must be (start, end) with 0 <= start < end, got {window_s}")
     times, prompts, outputs, sessions, tenants = array("d"), array("q"), array("q"), array("q"), array("q")
-    blocks, counts = array("Q"), array("q")
-    answers: list[Sequence[int] | NDArray[np.int64]] = []
+    runs = _Runs(block_tokens)
+    answers: list[Sequence[int] | Ints] = []
     zero = None
     for row in rows:
         zero = (row.time if row.time > MAX_SECONDS else 0.0) if zero is None else zero
@@ -98,12 +102,7 @@ def open_loop(
             times.append(time - begin)
             prompts.append(row.prompt)
             outputs.append(max(1, row.output))
-            counts.append(len(row.blocks))
-            try:
-                blocks.extend(row.blocks)
-            except OverflowError:  # with a sign
-                del blocks[sum(counts) - counts[-1] :]
-                blocks.extend(block & 2**64 - 1 for block in row.blocks)
+            runs.add(row)
             sessions.append(row.session)
             tenants.append(row.tenant)
             answers.append(row.answer)
@@ -120,13 +119,75 @@ def open_loop(
     session, turn = _numbered(np.frombuffer(sessions, np.int64)[order])
     tenant = np.unique(np.frombuffer(tenants, np.int64)[order], return_inverse=True)[1]
     columns: Columns = {"sessions": session, "turns": turn, "tenants": tenant}
-    splits, segments, lengths = _runs(blocks, np.frombuffer(counts, np.int64), order, prompt, block_tokens)
+    splits, segments, offsets, lengths = runs.of(order)
     if any(len(answer) for answer in answers):
         told = [answers[i] if len(answers[i]) else int(tokens) for i, tokens in zip(order, output, strict=True)]
-        return Workload.from_tokens(np.split(segments, splits[1:-1]), told, arrival, page_size, name=name, **columns)
-    del blocks, answers
-    offsets = np.zeros_like(segments)
+        return Workload.from_tokens(
+            _tokens(splits, segments, offsets, lengths), told, arrival, page_size, name=name, **columns
+        )
     return Workload.from_segments(splits, segments, offsets, lengths, output, arrival, page_size, name=name, **columns)
+
+
+class _Runs:
+    """The runs of all prompts so far: those of ids that follow each other are one.
+
+    Token t of block b is (b >> 40, (b mod 2^40) x tokens of a block + t).
+    """
+
+    def __init__(self, block_tokens: int) -> None:
+        self._block = block_tokens
+        self._ids, self._counts, self._prompts = array("Q"), array("q"), array("q")  # not yet runs
+        self._numbers: list[Ints] = []  # runs of each request
+        self._parts: list[tuple[Ints, Ints, Ints]] = []  # segments, offsets, lengths
+
+    def add(self, row: Row) -> None:
+        """Adds a request's."""
+        held = len(self._ids)
+        try:
+            self._ids.extend(row.blocks)
+        except OverflowError:  # with a sign
+            del self._ids[held:]
+            self._ids.extend(int(block) & 2**64 - 1 for block in row.blocks)
+        self._counts.append(len(row.blocks))
+        self._prompts.append(row.prompt)
+        if len(self._ids) + len(self._counts) > _BATCH:
+            self._flush()
+
+    def of(self, order: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+        """Row splits, segments, offsets and lengths of the requests in an order."""
+        self._flush()
+        number = np.concatenate(self._numbers)
+        splits = np.append(0, np.cumsum(number[order]))
+        place = np.arange(splits[-1]) + np.repeat((np.cumsum(number) - number)[order] - splits[:-1], number[order])
+        segment, offset, length = (np.concatenate(part)[place] for part in zip(*self._parts, strict=True))
+        return splits, segment, offset, length
+
+    def _flush(self) -> None:
+        count, prompt = np.array(self._counts, np.int64), np.array(self._prompts, np.int64)
+        done = sum(map(len, self._numbers))
+        known = count > 0
+        last = np.cumsum(np.maximum(1, count)) - 1  # of each request, where one whose blocks are not known has one
+        ids = np.zeros(int(np.maximum(1, count).sum()), np.uint64)
+        ids[np.repeat(known, np.maximum(1, count))] = np.array(self._ids, np.uint64)
+        segment, offset = (ids >> _LOW_BITS).astype(np.int64), (ids & _LOW).astype(np.int64)
+        segment[last[~known]] = PRIVATE + done + np.flatnonzero(~known)
+        begins = np.ones(len(ids), np.bool_)
+        begins[1:] = (segment[1:] != segment[:-1]) | (offset[1:] != offset[:-1] + 1)
+        begins[last[:-1] + 1] = True
+        first = np.flatnonzero(begins)
+        length = np.diff(np.append(first, len(ids))) * self._block
+        number = np.add.reduceat(begins.astype(np.int64), np.append(0, last[:-1] + 1)) if len(count) else count
+        length[np.cumsum(number) - 1] += prompt - np.maximum(1, count) * self._block
+        self._numbers.append(number)
+        self._parts.append((segment[first], offset[first] * self._block, length))
+        self._ids, self._counts, self._prompts = array("Q"), array("q"), array("q")
+
+
+def _tokens(splits: Ints, segments: Ints, offsets: Ints, lengths: Ints) -> list[Ints]:
+    """The runs as tokens, of blocks of one."""
+    ends = np.cumsum(lengths)
+    tokens = np.repeat((segments << int(_LOW_BITS)) + offsets - (ends - lengths), lengths) + np.arange(ends[-1])
+    return np.split(tokens, ends[splits[1:-1] - 1])
 
 
 def seconds(record: Record, field: str, unit: TimeUnit) -> float:
@@ -146,28 +207,7 @@ def from_zero(rows: Iterable[Row]) -> list[Row]:
     return [row._replace(time=row.time - found[0].time) for row in found]
 
 
-def _runs(
-    blocks: array[int], counts: NDArray[np.int64], order: NDArray[np.int64], prompt: NDArray[np.int64], block: int
-) -> tuple[NDArray[np.int64], ...]:
-    """Row splits, segments and lengths of the runs: a run a block, one of its own where a prompt's are not known."""
-    kept = counts[order]
-    splits = np.append(0, np.cumsum(np.maximum(1, kept)))
-    first = (np.cumsum(counts) - counts)[order]
-    segments = np.empty(splits[-1], np.int64)
-    lengths = np.full(splits[-1], block)
-    lengths[splits[1:] - 1] = np.where(kept > 0, prompt - block * (kept - 1), prompt)
-    known = np.repeat(kept > 0, np.maximum(1, kept))
-    segments[splits[:-1][kept == 0]] = PRIVATE + order[kept == 0]
-    place = np.arange(splits[-1])
-    place += np.repeat(first - splits[:-1], np.maximum(1, kept))
-    ids = np.frombuffer(blocks, np.uint64) if len(blocks) else np.zeros(0, np.uint64)
-    if len(ids) and ids.max() >= (PRIVATE if (kept == 0).any() else MAX_SEGMENT):
-        ids = np.unique(ids, return_inverse=True)[1].astype(np.uint64)  # small numbers in their place
-    segments[known] = ids[place[known]].astype(np.int64)
-    return splits, segments, lengths
-
-
-def _numbered(session: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _numbered(session: Ints) -> tuple[Ints, Ints]:
     """Sessions 0, 1, .. by first appearance, and turns."""
     alone = session < 0
     key = np.where(alone, -1 - np.arange(len(session)), session)
@@ -182,7 +222,7 @@ def _numbered(session: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np
     return number, turn
 
 
-def _warn_if_too_fast(arrival: NDArray[np.float64], prompt: NDArray[np.int64]) -> None:
+def _warn_if_too_fast(arrival: NDArray[np.float64], prompt: Ints) -> None:
     span = float(arrival[-1] - arrival[0])
     if len(arrival) >= 100 and prompt.sum() > _FAR_TOO_FAST * span:
         rate = f"{prompt.sum() / span:,.0f} prompt tokens a second" if span else "all requests at one moment"
