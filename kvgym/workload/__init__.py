@@ -2,6 +2,7 @@
 
 from kvgym.workload.agent_sessions import read_agent_sessions
 from kvgym.workload.arrivals import chain, poisson_arrivals, slotted_arrivals, think_times
+from kvgym.workload.classes import ServiceClass
 from kvgym.workload.coding_agents import coding_agents
 from kvgym.workload.formats import FORMATS, detect, read_trace
 from kvgym.workload.measure import Figures, figures, nominal_arrivals
@@ -18,6 +19,7 @@ __all__ = [
     "REQUEST",
     "Columns",
     "Figures",
+    "ServiceClass",
     "TraceError",
     "Workload",
     "chain",
