@@ -22,6 +22,7 @@ from kvgym.workload import (
     read_agent_sessions,
     read_mooncake,
 )
+from kvgym.workload.sessions import sessions
 from kvgym.workload.trace_file import read_records
 
 Recipe = Callable[..., Workload]
@@ -160,12 +161,18 @@ def _coding_agents(seed: np.random.SeedSequence, page_size: int, wanted: int, sp
     return coding_agents(seed, page_size, requests=wanted + wanted // 2, **args)
 
 
+@_hands_on_to(sessions, but=["requests"])
+def _sessions_of_kinds(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return sessions(seed, page_size, requests=wanted, **args)
+
+
 RECIPES: dict[str, Recipe] = {
     "gsp": _gsp,
     "multi_turn": _generated(multi_turn),
     "long_documents": _generated(long_documents),
     "equal": _equal,
     "coding_agents": _coding_agents,
+    "sessions": _sessions_of_kinds,
     "trace": trace,
 }
 """Name -> recipe; `register_recipe` adds to it."""

@@ -69,8 +69,8 @@ def write_trace(
     trace with `block_tokens` = its page size. That later prompts repeat an answer is kept (they share its blocks among
     them), that the answer itself leaves them in a cache is not.
 
-    To tile: copy k of K begins k / K of the span later, and goes round: sessions that would start after the end start at
-    the beginning. Blocks that only one session uses are others in each copy, those of several (system prompts,
+    To tile: copy k of K begins k / K of the span later, and goes round: sessions that would start after the end start
+    at the beginning. Blocks that only one session uses are others in each copy, those of several (system prompts,
     templates, documents) are the same ones. Where no sessions are recorded they are inferred, see `continued`. Of a
     part of a copy as many sessions are taken, evenly.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ CAPACITIES = tuple(2**k for k in range(19, 25))
 """Tokens; 1,024 to 32,768 blocks of 512."""
 WINDOWS_S = (10, 60, 300)
 SECONDS_PER_TOKEN = 0.02
+_BLOCK = 512
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -94,6 +95,25 @@ class Figures:
     opt: dict[int, float]
 
 
+class Reuse(NamedTuple):
+    """What prompts find that was there before, a row for each node that one finds; (n,) each.
+
+    Attributes:
+        seconds: Since its last use.
+        tokens: Different tokens used since then.
+        pages: Pages of it that hit.
+    """
+
+    seconds: Floats
+    tokens: Ints
+    pages: Ints
+
+
+def reuse(workload: Workload, arrivals: Floats) -> Reuse:
+    """All reuse in a workload whose requests are served at these times, at once."""
+    return _reuse(workload, _InOrder(workload, arrivals))[0]
+
+
 def figures(
     workload: Workload,
     *,
@@ -119,14 +139,10 @@ def figures(
         raise ValueError(f"arrivals must be {len(workload)} finite numbers, got {times.dtype} of shape {times.shape}")
     kernels = _compile.load(KERNELS)
     one = _InOrder(workload, times)
-    previous, distance = kernels.distances(one.starts, one.entries, one.node_pages)
-    seen = (previous >= 0) & (one.asked > 0)
-    pages, depth = one.asked[seen], distance[seen]
-    gaps = one.times[one.request[seen]] - one.times[one.request[previous[seen]]]
-    following = np.full_like(previous, -1)
-    following[previous[previous >= 0]] = np.flatnonzero(previous >= 0)
+    found, request, following = _reuse(workload, one)
+    pages, depth = found.pages, found.tokens // workload.page_size
     tokens = one.prompt.sum()
-    hit = np.bincount(one.request[seen], weights=pages, minlength=len(workload)) * workload.page_size
+    hit = np.bincount(request, weights=pages, minlength=len(workload)) * workload.page_size
     n_pages = workload.nodes["n_pages"].astype(np.int64)
     span = float(one.times[-1] - one.times[0])
     limits = [size // workload.page_size for size in sizes]
@@ -142,7 +158,7 @@ def figures(
         request_hit=quantiles(hit / one.prompt),
         distinct_tokens=int(n_pages.sum()) * workload.page_size,
         used_once=float(n_pages[workload.nodes["n_requests"] == 1].sum() / max(1, n_pages.sum())),
-        reuse_s=quantiles(gaps, pages),
+        reuse_s=quantiles(found.seconds, pages),
         reuse_tokens=quantiles((depth + (pages + 1) / 2) * workload.page_size, pages),
         sessions=_sessions(workload, one),
         lru={
@@ -165,8 +181,10 @@ def nominal_arrivals(workload: Workload, seconds_per_token: float = SECONDS_PER_
 def continued(workload: Workload, arrivals: Floats) -> Ints:
     """(n,) the request whose session each request goes on with, -1 = none.
 
-    That before it of the same session; in a workload whose sessions all have one request, the latest one of the longest
-    prompt, but for its last page, that its own begins with (of two pages at least).
+    That before it of the same session. In a workload whose sessions all have one request it is inferred: the latest one
+    whose prompt the request's own begins with, but for at most 1,024 tokens at its end (traces know blocks of 512
+    tokens, of which the last one is not full); of those the longest. Prompts of less than 1,536 tokens say nothing:
+    those of strangers begin alike.
     """
     return _before(workload, _InOrder(workload, arrivals))
 
@@ -190,6 +208,17 @@ def quantiles(values: NDArray[Any], weights: NDArray[Any] | None = None) -> Quan
     at = np.searchsorted(upto, np.array([0.1, 0.5, 0.9, 0.99]) * upto[-1])
     mean = float((values[order] * mass).sum() / upto[-1])
     return Quantiles(mean, *values[order][np.minimum(at, len(values) - 1)].tolist())
+
+
+def _reuse(workload: Workload, one: _InOrder) -> tuple[Reuse, Ints, Ints]:
+    """Reuse; the request of each row, in order of arrival; for each entry the next one of its node, -1 = none."""
+    previous, distance = _compile.load(KERNELS).distances(one.starts, one.entries, one.node_pages)
+    following = np.full_like(previous, -1)
+    following[previous[previous >= 0]] = np.flatnonzero(previous >= 0)
+    seen = (previous >= 0) & (one.asked > 0)
+    request = one.request[seen]
+    gaps = one.times[request] - one.times[one.request[previous[seen]]]
+    return Reuse(gaps, distance[seen] * workload.page_size, one.asked[seen]), request, following
 
 
 class _InOrder:
@@ -222,12 +251,14 @@ def _before(workload: Workload, one: _InOrder) -> Ints:
         same = session[order[1:]] == session[order[:-1]]
         before[order[1:][same]] = order[:-1][same]
         return before
+    slack = 2 * max(_BLOCK, workload.page_size)
     found = _compile.load(KERNELS).goes_on_from(
         one.starts,
         one.entries,
         np.ascontiguousarray(workload.nodes["start_page"]),
         one.node_pages,
         one.prompt_pages,
+        np.where(one.prompt >= slack + slack // 2, (one.prompt - slack) // workload.page_size, -1),
     )
     before[one.order] = np.where(found < 0, -1, one.order[found])
     return before
