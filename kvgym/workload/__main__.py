@@ -60,15 +60,16 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     options = make_parser().parse_args(arguments)
-    warnings.showwarning = lambda message, *_: print(f"note: {message}", file=sys.stderr)
-    try:
-        if options.part == "describe" and options.plot:
-            need_matplotlib()
-        workload = _read(options)
-        {"describe": _describe, "fit": _fit, "convert": _convert}[options.part](workload, options)
-    except (ValueError, OSError) as error:
-        print(f"kvgym workload {options.part}: {error}", file=sys.stderr)
-        return USAGE
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: print(f"note: {message}", file=sys.stderr)
+        try:
+            if options.part == "describe" and options.plot:
+                need_matplotlib()
+            {"describe": _describe, "fit": _fit, "convert": _convert}[options.part](_read(options), options)
+        except (ValueError, OSError) as error:
+            print(f"kvgym workload {options.part}: {error}", file=sys.stderr)
+            return USAGE
     return 0
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kvgym import _atomic
 from kvgym._check import choice
 from kvgym.workload.checks import positive
-from kvgym.workload.measure import continued, nominal_arrivals
+from kvgym.workload.measure import nominal_arrivals, session_numbers
 from kvgym.workload.workload import Workload
 
 Ints = NDArray[np.int64]
@@ -71,8 +71,8 @@ def write_trace(
 
     To tile: copy k of K begins k / K of the span later, and goes round: sessions that would start after the end start
     at the beginning. Blocks that only one session uses are others in each copy, those of several (system prompts,
-    templates, documents) are the same ones. Where no sessions are recorded they are inferred, see `continued`. Of a
-    part of a copy as many sessions are taken, evenly.
+    templates, documents) are the same ones. Where no sessions are recorded they are inferred, see
+    `kvgym.workload.measure.continued`. Of a part of a copy as many sessions are taken, evenly.
 
     Args:
         workload: The workload.
@@ -105,7 +105,7 @@ def _tiled(workload: Workload, tile: float) -> tuple[list[_Copy], int]:
     copies = [_Copy(np.arange(len(workload)), times, first)]
     if tile == 1.0:
         return copies, int(pages.sum())
-    session = _sessions(workload, times)
+    session = session_numbers(workload, times)
     number = int(session.max()) + 1
     start = np.full(number, np.inf)
     np.minimum.at(start, session, times)
@@ -124,17 +124,6 @@ def _tiled(workload: Workload, tile: float) -> tuple[list[_Copy], int]:
         ids = np.where(private, first + k * int(pages.sum()), first)
         copies.append(_Copy(rows, (times - start[session] + begin[session])[rows], ids))
     return copies, len(copies) * int(pages.sum())
-
-
-def _sessions(workload: Workload, times: NDArray[np.float64]) -> Ints:
-    """Number of each request's session, recorded or inferred."""
-    before = continued(workload, times)
-    session = np.empty(len(before), np.int64)
-    count = 0
-    for i in np.argsort(times, kind="stable").tolist():
-        session[i] = session[before[i]] if before[i] >= 0 else count
-        count += before[i] < 0
-    return session
 
 
 def _in_order(copies: list[_Copy]) -> tuple[NDArray[np.float64], Ints, Ints]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvgym.workload.measure import continued, dispersion, nominal_arrivals
+from kvgym.workload.measure import continued, dispersion, nominal_arrivals, session_numbers
 from kvgym.workload.sessions import sessions
 from kvgym.workload.workload import Workload
 
@@ -101,11 +101,7 @@ class _Sessions:
         self.times = nominal_arrivals(workload)
         self.before = continued(workload, self.times)
         self.opens = self.before < 0
-        self.session = np.full(len(requests), -1)
-        self.session[self.opens] = np.arange(self.opens.sum())
-        for i in np.argsort(self.times, kind="stable").tolist():
-            if self.before[i] >= 0:
-                self.session[i] = self.session[self.before[i]]
+        self.session = session_numbers(workload, self.times)
         self.turns = np.bincount(self.session)  # of sessions
         self.prompt = requests["prompt_tokens"].astype(np.int64)
         self.output = requests["output_tokens"].astype(np.int64)

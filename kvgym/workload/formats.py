@@ -15,6 +15,7 @@ from kvgym.workload.agent_sessions import read_agent_sessions
 from kvgym.workload.conversations import read_conversations
 from kvgym.workload.lengths import read_lengths
 from kvgym.workload.mooncake import read_bailian, read_mooncake
+from kvgym.workload.servegen import read_servegen
 from kvgym.workload.trace_file import TraceError, TraceSource, read_lines
 from kvgym.workload.workload import Workload
 
@@ -45,6 +46,9 @@ FORMATS = {
         "CSV or JSON lines of lengths (Azure, BurstGPT, vidur)",
     ),
     "conversations": Format(read_conversations, (conversations.KEYS,), "JSON of messages (ShareGPT, LMSYS)"),
+    "servegen": Format(
+        read_servegen, (("client_id",), ("window_start_s",), ("rate_rps",)), "CSV of clients' rates (ServeGen)"
+    ),
     "access-log": Format(read_access_log, (access_log.TIME, _USAGE), "JSON lines, a call each (OpenAI, vLLM)"),
 }
 """Name -> format: the table that everything else goes by."""

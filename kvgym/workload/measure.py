@@ -160,7 +160,7 @@ def figures(
         used_once=float(n_pages[workload.nodes["n_requests"] == 1].sum() / max(1, n_pages.sum())),
         reuse_s=quantiles(found.seconds, pages),
         reuse_tokens=quantiles((depth + (pages + 1) / 2) * workload.page_size, pages),
-        sessions=_sessions(workload, one),
+        sessions=_sessions(workload, times),
         lru={
             size: float(np.clip(limit - depth, 0, pages).sum() * workload.page_size / tokens)
             for size, limit in zip(sizes, limits, strict=True)
@@ -178,6 +178,11 @@ def nominal_arrivals(workload: Workload, seconds_per_token: float = SECONDS_PER_
     return np.asarray(_compile.load(KERNELS).follow(requests["arrival_ps"] * 1e-12, pauses, before))
 
 
+def recorded(workload: Workload) -> bool:
+    """Whether a workload has a session of more than one request."""
+    return len(np.unique(workload.requests["session"])) < len(workload)
+
+
 def continued(workload: Workload, arrivals: Floats) -> Ints:
     """(n,) the request whose session each request goes on with, -1 = none.
 
@@ -186,7 +191,37 @@ def continued(workload: Workload, arrivals: Floats) -> Ints:
     tokens, of which the last one is not full); of those the longest. Prompts of less than 1,536 tokens say nothing:
     those of strangers begin alike.
     """
-    return _before(workload, _InOrder(workload, arrivals))
+    one = _InOrder(workload, arrivals)
+    session = workload.requests["session"]
+    before = np.full(len(session), -1)
+    if recorded(workload):
+        order = one.order[np.argsort(session[one.order], kind="stable")]
+        same = session[order[1:]] == session[order[:-1]]
+        before[order[1:][same]] = order[:-1][same]
+        return before
+    slack = 2 * max(_BLOCK, workload.page_size)
+    found = _compile.load(KERNELS).goes_on_from(
+        one.starts,
+        one.entries,
+        np.ascontiguousarray(workload.nodes["start_page"]),
+        one.node_pages,
+        one.prompt_pages,
+        np.where(one.prompt >= slack + slack // 2, (one.prompt - slack) // workload.page_size, -1),
+    )
+    before[one.order] = np.where(found < 0, -1, one.order[found])
+    return before
+
+
+def session_numbers(workload: Workload, arrivals: Floats) -> Ints:
+    """(n,) the session of each request, recorded or inferred as by `continued`; numbered in order of arrival."""
+    before = continued(workload, arrivals)
+    order = np.argsort(arrivals, kind="stable")
+    session = np.full(len(before), -1)
+    opens = order[before[order] < 0]
+    session[opens] = np.arange(len(opens))
+    for i in order[before[order] >= 0]:
+        session[i] = session[before[i]]
+    return session
 
 
 def dispersion(times: Floats, window_s: float) -> float:
@@ -242,47 +277,16 @@ class _InOrder:
         self.asked = np.clip(left, 0, self.node_pages[self.entries])
 
 
-def _before(workload: Workload, one: _InOrder) -> Ints:
-    """As `continued`, in the workload's order."""
-    session = workload.requests["session"]
-    before = np.full(len(session), -1)
-    if len(np.unique(session)) < len(session):
-        order = one.order[np.argsort(session[one.order], kind="stable")]
-        same = session[order[1:]] == session[order[:-1]]
-        before[order[1:][same]] = order[:-1][same]
-        return before
-    slack = 2 * max(_BLOCK, workload.page_size)
-    found = _compile.load(KERNELS).goes_on_from(
-        one.starts,
-        one.entries,
-        np.ascontiguousarray(workload.nodes["start_page"]),
-        one.node_pages,
-        one.prompt_pages,
-        np.where(one.prompt >= slack + slack // 2, (one.prompt - slack) // workload.page_size, -1),
-    )
-    before[one.order] = np.where(found < 0, -1, one.order[found])
-    return before
-
-
-def _sessions(workload: Workload, one: _InOrder) -> Sessions:
-    session = workload.requests["session"]
-    recorded = len(np.unique(session)) < len(session)
-    before = _before(workload, one)[one.order]
-    place = np.empty_like(one.order)
-    place[one.order] = np.arange(len(one.order))
-    before = np.where(before < 0, -1, place[before])
-    number = np.empty(len(before), np.int64)  # of the session, in order of arrival
-    opens = before < 0
-    number[opens] = np.arange(opens.sum())
-    for i in np.flatnonzero(~opens):
-        number[i] = number[before[i]]
-    turns = np.bincount(number)
-    later = np.flatnonzero(~opens)
+def _sessions(workload: Workload, times: Floats) -> Sessions:
+    before = continued(workload, times)
+    prompt = workload.requests["prompt_tokens"].astype(np.int64)
+    turns = np.bincount(session_numbers(workload, times))
+    later = np.flatnonzero(before >= 0)
     return Sessions(
-        recorded=recorded,
+        recorded=recorded(workload),
         number=len(turns),
         multi_turn=float(turns[turns > 1].sum() / len(before)),
         turns=quantiles(turns),
-        gap_s=quantiles(one.times[later] - one.times[before[later]]),
-        growth_tokens=quantiles(one.prompt[later] - one.prompt[before[later]]),
+        gap_s=quantiles(times[later] - times[before[later]]),
+        growth_tokens=quantiles(prompt[later] - prompt[before[later]]),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym import _atomic
-from kvgym.workload.measure import figures, nominal_arrivals, reuse
+from kvgym.workload.measure import figures, nominal_arrivals, reuse, session_numbers
 from kvgym.workload.workload import Workload
 
 
@@ -47,10 +47,10 @@ def plot(workload: Workload, path: Path) -> None:
     axes[2].set_ylim(bottom=0.0)
     axes[2].legend()
     _shares(axes[3], "seconds since the last use", [("pages that hit", found.seconds, found.pages)])
-    _shares(axes[4], "different tokens used since", [("pages that hit", found.tokens, found.pages)])
-    turns = np.bincount(np.unique(workload.requests["session"], return_inverse=True)[1])
-    _shares(axes[5], "requests of a session" if one.sessions.recorded else "requests of a session (none recorded)",
-            [("sessions", turns, None)])  # fmt: skip
+    _shares(axes[4], "different tokens used since", [("pages that hit", np.maximum(1, found.tokens), found.pages)])
+    turns = np.bincount(session_numbers(workload, times))
+    kind = "recorded" if one.sessions.recorded else "inferred"
+    _shares(axes[5], f"requests of a session ({kind})", [("sessions", turns, None)])
     with _atomic.replacing(path) as temporary:
         picture.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=110)
 

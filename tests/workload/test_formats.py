@@ -100,7 +100,7 @@ def samples(folder):
 
 def test_each_file_is_known(tmp_path):
     found = samples(tmp_path)
-    assert set(found.values()) == set(FORMATS) - {"servegen"}
+    assert set(found.values()) | {"servegen"} == set(FORMATS)
     for path, name in found.items():
         assert detect(path) == name
         args = {"rate": 2.0} if path.name == "vidur.csv" else {}
@@ -298,3 +298,51 @@ def test_requests_beyond_the_model_are_dropped_with_what_follows(tmp_path):
         read_trace(path, 16, max_model_len="x")
     chats = read_trace(write(tmp_path / "b.jsonl", CHATS), 4, max_model_len=30)
     assert len(chats) == 1 and chats.n_dropped == 2  # the second turn goes with the first one
+
+
+def servegen(folder, rate=2.0, clients=3, windows=4):
+    """Tables of clients; the last one has no lengths."""
+    shares = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+    lines = ["client_id,window_start_s,rate_rps,iat_cv,family,shape,scale"]
+    for start in range(windows):
+        for one in range(clients):
+            lines.append(f"{one},{1200 + 600 * start},{rate},{1.0 + one},{('Gamma', 'Weibull')[one % 2]},1,1")
+    (folder / "made-arrivals.csv").write_text("\n".join(lines) + "\n")
+    lines = ["client_id,window_start_s,field,mean," + ",".join(f"q{share}" for share in shares)]
+    for one in range(clients - 1):
+        for field, scale in (("input_tokens", 100 * (one + 1)), ("output_tokens", 10)):
+            lines.append(f"{one},0,{field},{scale}," + ",".join(str(scale + k) for k in range(len(shares))))
+    (folder / "made-lengths.csv").write_text("\n".join(lines) + "\n")
+    return folder / "made-arrivals.csv"
+
+
+def test_clients_of_servegen(tmp_path):
+    path = servegen(tmp_path)
+    assert detect(path) == "servegen"
+    w = read_trace(path, 16, seed=1)
+    assert len(w) / (4 * 600) == pytest.approx(6.0, rel=0.15)
+    assert w.content_hash() == read_trace(path, 16, seed=1).content_hash() != read_trace(path, 16).content_hash()
+    for client in range(2):
+        prompt = w.requests["prompt_tokens"][w.requests["tenant"] == client]
+        assert 100 * (client + 1) <= prompt.min() and prompt.max() <= 100 * (client + 1) + 9
+    slower = read_trace(path, 16, rate=1.5, window_s=(600.0, 1800.0))
+    assert len(slower) / 1200 == pytest.approx(1.5, rel=0.2)
+    assert len(read_trace(path, 16, max_requests=100)) == 100
+    (tmp_path / "made-lengths.csv").unlink()
+    with pytest.raises(ValueError, match=r"there must be the table of lengths made-lengths\.csv"):
+        read_trace(path, 16)
+
+
+def test_the_real_tables_of_servegen(trace):
+    w = read_trace(trace("servegen/deepseek-r1-arrivals.csv.gz"), 16, rate=10.0, window_s=(0.0, 6000.0))
+    assert len(w) / 6000 == pytest.approx(10.0, rel=0.15)
+    # The mean of its clients' requests in the whole day is 1,268 in and 1,527 out.
+    assert 600 < w.requests["prompt_tokens"].mean() < 2500 and 800 < w.requests["output_tokens"].mean() < 2500
+
+
+def test_the_real_traces_of_azure_and_vidur(trace):
+    w = read_trace(trace("azure_llm_2023/AzureLLMInferenceTrace_code.csv.gz"), 16)
+    assert len(w) == 8819 and figures(w).rate == pytest.approx(2.57, abs=0.01)
+    assert figures(w).dispersion[10] == pytest.approx(72, rel=0.05)
+    w = read_trace(trace("arxiv_summarization_vidur/arxiv_summarization_lengths_llama2.csv.gz"), 16, rate=1.0)
+    assert len(w) == 28257 and np.median(w.requests["prompt_tokens"]) == 2730
