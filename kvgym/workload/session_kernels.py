@@ -118,7 +118,16 @@ def draw_turns(starts, clients, seeds, kinds, laws, pool, changes, prefix_seed):
             if time > starts[-1]:
                 break
             if anew:
-                tokens = np.int64(np.rint(scale * (quantile_of(laws, kind.first, kind.restart, u) if turn == 0 else quantile_of(laws, kind.restart, kind.growth, u))))
+                tokens = np.int64(
+                    np.rint(
+                        scale
+                        * (
+                            quantile_of(laws, kind.first, kind.restart, u)
+                            if turn == 0
+                            else quantile_of(laws, kind.restart, kind.growth, u)
+                        )
+                    )
+                )
                 context, tokens = min(max(np.int64(1), tokens), kind.max_context), np.int64(0)
             elif not kind.keep_first:
                 context, tokens = context + max(np.int64(1), tokens), np.int64(0)

@@ -75,7 +75,9 @@ def sessions(
     if follow_starts := loop == "closed" or at.clients is not None:
         starts = {**process, **starts}
     lead = finite("lead_s", lead_s)
-    changes = [0.0 if one is None else positive(f"{name}_s", one) for name, one in (("drift", drift_s), ("topic", topic_s))]
+    changes = [
+        0.0 if one is None else positive(f"{name}_s", one) for name, one in (("drift", drift_s), ("topic", topic_s))
+    ]
     changes += [SECONDS_PER_TOKEN if loop == "closed" else 0.0, finite("longer_per_hour", longer_per_hour)]
     n_sessions = int(1.1 * (requests / turns + lead * starts["rate"])) + 64
     draw = _compile.load(laws.KERNELS).draw_turns
