@@ -17,6 +17,7 @@ class Live:
         index: Index of the request.
         path: Its pages.
         user: Its session and category.
+        rank: Its place where the queue goes by priority, the smaller one first (E6).
         rule: Name of the evictor that does all evictions it forces; None leaves them to the worker's.
         emitted: Output tokens emitted so far; they survive a preemption.
         computed: Tokens whose KV exists here.
@@ -24,6 +25,7 @@ class Live:
         prefilling: Whether it has not.
         tree_pages: Pages of the path that it locks in the tree.
         own_pages: Pages that it holds outside the tree.
+        arrived_ps: When all that is fetched for it is there, where it may be admitted before (T6).
     """
 
     def __init__(
@@ -33,6 +35,7 @@ class Live:
         path: Sequence[Page],
         record: RefRecord,
         user: User,
+        priority: int,
         rule: str | None = None,
     ) -> None:
         self.index = index
@@ -41,6 +44,7 @@ class Live:
         self.path = path
         self.record = record
         self.user = user
+        self.rank = (priority, record.arrival_ps, index)
         self.rule = rule
         self.emitted = 0
         self.computed = 0
@@ -48,12 +52,14 @@ class Live:
         self.prefilling = False
         self.tree_pages = 0
         self.own_pages = 0
+        self.arrived_ps = 0
 
     def lose(self) -> None:
         """Its worker crashed: nothing is computed or held any more; emitted tokens stay known."""
         self.computed = self.target = 0
         self.prefilling = False
         self.tree_pages = self.own_pages = 0
+        self.arrived_ps = 0
 
     def known(self) -> int:
         """Known tokens: prompt and emitted ones."""
