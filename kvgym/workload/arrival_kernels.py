@@ -80,7 +80,7 @@ def merge_gammas(seeds, gaps, cvs, n):
     length, a Gamma number of a shape larger by one.
     """
     times, clients = np.empty(n), np.empty(n, np.int64)
-    heap = [(0.0, np.int64(0))]
+    heap = [(np.float64(0.0), np.int64(0))]
     heap.pop()
     count = np.zeros(len(seeds), np.int64)
     for c in range(len(seeds)):
@@ -88,8 +88,8 @@ def merge_gammas(seeds, gaps, cvs, n):
         seed = mix64(seeds[c])
         heappush(heap, (uniform_of(seeds[c], 0) * gamma_of(seed, shape + 1.0) / shape * gaps[c], np.int64(c)))
     for i in range(n):
-        times[i], c = heap[0]
-        clients[i] = c
+        times[i], clients[i] = heap[0]
+        c = clients[i]
         count[c] += 1
         shape = 1.0 / (cvs[c] * cvs[c])
         seed = mix64(seeds[c] + np.uint64(count[c]))

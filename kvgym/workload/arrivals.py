@@ -148,13 +148,21 @@ def _renewal(law: str, seed: Seed, n: int, rate: float, cv: float) -> Arrivals:
 
 
 def _clients(
-    seed: Seed, n: int, rate: float, *, clients: int = 100, zipf: float = 1.2, cv: float = 1.2, cv_p90: float = 6.0
+    seed: Seed,
+    n: int,
+    rate: float,
+    *,
+    clients: int = 100,
+    zipf: float = 1.2,
+    shift: float = 0.0,
+    cv: float = 1.2,
+    cv_p90: float = 6.0,
 ) -> Arrivals:
-    """Of clients at once, as in ServeGen: the k-th has a rate proportional to k^-zipf and Gamma gaps of its own.
+    """Of clients at once, as in ServeGen: the k-th has a rate proportional to (k + shift)^-zipf and Gamma gaps.
 
     Their coefficients of variation are log-normal, with median `cv` and 90 % quantile `cv_p90` >= cv.
     """
-    places = np.arange(1.0, whole("clients", clients, 1) + 1.0)
+    places = np.arange(1.0, whole("clients", clients, 1) + 1.0) + finite("shift", shift)
     finite("cv", cv, 0.01, 100.0)
     finite("cv_p90", cv_p90, cv, 1000.0)
     weights = power(places, -finite("zipf", zipf, 0.0, 10.0))
@@ -327,11 +335,11 @@ def _sine(turns: Floats) -> Floats:
 
 
 def _ramp(
-    seed: Seed, n: int, rate: float, *, to: float, over_s: float, start_s: float = 0.0, of: Process | None = None
+    seed: Seed, n: int, rate: float, *, factor: float, over_s: float, start_s: float = 0.0, of: Process | None = None
 ) -> Arrivals:
-    """`rate` until `start_s`, then within `over_s` straight to the rate `to`, which stays."""
+    """`rate` until `start_s`, then within `over_s` straight to `factor` times that, which stays."""
     start, end = finite("start_s", start_s), finite("start_s", start_s) + positive("over_s", over_s)
-    return _profile(seed, n, rate, times_s=[0.0, start, end], levels=[1.0, 1.0, positive("to", to) / rate], of=of)
+    return _profile(seed, n, rate, times_s=[0.0, start, end], levels=[1.0, 1.0, positive("factor", factor)], of=of)
 
 
 def _spikes(
