@@ -75,6 +75,4 @@ def mix(parts: Sequence[Part], requests: int | None = None) -> Workload:
     table, made, all_paths, n_shared = subset(table, np.concatenate(nodes), all_paths, keep)
     dropped = sum(part.workload.n_dropped for part in parts)
     whole = parts[0].workload
-    return replace(
-        whole, requests=table, nodes=made, paths=all_paths, n_shared=n_shared, name="mix", n_dropped=dropped
-    )
+    return replace(whole, requests=table, nodes=made, paths=all_paths, n_shared=n_shared, name="mix", n_dropped=dropped)
