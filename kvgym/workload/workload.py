@@ -115,8 +115,8 @@ class Workload:
             output_tokens: (n,) output lengths, >= 1.
             arrivals: as in `from_tokens`.
             page_size: tokens per page, >= 1.
-            output_segments: (n,) the segment whose tokens the output is, so that later prompts can hold it; -1 = private
-                (default).
+            output_segments: (n,) the segment whose tokens the output is, so that later prompts can hold it; -1:
+                private (default).
             output_offsets: (n,) its first offset in that segment, >= 0; default 0.
             name: for reports.
             **columns: see `Columns`.
