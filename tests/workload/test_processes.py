@@ -16,13 +16,13 @@ SETTINGS = {
     "clients": {"clients": 30, "zipf": 1.0, "cv": 1.5, "cv_p90": 4.0},
     "markov": {"levels": [1.0, 6.0, 0.0], "dwell_s": [20.0, 5.0, 5.0]},
     "on_off": {"on_s": 5.0, "off_s": 20.0, "off_level": 0.1},
-    "cox": {"sigma": 0.6, "correlation": 0.7, "step_s": 10.0},
+    "cox": {"sigma": 0.3, "correlation": 0.7, "step_s": 10.0},
     "profile": {"times_s": [0.0, 10.0, 10.0, 40.0], "levels": [1.0, 3.0, 0.0, 1.0], "period_s": 40.0},
     "diurnal": {"peak_to_trough": 4.0, "period_s": 300.0},
     "ramp": {"factor": 4.0, "over_s": 100.0},
     "spikes": {"factor": 5.0, "width_s": 5.0, "every_s": 50.0, "at_s": 20.0},
 }
-CHANGING = {"profile": 1.25, "ramp": None, "spikes": 1.4}
+CHANGING = {"profile": 0.875, "ramp": None, "spikes": 1.4}
 """Mean rate over `rate` of those whose `rate` is not the mean; None: it has none."""
 
 
@@ -49,7 +49,7 @@ GOLDEN = {
     "clients": "91e89d38872d2ab3",
     "markov": "d190fc6b4d68c548",
     "on_off": "fe867dbf7503e33b",
-    "cox": "fc2e6951a74ebce3",
+    "cox": "935426a744c13831",
     "profile": "0d4cf1b12b78dbc8",
     "diurnal": "2f111a0eae798e71",
     "ramp": "4d024a39bb08d031",
