@@ -9,7 +9,9 @@ from kvgym.cluster.network import Network
 from kvgym.cluster.presets import find_preset
 
 SCHEDULES = ("mixed", "prefill_first")
+"""What an iteration may hold: prefill and decodes, or prefill as long as there is any."""
 QUEUES = ("fcfs", "priority")
+"""Who is admitted first: who came first, or the lowest priority."""
 
 
 @dataclass(frozen=True)
