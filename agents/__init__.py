@@ -60,7 +60,7 @@ of the simulator."""
 JOINT_AGENTS = _classes("joint")
 """Agents that do both, for KVGym/Joint-v0: name -> class."""
 
-NAMED = AGENTS | ADMISSION_AGENTS | EVICTION_AGENTS | JOINT_AGENTS | _classes("learned")
+NAMED = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | ADMISSION_AGENTS | _classes("learned")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The default threshold of 0.5 sits on the sharing ratio of the GSP load; a tuned one is the fairer rival.

@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
 from ..base import ARRIVAL, DECISION, FIRST_TOKEN, Agent, Info, Observation, lowest
 
@@ -32,9 +33,10 @@ class EarlyRejection(Agent):
         scenario = self.env.scenario
         chunk = scenario.engine.chunk_tokens
         full = min(float(worker.cost.g_ps(chunk)[chunk]) for worker in scenario.cluster.workers) * 1e-12
-        self._averages = defaultdict(lambda: np.array([full, chunk]))  # per class: seconds, and tokens until then
+        # Per class: averages of seconds and of tokens until then; unfinished misses on each worker.
+        self._averages: dict[int, NDArray[np.float64]] = defaultdict(lambda: np.array([full, chunk]))
+        self._unfinished: dict[int, NDArray[np.float64]] = defaultdict(lambda: np.zeros(self.n_workers))
         self._sent: list[tuple[int, int, float, float]] = []  # per decision: class, worker, misses, tokens until then
-        self._unfinished = defaultdict(lambda: np.zeros(self.n_workers))  # per class: misses on each worker
         by_priority = scenario.engine.queue == "priority"
         self._priority = [one.get("priority", 0) for one in scenario.classes] if by_priority else []
 
@@ -62,8 +64,8 @@ class EarlyRejection(Agent):
     def _learn(self, info: Info) -> None:
         """What has finished since the last decision, and what has crashed."""
         for worker in self.fallen(info):
-            for misses in self._unfinished.values():
-                misses[worker] = 0.0
+            for unfinished in self._unfinished.values():
+                unfinished[worker] = 0.0
         for row in self.env.finished().tolist():
             if row[DECISION] >= 0:
                 of, worker, misses, tokens = self._sent[int(row[DECISION])]

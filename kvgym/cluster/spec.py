@@ -11,7 +11,7 @@ from kvgym.cluster.presets import find_preset
 SCHEDULES = ("mixed", "prefill_first")
 """What an iteration may hold: prefill and decodes, or prefill as long as there is any."""
 QUEUES = ("fcfs", "priority")
-"""How the engine's queue is ordered: by arrival, or by the priorities of service classes."""
+"""Who is admitted first: who came first, or the lowest priority."""
 
 
 @dataclass(frozen=True)
