@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kvgym.cluster import Crash
-from kvgym.envs.settings import REWARDS
+from kvgym.scenarios import OBJECTIVES
 from tests.envs.helpers import FORMS, MOVING, make_form, play, random_actions, steps, total_reward
 from tests.envs.spy import make_agent
 from tests.envs.test_rewards import END, counted_records
@@ -112,7 +112,7 @@ def test_finished_says_which_decision_sent_it_there(form):
     assert returned > 10
 
 
-@pytest.mark.parametrize("reward", REWARDS)
+@pytest.mark.parametrize("reward", OBJECTIVES)
 @pytest.mark.parametrize("form", FORMS)
 def test_rewards_are_latencies(form, reward):
     env, returns = make(form, {"reward_scale_s": 3.7}, reward=reward), 0
