@@ -22,6 +22,11 @@ from kvgym.workload import (
     read_agent_sessions,
     read_mooncake,
 )
+from kvgym.workload.adversary import adversary
+from kvgym.workload.mix import Part, mix
+from kvgym.workload.presets import preset
+from kvgym.workload.random import PARTS, spawned
+from kvgym.workload.sessions import sessions
 from kvgym.workload.trace_file import read_records
 
 Recipe = Callable[..., Workload]
@@ -145,12 +150,13 @@ def trace(
 @lru_cache(maxsize=8)
 def _timestamps(path: str, modified_ns: int) -> np.ndarray:
     """Seconds of all requests of a Mooncake trace; `modified_ns` makes a changed file another key."""
-    return np.array([record.seconds("timestamp", "milliseconds") / 1e3 for record in read_records(path)])
+    times = read_records(path, lambda record: record.seconds("timestamp", "milliseconds") / 1e3)
+    return np.array(list(times))
 
 
 @lru_cache(maxsize=8)
 def _sessions(path: str, modified_ns: int) -> int:
-    return sum(1 for _ in read_records(path))
+    return sum(1 for _ in read_records(path, lambda record: record))
 
 
 @_hands_on_to(coding_agents, but=["requests"])
@@ -159,12 +165,67 @@ def _coding_agents(seed: np.random.SeedSequence, page_size: int, wanted: int, sp
     return coding_agents(seed, page_size, requests=wanted + wanted // 2, **args)
 
 
+@_hands_on_to(sessions, but=["requests"])
+def _sessions_of_kinds(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return sessions(seed, page_size, requests=wanted, **args)
+
+
+@_hands_on_to(preset, sessions, but=["requests"])
+def _preset(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return preset(seed, page_size, requests=wanted, **args)
+
+
+@_hands_on_to(adversary, but=["requests"])
+def _adversary(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return adversary(seed, page_size, requests=wanted, **args)
+
+
+def _mix(
+    seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, *, parts: Sequence[Mapping[str, Any]]
+) -> Workload:
+    """The workloads of several recipes at once.
+
+    Args:
+        seed: Of which each part has a child.
+        page_size: Tokens per page.
+        wanted: Requests.
+        split: "train", "validation" or "test".
+        parts: Mappings with "recipe", "recipe_args" and, if wanted, "start_s" and "until_s" (see `mix`).
+    """
+    if not isinstance(parts, (list, tuple)) or not parts:
+        raise ValueError(f"parts in recipe_args of mix must be a list of mappings, got {parts!r}")
+    made = []
+    for number, part in enumerate(parts):
+        where = f"part {number} of the mix"
+        _check.keywords(where, _check.mapping(where, part), _part, first=_GIVEN)
+        made.append(_part(spawned(seed, PARTS, number), page_size, wanted, split, **part))
+    return mix(made, wanted)
+
+
+def _part(
+    seed: np.random.SeedSequence,
+    page_size: int,
+    wanted: int,
+    split: str,
+    *,
+    recipe: str,
+    recipe_args: Mapping[str, Any] | None = None,
+    start_s: float = 0.0,
+    until_s: float | None = None,
+) -> Part:
+    return Part(make_workload(recipe, seed, page_size, wanted, split, recipe_args or {}), start_s, until_s)
+
+
 RECIPES: dict[str, Recipe] = {
     "gsp": _gsp,
     "multi_turn": _generated(multi_turn),
     "long_documents": _generated(long_documents),
     "equal": _equal,
     "coding_agents": _coding_agents,
+    "sessions": _sessions_of_kinds,
+    "preset": _preset,
+    "mix": _mix,
+    "adversary": _adversary,
     "trace": trace,
 }
 """Name -> recipe; `register_recipe` adds to it."""
