@@ -23,8 +23,7 @@ from kvgym.evaluation import Episode, anchors, files, report, scoring, standings
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Board, Failure, Player
 from kvgym.evaluation.statistics import Floats
-from kvgym.scenarios import SPLITS
-from kvgym.scenarios.recipes import TRACE_FORMATS
+from kvgym.scenarios import SPLITS, command_line
 from kvgym.sim import EVICTORS
 
 from .entries import ANCHORS, OWN, TRACKS, Entry
@@ -71,11 +70,8 @@ def make_parser() -> argparse.ArgumentParser:
     add("--router", nargs="+", action="extend", metavar="NAME|path.py:Class", help=_ROUTER)
     add("--evictor", nargs="+", action="extend", metavar="NAME", help=_EVICTOR)
     add("--seeds", type=int, metavar="N", help=f"episodes per scenario (default {anchors.N_SEEDS}, 3 with --quick)")
-    add("--split", choices=SPLITS, help="workloads of which split (default test)")
-    add("--trace", metavar="PATH", help="play a trace file")
-    add("--format", choices=TRACE_FORMATS, help="format of the trace (default mooncake)")
-    add("--rate-scale", type=float, metavar="X", help="play the trace X times as fast")
-    add("--max-requests", type=int, metavar="N", help="requests of the trace per episode, an eighth of them warm-up")
+    add("--split", choices=SPLITS, help="workloads of which split (default test); all: all of a trace")
+    command_line.add_options(parser)
     add("--workers", type=int, metavar="N", help="processes (default: one per core)")
     add("--out", type=Path, metavar="DIR", help="write results here, and do not play again what is here already")
     add("--anchors", action="store_true", help="play the anchors on all scenarios and freeze them in the package")
@@ -203,7 +199,12 @@ def _board(case: Case, plan: Plan, store: Store, errors: dict[str, Failure]) -> 
         if anchor in failed:
             reason = f"no table without its anchor {anchor}: {failed[anchor].reason}"
             return names, f"FAILED {case.scenario.name}: {reason}"
-    board = standings.board(case.scenario, case.overrides, plan.split, played, failed, random, reference)
+    n = None if case.parts is None else len(played[reference])
+    board = standings.board(case.scenario, case.overrides, plan.split, played, failed, random, reference, n)
+    board.notes.extend(case.notes)
+    for entry, player in names.items():
+        if entry.needs == "sessions" and not case.has_sessions:
+            board.notes.append(f"{player.agent} goes by sessions, and no session comes back here")
     costs = [board.costs[names[entry]] for entry in plan.entries[len(ANCHORS) :] if names[entry] in played]
     if plan.track == "evict" and len(costs) > 1 and all(np.array_equal(costs[0], other) for other in costs):
         board.notes.append("all evictors are equal here: nothing was evicted, or nothing that was asked for again")
