@@ -129,7 +129,7 @@ def make_entries(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Axes |
     """
     if options.track != "route" and OWN in (options.evictor or ()):
         raise ValueError(f"--evictor {OWN} is for --track route; --track {options.track} names evictors one by one")
-    rows, axes = {"route": _route_rows, "evict": _evict_rows, "joint": _joint_rows}[options.track](options)
+    rows, axes = {"route": route_rows, "evict": _evict_rows, "joint": _joint_rows}[options.track](options)
     entries = tuple(dict.fromkeys([*ANCHORS, *rows]))
     named: dict[str, str] = {}
     for entry in entries:
@@ -139,7 +139,8 @@ def make_entries(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Axes |
     return entries, axes
 
 
-def _route_rows(options: argparse.Namespace) -> tuple[list[Entry], None]:
+def route_rows(options: argparse.Namespace) -> tuple[list[Entry], None]:
+    """The rows of the track `route` that options ask for, without the anchors; no matrix."""
     if options.router:
         raise ValueError("--router is for --track evict and --track joint; --track route compares routers: use --agent")
     rows = []

@@ -162,7 +162,8 @@ def test_parts_of_different_seeds_are_disjoint(traces, format, split):
     assert facts.parts >= 2 or (split == "validation" and facts.parts == 1)
     played = [Counter(requests_of(workload(scenario, seed, split))) for seed in range(facts.parts)]
     assert not sum(played, Counter()) - Counter(requests_of(workload(whole, 0, "all")))
-    assert requests_of(workload(scenario, facts.parts, split)) == requests_of(workload(scenario, 0, split))
+    if format == "mooncake":  # sessions start at other times, and another one may be the last
+        assert requests_of(workload(scenario, facts.parts, split)) == requests_of(workload(scenario, 0, split))
 
 
 def test_the_whole_trace_is_played(traces):
