@@ -120,7 +120,6 @@ def make_axes(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 def make_tasks(setting: Setting, axes: dict[str, list[Any]]) -> dict[tuple[Entry, Point], Task]:
     """What is played for each router at each point."""
-
     offered: dict[str, float] = {}  # by what decides it
     tasks = {}
     for point in product(*axes.values()):

@@ -90,7 +90,7 @@ def _write_parquet(path: Path, parts: Iterable[tuple[Mapping[str, Any], NDArray[
 
     writer, n = None, 0
     for same, table in parts:
-        columns = {name: [value] * len(table) for name, value in same.items()}
+        columns: dict[str, Any] = {name: [value] * len(table) for name, value in same.items()}
         columns |= {name: np.ascontiguousarray(table[name]) for name in table.dtype.names or ()}
         rows = pyarrow.table(columns)
         if writer is None:
