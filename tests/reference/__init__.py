@@ -4,9 +4,11 @@ It was written from the semantics alone, steps every iteration and looks at ever
 """
 
 from .asked import Candidate, Question
+from .objectives import Score, score
 from .roster import RULES
 from .simulator import simulate
 from .types import (
+    RefClass,
     RefCost,
     RefCrash,
     RefEngine,
@@ -24,6 +26,7 @@ __all__ = [
     "RULES",
     "Candidate",
     "Question",
+    "RefClass",
     "RefCost",
     "RefCrash",
     "RefEngine",
@@ -34,9 +37,11 @@ __all__ = [
     "RefResult",
     "RefSlowdown",
     "RefTotals",
+    "Score",
     "View",
     "least_loaded",
     "prefix_affinity",
     "round_robin",
+    "score",
     "simulate",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from . import roster
 from .engine import Worker
@@ -11,7 +11,7 @@ from .live import Live
 from .pages import Page
 from .sessions import Sessions
 from .transfers import Transfers
-from .types import RefRequest, RefResult
+from .types import RefClass, RefRequest, RefResult
 from .views import View
 
 Route = Sequence[int] | Callable[[View, int], int]
@@ -37,7 +37,9 @@ class Cluster:
         sessions: Sessions,
         view: View,
         route: Route,
+        refuse: Mapping[int, int],
         rules: Rules | None,
+        classes: Sequence[RefClass],
         result: RefResult,
         check: bool,
     ) -> None:
@@ -49,12 +51,15 @@ class Cluster:
         self.sessions = sessions
         self.view = view
         self.route = route
+        self.refuse = refuse
         self.rules = rules
+        self.classes = classes
         self.result = result
         self.checks = check
         self.lives: dict[int, Live] = {}
         self.arrivals, self.successors = first_arrivals(requests)
         self.finished: set[int] = set()
+        self.admitted = fleet[0].admitted  # of all workers
 
     def next_time(self, now: int) -> int | None:
         """When something happens next; None when all is done. Faults after the last finish never happen."""
@@ -72,7 +77,9 @@ class Cluster:
             self.check()
         for index in self.crash(now):
             self.decide(index, now)
-        for index in sorted(index for index, time in self.arrivals.items() if time == now):
+        # A refusal may let a successor arrive at the same time.
+        while due := [index for index, time in self.arrivals.items() if time == now]:
+            index = min(due)
             del self.arrivals[index]
             self.result.records[index].arrival_ps = now
             self.decide(index, now)
@@ -89,9 +96,13 @@ class Cluster:
         for done in worker.finish_iteration(now):
             assert done not in self.finished, f"request {done} finished twice"
             self.finished.add(done)
-            for index in self.successors.get(done, []):
-                self.arrivals[index] = now + self.requests[index].think_ps
+            self.leave(done, now)
         self.check(worker)
+
+    def leave(self, index: int, now: int) -> None:
+        """A request finished or was refused: its successors will arrive."""
+        for successor in self.successors.get(index, []):
+            self.arrivals[successor] = now + self.requests[successor].think_ps
 
     def crash(self, now: int) -> list[int]:
         """The crashes of this moment; returns the requests that come back, by index."""
@@ -116,6 +127,9 @@ class Cluster:
         self.result.visible.append((index, now, seen[0], seen[1], seen[2]))
         self.result.offers.append(tuple(view.offer(w) for w in every))
         self.result.up.append(view.up)
+        if self.refuse.get(index) == record.returns:
+            self.refuse_now(index, now)
+            return
         target = self.target(index)
         record.worker = target
         view.routed(target)
@@ -123,12 +137,25 @@ class Cluster:
         rule = rule_of(self.rules, index)
         if index not in self.lives:
             self.lives[index] = Live(
-                index, self.requests[index], self.paths[index], record, self.sessions.users[index], rule
+                index,
+                self.requests[index],
+                self.paths[index],
+                record,
+                self.sessions.users[index],
+                self.classes[self.requests[index].service_class].priority,
+                rule,
             )
         live = self.lives[index]
         live.rule = rule
         if self.transfers is None or not self.transfers.decide(live, target, view.up, now):
             self.fleet[target].join(live)
+
+    def refuse_now(self, index: int, now: int) -> None:
+        """A request is refused: it leaves, and nobody hears of it but `belady`, which takes it for admitted."""
+        self.result.refusals[index] = len(self.result.visible) - 1
+        self.result.records[index].worker = -1
+        self.admitted.add(index)
+        self.leave(index, now)
 
     def target(self, index: int) -> int:
         """The worker that the router chooses; a given one is passed over while it is down (see `simulate`)."""
@@ -146,9 +173,12 @@ class Cluster:
                 worker.check()
 
     def check_books(self) -> None:
-        """Assert at the end that every request finished, and that no page and no token was lost without a trace."""
+        """Assert at the end that every request left, and that no page and no token was lost without a trace."""
         records = self.result.records
-        assert len(self.finished) == len(records) and all(record.finish_ps >= 0 for record in records)
+        refused = self.result.refusals.keys()
+        assert not refused & self.finished and refused | self.finished == set(range(len(records)))
+        for index, record in enumerate(records):
+            assert (index in refused) == (record.worker < 0) == (record.finish_ps < 0)
         received = dict.fromkeys(range(len(self.fleet)), 0)
         for (_, target), (_, tokens, _, _) in self.result.links.items():
             received[target] += tokens
@@ -164,7 +194,7 @@ class Cluster:
 
 
 def first_arrivals(requests: Sequence[RefRequest]) -> tuple[dict[int, int], dict[int, list[int]]]:
-    """Arrival times that are known from the start, and the requests that each request's finish triggers."""
+    """Arrival times that are known from the start; the requests that each one's finish, or refusal, triggers."""
     arrivals: dict[int, int] = {}
     successors: dict[int, list[int]] = {}
     for index, request in enumerate(requests):

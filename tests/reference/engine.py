@@ -91,8 +91,13 @@ class Worker:
         self.stuck = False
 
     def join(self, live: Live) -> None:
-        """A request joins the queue."""
-        self.queue.append(live)
+        """A request joins the queue: behind the others, or by its rank (E6)."""
+        place = len(self.queue)
+        if self.engine.queue == "priority":
+            place = sum(other.rank < live.rank for other in self.queue)
+        self.queue.insert(place, live)
+        if place == 0:
+            self.head_refused = False  # if there was a head, it is not any more
         self.stuck = False
 
     # ---- iteration start --------------------------------------------------------------------------------------------
@@ -135,22 +140,31 @@ class Worker:
 
     def decode_step(self) -> tuple[list[Chunk], bool]:
         """Step (1): one token for each decoding request; also whether somebody was preempted."""
-        chunks = []
+        planned = []
         preempted = False
         for live in [live for live in self.running if not live.prefilling]:
-            # A preemption takes the latest admitted, so whoever has its token already stays.
             while live in self.running and not self.allocate(live, live.known()):
-                self.preempt(self.running[-1])
+                self.preempt(self.next_victim())
                 preempted = True
             if live in self.running:
-                chunks.append(Chunk(live, 1, is_decode=True))
-        return chunks, preempted
+                planned.append(live)
+        # By rank, a victim may be one whose token was planned already.
+        return [Chunk(live, 1, is_decode=True) for live in planned if live in self.running], preempted
+
+    def next_victim(self) -> Live:
+        """Who is preempted: the latest admitted, or the one with the largest rank (E6)."""
+        if self.engine.queue == "priority":
+            return max(self.running, key=lambda live: live.rank)
+        return self.running[-1]
 
     def preempt(self, live: Live) -> None:
-        """Send a running request back to the head of the queue; its full pages stay cached."""
+        """Send a running request back to the head of the queue, or to its place there; its full pages stay cached."""
         self.release(live)
         live.record.preemptions += 1
-        self.queue.appendleft(live)
+        if self.engine.queue == "priority":
+            self.join(live)
+        else:
+            self.queue.appendleft(live)
 
     def prefill_step(self, now: int, budget: int, may_admit: bool) -> list[Chunk]:
         """Steps (2) and (3): the unfinished prefill, then admissions."""
@@ -328,3 +342,6 @@ class Worker:
             assert live.tree_pages >= live.computed // self.engine.page_size
             assert live.held() >= self.pages_for(live.computed)
         assert all(live.held() == 0 for live in self.queue)
+        if self.engine.queue == "priority":
+            ranks = [live.rank for live in self.queue]
+            assert ranks == sorted(ranks)

@@ -17,6 +17,7 @@ class Live:
         index: Index of the request.
         path: Its pages.
         user: Its session and category.
+        rank: Its place where the queue goes by priority, the smaller one first (E6).
         rule: Name of the evictor that does all evictions it forces; None leaves them to the worker's.
         emitted: Output tokens emitted so far; they survive a preemption.
         computed: Tokens whose KV exists here.
@@ -33,6 +34,7 @@ class Live:
         path: Sequence[Page],
         record: RefRecord,
         user: User,
+        priority: int,
         rule: str | None = None,
     ) -> None:
         self.index = index
@@ -41,6 +43,7 @@ class Live:
         self.path = path
         self.record = record
         self.user = user
+        self.rank = (priority, record.arrival_ps, index)
         self.rule = rule
         self.emitted = 0
         self.computed = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from . import network as networks
@@ -16,7 +16,17 @@ from .faults import Faults
 from .pages import Page, build_paths
 from .sessions import Sessions
 from .transfers import Transfers
-from .types import RefCost, RefCrash, RefEngine, RefNetwork, RefRecord, RefRequest, RefResult, RefSlowdown
+from .types import (
+    RefClass,
+    RefCost,
+    RefCrash,
+    RefEngine,
+    RefNetwork,
+    RefRecord,
+    RefRequest,
+    RefResult,
+    RefSlowdown,
+)
 from .views import History, View
 
 
@@ -36,6 +46,8 @@ def simulate(
     rules: Rules | None = None,
     network: RefNetwork | None = None,
     faults: Sequence[RefCrash | RefSlowdown] = (),
+    classes: Sequence[RefClass] = (RefClass(),),
+    refuse: Mapping[int, int] | None = None,
 ) -> RefResult:
     """Simulate a workload, stepping every iteration.
 
@@ -57,6 +69,9 @@ def simulate(
             function of the request is called each time it is routed.
         network: What connects the workers: pages are fetched over it. None: no transfers.
         faults: The fault schedule.
+        classes: The service classes; those of requests are indices.
+        refuse: The requests that are refused, each with the number of returns that it has by then: 0 refuses it when it
+            arrives, 1 when it came back for the first time. The router is not asked about one at that decision.
 
     Returns:
         Records, totals, iterations, decisions and evictions.
@@ -65,7 +80,7 @@ def simulate(
         ValueError: If a request can never fit the smallest worker, or is malformed; if options don't go together; if
             workers are not connected; if faults overlap or leave no worker up.
     """
-    validate(requests, workers, engine)
+    validate(requests, workers, engine, classes)
     schedule = Faults(faults, len(workers))
     schedule.validate()
     if network is not None:
@@ -80,7 +95,9 @@ def simulate(
     histories = None if history_pages is None else [History(history_pages) for _ in workers]
     view = View(fleet, histories, engine.page_size, transfers)
     result = RefResult(records, [worker.totals for worker in fleet], [worker.log for worker in fleet])
-    cluster = Cluster(requests, paths, fleet, schedule, transfers, sessions, view, route, rules, result, check)
+    cluster = Cluster(
+        requests, paths, fleet, schedule, transfers, sessions, view, route, refuse or {}, rules, classes, result, check
+    )
     now = -1
     while (then := cluster.next_time(now)) is not None:
         now = then
@@ -119,10 +136,17 @@ def make_fleet(
     return fleet
 
 
-def validate(requests: Sequence[RefRequest], workers: Sequence[tuple[int, RefCost]], engine: RefEngine) -> None:
+def validate(
+    requests: Sequence[RefRequest],
+    workers: Sequence[tuple[int, RefCost]],
+    engine: RefEngine,
+    classes: Sequence[RefClass],
+) -> None:
     """Raise ValueError for settings or requests that the semantics exclude."""
     if engine.schedule not in ("mixed", "prefill_first"):
         raise ValueError(f"unknown schedule {engine.schedule!r}")
+    if engine.queue not in ("fcfs", "priority"):
+        raise ValueError(f"unknown queue {engine.queue!r}")
     if not 1 <= engine.max_running <= engine.chunk_tokens:
         raise ValueError("max_running must be between 1 and chunk_tokens")
     smallest = min(kv_pages for kv_pages, _ in workers)
@@ -133,5 +157,7 @@ def validate(requests: Sequence[RefRequest], workers: Sequence[tuple[int, RefCos
             raise ValueError(f"request {index} needs either an arrival or a predecessor")
         if request.turn < 0 or (request.session is not None and request.session < 0):
             raise ValueError(f"request {index} has a negative session or turn")
+        if not 0 <= request.service_class < len(classes):
+            raise ValueError(f"request {index} is of class {request.service_class}, of {len(classes)}")
         if -(-request.computed_tokens() // engine.page_size) > smallest:
             raise ValueError(f"request {index} does not fit a worker of {smallest} pages")

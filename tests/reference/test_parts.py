@@ -179,6 +179,18 @@ def test_options_that_do_not_go_together(options, message):
         run(one_by_one([1], [2]), 1, **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(settings=engine(queue="shortest")), "unknown queue 'shortest'"),
+        (dict(classes=[]), "request 0 is of class 0, of 0"),
+    ],
+)
+def test_queues_and_classes_that_there_are_not(options, message):
+    with pytest.raises(ValueError, match=message):
+        run([request([1])], 5, **options)
+
+
 def test_a_router_must_not_choose_who_is_down():
     with pytest.raises(ValueError, match="worker 0 is down"):
         play([request([1])], [20, 20], lambda view, index: 0, faults=[RefCrash(0, 0, 9)])

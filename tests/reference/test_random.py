@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tests.by_hand.hand import engine, private
 from tests.reference import (
     RULES,
+    RefClass,
     RefCost,
     RefCrash,
     RefLink,
@@ -21,6 +23,7 @@ from tests.reference import (
     least_loaded,
     prefix_affinity,
     round_robin,
+    score,
     simulate,
 )
 from tests.reference.faults import Faults
@@ -191,3 +194,112 @@ def test_the_same_evictor_in_other_words(seed, name):
     expected = evictions(name)
     assert evictions("agent", evict=lambda question: name, candidates=0) == expected
     assert evictions("mru", rules=lambda request: name) == expected
+
+
+# ---- classes, priority, refusals ------------------------------------------------------------------------------------
+
+
+def random_classes(rng, requests):
+    """Up to four classes, some with equal priorities, and requests that belong to them."""
+    classes = [
+        RefClass(rng.choice([0, 150, 400, 2000]), rng.choice([0, 70, 100, 200]), rng.choice([-1, 0, 0, 2]), 0.25 * n)
+        for n in range(rng.randint(1, 4))
+    ]
+    return classes, [dataclasses.replace(spec, service_class=rng.randrange(len(classes))) for spec in requests]
+
+
+def check_score(requests, classes, result):
+    """Costs of steps add up to those of requests, and each request misses once or meets its targets."""
+    made = score(requests, classes, result)
+    ends = [
+        result.visible[result.refusals[q]][1] if q in result.refusals else record.finish_ps
+        for q, record in enumerate(result.records)
+    ]
+    assert sum(made.e2e_ps) == sum(end - record.arrival_ps for end, record in zip(ends, result.records, strict=True))
+    waited = [
+        (end if record.first_token_ps < 0 else record.first_token_ps) - record.arrival_ps
+        for end, record in zip(ends, result.records, strict=True)
+    ]
+    assert sum(made.ttft_ps) == sum(waited) <= sum(made.e2e_ps)
+    assert sum(made.refusals_s) == sum(classes[requests[q].service_class].refusal_cost_s for q in result.refusals)
+    missed = sorted(itertools.chain.from_iterable(made.misses))
+    assert missed == [q for q, met in made.met.items() if not met] and result.refusals.keys() <= set(missed)
+    for q, record in enumerate(result.records):
+        target, request = classes[requests[q].service_class], requests[q]
+        if q not in result.refusals and target.ttft_ps > 0 and waited[q] > target.ttft_ps:
+            assert q in missed
+        if target.tpot_ps > 0 and record.finish_ps - record.first_token_ps > target.tpot_ps * len(request.output):
+            assert q in missed
+    # A step has misses only where time passes, but for refusals.
+    times = [row[1] for row in result.visible] + [10**18]
+    for step, requests_ in enumerate(made.misses):
+        assert times[step] < times[step + 1] or set(requests_) <= result.refusals.keys() or step == 0
+
+
+@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), evictor=st.sampled_from(EVICTORS))
+def test_random_priorities_and_refusals(schedule, seed, evictor):
+    requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
+    rng = random.Random(seed + 2)
+    workers = [(workers[0][0] + rng.randint(0, 4), workers[0][1]) for _ in range(rng.randint(1, 3))]
+    classes, requests = random_classes(rng, requests)
+    settings_ = engine(page_size, schedule, chunk_tokens, max_running, queue="priority", **options)
+    refuse = {q: rng.choice([0, 0, 1]) for q in range(len(requests)) if rng.random() < 0.2}
+    moving = len(workers) > 1 and rng.random() < 0.5
+    name, asked = options_of(evictor, seed, len(requests))
+    result = simulate(
+        requests,
+        workers,
+        settings_,
+        name,
+        [round_robin, least_loaded, prefix_affinity][seed % 3],
+        history_pages=[None, 10][seed % 2],
+        network=random_network(rng, len(workers)) if moving else None,
+        faults=random_faults(rng, workers) if moving else (),
+        classes=classes,
+        refuse=refuse,
+        **asked,
+    )
+    for q, record in enumerate(result.records):
+        assert (q in result.refusals) == (refuse.get(q, 99) <= record.returns)
+        assert record.returns <= refuse.get(q, 99)
+    check_score(requests, classes, result)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**32), evictor=st.sampled_from(EVICTORS), schedule=st.sampled_from(["mixed", "prefill_first"])
+)
+def test_without_classes_priority_is_first_come_first_served(seed, evictor, schedule):
+    # Who was admitted came before all who wait, so the latest admitted has the largest rank and returns to the head.
+    requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
+
+    def play(queue):
+        settings_ = engine(page_size, schedule, chunk_tokens, max_running, queue=queue, **options)
+        name, asked = options_of(evictor, seed, len(requests))
+        return simulate(requests, workers, settings_, name, least_loaded, **asked)
+
+    assert play("priority") == play("fcfs")
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32), evictor=st.sampled_from(list(RULES)), queue=st.sampled_from(["fcfs", "priority"]))
+def test_a_refused_request_might_as_well_not_have_come(seed, evictor, queue):
+    requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
+    rng = random.Random(seed + 3)
+    classes, requests = random_classes(rng, requests)
+    awaited = {spec.predecessor for spec in requests}
+    refused = {q for q in range(len(requests)) if q not in awaited and rng.random() < 0.5}
+    kept = [q for q in range(len(requests)) if q not in refused]
+    places = {q: place for place, q in enumerate(kept)}
+    places[-1] = -1
+    settings_ = engine(page_size, "mixed", chunk_tokens, max_running, queue=queue, **options)
+    how = dict(evictor=evictor, classes=classes, history_pages=[None, 10][seed % 2])
+    whole = simulate(requests, workers, settings_, route=prefix_affinity, refuse=dict.fromkeys(refused, 0), **how)
+    rest = [dataclasses.replace(requests[q], predecessor=places[requests[q].predecessor]) for q in kept]
+    alone = simulate(rest, workers, settings_, route=prefix_affinity, **how)
+    assert [whole.records[q] for q in kept] == alone.records
+    assert (whole.iterations, whole.totals) == (alone.iterations, alone.totals)
+    shown = [(places[row[0]], *row[1:]) for row in whole.visible if row[0] not in refused]
+    assert shown == alone.visible

@@ -21,6 +21,7 @@ class RefRequest:
         think_ps: Time between that finish and this arrival.
         session: The session (>= 0) that it belongs to; None is one of its own.
         turn: Its place in the session.
+        service_class: Index of its service class.
     """
 
     prompt: tuple[int, ...]
@@ -30,10 +31,33 @@ class RefRequest:
     think_ps: int = 0
     session: int | None = None
     turn: int = 0
+    service_class: int = 0
 
     def computed_tokens(self) -> int:
         """Tokens whose KV exists when the request finishes: the very last output token is never computed."""
         return len(self.prompt) + len(self.output) - 1
+
+
+@dataclass(frozen=True)
+class RefClass:
+    """A service class (W1).
+
+    Attributes:
+        ttft_ps: Target for the time to the first token, 0: none.
+        tpot_ps: Target for the time per token after the first one, 0: none.
+        priority: The lower one goes first.
+        refusal_cost_s: What a refusal costs, in request seconds.
+    """
+
+    ttft_ps: int = 0
+    tpot_ps: int = 0
+    priority: int = 0
+    refusal_cost_s: float = 0.0
+
+    @classmethod
+    def of_seconds(cls, ttft_s: float, tpot_s: float, priority: int = 0, refusal_cost_s: float = 0.0) -> RefClass:
+        """The class with these targets, rounded as in K1."""
+        return cls(round(ttft_s * 1e12), round(tpot_s * 1e12), priority, refusal_cost_s)
 
 
 @dataclass(frozen=True)
@@ -75,7 +99,7 @@ class RefCost:
 
 @dataclass(frozen=True)
 class RefEngine:
-    """Engine settings; `schedule` is "mixed" or "prefill_first"."""
+    """Engine settings; `schedule` is "mixed" or "prefill_first", `queue` is "fcfs" or "priority" (E6)."""
 
     page_size: int
     schedule: str
@@ -83,6 +107,7 @@ class RefEngine:
     max_running: int
     evict_full_request: bool = False
     reserve_output: float = 1.0
+    queue: str = "fcfs"
 
 
 @dataclass(frozen=True)
@@ -135,8 +160,9 @@ class RefSlowdown:
 class RefRecord:
     """What happened to one request.
 
-    `worker` is the last one, `hit_tokens` and `admitted_ps` are those of its first admission. `returns` counts the
-    crashes that sent it back to the router, `fetched_tokens` the tokens of its transfers that came to their end.
+    `worker` is the last one, -1 if it was refused; `hit_tokens` and `admitted_ps` are those of its first admission.
+    `returns` counts the crashes that sent it back to the router, `fetched_tokens` the tokens of its transfers that came
+    to their end.
     """
 
     worker: int = -1
@@ -182,6 +208,7 @@ class RefResult:
             queued.
         offers: Per decision and worker, (tokens, ps to the planned end) of D2; (0, 0) where there is nothing.
         up: Per decision and worker, whether it is up.
+        refusals: The decision at which each refused request was refused, as its place in `visible`.
         links: Per pair (source, target) of workers that had any: transfers that came to their end, their tokens, their
             ps, and transfers that were given up.
         evictions: Per worker, the evicted pages in order as (lowest request whose path holds it, page number).
@@ -194,6 +221,7 @@ class RefResult:
     visible: list[tuple[int, int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
     offers: list[tuple[tuple[int, int], ...]] = field(default_factory=list)
     up: list[tuple[bool, ...]] = field(default_factory=list)
+    refusals: dict[int, int] = field(default_factory=dict)
     links: dict[tuple[int, int], tuple[int, int, int, int]] = field(default_factory=dict)
     evictions: list[list[tuple[int, int]]] = field(default_factory=list)
     resident: list[set[tuple[int, int]]] = field(default_factory=list)
