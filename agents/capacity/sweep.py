@@ -239,7 +239,8 @@ def plot(value: dict[str, Any], metric: str, path: Path) -> None:
                 )
         place.set(title=title, xlabel="requests per second" if first == RATE else first)
         place.grid(alpha=0.3)
-    places[0].set_ylabel(metric)
+    is_time = metric.partition("_")[0] in ("J", "e2e", "ttft", "tpot")
+    places[0].set_ylabel(f"{metric} (s)" if is_time else metric)
     figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     with _atomic.replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix.removeprefix(".") or "png", dpi=150)
