@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kvgym.envs.vector import make_vec
     from kvgym.scenarios import Scenario, get_scenario, register_recipe, register_scenario
     from kvgym.sim import Simulator
-    from kvgym.workload import Workload
+    from kvgym.workload import ServiceClass, Workload
 
 __version__ = "0.1.0"
 
@@ -20,6 +20,7 @@ __all__ = [
     "EngineSpec",
     "IterationCost",
     "Scenario",
+    "ServiceClass",
     "Simulator",
     "WorkerSpec",
     "Workload",
@@ -35,6 +36,7 @@ _HOMES = {
     "EngineSpec": "kvgym.cluster",
     "IterationCost": "kvgym.cluster",
     "Scenario": "kvgym.scenarios",
+    "ServiceClass": "kvgym.workload",
     "Simulator": "kvgym.sim",
     "WorkerSpec": "kvgym.cluster",
     "Workload": "kvgym.workload",

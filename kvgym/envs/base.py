@@ -183,8 +183,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
             limit=scenario.warmup_requests + requests,
             truncate=self.settings.horizon == "truncate",
             hints=scenario.hints(workload, workload_seed),
-            slo_ttft_s=scenario.slo_ttft_s,
-            slo_tpot_s=scenario.slo_tpot_s,
+            classes=scenario.service_classes,
             faults=scenario.fault_schedule(workload_seed),
         )
         return policy_seed

@@ -41,6 +41,8 @@ PUBLIC = (
     "output_hint_sigma",
     "slo_ttft_s",
     "slo_tpot_s",
+    "refusal_cost_s",
+    "classes",
     "network",
     "transfer",
     "cluster",

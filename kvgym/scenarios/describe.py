@@ -26,9 +26,13 @@ from kvgym.cluster import (
     load_catalogue,
     worker_spec,
 )
+from kvgym.workload import ServiceClass
+from kvgym.workload.classes import check_classes
 
 WORKER_KEYS = ("count", "kv_tokens", *(name for name in signature(worker_spec).parameters if name != "page_size"))
 """What the description of a worker of the catalogue may hold."""
+CLASS_DEFAULTS = ("slo_ttft_s", "slo_tpot_s", "refusal_cost_s")
+"""Fields of a scenario that its classes have where they don't say."""
 FAULT_KINDS = {"crash": Crash, "slow-down": Slowdown}
 
 
@@ -126,6 +130,25 @@ def _make_network(description: Any, n_workers: int) -> Network:
         nodes = [w // per_node for w in range(n_workers)]
     links = load_catalogue().links
     return Network(nodes, *(find_link(links, given.get(name), name) for name in ("inside", "between")))
+
+
+def make_classes(descriptions: Any, defaults: Mapping[str, Any]) -> tuple[ServiceClass, ...]:
+    """The service classes of a scenario's `classes`; one with the defaults if there are none.
+
+    Raises:
+        ValueError: If a description is not as `Scenario` says.
+    """
+    if not isinstance(descriptions, (list, tuple)):
+        raise ValueError(f"classes must be a list of service classes, got {descriptions!r}")
+    unnamed = ServiceClass("all", **defaults)  # checks the defaults, whether there are classes or not
+    classes = []
+    for number, given in enumerate(descriptions):
+        _check.keywords(f"class {number}", _check.mapping(f"class {number}", given), ServiceClass)
+        try:
+            classes.append(ServiceClass(**{**defaults, **given}))
+        except ValueError as error:
+            raise ValueError(f"class {number}: {error}") from error
+    return check_classes(classes) or (unnamed,)
 
 
 def make_faults(description: Any, n_workers: int) -> FaultRates | tuple[Fault, ...]:

@@ -15,11 +15,20 @@ from numpy.typing import NDArray
 
 from kvgym import _check
 from kvgym.cluster import ClusterSpec, Crash, EngineSpec, Fault, FaultRates
-from kvgym.scenarios.describe import WORKER_KEYS, make_cluster, make_engine, make_faults, plain
+from kvgym.scenarios.describe import (
+    CLASS_DEFAULTS,
+    WORKER_KEYS,
+    make_classes,
+    make_cluster,
+    make_engine,
+    make_faults,
+    plain,
+)
 from kvgym.scenarios.recipes import check_arguments, make_workload, trace_facts
 from kvgym.scenarios.traces import Facts
 from kvgym.sim import EVICTORS, ROUTERS, TRANSFERS, Simulator
-from kvgym.workload import Workload
+from kvgym.workload import ServiceClass, Workload
+from kvgym.workload.classes import draw_classes
 
 OBJECTIVES = ("e2e", "ttft")
 SPLITS = ("train", "validation", "test", "all")
@@ -27,7 +36,7 @@ SPLITS = ("train", "validation", "test", "all")
 of a trace, for those who train nothing."""
 
 # Children of an episode's seed; the workload's own streams are its children 0, 1, .. (`kvgym.workload.random`).
-_RULES, _HINTS, _FAULTS = 1000, 1001, 1002
+_RULES, _HINTS, _FAULTS, _CLASSES = 1000, 1001, 1002, 1003
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +72,13 @@ class Scenario:
         reward_scale_s: Rewards are seconds of waiting over this.
         output_hint_sigma: None: output lengths are hidden; x from 0 to 10: observations hint them with log-normal noise
             of sigma x.
-        slo_ttft_s: Objective for the time to first token, 0 = none; used by goodput.
-        slo_tpot_s: Objective for the time per output token, 0 = none.
+        slo_ttft_s: Target for the time to first token, 0 = none; used by goodput and by the reward "slo".
+        slo_tpot_s: Target for the time per output token, 0 = none.
+        refusal_cost_s: Request seconds that a refusal costs.
+        classes: Service classes, by their number in the workload: mappings with name and optionally the other fields of
+            `kvgym.ServiceClass`; slo_ttft_s, slo_tpot_s and refusal_cost_s are those above where a class does not say.
+            With shares, classes are drawn, one for each session, with the workload's seed. A single class is for all
+            requests. None: all are of one.
         network: None, or how cached pages get from worker to worker: a mapping with nodes (the node of each worker) or
             per_node (workers of a node, in order), inside and between (a link of the catalogue, or its latency_ms and
             gb_per_s).
@@ -99,6 +113,8 @@ class Scenario:
     output_hint_sigma: float | None = None
     slo_ttft_s: float = 0.0
     slo_tpot_s: float = 0.0
+    refusal_cost_s: float = 0.0
+    classes: Sequence[Mapping[str, Any]] = ()
     network: Mapping[str, Any] | None = None
     transfer: str = "never"
     faults: Mapping[str, Any] = field(default_factory=dict)
@@ -131,16 +147,20 @@ class Scenario:
                 raise ValueError(f"{name} must be a finite number > 0, got {getattr(self, name)!r}")
         if self.output_hint_sigma is not None:
             _check.finite("output_hint_sigma", self.output_hint_sigma, maximum=10.0)
-        _check.finite("slo_ttft_s", self.slo_ttft_s)
-        _check.finite("slo_tpot_s", self.slo_tpot_s)
         if _check.choice("transfer", self.transfer, TRANSFERS) == "auto" and self.network is None:
             raise ValueError('transfer "auto" needs a network, the scenario has none')
-        self._faults  # noqa: B018  built now, and with it the cluster, so that what is not allowed raises now
+        # Built now, and with the faults the cluster, so that what is not allowed raises now.
+        self.service_classes, self._faults  # noqa: B018
 
     @cached_property
     def cluster(self) -> ClusterSpec:
         """The workers and their network."""
         return make_cluster(self.workers, self.network, self.engine.page_size)
+
+    @cached_property
+    def service_classes(self) -> tuple[ServiceClass, ...]:
+        """The service classes, by their number; without any given, the one that all requests are of."""
+        return make_classes(self.classes, {name: getattr(self, name) for name in CLASS_DEFAULTS})
 
     @cached_property
     def _faults(self) -> FaultRates | tuple[Fault, ...]:
@@ -209,12 +229,14 @@ class Scenario:
                 f"scenario {self.name!r} plays {wanted} requests (warmup_requests + episode_requests), its workload "
                 f"has {len(workload)} ({workload.n_dropped} fit on no worker): lower them or change recipe_args"
             )
-        return workload if self.rate_scale == 1 else self._faster(workload)
-
-    def _faster(self, workload: Workload) -> Workload:
+        if self.rate_scale == 1 and self.service_classes[0].share is None:
+            return workload
         requests = workload.requests.copy()
-        first = requests["predecessor"] < 0
-        requests["arrival_ps"][first] = np.rint(requests["arrival_ps"][first] / self.rate_scale).astype(np.int64)
+        if self.rate_scale != 1:
+            first = requests["predecessor"] < 0
+            requests["arrival_ps"][first] = np.rint(requests["arrival_ps"][first] / self.rate_scale).astype(np.int64)
+        if self.service_classes[0].share is not None:
+            requests["service_class"] = draw_classes(self.service_classes, requests["session"], seed, _CLASSES)
         return replace(workload, requests=requests)
 
     @property

@@ -15,7 +15,8 @@ from kvgym.sim import state
 from kvgym.sim.base.codes import CONTRADICTION, CONTRADICTIONS, EVICT, LOG_FULL, PAUSED, ROUTE, ROUTERS, STOPS
 from kvgym.sim.evictors import ASK, EVICTORS, RULES
 from kvgym.sim.inspection import Inspection
-from kvgym.workload import Workload
+from kvgym.workload import ServiceClass, Workload
+from kvgym.workload.classes import check_classes
 
 QUANTA = ("leaf", 1)
 VIEWS = ("exact", "history")
@@ -136,8 +137,7 @@ class Simulator(Inspection):
         limit: int | None = None,
         truncate: bool = False,
         hints: ArrayLike | None = None,
-        slo_ttft_s: float = 0.0,
-        slo_tpot_s: float = 0.0,
+        classes: Iterable[ServiceClass] = (),
         faults: Iterable[Fault] = (),
     ) -> None:
         """Starts at time 0 with empty caches.
@@ -152,13 +152,13 @@ class Simulator(Inspection):
             limit: Arrivals that are played; default: all.
             truncate: Stop at the arrival after the last played one instead of draining the cluster.
             hints: (n,) integers, output-length hints shown in observations; default: none.
-            slo_ttft_s: Objective for the time to first token shown in observations, 0 = none.
-            slo_tpot_s: Objective for the time per output token, likewise.
+            classes: Service classes, by the numbers that the workload gives its requests; a single one is for all
+                requests. None: one without targets.
             faults: Crashes and slow-downs of workers, see `kvgym.cluster.check_faults`.
 
         Raises:
-            ValueError: If the page sizes differ, a request fits on no worker, at some moment no worker would be up, or
-                an argument is not allowed.
+            ValueError: If the page sizes differ, a request fits on no worker or is of no class, at some moment no
+                worker would be up, or an argument is not allowed.
         """
         if not isinstance(workload, Workload):
             raise ValueError(f"workload must be a Workload, got {workload!r}")
@@ -172,11 +172,11 @@ class Simulator(Inspection):
             limit=min(limit, n),
             truncate=_check.flag("truncate", truncate),
             hints=None if hints is None else state.check_hints(hints, n),
-            slo_ttft_s=_check.finite("slo_ttft_s", slo_ttft_s),
-            slo_tpot_s=_check.finite("slo_tpot_s", slo_tpot_s),
+            classes=check_classes(classes),
             faults=check_faults(faults, len(self.cluster)),
         )
         state.check_fit(workload, self.cluster, self.engine)
+        state.check_numbers(workload, episode.classes)
         self.workload = workload
         self.tables = state.make_tables(workload, self.cluster, self.engine, self.settings, episode, seed)
         self._open()

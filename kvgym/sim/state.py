@@ -12,7 +12,7 @@ from kvgym.cluster import ClusterSpec, EngineSpec, Fault
 from kvgym.sim import evictors
 from kvgym.sim.base.tables import INFINITE, KEPT_TABLES, N_LISTS, READ_ONLY, TABLES, Sizes, handle_order
 from kvgym.sim.cluster_tables import cost_tables, count_faults, dense_nodes, network_tables, rows_of_costs
-from kvgym.workload import Workload
+from kvgym.workload import ServiceClass, Workload
 
 Tables = dict[str, NDArray[Any]]
 
@@ -46,8 +46,7 @@ class Episode:
     limit: int
     truncate: bool
     hints: NDArray[np.int32] | None
-    slo_ttft_s: float
-    slo_tpot_s: float
+    classes: tuple[ServiceClass, ...] = ()
     faults: tuple[Fault, ...] = ()
 
 
@@ -71,6 +70,14 @@ def check_hints(hints: ArrayLike, n: int) -> NDArray[np.int32]:
     if given.shape != (n,) or given.dtype.kind not in "iu":
         raise ValueError(f"hints must be {n} integers, got shape {given.shape}, dtype {given.dtype}")
     return np.ascontiguousarray(given, np.int32)
+
+
+def check_numbers(workload: Workload, classes: tuple[ServiceClass, ...]) -> None:
+    """Raises a ValueError if there are several classes, and a request is of none of them."""
+    number = int(workload.requests["service_class"].max())
+    if len(classes) > 1 and number >= len(classes):
+        names = ", ".join(one.name for one in classes)
+        raise ValueError(f"service_class of a request must be below {len(classes)} ({names}), got {number}")
 
 
 def make_tables(
@@ -106,6 +113,7 @@ def make_tables(
         "draws": settings.first_log_rows + all_pages if settings.log_draws else 0,
     }
     tables: Tables = {name: np.zeros(sizes[name], dtype) for name, dtype in TABLES.items() if name in sizes}
+    tables["classes"] = _classes(episode.classes)
     tables["requests"] = workload.requests
     tables["nodes"] = workload.nodes
     tables["paths"] = workload.paths
@@ -158,6 +166,16 @@ def _config(
     config["n_faults"] = count_faults(episode.faults)
     config["n_candidates"] = settings.candidates
     return config
+
+
+def _classes(classes: tuple[ServiceClass, ...]) -> NDArray[Any]:
+    """The service classes: one that promises nothing if there are none."""
+    table = np.zeros(max(1, len(classes)), TABLES["classes"])
+    for row, one in zip(table, classes, strict=False):
+        row["priority"] = one.priority
+        for name in ("slo_ttft", "slo_tpot", "refusal_cost"):
+            row[f"{name}_ps"] = round(getattr(one, f"{name}_s") * 1e12)
+    return table
 
 
 def _clock(random_words: NDArray[np.uint64]) -> NDArray[Any]:

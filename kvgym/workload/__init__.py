@@ -2,6 +2,7 @@
 
 from kvgym.workload.agent_sessions import read_agent_sessions
 from kvgym.workload.arrivals import chain, poisson_arrivals, slotted_arrivals, think_times
+from kvgym.workload.classes import ServiceClass
 from kvgym.workload.coding_agents import coding_agents
 from kvgym.workload.measure import Figures, figures, nominal_arrivals
 from kvgym.workload.mooncake import read_mooncake
@@ -16,6 +17,7 @@ __all__ = [
     "REQUEST",
     "Columns",
     "Figures",
+    "ServiceClass",
     "TraceError",
     "Workload",
     "chain",

@@ -10,7 +10,7 @@ from agents.capacity.__main__ import main
 
 pytest.importorskip("ray", reason='Ray is not installed (extra "ray")')
 
-SMALL = ["--scenario", "gsp-stable", "--set", "warmup_requests=50", "episode_requests=250", "--agent", "llmd", "lmetric"]
+SMALL = ["--scenario", "gsp-stable", "--set", "warmup_requests=50", "episode_requests=250"]
 
 
 @pytest.mark.slow
@@ -19,7 +19,7 @@ def test_a_node_is_killed(tmp_path, capsys):
     import ray
     from ray.cluster_utils import Cluster
 
-    argv = [*SMALL, "--seeds", "8", "--ttft-p95", "5"]
+    argv = [*SMALL, "--agent", "llmd", "lmetric", "--seeds", "8", "--ttft-p95", "5"]
     assert main([*argv, "--workers", "1", "--out", str(tmp_path / "here")]) == 0
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})

@@ -88,7 +88,7 @@ REFUSED = [
     ({"metrics_period_s": -1}, "metrics_period_s must be a finite number >= 0"),
     ({"history_tokens": 3}, "history_tokens must be an integer >= 16"),
     ({"output_hint_sigma": 11}, "output_hint_sigma must be a finite number from 0 to 10"),
-    ({"slo_tpot_s": "x"}, "slo_tpot_s must be a finite number >= 0"),
+    ({"slo_tpot_s": "x"}, r"slo_tpot_s must be a finite number from 0 to 4e\+06"),
 ]
 
 

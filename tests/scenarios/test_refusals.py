@@ -156,7 +156,7 @@ REFUSED = [
     # the rest
     ({"text": 5}, "text must be a string, got 5"),
     ({"evictor": None}, "evictor must be one of lru, lru_node, "),
-    ({"slo_ttft_s": math.nan}, "slo_ttft_s must be a finite number >= 0, got nan"),
+    ({"slo_ttft_s": math.nan}, "slo_ttft_s must be a finite number from 0 to 4e+06, got nan"),
     (5, "scenario_overrides must be a mapping of fields, or a file (.json, .yml, .yaml); got 5"),
 ]
 

@@ -9,6 +9,7 @@ from kvgym.envs.kernels.codes import EVICTS, FETCHES, ROUTES, SCALED
 from kvgym.envs.kernels.scale import CELL, block_at, scale
 from kvgym.sim.base.access import (
     arrived,
+    classes,
     clock,
     config,
     costs,
@@ -24,7 +25,7 @@ from kvgym.sim.base.access import (
     transfers,
     workers,
 )
-from kvgym.sim.base.requests import hit_tokens, known_tokens
+from kvgym.sim.base.requests import class_of, hit_tokens, known_tokens
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.base.tables import INFINITE
 from kvgym.sim.cache.candidates import describe
@@ -131,8 +132,9 @@ def observe_request(s, q, at):
     out[REQUEST.prefix_u] = request.prefix_u
     out[REQUEST.session_u] = request.session_u
     out[REQUEST.class_] = request.service_class
-    out[REQUEST.slo_ttft] = cf.slo_ttft_s
-    out[REQUEST.slo_tpot] = cf.slo_tpot_s
+    promised = classes(s)[class_of(s, q)]
+    out[REQUEST.slo_ttft] = promised.slo_ttft_ps * 1e-12
+    out[REQUEST.slo_tpot] = promised.slo_tpot_ps * 1e-12
     out[REQUEST.route_gap] = _seconds_since(s, ck.previous_route_ps) if ck.previous_route_ps >= 0 else 0.0
     out[REQUEST.rate_10s] = (ck.n_arrived - ck.window_10) / 10.0
     out[REQUEST.rate_60s] = (ck.n_arrived - ck.window_60) / 60.0

@@ -1,7 +1,9 @@
 """Tokens and pages of a request."""
 
+import numpy as np
+
 from kvgym._kernel import kernel
-from kvgym.sim.base.access import config, progress, requests
+from kvgym.sim.base.access import classes, config, progress, requests
 
 
 @kernel
@@ -28,3 +30,9 @@ def pages_for(s, tokens):
 def was_scored(s, q):
     """Whether request `q` counts: it arrived after the warm-up."""
     return progress(s)[q].decision >= 0
+
+
+@kernel
+def class_of(s, q):
+    """Number of the service class of request `q`: of a single class all are."""
+    return np.int64(requests(s)[q].service_class) if len(classes(s)) > 1 else np.int64(0)

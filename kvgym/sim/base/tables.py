@@ -38,11 +38,18 @@ CONFIG = row_type(
     "i8 log_iterations log_draws debug",
     "i8 transfers",  # requests may be fetched for
     "i8 n_faults",
-    "f8 reserve_output slo_ttft_s slo_tpot_s",
+    "f8 reserve_output",
     "i8 largest_kv_pages",  # of any worker
     "i8 history_pages metrics_period_ps",
 )
 """Settings of one run; nothing in it changes after reset."""
+
+CLASS = row_type(
+    "i8 priority",
+    "i8 slo_ttft_ps slo_tpot_ps",  # 0 = no target
+    "f8 refusal_cost_ps",  # request picoseconds
+)
+"""Service classes by their number; a single one is for all requests, see `requests.class_of`."""
 
 CLOCK = row_type(
     "i8 now_ps",
@@ -224,6 +231,7 @@ FAULT = row_type(
 TABLES: dict[str, np.dtype] = {
     "config": CONFIG,
     "clock": CLOCK,
+    "classes": CLASS,
     "requests": REQUEST,
     "nodes": NODE,
     "paths": np.dtype("i4"),
@@ -254,7 +262,7 @@ TABLES: dict[str, np.dtype] = {
 }
 """Name and dtype of every table that each run has, in the order of the handle."""
 
-READ_ONLY = ("config", "requests", "nodes", "paths", "costs", "g", "hints", "links", "faults")
+READ_ONLY = ("config", "classes", "requests", "nodes", "paths", "costs", "g", "hints", "links", "faults")
 """Those that a run never writes: clones share them."""
 
 
