@@ -80,8 +80,8 @@ class Scenario:
             With shares, classes are drawn, one for each session, with the workload's seed. A single class is for all
             requests. None: all are of one.
         network: None, or how cached pages get from worker to worker: a mapping with nodes (the node of each worker) or
-            per_node (workers of a node, in order), inside and between (a link of the catalogue, or its latency_ms and
-            gb_per_s).
+            per_node (workers of a node, in order), inside and between: a link of the catalogue, or its latency_ms,
+            gb_per_s and perhaps page_us and overlap, or link (of the catalogue) with one or both of these.
         transfer: "auto": pages that a request misses are fetched from another worker where that is faster than
             computing them; "never".
         faults: Nothing, or the fields of `kvgym.cluster.FaultRates`: schedules are drawn, one per episode, with the

@@ -88,5 +88,7 @@ def network_tables(cluster: ClusterSpec | None) -> Tables:
     for row, link in zip(links, (network.inside, network.between), strict=True):
         if link is not None:
             row["latency_ps"] = link.latency_ps()
+            row["page_ps"] = link.page_ps()
+            row["overlap"] = link.overlap
             row["ps_per_token"] = link.ps_per_token(cluster.workers[0].kv_bytes_per_token)
     return {"links": links, "link_ends": np.zeros(2 * (len(cluster) + len(set(network.nodes))), np.int64)}

@@ -216,9 +216,14 @@ def link_of(link: RefLink | None) -> Link | None:
     """The same durations, for a KV of a byte per token."""
     if link is None:
         return None
-    made = Link(link.latency_ps * SECONDS_PER_PS, 1e12 / max(link.ps_per_token, 1e-6))
+    made = Link(
+        link.latency_ps * SECONDS_PER_PS,
+        1e12 / max(link.ps_per_token, 1e-6),
+        page_s=link.ps_per_page * SECONDS_PER_PS,
+        overlap=link.overlap,
+    )
     for tokens in range(1, 100):
-        assert round(made.seconds(tokens, 1) / SECONDS_PER_PS) == link.duration(tokens)
+        assert round(made.seconds(tokens, 1, 1) / SECONDS_PER_PS) == link.duration(tokens, tokens)
     return made
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kvgym.cluster import IterationCost, Link, load_catalogue, worker_spec
-from kvgym.cluster.links import break_even, compute_s, main
+from kvgym.cluster.links import break_even, compute_s, main, waited_s
 
 
 def test_compute_s_is_the_share_of_a_full_iteration():
@@ -27,6 +27,24 @@ def test_break_even_is_the_first_count_that_pays(gb_per_s, latency_ms):
         assert pays == list(range(found, 3000))
 
 
+def test_break_even_in_pages():
+    worker = worker_spec("llama-3.1-8b", "h100")
+    link = Link(1e-3, 36e9, page_s=100e-6)
+    size = worker.kv_bytes_per_token
+    pays = [n for n in range(16, 3000, 16) if link.seconds(n, size, 16) < compute_s(worker.cost, n)]
+    assert pays[0] > 16 and break_even(worker.cost, link, size, 16) == pays[0]
+    assert pays == list(range(pays[0], 3000, 16))
+    assert break_even(worker.cost, Link(1e-3, 36e9, page_s=0.1), size, 16) is None
+
+
+def test_what_overlap_leaves_to_wait_for():
+    # 10 ms per 1,000 tokens of prefill; 1,000 tokens of 1 kB at 0.1 GB/s take 10 ms and 2 ms.
+    cost, link = IterationCost(k=0.01, p=1.0), Link(0.002, 1e8)
+    assert waited_s(cost, link, 1000, 0, 1000, 16) == pytest.approx(0.012)
+    assert waited_s(cost, link, 1000, 400, 1000, 16) == pytest.approx(0.008)
+    assert waited_s(cost, link, 1000, 5000, 1000, 16) == pytest.approx(0.002)
+
+
 def test_every_link_carries_its_source():
     for name, link in load_catalogue().links.items():
         assert link.name == name and len(link.source) > 20
@@ -40,6 +58,37 @@ def test_the_command(capsys):
     row = next(line for line in out.splitlines() if "pcie-gen5" in line)
     # 131 MB at 50 GB/s and 0.01 ms: 2.63 ms.
     assert "2.63" in row
+
+
+def test_the_command_with_a_cost_per_page(capsys):
+    assert main(["--tokens", "1024", "--page-size", "64", "--page-us", "1000", "--rest", "0"]) == 0
+    times, bandwidths, waits = (
+        next(line for line in table.splitlines() if "pcie-gen5" in line)
+        for table in capsys.readouterr().out.split("\n\n")[1::2]
+    )
+    # 134 MB at 50 GB/s, 0.01 ms and 16 ms for 16 pages; with nothing to compute, overlap hides nothing.
+    assert "18.7" in times and "18.7" in waits
+    # A page of 16 tokens is 2.1 MB: 0.042 ms by itself, with 1 ms 2.01 GB/s.
+    assert "2.01" in bandwidths
+
+
+def test_the_command_without_a_cost_per_page(capsys):
+    assert main(["--page-us", "0"]) == 0
+    assert "Bandwidth that is left" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--page-us", "-1"], "page_s must be a finite number from 0 to 1"),
+        (["--page-size", "0"], "page_size must be an integer >= 1, got 0"),
+        (["--rest", "-5"], "--rest must be an integer >= 0, got -5"),
+    ],
+)
+def test_bad_options(options, message, capsys):
+    with pytest.raises(SystemExit):
+        main(options)
+    assert message in capsys.readouterr().err
 
 
 def test_the_command_says_what_there_is(capsys):

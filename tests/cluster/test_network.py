@@ -1,5 +1,6 @@
 """Links and networks: their times, and what is refused and how."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -35,6 +36,15 @@ def test_times_are_whole_picoseconds():
     assert Link(1.4e-12, 1e12).seconds(7, 1) == pytest.approx(8e-12, abs=1e-24)
 
 
+def test_a_link_takes_time_for_each_page():
+    link = Link(0.001, 1e9, page_s=1e-4)
+    assert link.seconds(33, 1000, 16) == pytest.approx(0.001 + 33e-6 + 3e-4, abs=1e-15)
+    assert Link(0.0, 1e15, page_s=2e-12).seconds(1, 1) == 2e-12  # not 1 ps more
+    # 16 kB take 16 us by themselves, 116 us as a page.
+    assert link.effective_bytes_per_s(1000, 16) == pytest.approx(16_000 / 116e-6)
+    assert LINK.effective_bytes_per_s(1000, 16) == pytest.approx(1e9)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
@@ -45,6 +55,9 @@ def test_times_are_whole_picoseconds():
         ("bytes_per_s", 0.0, "bytes_per_s must be a finite number >= 1, got 0.0"),
         ("bytes_per_s", -1e9, "bytes_per_s must be a finite number >= 1"),
         ("bytes_per_s", math.inf, "bytes_per_s must be a finite number"),
+        ("page_s", -1e-6, "page_s must be a finite number from 0 to 1, got -1e-06"),
+        ("page_s", None, "page_s must be a finite number"),
+        ("overlap", 1, "overlap must be"),
     ],
 )
 def test_figures_of_a_link(field, value, message):
@@ -58,6 +71,7 @@ def test_figures_of_a_link(field, value, message):
         ((-1, 1), "tokens must be an integer >= 0, got -1"),
         ((1.5, 1), "tokens must be"),
         ((1, 0), "kv_bytes_per_token must be an integer >= 1, got 0"),
+        ((1, 1, 0), "page_size must be an integer >= 1, got 0"),
     ],
 )
 def test_what_a_link_is_asked_for(arguments, message):
@@ -109,8 +123,12 @@ def test_links_of_the_catalogue():
     assert known is links["nvlink-h100"] and known.name == "nvlink-h100" and known.source
     given = find_link(links, {"latency_ms": 0.5, "gb_per_s": 2}, "between")
     assert (given.latency_s, given.bytes_per_s) == (0.0005, 2e9)
+    given = find_link(links, {"latency_ms": 0.5, "gb_per_s": 2, "page_us": 3, "overlap": True}, "between")
+    assert (given.page_s, given.overlap) == (3e-6, True)
+    changed = find_link(links, {"link": "nvlink-h100", "overlap": True}, "inside")
+    assert changed == dataclasses.replace(links["nvlink-h100"], overlap=True)
     for link in links.values():
-        assert 0 < link.latency_s < 0.1 and 1e9 <= link.bytes_per_s < 1e12
+        assert 0 < link.latency_s < 0.1 and 1e9 <= link.bytes_per_s < 1e12 and not link.overlap
 
 
 @pytest.mark.parametrize(
@@ -125,6 +143,14 @@ def test_links_of_the_catalogue():
         ({"latency_ms": -1.0, "gb_per_s": 1.0}, "latency_ms of link inside must be a finite number >= 0, got -1.0"),
         ({"latency_ms": 1.0, "gb_per_s": 0}, "gb_per_s of link inside must be a finite number"),
         ({"latency_ms": 1e9, "gb_per_s": 1}, "latency_s must be a finite number from 0 to 3600"),
+        (
+            {"latency_ms": 1, "gb_per_s": 1, "page_us": -2},
+            "page_us of link inside must be a finite number >= 0, got -2",
+        ),
+        ({"latency_ms": 1, "gb_per_s": 1, "page_us": 2e6}, "page_s must be a finite number from 0 to 1, got 2.0"),
+        ({"latency_ms": 1, "gb_per_s": 1, "overlap": 1}, "overlap of link inside must be True or False, got 1"),
+        ({"link": "nvlink"}, "link inside must be one of .*nvlink-h100"),
+        ({"link": "nvlink-h100", "gb_per_s": 3}, "link inside must have the fields .*link.*gb_per_s"),
     ],
 )
 def test_an_unknown_link_is_refused_with_those_that_there_are(given, message):

@@ -65,7 +65,7 @@ class Cluster:
         """When something happens next; None when all is done. Faults after the last finish never happen."""
         times = [*self.arrivals.values(), *(worker.iteration.end_ps for worker in self.fleet if worker.iteration)]
         if self.transfers is not None:
-            times += [transfer.end_ps for transfer in self.transfers.undone if transfer.start_ps is not None]
+            times += [transfer.next_ps() for transfer in self.transfers.undone if transfer.start_ps is not None]
         return min([*times, self.faults.next_crash(now)]) if times else None
 
     def at(self, now: int) -> None:
@@ -188,7 +188,8 @@ class Cluster:
             assert totals.loaded + totals.fetched == totals.evicted + totals.lost + len(worker.cache.resident)
             assert totals.busy_ps == sum(row[1] - row[0] for row in worker.log)
             found = 0 if self.transfers is None else self.transfers.found[w]
-            assert received[w] == (totals.fetched + found) * size
+            cut_off = 0 if self.transfers is None else self.transfers.cut_off[w]
+            assert received[w] + cut_off == (totals.fetched + found) * size
         assert sum(received.values()) == sum(record.fetched_tokens for record in records)
         assert self.transfers is None or not self.transfers.undone
 

@@ -85,7 +85,7 @@ class Worker:
         self.prefill_waits = False
 
     def transfer_ended(self) -> None:
-        """A transfer from or to this worker that had started is over: whoever waits for pages may try again."""
+        """A transfer from or to this worker that had started let go of its pages here: who waits may try again."""
         self.head_refused = False
         self.prefill_waits = False
         self.stuck = False
@@ -124,6 +124,8 @@ class Worker:
         attended = sum(chunk.tokens * (chunk.live.computed + (chunk.tokens + 1) / 2) for chunk in prefills)
         kv = sum(chunk.live.known() for chunk in decodes)
         duration = self.iteration_cost.duration(tokens, len(prefills), len(decodes), kv, attended)
+        # T6. This concerns first chunks alone: whatever comes after one starts later.
+        duration = max(duration, *(chunk.live.arrived_ps - now for chunk in chunks))
         self.iteration = Iteration(now, now + duration, chunks)
         self.totals.iterations += 1
         self.totals.busy_ps += duration

@@ -25,6 +25,7 @@ class Live:
         prefilling: Whether it has not.
         tree_pages: Pages of the path that it locks in the tree.
         own_pages: Pages that it holds outside the tree.
+        arrived_ps: When all that is fetched for it is there, where it may be admitted before (T6).
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Live:
         self.prefilling = False
         self.tree_pages = 0
         self.own_pages = 0
+        self.arrived_ps = 0
 
     def lose(self) -> None:
         """Its worker crashed: nothing is computed or held any more; emitted tokens stay known."""
         self.computed = self.target = 0
         self.prefilling = False
         self.tree_pages = self.own_pages = 0
+        self.arrived_ps = 0
 
     def known(self) -> int:
         """Known tokens: prompt and emitted ones."""

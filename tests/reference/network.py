@@ -23,7 +23,9 @@ class Transfer:
         pages: The H pages of the source, the first ones of the request's path.
         planned_tokens: Tokens that it had to move when it was decided.
         start_ps: When it started, None while it waits.
+        ready_ps: When its pages will enter, once it has started.
         end_ps: When it will end, once it has started.
+        is_ready: Whether they have entered.
         tokens: Tokens that it moves, once it has started.
     """
 
@@ -33,14 +35,21 @@ class Transfer:
     pages: int
     planned_tokens: int
     start_ps: int | None = None
+    ready_ps: int = -1
     end_ps: int = -1
+    is_ready: bool = False
     tokens: int = 0
+
+    def next_ps(self) -> int:
+        """When something happens to it next, once it has started."""
+        return self.end_ps if self.is_ready else self.ready_ps
 
 
 class Network:
     """Links between workers."""
 
-    def __init__(self, settings: RefNetwork) -> None:
+    def __init__(self, settings: RefNetwork, page_size: int) -> None:
+        self.page_size = page_size
         self.nodes = settings.nodes
         self.inside = settings.inside
         self.between = settings.between
@@ -50,6 +59,10 @@ class Network:
         link = self.inside if self.nodes[source] == self.nodes[target] else self.between
         assert link is not None
         return link
+
+    def duration(self, source: int, target: int, tokens: int) -> int:
+        """What a transfer of these tokens, whole pages of them, takes."""
+        return self.link(source, target).duration(tokens, tokens // self.page_size)
 
     def ends(self, source: int, target: int) -> tuple[End, End]:
         """The end that sends and the end that receives: those of the workers inside a node, else those of the nodes."""
@@ -67,8 +80,8 @@ class Network:
                 return False
         raise AssertionError("this transfer is over")
 
-    def planned_end(self, source: int, target: int, tokens: int, undone: Iterable[Transfer], now: int) -> int:
-        """When a transfer would end that is decided now.
+    def plan(self, source: int, target: int, tokens: int, undone: Iterable[Transfer], now: int) -> tuple[int, int]:
+        """When a transfer would start and end that is decided now.
 
         The rules don't say what is known of the transfers before it. Here: the plan is made anew from what stands now.
         Those that have started end when they will; each that waits follows the ones before it, and takes what was
@@ -76,14 +89,14 @@ class Network:
         """
         free: dict[End, int] = {}
 
-        def after(source: int, target: int, tokens: int) -> int:
+        def after(source: int, target: int, tokens: int) -> tuple[int, int]:
             start = max(now, *(free.get(end, 0) for end in self.ends(source, target)))
-            return start + self.link(source, target).duration(tokens)
+            return start, start + self.duration(source, target, tokens)
 
         for other in undone:
             end_ps = other.end_ps
             if other.start_ps is None:
-                end_ps = after(other.source, other.target, other.planned_tokens)
+                end_ps = after(other.source, other.target, other.planned_tokens)[1]
             for end in self.ends(other.source, other.target):
                 free[end] = end_ps
         return after(source, target, tokens)
@@ -94,7 +107,7 @@ def validate(network: RefNetwork, workers: int) -> None:
     if len(network.nodes) != workers:
         raise ValueError("every worker lies on one node")
     for link in (network.inside, network.between):
-        if link is not None and (link.latency_ps < 0 or link.ps_per_token < 0):
+        if link is not None and min(link.latency_ps, link.ps_per_token, link.ps_per_page) < 0:
             raise ValueError("a link takes no negative time")
     if network.inside is None and len(set(network.nodes)) < workers:
         raise ValueError("two workers of one node have no link")

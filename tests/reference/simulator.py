@@ -91,7 +91,7 @@ def simulate(
     records = [RefRecord() for _ in requests]
     sessions = Sessions(requests)
     fleet = make_fleet(workers, engine, evictor, form, sessions, paths, draws)
-    transfers = None if network is None else Transfers(fleet, networks.Network(network))
+    transfers = None if network is None else Transfers(fleet, networks.Network(network, engine.page_size))
     histories = None if history_pages is None else [History(history_pages) for _ in workers]
     view = View(fleet, histories, engine.page_size, transfers)
     result = RefResult(records, [worker.totals for worker in fleet], [worker.log for worker in fleet])

@@ -20,8 +20,15 @@ SECOND = 10**12
 
 def test_seconds_of_a_link():
     # rint(0.5) = 0, rint(1.5) = 2; at least 1.
-    assert [RefLink(10, 0.5).duration(tokens) for tokens in (1, 3)] == [10, 12]
-    assert RefLink(0, 0.0).duration(5) == 1
+    assert [RefLink(10, 0.5).duration(tokens, 1) for tokens in (1, 3)] == [10, 12]
+    assert RefLink(0, 0.0).duration(5, 5) == 1
+    assert [RefLink(latency, 0.0, 1).duration(5, 5) for latency in (0, 10)] == [5, 15]
+
+
+def test_when_a_link_is_ready():
+    assert RefLink(10, 1.0).ready(1000, 1100) == 1100
+    ready = [RefLink(latency, 1.0, overlap=True).ready(1000, 1100) for latency in (0, 1, 10, 100, 110)]
+    assert ready == [1001, 1001, 1010, 1100, 1100]
 
 
 def chain(cache, length):
@@ -221,6 +228,7 @@ def test_schedules_that_cannot_be(faults, what):
         (RefNetwork((0, 1), LINK, None), "two nodes"),
         (RefNetwork((0,), LINK, LINK), "one node"),
         (RefNetwork((0, 1), LINK, RefLink(-1, 0.0)), "negative"),
+        (RefNetwork((0, 1), LINK, RefLink(1, 0.0, -1)), "negative"),
     ],
 )
 def test_workers_that_are_not_connected(network, what):

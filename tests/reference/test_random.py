@@ -114,7 +114,15 @@ def test_random_workloads(evictor, schedule, seed):
 
 def random_network(rng, count):
     """One or two nodes, links from very fast to too slow."""
-    inside, between = (RefLink(rng.choice([0, 1, 20, 100]), rng.choice([0.0, 0.5, 2.3, 8.0, 20.0])) for _ in range(2))
+    inside, between = (
+        RefLink(
+            rng.choice([0, 1, 20, 100]),
+            rng.choice([0.0, 0.5, 2.3, 8.0, 20.0]),
+            rng.choice([0, 0, 1, 7]),
+            rng.random() < 0.5,
+        )
+        for _ in range(2)
+    )
     return RefNetwork(tuple(rng.randrange(2) for _ in range(count)), inside, between)
 
 
@@ -303,3 +311,42 @@ def test_a_refused_request_might_as_well_not_have_come(seed, evictor, queue):
     assert (whole.iterations, whole.totals) == (alone.iterations, alone.totals)
     shown = [(places[row[0]], *row[1:]) for row in whole.visible if row[0] not in refused]
     assert shown == alone.visible
+
+
+# ---- links ----------------------------------------------------------------------------------------------------------
+
+
+def played_over(seed, change):
+    """The result of a random case, with transfers over links that were changed."""
+    requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
+    rng = random.Random(seed + 4)
+    workers = [(workers[0][0] + rng.randint(0, 8), workers[0][1]) for _ in range(rng.randint(2, 4))]
+    settings_ = engine(page_size, rng.choice(["mixed", "prefill_first"]), chunk_tokens, max_running, **options)
+    links = [change(RefLink(rng.choice([0, 1, 20]), rng.choice([0.5, 2.0, 8.0])), page_size) for _ in range(2)]
+    network = RefNetwork(tuple(rng.randrange(2) for _ in workers), *links)
+    routes, faults = [rng.randrange(len(workers)) for _ in requests], random_faults(rng, workers)
+    return simulate(requests, workers, settings_, "lru", routes, network=network, faults=faults)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_a_cost_per_page_is_one_of_its_tokens(seed):
+    def slower(link, page_size):
+        return dataclasses.replace(link, ps_per_token=link.ps_per_token + 2)
+
+    def with_pages(link, page_size):
+        return dataclasses.replace(link, ps_per_page=2 * page_size)
+
+    assert played_over(seed, slower) == played_over(seed, with_pages)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_where_latency_is_all_nothing_overlaps(seed):
+    def plain(link, page_size):
+        return dataclasses.replace(link, ps_per_token=0.0)
+
+    def overlapping(link, page_size):
+        return dataclasses.replace(link, ps_per_token=0.0, overlap=True)
+
+    assert played_over(seed, plain) == played_over(seed, overlapping)

@@ -12,10 +12,11 @@ from .network import Network, Transfer
 
 @dataclass(frozen=True)
 class Offer:
-    """A source, the tokens that it has beyond those of the target, and when their transfer would end."""
+    """A source, the tokens that it has beyond those of the target, and when their transfer would start and end."""
 
     source: int
     tokens: int
+    start_ps: int
     end_ps: int
 
 
@@ -26,7 +27,8 @@ class Transfers:
         undone: Those that were decided and are not over, in the order of decisions.
         done: Those that came to their end.
         given_up: Source and target of those that did not.
-        found: Per worker, fetched pages that were there already when the transfer ended.
+        found: Per worker, fetched pages that were there already when the transfer was ready.
+        cut_off: Per worker, tokens of transfers to it that were ready and came to no end.
     """
 
     def __init__(self, workers: Sequence[Worker], network: Network) -> None:
@@ -37,6 +39,7 @@ class Transfers:
         self.done: list[Transfer] = []
         self.given_up: list[tuple[int, int]] = []
         self.found = [0] * len(workers)
+        self.cut_off = [0] * len(workers)
 
     # ---- decisions --------------------------------------------------------------------------------------------------
 
@@ -53,7 +56,7 @@ class Transfers:
         if most <= here:
             return None
         offers = [
-            Offer(worker, most - here, self.network.planned_end(worker, target, most - here, self.undone, now))
+            Offer(worker, most - here, *self.network.plan(worker, target, most - here, self.undone, now))
             for worker, count in enumerate(tokens)
             if worker != target and count == most
         ]
@@ -70,21 +73,30 @@ class Transfers:
             for pages, alive in zip(has, up, strict=True)
         ]
         offer = self.best_offer(tokens, here, target, now)
-        if offer is None or not self.pays(offer, here, target, now):
+        if offer is None or not self.pays(offer, here, live.known(), target, now):
             return False
         self.undone.append(Transfer(live, offer.source, target, (here + offer.tokens) // size, offer.tokens))
         self.workers[target].fetching.append(live)
         return True
 
-    def pays(self, offer: Offer, here: int, target: int, now: int) -> bool:
-        """Whether the transfer would be there sooner than the tokens are computed.
+    def pays(self, offer: Offer, here: int, known: int, target: int, now: int) -> bool:
+        """Whether the transfer would be there sooner than the tokens are computed, of so many known ones.
 
-        The rules give the share in seconds. Both sides are compared in ps here, in which times are whole numbers:
-        equality is then not a matter of rounding.
+        What comes while the tokens after it are computed is not waited for (T6).
         """
+        link = self.network.link(offer.source, target)
+        wait: float = offer.end_ps - now
+        if link.overlap:
+            there = here + offer.tokens
+            ready = link.ready(offer.start_ps, offer.end_ps) - now
+            wait = max(ready, wait - self.share_ps(target, known - there, there))
+        return wait < self.share_ps(target, offer.tokens, here)
+
+    def share_ps(self, target: int, tokens: int, after: int) -> float:
+        """The share of these tokens (K2) in ps, in which times are whole numbers: equality is no matter of rounding."""
         worker = self.workers[target]
-        chunk, c = worker.engine.chunk_tokens, offer.tokens
-        return offer.end_ps - now < c * (worker.cost.g[chunk] / chunk) + worker.cost.a_s * c * (here + (c + 1) / 2)
+        chunk = worker.engine.chunk_tokens
+        return tokens * (worker.cost.g[chunk] / chunk) + worker.cost.a_s * tokens * (after + (tokens + 1) / 2)
 
     # ---- start and end ----------------------------------------------------------------------------------------------
 
@@ -122,28 +134,44 @@ class Transfers:
         assert allocated and live.own_pages == missing
         transfer.tokens = missing * self.page_size
         transfer.start_ps = now
-        transfer.end_ps = now + self.network.link(transfer.source, transfer.target).duration(transfer.tokens)
+        transfer.end_ps = now + self.network.duration(transfer.source, transfer.target, transfer.tokens)
+        transfer.ready_ps = self.network.link(transfer.source, transfer.target).ready(now, transfer.end_ps)
         return True
 
     def end_due(self, now: int) -> list[Transfer]:
-        """End those whose time it is (T4), in the order of decisions; returns them."""
-        due = [transfer for transfer in self.undone if transfer.start_ps is not None and transfer.end_ps == now]
+        """What is due of transfers (T4, T6), in the order of decisions; returns those that were concerned."""
+        due = [transfer for transfer in self.undone if transfer.start_ps is not None and transfer.next_ps() == now]
         for transfer in due:
-            live, target = transfer.live, self.workers[transfer.target]
-            target.cache.now = now
-            before = target.cache.fetched
-            # As computed pages: this includes marks and, for rlt_code, what it does when a request's tree pages grow.
-            target.insert(live, live.tree_pages * self.page_size, transfer.pages * self.page_size, fetched=True)
-            self.found[transfer.target] += transfer.tokens // self.page_size - (target.cache.fetched - before)
-            assert live.own_pages == 0 and live.tree_pages == transfer.pages
-            target.let_go(live)
-            target.transfer_ended()
-            self.unlock_source(transfer, now)
-            self.undone.remove(transfer)
-            self.done.append(transfer)
-            live.record.fetched_tokens += transfer.tokens
-            self.join(transfer)
+            if not transfer.is_ready:
+                self.bring(transfer, now)
+            if transfer.end_ps == now:
+                self.end(transfer, now)
         return due
+
+    def bring(self, transfer: Transfer, now: int) -> None:
+        """A transfer is ready: its pages enter, its request joins the queue."""
+        live, target = transfer.live, self.workers[transfer.target]
+        target.cache.now = now
+        before = target.cache.fetched
+        # As computed pages: this includes marks and, for rlt_code, what it does when a request's tree pages grow.
+        target.insert(live, live.tree_pages * self.page_size, transfer.pages * self.page_size, fetched=True)
+        self.found[transfer.target] += transfer.tokens // self.page_size - (target.cache.fetched - before)
+        assert live.own_pages == 0 and live.tree_pages == transfer.pages
+        target.let_go(live)
+        target.transfer_ended()
+        transfer.is_ready = True
+        live.arrived_ps = transfer.end_ps
+        self.join(transfer)
+
+    def end(self, transfer: Transfer, now: int) -> None:
+        """A transfer comes to its end, when its time is over or where its source crashes."""
+        record = transfer.live.record
+        assert record.finish_ps in (-1, now), "a request is done before all is there that it waited for"
+        transfer.end_ps = transfer.live.arrived_ps = now
+        self.unlock_source(transfer, now)
+        self.undone.remove(transfer)
+        self.done.append(transfer)
+        record.fetched_tokens += transfer.tokens
 
     def unlock_source(self, transfer: Transfer, now: int) -> None:
         """The source's pages are unlocked: a tick there."""
@@ -170,12 +198,15 @@ class Transfers:
     # ---- crash ------------------------------------------------------------------------------------------------------
 
     def crash(self, worker: int, now: int) -> None:
-        """A worker crashes: give up transfers from it, then those to it (F2).
+        """A worker crashes: give up transfers from it, or end them if they are ready (T6), then those to it (F2).
 
         Those to it count as given up, too: they came to no end. Their requests stay where they are, for the crash to
         send them back.
         """
         for transfer in [transfer for transfer in self.undone if transfer.source == worker]:
+            if transfer.is_ready:
+                self.end(transfer, now)
+                continue
             self.drop(transfer)
             if transfer.start_ps is not None:
                 target = self.workers[transfer.target]
@@ -185,6 +216,7 @@ class Transfers:
             self.join(transfer)
         for transfer in [transfer for transfer in self.undone if transfer.target == worker]:
             self.drop(transfer)
+            self.cut_off[worker] += transfer.tokens * transfer.is_ready
             if transfer.start_ps is not None:
                 self.unlock_source(transfer, now)
         self.workers[worker].lent.clear()

@@ -112,14 +112,20 @@ class RefEngine:
 
 @dataclass(frozen=True)
 class RefLink:
-    """A link between two workers: what n tokens take (rule T1)."""
+    """A link between two workers: what a transfer takes (rule T1), and when the target may begin (rule T6)."""
 
     latency_ps: int
     ps_per_token: float
+    ps_per_page: int = 0
+    overlap: bool = False
 
-    def duration(self, tokens: int) -> int:
-        """Picoseconds that a transfer of these tokens takes."""
-        return max(1, self.latency_ps + round(tokens * self.ps_per_token))
+    def duration(self, tokens: int, pages: int) -> int:
+        """Picoseconds that a transfer of these tokens takes, which fill so many pages."""
+        return max(1, self.latency_ps + round(tokens * self.ps_per_token) + pages * self.ps_per_page)
+
+    def ready(self, start_ps: int, end_ps: int) -> int:
+        """When a transfer from `start_ps` to `end_ps` is ready."""
+        return min(end_ps, start_ps + max(1, self.latency_ps)) if self.overlap else end_ps
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class Case:
             return None
         size = self.workers[0].kv_bytes_per_token
         inside, between = (
-            None if link is None else RefLink(link.latency_ps(), link.ps_per_token(size))
+            None if link is None else RefLink(link.latency_ps(), link.ps_per_token(size), link.page_ps(), link.overlap)
             for link in (self.network.inside, self.network.between)
         )
         return RefNetwork(self.network.nodes, inside, between)

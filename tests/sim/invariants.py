@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kvgym.sim import EVICTORS, Simulator
-from kvgym.sim.cache.tree import PLANNED
+from kvgym.sim.cache.tree import PLANNED, READY
 from kvgym.sim.evictors import bit
 
 Page = tuple[int, int]
@@ -34,7 +34,7 @@ class Recount:
         self.transfers = self.tables["transfers"][: int(clock["n_transfers"])]
         for transfer in self.transfers[self.transfers["stage"] != PLANNED]:
             q = int(transfer["request"])
-            if transfer["target"] == worker:
+            if transfer["target"] == worker and transfer["stage"] != READY:
                 self.count_held(q)
             elif transfer["source"] == worker:
                 self.lock(self.path(q)[: transfer["end_page"]])
@@ -103,13 +103,20 @@ class Recount:
             assert progress["emitted"] < request["output_tokens"]
 
     def check_transfers(self) -> None:
-        """Who waits for a transfer is counted, is on its target alone, and holds nothing before its start."""
+        """Who waits for a transfer is counted, is on its target alone, and holds nothing before its start.
+
+        Who waits no longer, while the last layers are under way, is on its target, too.
+        """
         mine = self.transfers[self.transfers["target"] == self.worker]
-        assert len(mine) == self.row["n_fetching"]
+        assert (mine["stage"] != READY).sum() == self.row["n_fetching"]
         for transfer in mine:
             progress = self.tables["progress"][transfer["request"]]
-            assert transfer["request"] not in self.running and progress["worker"] == self.worker
+            assert progress["worker"] == self.worker
             assert self.row["up"] and self.tables["workers"]["up"][transfer["source"]]
+            if transfer["stage"] == READY:
+                assert transfer["ready_ps"] < transfer["end_ps"]
+                continue
+            assert transfer["request"] not in self.running
             if transfer["stage"] == PLANNED:
                 assert progress["held_pages"] == progress["tree_pages"] == 0
             else:

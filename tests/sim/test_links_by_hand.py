@@ -21,11 +21,13 @@ def cluster(*nodes, inside=INSIDE, between=BETWEEN):
 
 
 def serve(spec, rows, faults=(), **options):
-    """Plays requests (arrival, prompt, worker), each with one output token."""
+    """Plays requests (arrival, prompt, worker), each with one output token; worker 0 serves for one that is down."""
     routes = [worker for *_, worker in rows]
-    simulator = Simulator(
-        spec, ENGINE, router=lambda _, decision: routes[decision.request], transfer="auto", debug=True, **options
-    )
+
+    def router(simulator, decision):
+        return routes[decision.request] * int(simulator.up()[routes[decision.request]])
+
+    simulator = Simulator(spec, ENGINE, router=router, transfer="auto", debug=True, **options)
     arrivals, prompts = [arrival for arrival, *_ in rows], [prompt for _, prompt, _ in rows]
     simulator.reset(Workload.from_tokens(prompts, [1] * len(rows), arrivals, 16), faults=faults)
     simulator.run()
@@ -145,3 +147,68 @@ def test_pages_of_another_size_take_the_same_time():
     simulator.reset(Workload.from_tokens([PREFIX, SECOND[1]], [1, 1], [0.0, 10.0], 32))
     simulator.run()
     assert simulator.traffic()["seconds"] == pytest.approx([0.066])
+
+
+OVERLAP = Link(0.002, 1e6, overlap=True)
+SLOW = Link(0.1, 64_000 / 0.5, overlap=True)  # 0.1 s and then half a second for the 64 tokens
+
+
+def test_pages_cost_time():
+    """Four pages of 16 tokens, 10 ms each: 0.066 s become 0.106 s, for the transfer and for what a router sees."""
+    link = Link(0.002, 1e6, page_s=0.01)
+    assert link.seconds(64, 1000, 16) == pytest.approx(0.106)
+    simulator = serve(cluster(0, 0, inside=link), [FIRST, SECOND])
+    assert simulator.traffic()["seconds"].tolist() == [pytest.approx(0.106)]
+    assert simulator.records()["admitted"][1] == pytest.approx(10.106)
+
+
+def test_computing_overlaps_with_the_rest():
+    """Ready after the latency: 36 tokens from 10.002 to 10.462 s; the last layer is there at 10.066 s."""
+    simulator = serve(cluster(0, 0, inside=OVERLAP), [FIRST, SECOND])
+    record = simulator.records()[1]
+    assert record["admitted"] == pytest.approx(10.002, abs=1e-12)
+    assert record["first_token"] == pytest.approx(10.462, abs=1e-12)
+    assert (record["hit_tokens"], record["fetched_tokens"]) == (64, 64)
+    assert simulator.totals()[["loaded", "fetched"]].tolist() == [(4, 0), (2, 4)]
+    assert simulator.traffic()[["transfers", "tokens", "seconds"]].tolist() == [(1, 64, pytest.approx(0.066))]
+
+
+def test_an_iteration_waits_for_the_last_layer():
+    """Ready at 10.1 s, 36 tokens take 0.46 s, the last layer comes at 10.6 s; the worker is busy until then."""
+    simulator = serve(cluster(0, 0, inside=SLOW), [FIRST, SECOND], log_iterations=True)
+    assert simulator.records()["first_token"][1] == pytest.approx(10.6, abs=1e-12)
+    assert simulator.iterations()["duration"] == pytest.approx([0.74, 0.5])
+    assert simulator.totals()["busy"] == pytest.approx([0.74, 0.5])
+
+
+@pytest.mark.parametrize(("seconds", "fetches"), [(1.00, True), (1.02, False)])
+def test_what_is_left_to_wait_for_is_compared(seconds, fetches):
+    """64 tokens cost 0.6464 s; computing the other 36 hides 0.3636 s of the transfer, if it overlaps."""
+    link = Link(0.0, 64_000 / seconds, overlap=True)
+    assert len(serve(cluster(0, 0, inside=link), [FIRST, SECOND]).traffic()) == fetches
+    assert len(serve(cluster(0, 0, inside=dataclasses.replace(link, overlap=False)), [FIRST, SECOND]).traffic()) == 0
+
+
+@pytest.mark.parametrize(("latency", "fetches"), [(0.646, True), (0.647, False)])
+def test_the_latency_is_always_waited_for(latency, fetches):
+    link = Link(latency, 1e15, overlap=True)
+    assert len(serve(cluster(0, 0, inside=link), [FIRST, SECOND]).traffic()) == fetches
+
+
+def test_the_source_crashes_before_the_last_layer():
+    """At 10.3 s: what has not come counts as come; the iteration in progress still lasts until 10.6 s."""
+    simulator = serve(cluster(0, 0, inside=SLOW), [FIRST, SECOND], [Crash(0, 10.3, 1.0)])
+    traffic = simulator.traffic()[["transfers", "tokens", "seconds", "given_up"]]
+    assert traffic.tolist() == [(1, 64, pytest.approx(0.3), 0)]
+    assert simulator.records()["first_token"][1] == pytest.approx(10.6, abs=1e-12)
+    assert simulator.records()["returns"].tolist() == [0, 0]
+
+
+def test_the_target_crashes_before_the_last_layer():
+    """At 10.3 s: given up, and the request, which is being served, comes back once and is computed at its source."""
+    simulator = serve(cluster(0, 0, inside=SLOW), [FIRST, SECOND], [Crash(1, 10.3, 1.0)])
+    assert simulator.traffic()[["transfers", "given_up"]].tolist() == [(0, 1)]
+    record = simulator.records()[1]
+    assert (record["returns"], record["fetched_tokens"], record["worker"]) == (1, 0, 0)
+    assert record["first_token"] == pytest.approx(10.3 + 0.46)
+    assert simulator.totals()[["fetched", "lost"]].tolist() == [(0, 0), (4, 4)]

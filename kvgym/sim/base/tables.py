@@ -212,10 +212,13 @@ TRANSFER = row_type(
     "i8 end_page",  # pages of the request's path up to here are there afterwards
     "i8 pages",  # to be moved: as planned, from its start on as they are
     "i8 stage start_ps end_ps",
+    "i8 ready_ps",  # when the request joins its queue: the end, or before it if computing may overlap with the rest
 )
 """Transfers that are decided and not over, in the order of decisions."""
 LINK = row_type(
     "i8 latency_ps",
+    "i8 page_ps",  # of each page, besides its tokens
+    "i8 overlap",
     "f8 ps_per_token",
 )
 """Two rows: inside a node, between nodes."""

@@ -6,6 +6,7 @@ from kvgym._kernel import kernel
 from kvgym.sim.base import codes
 from kvgym.sim.base.access import clock, config, nodes, progress, rows, running, transfers, workers
 from kvgym.sim.base.rows import is_leaf, on_worker, row_of, unlocked_pages
+from kvgym.sim.cache.tree import READY
 from kvgym.sim.evictors import bit
 
 _LEAVES = bit("leaves")
@@ -58,7 +59,7 @@ def _check_worker(s, w):
             return codes.WRONG_LOCKS
         own += status.held_pages - status.tree_pages
     for i in range(clock(s).n_transfers):
-        if transfers(s)[i].target == w:
+        if transfers(s)[i].target == w and transfers(s)[i].stage != READY:
             status = progress(s)[transfers(s)[i].request]
             own += status.held_pages - status.tree_pages
     if wk.free < 0 or cached + own + wk.free != wk.kv_pages:

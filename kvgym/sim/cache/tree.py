@@ -23,13 +23,16 @@ from kvgym.sim.base.access import (
 from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.lists import NOT_LISTED, list_newest, unlist
 from kvgym.sim.base.requests import known_tokens
-from kvgym.sim.base.rows import locked_pages, row_of, unlocked_pages
+from kvgym.sim.base.rows import locked_pages, on_worker, row_of, unlocked_pages
 from kvgym.sim.base.tables import N_LISTS
 from kvgym.sim.evictors import dispatch as evictors
 from kvgym.sim.evictors.marks import NO_MARKS
 
-PLANNED, OPENING, MOVING = range(3)
-"""Stages of a transfer: waits for its link, allocates pages, is under way. The last two lock pages."""
+PLANNED, OPENING, MOVING, READY = range(4)
+"""Stages of a transfer: waits for its link, allocates pages, is under way, goes on while its request is served.
+
+All but the first lock pages of the source, the second and third those of the target, too.
+"""
 
 
 @kernel
@@ -234,8 +237,8 @@ def unlock_pages(s, w, q, pages):
     for i in range(request.path_nodes):
         v = paths(s)[request.path_start + i]
         cached = rows(s)[row_of(s, w, v)].cached
-        if nodes(s)[v].start_page >= known_pages or cached == 0:
-            break
+        if nodes(s)[v].start_page >= known_pages or cached == 0 or not on_worker(s, w, v):
+            break  # a transfer's source has no row of what its request has computed
         deepest = i
         if cached < nodes(s)[v].n_pages:
             break

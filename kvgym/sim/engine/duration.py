@@ -18,10 +18,12 @@ from kvgym.sim.base.access import (
     progress,
     requests,
     running,
+    transfers,
     workers,
 )
 from kvgym.sim.base.requests import known_tokens, pages_for
 from kvgym.sim.base.tables import INFINITE
+from kvgym.sim.cache.tree import READY
 
 
 @kernel
@@ -34,6 +36,8 @@ def launch(s, w):
     parts = cost.a_s * wk.pairs + cost.c_n * wk.chunks + cost.c_b * wk.decodes
     wk.start_ps = clock(s).now_ps
     wk.first_ps = max(1, g + np.int64(np.rint(parts)) + cost.q * wk.kv_tokens)
+    if clock(s).n_transfers > 0 and wk.prefill_tokens > 0:
+        wk.first_ps = max(wk.first_ps, _latest_layer_ps(s, w) - wk.start_ps)
     wk.slope_ps = cost.q * wk.decodes
     # After a preemption the head of the queue, or a waiting prefill, may try again at the very next start.
     wk.burst = burst_length(s, w) if wk.prefill_tokens == 0 and wk.preempted == 0 else 1
@@ -53,6 +57,20 @@ def launch(s, w):
         entry.kv_tokens = wk.kv_tokens
         entry.wait_reason = wk.wait_reason
         entry.preempted = wk.preempted
+
+
+@kernel
+def _latest_layer_ps(s, w):
+    """When the last layer of all KV is there that the planned iteration of worker `w` goes on from (T6), or 0.
+
+    It lasts until then, so that a later chunk of the same request never finds its transfer under way.
+    """
+    time_ps = np.int64(0)
+    for i in range(clock(s).n_transfers):
+        transfer = transfers(s)[i]
+        if transfer.stage == READY and transfer.target == w and progress(s)[transfer.request].chunk > 0:
+            time_ps = max(time_ps, transfer.end_ps)
+    return time_ps
 
 
 @kernel

@@ -7,7 +7,7 @@ from kvgym.sim.base.access import clock, config, faults, progress, rows, running
 from kvgym.sim.base.codes import CRASH, RETURN
 from kvgym.sim.base.rows import on_worker, row_of
 from kvgym.sim.base.tables import INFINITE
-from kvgym.sim.cache.tree import blank_row, blank_worker
+from kvgym.sim.cache.tree import READY, blank_row, blank_worker
 from kvgym.sim.engine.due import RETURNED_PS, push_pending, update_worker
 from kvgym.sim.engine.duration import cut_burst, cut_log, iteration_end_ps, iterations_ended, log_lost
 from kvgym.sim.engine.iteration_end import book_decodes
@@ -70,7 +70,7 @@ def _crash(s, w):
     wk.up = 0
     _stop_iteration(s, w)
     for i in range(clock(s).n_transfers):
-        if transfers(s)[i].target == w:
+        if transfers(s)[i].target == w and transfers(s)[i].stage != READY:  # of those, requests are among the rest
             push_pending(s, np.int64(RETURNED_PS), transfers(s)[i].request)
     drop_transfers(s, w)
     for v in range(config(s).n_nodes):

@@ -13,7 +13,7 @@ from kvgym.sim.base.requests import hit_tokens, known_tokens
 from kvgym.sim.base.tables import INFINITE
 from kvgym.sim.cache import tree
 from kvgym.sim.cache.eviction import allocate
-from kvgym.sim.cache.tree import MOVING, OPENING, PLANNED, resident_prefix
+from kvgym.sim.cache.tree import MOVING, OPENING, PLANNED, READY, resident_prefix
 from kvgym.sim.engine.iteration_end import catch_up
 from kvgym.sim.engine.queues import join
 from kvgym.sim.routing.view import visible_hit
@@ -38,9 +38,17 @@ def _ends_of(s, source, target):
 
 @kernel
 def _transfer_ps(s, source, target, tokens):
-    """How long the KV of `tokens` tokens is under way."""
+    """How long the KV of `tokens` tokens, whole pages, is under way."""
     link = links(s)[_kind_of_link(s, source, target)]
-    return max(1, link.latency_ps + np.int64(np.rint(tokens * link.ps_per_token)))
+    pages_ps = tokens // config(s).page_size * link.page_ps
+    return max(1, link.latency_ps + np.int64(np.rint(tokens * link.ps_per_token)) + pages_ps)
+
+
+@kernel
+def _ready_ps(s, source, target, start_ps, end_ps):
+    """When the request of a transfer with these times may join its queue."""
+    link = links(s)[_kind_of_link(s, source, target)]
+    return min(end_ps, start_ps + max(1, link.latency_ps)) if link.overlap else end_ps
 
 
 @kernel
@@ -64,7 +72,9 @@ def _plan_transfers(s):
             tokens = transfer.pages * config(s).page_size
             transfer.end_ps = transfer.start_ps + _transfer_ps(s, source, target, tokens)
         link_ends(s)[send] = link_ends(s)[receive] = transfer.end_ps
-        due_ps = transfer.end_ps if transfer.stage == MOVING else transfer.start_ps
+        due_ps = transfer.start_ps
+        if transfer.stage >= MOVING:
+            due_ps = transfer.ready_ps if transfer.stage == MOVING else transfer.end_ps
         ck.next_transfer_ps = min(ck.next_transfer_ps, due_ps)
 
 
@@ -110,7 +120,7 @@ def decide_transfer(s, w, q):
     size = config(s).page_size
     own = resident_prefix(s, w, q, known_tokens(s, q) // size)[0] * size
     source, best, end_ps = _best_source(s, w, q, own)
-    if source == NONE or end_ps - clock(s).now_ps >= prefill_ps(s, w, best - own, own):
+    if source == NONE or _wait_ps(s, w, q, source, own, best, end_ps) >= prefill_ps(s, w, best - own, own):
         return False
     ck = clock(s)
     transfer = transfers(s)[ck.n_transfers]
@@ -124,6 +134,17 @@ def decide_transfer(s, w, q):
     workers(s)[w].n_fetching += 1
     _plan_transfers(s)
     return True
+
+
+@kernel
+def _wait_ps(s, w, q, source, own, best, end_ps):
+    """What request `q` would wait for a transfer with this planned end, computing on worker `w` meanwhile if it may."""
+    now = clock(s).now_ps
+    if not links(s)[_kind_of_link(s, source, w)].overlap:
+        return float(end_ps - now)
+    start_ps = end_ps - _transfer_ps(s, source, w, best - own)
+    rest_ps = prefill_ps(s, w, known_tokens(s, q) - best, best)
+    return max(float(_ready_ps(s, source, w, start_ps, end_ps) - now), (end_ps - now) - rest_ps)
 
 
 @kernel
@@ -153,19 +174,19 @@ def _remove(s, i):
 
 
 @kernel
-def _join_queue(s, i):
-    """The request of the i-th transfer, which is over, joins its worker's queue."""
-    q, w = transfers(s)[i].request, transfers(s)[i].target
+def _join_queue(s, q, w):
+    """Request `q` waits for its transfer no longer and joins the queue of worker `w`."""
     workers(s)[w].n_fetching -= 1
-    _remove(s, i)
     join(s, w, q)
 
 
 @kernel
 def _give_up(s, i):
     """The i-th transfer comes to nothing: its request computes the pages itself."""
+    q, w = transfers(s)[i].request, transfers(s)[i].target
     _pair(s, transfers(s)[i]).given_up += 1
-    _join_queue(s, i)
+    _remove(s, i)
+    _join_queue(s, q, w)
 
 
 @kernel
@@ -208,34 +229,53 @@ def _open(s, i):
     transfer.pages = pages - own
     transfer.stage = OPENING
     transfer.end_ps = clock(s).now_ps + _transfer_ps(s, v, w, transfer.pages * config(s).page_size)
+    transfer.ready_ps = _ready_ps(s, v, w, clock(s).now_ps, transfer.end_ps)
     return True
 
 
 @kernel(inlined=False)
 def end_transfers(s):
-    """Ends the transfers whose time has come, in the order of decisions: their pages are there."""
+    """Does what is due of the transfers under way, in the order of decisions: requests join their queues, links end."""
     i = np.int64(0)
     while i < clock(s).n_transfers:
         transfer = transfers(s)[i]
-        if transfer.stage != MOVING or transfer.end_ps != clock(s).now_ps:
+        if transfer.stage == MOVING and transfer.ready_ps == clock(s).now_ps:
+            _make_ready(s, transfer)
+        if transfer.stage == READY and transfer.end_ps == clock(s).now_ps:
+            _unlock_source(s, transfer)
+            _complete(s, i)
+        else:
             i += 1
-            continue
-        q, w = transfer.request, transfer.target
-        wk = workers(s)[w]
-        catch_up(s, w)
-        loaded, recomputed = wk.loaded, wk.recomputed
-        tree.enter_pages(s, w, q, transfer.end_page, clock(s).now_ps)
-        wk.fetched += wk.loaded - loaded  # nobody computed these pages
-        wk.loaded, wk.recomputed = loaded, recomputed
-        tokens = transfer.pages * config(s).page_size
-        progress(s)[q].fetched_tokens += tokens
-        pair = _pair(s, transfer)
-        pair.transfers += 1
-        pair.tokens += tokens
-        pair.ps += transfer.end_ps - transfer.start_ps
-        tree.release(s, w, q)
-        _unlock_source(s, transfer)
-        _join_queue(s, i)
+
+
+@kernel
+def _make_ready(s, transfer):
+    """The pages of a transfer enter the tree, and its request joins the queue."""
+    q, w = transfer.request, transfer.target
+    wk = workers(s)[w]
+    catch_up(s, w)
+    loaded, recomputed = wk.loaded, wk.recomputed
+    tree.enter_pages(s, w, q, transfer.end_page, clock(s).now_ps)
+    wk.fetched += wk.loaded - loaded  # nobody computed these pages
+    wk.loaded, wk.recomputed = loaded, recomputed
+    tree.release(s, w, q)
+    transfer.stage = READY
+    if transfer.end_ps > clock(s).now_ps:
+        _plan_transfers(s)  # it is due once more
+    _join_queue(s, q, w)
+
+
+@kernel
+def _complete(s, i):
+    """The i-th transfer has come to its end, now."""
+    transfer = transfers(s)[i]
+    tokens = transfer.pages * config(s).page_size
+    progress(s)[transfer.request].fetched_tokens += tokens
+    pair = _pair(s, transfer)
+    pair.transfers += 1
+    pair.tokens += tokens
+    pair.ps += clock(s).now_ps - transfer.start_ps
+    _remove(s, i)
 
 
 @kernel(inlined=False)
@@ -246,11 +286,13 @@ def drop_transfers(s, w):
         transfer = transfers(s)[i]
         if transfer.source != w:
             i += 1
-            continue
-        if transfer.stage != PLANNED:
-            catch_up(s, transfer.target)
-            tree.release(s, transfer.target, transfer.request)
-        _give_up(s, i)
+        elif transfer.stage == READY:  # its request is being served: what has not come counts as come
+            _complete(s, i)
+        else:
+            if transfer.stage != PLANNED:
+                catch_up(s, transfer.target)
+                tree.release(s, transfer.target, transfer.request)
+            _give_up(s, i)
     i = np.int64(0)
     while i < clock(s).n_transfers:
         transfer = transfers(s)[i]
