@@ -183,8 +183,9 @@ def _notes(setting: Setting, rows: list[dict[str, Any]], of_rates: bool) -> list
 def text(value: dict[str, Any]) -> str:
     """The table for a terminal."""
     of_rates = value["rate"] is None
+    seeds = f"{value['seeds']} seed{'s' * (value['seeds'] > 1)}"
     lines = [
-        f"kvgym {value['suite_version']}: {value['scenario']}, split {value['split']}, {value['seeds']} seeds, "
+        f"kvgym {value['suite_version']}: {value['scenario']}, split {value['split']}, {seeds}, "
         f"{number(value['offered_rate'])} requests/s as they are",
         f"goal: {value['goal']} (means over the seeds)",
         *(f"note: {note}" for note in value["notes"]),
@@ -202,6 +203,10 @@ def text(value: dict[str, Any]) -> str:
     return "\n".join([*lines, table, "", end])
 
 
+def _workers(count: float) -> str:
+    return f"more than {MOST_WORKERS}" if math.isnan(count) else str(int(count))
+
+
 def _cells(row: dict[str, Any], of_rates: bool) -> list[str]:
     if "error" in row:
         return [row["agent"], row["evictor"], str(row["workers"] or "-"), f"FAILED: {row['error']}"]
@@ -217,7 +222,7 @@ def _cells(row: dict[str, Any], of_rates: bool) -> list[str]:
             f"{name} {number(failing['metrics'][name])}" for name in ("ttft_p95", "tpot_p95", "slo_attainment")
         )
     )
-    who = [row["agent"], row["evictor"], "-" if row["workers"] != row["workers"] else str(int(row["workers"]))]
+    who = [row["agent"], row["evictor"], _workers(row["workers"])]
     spread = "" if math.isnan(row.get("low", math.nan)) else f"{number(row['low'])} to {number(row['high'])}"
     rate = [number(row["rate"]), spread, f"{row['headroom']:.2f}"] if of_rates else []
     return [*who, *rate, shown, str(len(tried))]

@@ -19,14 +19,20 @@ _OF_TRACE = ("format", "jitter", "max_requests")
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
+    add_fleet(parser)
     add = parser.add_argument
-    add("--fleet", metavar="FILE", help="a .yml or .json file of scenario fields to change: workers, engine, SLOs, ..")
-    add("--set", nargs="+", action="extend", metavar="FIELD=VALUE", help=_SET)
     add("--trace", metavar="PATH", help="play a trace file")
     add("--format", choices=TRACE_FORMATS, help="format of the trace (default mooncake)")
     add("--jitter", type=float, metavar="S", help="spread arrivals of the trace over S seconds (default: " + _JITTER)
-    add("--rate-scale", type=float, metavar="X", help="requests, or sessions, arrive X times as fast")
     add("--max-requests", type=_count, metavar="N|all", help=_REQUESTS)
+
+
+def add_fleet(parser: argparse.ArgumentParser) -> None:
+    """Adds those that any scenario takes."""
+    add = parser.add_argument
+    add("--fleet", metavar="FILE", help="a .yml or .json file of scenario fields to change: workers, engine, SLOs, ..")
+    add("--set", nargs="+", action="extend", metavar="FIELD=VALUE", help=_SET)
+    add("--rate-scale", type=float, metavar="X", help="requests, or sessions, arrive X times as fast")
 
 
 _SET = """change a field: slo_ttft_s=2 view=exact count=8 gpu=h200 engine.page_size=32 engine.preset=vllm-v1
