@@ -81,7 +81,7 @@ def test_a_sweep(tmp_path, capsys):
     files = ["--plot", str(tmp_path / "a.png"), "--records", str(tmp_path / "r.csv"), "--log", str(tmp_path / "l.csv")]
     assert sweep.main([*argv, *files, "--metric", "ttft_mean", "hit_rate", "--out", str(tmp_path / "out")]) == 0
     value = json.loads((tmp_path / "out" / "sweep.json").read_text())
-    at = [tuple(row["at"].values()) for row in value["rows"]]
+    at = [(row["at"]["rate"], row["at"]["kv_tokens"]) for row in value["rows"]]
     assert at == [(4, 60000), (4, 200000), (8, 60000), (8, 200000)]
     slow, _, fast, large = (row["metrics"] for row in value["rows"])
     assert fast["ttft_mean"] > slow["ttft_mean"] and large["hit_rate"] >= fast["hit_rate"]
