@@ -157,7 +157,7 @@ REFUSED = [
     ({"text": 5}, "text must be a string, got 5"),
     ({"evictor": None}, "evictor must be one of lru, lru_node, "),
     ({"slo_ttft_s": math.nan}, "slo_ttft_s must be a finite number from 0 to 4e+06, got nan"),
-    (5, "scenario_overrides must be a mapping of names to values, got 5"),
+    (5, "scenario_overrides must be a mapping of fields, or a file (.json, .yml, .yaml); got 5"),
 ]
 
 
