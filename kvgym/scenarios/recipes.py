@@ -11,6 +11,11 @@ import numpy as np
 from kvgym import _check, _named
 from kvgym.scenarios.traces import GIVEN, READERS, Facts, facts, trace
 from kvgym.workload import Workload, coding_agents, equal_requests, gsp, long_documents, multi_turn
+from kvgym.workload.adversary import adversary
+from kvgym.workload.mix import Part, mix
+from kvgym.workload.presets import preset
+from kvgym.workload.random import PARTS, spawned
+from kvgym.workload.sessions import sessions
 
 Recipe = Callable[..., Workload]
 """Makes the workload of an episode: recipe(seed, page_size, wanted, split, **recipe_args).
@@ -69,12 +74,67 @@ def _coding_agents(seed: np.random.SeedSequence, page_size: int, wanted: int, sp
     return coding_agents(seed, page_size, requests=wanted + wanted // 2, **args)
 
 
+@_hands_on_to(sessions, but=["requests"])
+def _sessions_of_kinds(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return sessions(seed, page_size, requests=wanted, **args)
+
+
+@_hands_on_to(preset, sessions, but=["requests"])
+def _preset(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return preset(seed, page_size, requests=wanted, **args)
+
+
+@_hands_on_to(adversary, but=["requests"])
+def _adversary(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return adversary(seed, page_size, requests=wanted, **args)
+
+
+def _mix(
+    seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, *, parts: Sequence[Mapping[str, Any]]
+) -> Workload:
+    """The workloads of several recipes at once.
+
+    Args:
+        seed: Of which each part has a child.
+        page_size: Tokens per page.
+        wanted: Requests.
+        split: "train", "validation" or "test".
+        parts: Mappings with "recipe", "recipe_args" and, if wanted, "start_s" and "until_s" (see `mix`).
+    """
+    if not isinstance(parts, (list, tuple)) or not parts:
+        raise ValueError(f"parts in recipe_args of mix must be a list of mappings, got {parts!r}")
+    made = []
+    for number, part in enumerate(parts):
+        where = f"part {number} of the mix"
+        _check.keywords(where, _check.mapping(where, part), _part, first=_GIVEN)
+        made.append(_part(spawned(seed, PARTS, number), page_size, wanted, split, **part))
+    return mix(made, wanted)
+
+
+def _part(
+    seed: np.random.SeedSequence,
+    page_size: int,
+    wanted: int,
+    split: str,
+    *,
+    recipe: str,
+    recipe_args: Mapping[str, Any] | None = None,
+    start_s: float = 0.0,
+    until_s: float | None = None,
+) -> Part:
+    return Part(make_workload(recipe, seed, page_size, wanted, split, recipe_args or {}), start_s, until_s)
+
+
 RECIPES: dict[str, Recipe] = {
     "gsp": _gsp,
     "multi_turn": _generated(multi_turn),
     "long_documents": _generated(long_documents),
     "equal": _equal,
     "coding_agents": _coding_agents,
+    "sessions": _sessions_of_kinds,
+    "preset": _preset,
+    "mix": _mix,
+    "adversary": _adversary,
     "trace": _trace,
 }
 """Name -> recipe; `register_recipe` adds to it."""

@@ -12,9 +12,25 @@ import numpy as np
 from kvgym._kernel import entry_point, kernel
 
 
+@kernel
+def mix64(x):
+    """A bijective scrambler of 64-bit integers (the finaliser of splitmix64)."""
+    z = np.uint64(x) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@kernel
+def uniform_of(seed, k):
+    """The k-th number of a seed, a uint64, in (0, 1): uniform, and independent of its other ones (splitmix64)."""
+    raw = mix64(seed + np.uint64(k) * np.uint64(0x9E3779B97F4A7C15))
+    return (np.float64(raw >> np.uint64(11)) + 0.5) * 2.0**-53
+
+
 @kernel(error_model="numpy")
 def minus_log(x):
-    """-log(x) for x in (0, 1], by additions, multiplications and divisions alone."""
+    """-log(x) for x > 0, by additions, multiplications and divisions alone."""
     mantissa, exponent = math.frexp(x)
     if mantissa < 0.7071067811865476:
         mantissa *= 2.0
@@ -127,3 +143,36 @@ def lognormal(raw, mu, sigma):
         p = (np.float64(raw[i] >> np.uint64(11)) + 0.5) * 2.0**-53
         out[i] = exponential_of(min(700.0, max(-700.0, mu + sigma * normal_quantile(p))))
     return out
+
+
+@kernel
+def power_of(x, exponent):
+    """The power of x > 0, within 1e-304 .. 1e304."""
+    return exponential_of(min(700.0, max(-700.0, -exponent * minus_log(x))))
+
+
+@entry_point("float64[::1](float64[::1], float64)")
+def power(x, exponent):
+    """`power_of` each."""
+    out = np.empty(len(x))
+    for i in range(len(x)):
+        out[i] = power_of(x[i], exponent)
+    return out
+
+
+@kernel(inlined=False)
+def gamma_of(seed, shape):
+    """A number from the Gamma distribution with mean `shape` and scale 1, of a seed.
+
+    Marsaglia and Tsang, "A simple method for generating gamma variables" (2000), with their step for shapes below 1.
+    """
+    d = (shape if shape >= 1.0 else shape + 1.0) - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    k = 1
+    while True:
+        z = normal_quantile(uniform_of(seed, k))
+        v = (1.0 + c * z) ** 3
+        if v > 0.0 and minus_log(uniform_of(seed, k + 1)) > d * v - d - 0.5 * z * z + d * minus_log(v):
+            break
+        k += 2
+    return d * v if shape >= 1.0 else d * v * power_of(uniform_of(seed, 0), 1.0 / shape)
