@@ -45,8 +45,8 @@ class Scenario:
         recipe_args: Keyword arguments of the recipe.
         workers: Worker descriptions; each has either the keys model, gpu and optionally tp, weights, form,
             kv_dtype, context_tokens, data_attention, mem_fraction, overhead_ms of `kvgym.cluster.worker_spec`, or
-            kv_tokens and cost (keyword arguments of `IterationCost`) and optionally kv_bytes_per_token; and optionally
-            count, how many there are of it.
+            kv_tokens and cost (keyword arguments of `IterationCost`) and optionally kv_bytes_per_token and gpus; and
+            optionally count, how many there are of it.
         engine: Settings of the engine on each worker: an EngineSpec, or a mapping of its fields, beside which may stand
             preset and gpu (see `EngineSpec.preset`), whose settings the other fields change.
         objective: Latency that counts: "e2e" or "ttft".
