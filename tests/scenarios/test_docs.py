@@ -44,13 +44,13 @@ def folder(tmp_path_factory):
 
 
 def test_the_code_runs(folder):
-    assert len(BLOCKS) == 12
+    assert len(BLOCKS) == 15
     assert {path.name for path in folder.iterdir()} >= {"my_cluster.py", "my_trace.yml", "requests.jsonl", "desk.json"}
 
 
 @pytest.mark.slow
 def test_the_command_of_the_leaderboard_runs(folder):
-    command = next(command for command in COMMANDS if command.startswith("agents.leaderboard"))
+    command = next(command for command in COMMANDS if "my_cluster:desk my_trace.yml" in command)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", *shlex.split(command), "--workers", "2"],
         cwd=folder,
