@@ -127,6 +127,14 @@ COLUMNS = (
 )
 
 
+def columns_of(board: Board) -> list[Column]:
+    """The columns, and one for each service class where there are several."""
+    names = [one.name for one in board.scenario.service_classes]
+    text = "requests of class {} that met its targets"
+    own = [Column(f"{one} ok %", text.format(one), _percent(f"slo_attainment/{one}"), 13) for one in names]
+    return [*COLUMNS, *(own if len(own) > 1 else ())]
+
+
 def terminal(report: Report, width: int) -> str:
     """Tables with the columns that fit into `width` characters."""
     blocks = [_banner(report), *report.notes]
@@ -153,8 +161,9 @@ def markdown(report: Report) -> str:
         lines += [f"## {title}", ""] + [f"{line}\n" for line in rest]
         means = {row.player: row.score.value for row in board.rows}
         lines += [f"{table}\n" for table in matrix(report.axes, means, "github")]
-        lines += [_table(board, COLUMNS, "github"), "", *(f"- {line}" for line in _errors(board)), ""]
-    lines += ["## Columns", ""] + [f"- **{column.title}**: {column.text}" for column in COLUMNS]
+        lines += [_table(board, columns_of(board), "github"), "", *(f"- {line}" for line in _errors(board)), ""]
+    texts = {column.title: column.text for board in report.boards for column in columns_of(board)}
+    lines += ["## Columns", ""] + [f"- **{title}**: {text}" for title, text in texts.items()]
     lines += ["", _EVICTORS] if report.track != "route" else []
     return "\n".join(lines).rstrip() + "\n"
 
@@ -268,7 +277,7 @@ def _table(board: Board, columns: Sequence[Column], style: str) -> str:
 
 def _fit(board: Board, width: int) -> str:
     """The table without the columns that would make it wider than `width`."""
-    columns = list(COLUMNS)
+    columns = columns_of(board)
     while True:
         table = _table(board, columns, "simple")
         last = max(columns, key=lambda column: column.rank)

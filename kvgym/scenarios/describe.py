@@ -107,10 +107,10 @@ def _make_worker(number: int, description: dict[str, Any], page_size: int) -> Wo
         raise ValueError(f"{where}: {error}") from error
 
 
-def _own_worker(*, kv_tokens: Any, cost: Any, kv_bytes_per_token: Any = 0, page_size: int) -> WorkerSpec:
+def _own_worker(*, kv_tokens: Any, cost: Any, kv_bytes_per_token: Any = 0, gpus: Any = 1, page_size: int) -> WorkerSpec:
     """A worker that is not of the catalogue."""
     _check.keywords("cost", _check.mapping("cost", cost), IterationCost)
-    return WorkerSpec(_pages(kv_tokens, page_size), IterationCost(**cost), kv_bytes_per_token)
+    return WorkerSpec(_pages(kv_tokens, page_size), IterationCost(**cost), kv_bytes_per_token, gpus)
 
 
 def _pages(kv_tokens: Any, page_size: int) -> int:

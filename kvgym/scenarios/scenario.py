@@ -58,8 +58,8 @@ class Scenario:
         workers: Worker descriptions; each has either the keys model, gpu and optionally tp, weights, form,
             kv_dtype, context_tokens, data_attention, mem_fraction, overhead_ms of `kvgym.cluster.worker_spec`, and
             kv_tokens, its KV memory if it is not what the GPU has left; or kv_tokens and cost (keyword arguments of
-            `IterationCost`) and optionally kv_bytes_per_token. And optionally count, how many there are of it. Of the
-            catalogue's models there may be one: routing knows no others.
+            `IterationCost`) and optionally kv_bytes_per_token and gpus. And optionally count, how many there are of
+            it. Of the catalogue's models there may be one: routing knows no others.
         engine: Settings of the engine on each worker: an EngineSpec, or a mapping of its fields, beside which may stand
             preset and gpu (see `EngineSpec.preset`), whose settings the other fields change.
         objective: Latency that counts: "e2e" or "ttft".
