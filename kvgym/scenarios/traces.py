@@ -96,6 +96,7 @@ def trace(
     rate_scale: float = 1.0,
     jitter: float | None = None,
     kv_pages: int | None = None,
+    max_model_len: int | None = None,
     **args: Any,
 ) -> Workload:
     """A part of a trace file, inside the split's share of it; parts of different seeds have nothing in common.
@@ -113,6 +114,7 @@ def trace(
         jitter: Where a file has times: seconds over which each arrival is spread, before `rate_scale`; the order stays.
             None: those of the steps that the times come in, if more than a tenth of them are equal to the one before.
         kv_pages: Requests that need more are left out and counted.
+        max_model_len: So are those of more tokens, prompt and output together.
         **args: Arguments of the reader.
 
     Raises:
@@ -121,7 +123,7 @@ def trace(
         OSError: If it can't be read.
     """
     format = _known(path, format)
-    share = _share(path, format, page_size, kv_pages, split, rate_scale, jitter, args, seed)
+    share = _share(path, format, page_size, (kv_pages, max_model_len), split, rate_scale, jitter, args, seed)
     parts = share.parts(wanted)
     if not parts:
         raise ValueError(
@@ -141,10 +143,12 @@ def trace(
 def facts(page_size: int, wanted: int, split: str, kv_pages: int | None, args: Mapping[str, Any]) -> Facts:
     """What the recipe `trace` can make with such arguments; errors as its own."""
     known = inspect.signature(trace).parameters
-    own = {name: args.get(name, known[name].default) for name in ("format", "rate_scale", "jitter")}
+    names = ("format", "rate_scale", "jitter", "max_model_len")
+    own = {name: args.get(name, known[name].default) for name in names}
     rest = {name: value for name, value in args.items() if name not in (*own, "path")}
     format = _known(args["path"], own["format"])
-    share = _share(args["path"], format, page_size, kv_pages, split, own["rate_scale"], own["jitter"], rest)
+    limits = kv_pages, own["max_model_len"]
+    share = _share(args["path"], format, page_size, limits, split, own["rate_scale"], own["jitter"], rest)
     jitter = share.step_s if own["jitter"] is None else own["jitter"]
     return Facts(len(share.rows), len(share.parts(wanted)), jitter, own["jitter"] is None and jitter > 0)
 
@@ -166,14 +170,14 @@ def _share(
     path: str,
     format: str,
     page_size: int,
-    kv_pages: int | None,
+    limits: tuple[int | None, int | None],
     split: str,
     rate_scale: float,
     jitter: float | None,
     args: Mapping[str, Any],
     seed: Any = 0,
 ) -> _Share:
-    """Reads the file, or what was kept of it, and finds the split's requests."""
+    """Reads the file, or what was kept of it, and finds the split's requests; `limits`: kv_pages, max_model_len."""
     _check.keywords(f"recipe_args of trace, format {format!r}", args, READERS[format], first=2, without=GIVEN)
     positive("rate_scale", rate_scale)
     if jitter is not None:
@@ -197,8 +201,13 @@ def _share(
     else:
         begin, stop = round(low * len(times)), round(high * len(times))
     big = np.zeros(len(requests), np.bool_)
+    kv_pages, max_model_len = limits
     if kv_pages is not None:
-        big = with_successors(requests, whole.peak_pages() > kv_pages)
+        big |= whole.peak_pages() > kv_pages
+    if max_model_len is not None:
+        tokens = requests["prompt_tokens"] + requests["output_tokens"]
+        big |= tokens > _check.whole("max_model_len", max_model_len, 2)
+    big = with_successors(requests, big)
     rows = np.flatnonzero((session >= begin) & (session < stop) & ~big)
     numbered = np.unique(session[rows], return_inverse=True)[1]
     return _Share(whole, rows, numbered, np.append(0, np.cumsum(big)), _step(times) if _has_times(format) else 0.0)

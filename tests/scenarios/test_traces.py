@@ -127,6 +127,14 @@ def test_requests_that_fit_nowhere_are_dropped_counted_and_made_up_for(traces):
     assert len(hashes) == 6  # what does not fit makes a part longer, not two parts overlap
 
 
+def test_requests_longer_than_the_models_context_are_dropped_and_counted(traces):
+    made = workload(trace_scenario(traces["mooncake"], max_model_len=4000))
+    tokens = made.requests["prompt_tokens"] + made.requests["output_tokens"]
+    assert tokens.max() <= 4000 and made.n_dropped > 0
+    with pytest.raises(ValueError, match=r"max_model_len must be an integer >= 2, got 1"):
+        workload(trace_scenario(traces["mooncake"], max_model_len=1))
+
+
 def test_a_changed_file_is_read_again(traces, tmp_path):
     path = traces["mooncake"]
     before = workload(trace_scenario(path)).content_hash()
