@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_fleet(parser)
     add = parser.add_argument
     add("--trace", metavar="PATH", help="play a trace file")
-    add("--format", choices=TRACE_FORMATS, help="format of the trace (default mooncake)")
+    add("--format", choices=TRACE_FORMATS, help="format of the trace (default: found out)")
     add("--jitter", type=float, metavar="S", help="spread arrivals of the trace over S seconds (default: " + _JITTER)
     add("--max-requests", type=_count, metavar="N|all", help=_REQUESTS)
 
@@ -113,9 +113,9 @@ def scenarios(options: argparse.Namespace, names: list[str]) -> list[tuple[str, 
 
 
 def _trace(options: argparse.Namespace) -> dict[str, Any]:
-    if not Path(options.trace).is_file():
+    if not Path(options.trace).exists():
         raise ValueError(f"--trace: there is no file {options.trace}")
-    arguments = {"path": options.trace, "format": options.format or "mooncake"}
+    arguments = {"path": options.trace} | ({"format": options.format} if options.format else {})
     if options.jitter is not None:
         arguments["jitter"] = _check.finite("--jitter", options.jitter)
     found: dict[str, Any] = {"recipe_args": arguments}

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym import _check
-from kvgym.workload import Workload, read_agent_sessions, read_mooncake
+from kvgym.workload import FORMATS, Workload, detect
 from kvgym.workload.checks import positive
 from kvgym.workload.random import JITTER, Stream
 from kvgym.workload.tables import subset, with_successors
 
-READERS: dict[str, Callable[..., Workload]] = {"mooncake": read_mooncake, "agent-sessions": read_agent_sessions}
+READERS: dict[str, Callable[..., Workload]] = {name: one.read for name, one in FORMATS.items()}
 TRACE_FORMATS = tuple(READERS)
 GIVEN = ("seed", "window_s", "max_requests", "first_session", "max_sessions")
 """Arguments of the readers that the recipe gives."""
@@ -92,10 +92,11 @@ def trace(
     split: str,
     *,
     path: str,
-    format: str = "mooncake",
+    format: str | None = None,
     rate_scale: float = 1.0,
     jitter: float | None = None,
     kv_pages: int | None = None,
+    max_model_len: int | None = None,
     **args: Any,
 ) -> Workload:
     """A part of a trace file, inside the split's share of it; parts of different seeds have nothing in common.
@@ -107,12 +108,13 @@ def trace(
         page_size: Tokens per page.
         wanted: Requests.
         split: "train", "validation", "test" or "all".
-        path: The trace file, plain or gzip.
-        format: One of `TRACE_FORMATS`.
+        path: The trace file, plain or gzip, or a folder of them.
+        format: One of `TRACE_FORMATS`; None: it is found out.
         rate_scale: 2 = twice as fast.
         jitter: Where a file has times: seconds over which each arrival is spread, before `rate_scale`; the order stays.
             None: those of the steps that the times come in, if more than a tenth of them are equal to the one before.
         kv_pages: Requests that need more are left out and counted.
+        max_model_len: So are those of more tokens, prompt and output together.
         **args: Arguments of the reader.
 
     Raises:
@@ -120,7 +122,8 @@ def trace(
         ValueError: If it has too few requests, or an argument is not allowed, or there is no such file.
         OSError: If it can't be read.
     """
-    share = _share(path, format, page_size, kv_pages, split, rate_scale, jitter, args, seed)
+    format = _known(path, format)
+    share = _share(path, format, page_size, (kv_pages, max_model_len), split, rate_scale, jitter, args, seed)
     parts = share.parts(wanted)
     if not parts:
         raise ValueError(
@@ -140,11 +143,22 @@ def trace(
 def facts(page_size: int, wanted: int, split: str, kv_pages: int | None, args: Mapping[str, Any]) -> Facts:
     """What the recipe `trace` can make with such arguments; errors as its own."""
     known = inspect.signature(trace).parameters
-    own = {name: args.get(name, known[name].default) for name in ("format", "rate_scale", "jitter")}
+    names = ("format", "rate_scale", "jitter", "max_model_len")
+    own = {name: args.get(name, known[name].default) for name in names}
     rest = {name: value for name, value in args.items() if name not in (*own, "path")}
-    share = _share(args["path"], own["format"], page_size, kv_pages, split, own["rate_scale"], own["jitter"], rest)
+    format = _known(args["path"], own["format"])
+    limits = kv_pages, own["max_model_len"]
+    share = _share(args["path"], format, page_size, limits, split, own["rate_scale"], own["jitter"], rest)
     jitter = share.step_s if own["jitter"] is None else own["jitter"]
     return Facts(len(share.rows), len(share.parts(wanted)), jitter, own["jitter"] is None and jitter > 0)
+
+
+def _known(path: str, format: str | None) -> str:
+    """The format of a file that is there."""
+    where = "path in recipe_args of trace"
+    if not Path(_check.string(where, path)).exists():
+        raise ValueError(f"{where} must be an existing file or folder, got {path!r}")
+    return detect(path) if format is None else _check.choice("format", format, TRACE_FORMATS)
 
 
 def _has_times(format: str) -> bool:
@@ -156,20 +170,15 @@ def _share(
     path: str,
     format: str,
     page_size: int,
-    kv_pages: int | None,
+    limits: tuple[int | None, int | None],
     split: str,
     rate_scale: float,
     jitter: float | None,
     args: Mapping[str, Any],
     seed: Any = 0,
 ) -> _Share:
-    """Reads the file, or what was kept of it, and finds the split's requests."""
-    _check.choice("format", format, TRACE_FORMATS)
+    """Reads the file, or what was kept of it, and finds the split's requests; `limits`: kv_pages, max_model_len."""
     _check.keywords(f"recipe_args of trace, format {format!r}", args, READERS[format], first=2, without=GIVEN)
-    where = "path in recipe_args of trace"
-    if not Path(_check.string(where, path)).is_file():
-        kind = ", which is a folder" if Path(path).is_dir() else ""
-        raise ValueError(f"{where} must be an existing file, got {path!r}{kind}")
     positive("rate_scale", rate_scale)
     if jitter is not None:
         _check.finite("jitter", jitter)
@@ -192,8 +201,13 @@ def _share(
     else:
         begin, stop = round(low * len(times)), round(high * len(times))
     big = np.zeros(len(requests), np.bool_)
+    kv_pages, max_model_len = limits
     if kv_pages is not None:
-        big = with_successors(requests, whole.peak_pages() > kv_pages)
+        big |= whole.peak_pages() > kv_pages
+    if max_model_len is not None:
+        tokens = requests["prompt_tokens"] + requests["output_tokens"]
+        big |= tokens > _check.whole("max_model_len", max_model_len, 2)
+    big = with_successors(requests, big)
     rows = np.flatnonzero((session >= begin) & (session < stop) & ~big)
     numbered = np.unique(session[rows], return_inverse=True)[1]
     return _Share(whole, rows, numbered, np.append(0, np.cumsum(big)), _step(times) if _has_times(format) else 0.0)

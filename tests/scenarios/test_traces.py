@@ -7,7 +7,7 @@ import pytest
 
 from kvgym.envs.route import RouteEnv
 from kvgym.scenarios import SPLITS, get_scenario
-from kvgym.scenarios.traces import TRACE_FORMATS, TRACE_SHARES
+from kvgym.scenarios.traces import TRACE_SHARES
 from kvgym.workload import read_mooncake
 from tests.envs.helpers import digest, play
 from tests.workload.samples import agent_sessions, mooncake_rows, write
@@ -33,7 +33,7 @@ def workload(scenario, seed=0, split="train"):
     return scenario.workload(scenario.seeds(seed, split, 0)[0], split)
 
 
-@pytest.mark.parametrize("format", TRACE_FORMATS)
+@pytest.mark.parametrize("format", ["mooncake", "agent-sessions"])
 def test_every_seed_plays_a_part(traces, format):
     scenario = trace_scenario(traces[format], format)
     for split in SPLITS:
@@ -89,14 +89,14 @@ def test_splits_are_disjoint_sessions(traces):
 
 
 def test_content_hashes_of_splits_differ(traces):
-    for format in TRACE_FORMATS:
+    for format in traces:
         scenario = trace_scenario(traces[format], format)
         hashes = {split: {workload(scenario, seed, split).content_hash() for seed in range(20)} for split in SPLITS}
         assert not hashes["train"] & hashes["validation"] and not hashes["validation"] & hashes["test"]
         assert not hashes["train"] & hashes["test"]
 
 
-@pytest.mark.parametrize("format", TRACE_FORMATS)
+@pytest.mark.parametrize("format", ["mooncake", "agent-sessions"])
 @pytest.mark.parametrize("horizon", ["drain", "truncate"])
 def test_an_environment_plays_a_trace(traces, format, horizon):
     overrides = {"warmup_requests": 5, "episode_requests": 25}
@@ -127,6 +127,14 @@ def test_requests_that_fit_nowhere_are_dropped_counted_and_made_up_for(traces):
     assert len(hashes) == 6  # what does not fit makes a part longer, not two parts overlap
 
 
+def test_requests_longer_than_the_models_context_are_dropped_and_counted(traces):
+    made = workload(trace_scenario(traces["mooncake"], max_model_len=4000))
+    tokens = made.requests["prompt_tokens"] + made.requests["output_tokens"]
+    assert tokens.max() <= 4000 and made.n_dropped > 0
+    with pytest.raises(ValueError, match=r"max_model_len must be an integer >= 2, got 1"):
+        workload(trace_scenario(traces["mooncake"], max_model_len=1))
+
+
 def test_a_changed_file_is_read_again(traces, tmp_path):
     path = traces["mooncake"]
     before = workload(trace_scenario(path)).content_hash()
@@ -151,7 +159,7 @@ def requests_of(made):
     return list(zip(made.requests["prompt_tokens"].tolist(), made.requests["output_tokens"].tolist(), strict=True))
 
 
-@pytest.mark.parametrize("format", TRACE_FORMATS)
+@pytest.mark.parametrize("format", ["mooncake", "agent-sessions"])
 @pytest.mark.parametrize("split", SPLITS)
 def test_parts_of_different_seeds_are_disjoint(traces, format, split):
     """Every request of the share is in one part at most, and parts come again only when all were played."""
@@ -199,11 +207,10 @@ def test_a_rate_scales_every_recipe():
 
 
 def test_refusals(traces, tmp_path):
-    with pytest.raises(ValueError, match="format must be one of mooncake, agent-sessions; got 'csv'"):
+    with pytest.raises(ValueError, match=r"format must be one of mooncake, .*; got 'csv'"):
         workload(trace_scenario(traces["mooncake"], "csv"))
-    for path, what in ((tmp_path / "nothing.jsonl", r"nothing\.jsonl'"), (tmp_path, "which is a folder")):
-        with pytest.raises(ValueError, match=f"path in recipe_args of trace must be an existing file, got .*{what}"):
-            workload(trace_scenario(path))
+    with pytest.raises(ValueError, match=r"recipe_args of trace must be an existing file or folder, got .*nothing"):
+        workload(trace_scenario(tmp_path / "nothing.jsonl"))
     with pytest.raises(
         ValueError, match=r"recipe_args of trace, format 'mooncake': 'starts' .* allowed are rate_scale"
     ):
@@ -214,3 +221,14 @@ def test_refusals(traces, tmp_path):
         workload(trace_scenario(traces["mooncake"], speed=3))
     with pytest.raises(ValueError, match="timestamp"):
         workload(trace_scenario(traces["agent-sessions"]))
+
+
+def test_a_format_is_found_out_and_a_folder_is_a_trace(traces, tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    traces["mooncake"].rename(folder / "a.jsonl")
+    given = workload(trace_scenario(folder / "a.jsonl"))
+    assert workload(trace_scenario(folder, None)).content_hash() == given.content_hash()
+    rows = "".join(f"{i},{100 + i},{5 + i % 7}\n" for i in range(300))
+    (tmp_path / "a.csv").write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows)
+    assert len(workload(trace_scenario(tmp_path / "a.csv", None))) >= 30
