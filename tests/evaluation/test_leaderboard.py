@@ -265,6 +265,7 @@ def test_bad_input_ends_the_program_with_2():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends a signal to a group of processes")
 @pytest.mark.parametrize(("workers", "whole_group"), [("1", True), ("2", False)])
 def test_an_interrupt_keeps_what_is_finished(tmp_path, workers, whole_group):
