@@ -27,6 +27,7 @@ from . import AGENTS, make_agent
 from .base import Agent, Info, Observation
 
 REFERENCE = "lbgr"
+LEGEND = "KV memory: # locked, + cached, . free; hit: tokens of the prompt that are cached there"
 
 
 class Left(Exception):
@@ -42,17 +43,21 @@ class Person(Agent):
         advisers: Routing agents by name; they see the same observations, and learn from the same requests.
         ask: Prompt -> what the person types; default: `input`.
         out: Where the cluster is shown; default: standard output.
+        said: What stands above the first request; above the others it is what was chosen before.
     """
 
     oracle = True
 
     def __init__(
-        self, advisers: dict[str, Agent], ask: Callable[[str], str] | None = None, out: TextIO | None = None
+        self,
+        advisers: dict[str, Agent],
+        ask: Callable[[str], str] | None = None,
+        out: TextIO | None = None,
+        said: str = "",
     ) -> None:
         """Nothing is asked yet."""
-        self.advisers, self.ask, self.out = advisers, ask or input, out or sys.stdout
+        self.advisers, self.ask, self.out, self.said = advisers, ask or input, out or sys.stdout, said
         self.asked = 0
-        self._said = ""
         self.agreed = dict.fromkeys(advisers, 0)
         """How often an adviser would have done the same."""
 
@@ -67,7 +72,7 @@ class Person(Agent):
         advice = {name: int(adviser.act(observation, info)) for name, adviser in self.advisers.items()}
         clear = "\x1b[2J\x1b[H" if self.out.isatty() else ""
         text = render_text(read_scene(self.env.simulator))
-        print(f"{clear}{self._said}\n\n{text}\n", file=self.out, flush=True)
+        print(f"{clear}{self.said}\n\n{text}\n{LEGEND}\n", file=self.out, flush=True)
         choice = self._choose(np.flatnonzero(info["action_mask"]).tolist(), advice)
         self.asked += 1
         for name, worker in advice.items():
@@ -84,7 +89,7 @@ class Person(Agent):
             if typed == "q":
                 raise Left
             if typed.isdecimal() and int(typed) in workers:
-                self._said = f"you took {typed}, {said}"
+                self.said = f"you took {typed}, {said}"
                 return int(typed)
             print(said if typed == "?" else f"one of {', '.join(map(str, workers))}, ? or q", file=self.out)
 
@@ -116,15 +121,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     best = min((name for name in others if name != REFERENCE), key=others.__getitem__)
-    person = Person({name: make_agent(name) for name in (REFERENCE, best)})
-    print(f"{scenario.name}: {scenario.text}\n{requests} requests; of all rules {best} is best here.\n")
+    said = f"{scenario.name}: {scenario.text}\n{requests} requests; of all rules {best} is best here."
+    person = Person({name: make_agent(name) for name in (REFERENCE, best)}, said=said)
     try:
         mine = play(person, scenario, seed, **game).J
     except Left:
         print(f"\nleft after {person.asked} of {requests} requests: no score")
         return 1
     rows = sorted([("you", mine), *others.items()], key=lambda row: row[1])
-    print("\n" + tabulate(rows, ["who", "mean latency (s)"], floatfmt=".3f"))
+    print(f"{person.said}\n\n" + tabulate(rows, ["who", "mean latency (s)"], floatfmt=".3f"))
     random = others["random"]
     agreed = ", ".join(f"{name} in {times} of {person.asked}" for name, times in person.agreed.items())
     print(

@@ -1,11 +1,12 @@
 """How routers fare on real clusters: transfers, mixed fleets, stragglers, crashes. Prints tables of docs/clusters.md.
 
-python -m studies.fleet_study transfers|ranking|change [--seeds 32]
+python -m studies.fleet_study transfers|overlap|ranking|change [--seeds 32]
 
-transfers: `auto` beside `never` on multi-node-agents, over three links between the nodes. ranking: mean latency and
-rank of each router on mixed-fleet, straggler and failover beside the calm form of each. change: how far off LBGR's
-estimate of the latency is before, during and after a worker changes. Seeds are those of the validation split; intervals
-are 95 %, of differences or ratios seed by seed.
+transfers: `auto` beside `never` on multi-node-agents, over three links between the nodes. overlap: the same, with
+prefill that overlaps with transfers beside prefill that waits, and with a cost per page. ranking: mean latency and rank
+of each router on mixed-fleet, straggler and failover beside the calm form of each. change: how far off LBGR's estimate
+of the latency is before, during and after a worker changes. Seeds are those of the validation split; intervals are
+95 %, of differences or ratios seed by seed.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ LINKS = {
     "100 Gb/s Ethernet": "ethernet-100g",
     "eight RDMA cards": "rdma-8x-cx7",
 }
+PAGED_LINKS = {"cards, 48 us a page": "mooncake-layers", "cards, 390 us a page": "nixl-layers"}
 TRANSFER_ROUTERS = ("random", "least_loaded", "cache_aware", "lmetric", "lbgr")
 ROUTERS = (
     *("random", "round_robin", "power_of_two", "least_loaded", "session_affinity"),
@@ -78,6 +80,14 @@ def written(found: Interval, digits: int = 2) -> str:
     return f"{found.mean:.{digits}f} ({found.low:.{digits}f} to {found.high:.{digits}f})"
 
 
+def fetching(router: str, between: str, seeds: int, overlap: bool = False) -> dict[str, Floats]:
+    """Metrics of multi-node-agents with this link between its nodes."""
+    links = {
+        name: {"link": link, "overlap": overlap} for name, link in (("inside", "nvlink-h100"), ("between", between))
+    }
+    return played(router, "multi-node-agents", {"network": {"per_node": 4, **links}}, seeds)
+
+
 def transfers(seeds: int) -> str:
     """Per router and link: what `auto` changes, as ratios to `never` on the same seeds."""
     rows = []
@@ -85,12 +95,25 @@ def transfers(seeds: int) -> str:
         never = played(router, "multi-node-agents", {"transfer": "never"}, seeds)
         rows.append([router, "never", f"{never['ttft_mean'].mean():.3f}", "", *_costs(never)])
         for name, link in LINKS.items():
-            network = {"per_node": 4, "inside": "nvlink-h100", "between": link}
-            auto = played(router, "multi-node-agents", {"network": network}, seeds)
+            auto = fetching(router, link, seeds)
             ratio = interval(never["ttft_mean"] / auto["ttft_mean"])
             rows.append(["", name, f"{auto['ttft_mean'].mean():.3f}", written(ratio), *_costs(auto)])
     headers = ["router", "between nodes", "TTFT (s)", "never / auto", "GPU s", "hit rate"]
     headers += ["inside (GB)", "(s)", "between (GB)", "(s)", "given up"]
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def overlaps(seeds: int) -> str:
+    """Per router and link: TTFT and GPU seconds without overlap and with it, and the ratio of the TTFT seed by seed."""
+    rows = []
+    for router in tqdm(("least_loaded", "lmetric", "lbgr"), disable=None):
+        for name, link in (LINKS | PAGED_LINKS).items():
+            plain, layered = (fetching(router, link, seeds, overlap) for overlap in (False, True))
+            row = [router, name, *(f"{found['ttft_mean'].mean():.3f}" for found in (plain, layered))]
+            row.append(written(interval(plain["ttft_mean"] / layered["ttft_mean"]), 3))
+            row += [f"{found[key].mean():.0f}" for key in ("busy_s", "between_gb") for found in (plain, layered)]
+            rows.append(row)
+    headers = ["router", "between nodes", "TTFT (s)", "overlap", "ratio", "GPU s", "overlap", "between (GB)", "overlap"]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
@@ -184,7 +207,7 @@ def change(seeds: int) -> str:
 
 def main() -> None:
     """Prints a table."""
-    tables = {"transfers": transfers, "ranking": ranking, "change": change}
+    tables = {"transfers": transfers, "overlap": overlaps, "ranking": ranking, "change": change}
     parser = _command.parser("studies.fleet_study", __doc__)
     parser.add_argument("table", choices=tables)
     parser.add_argument("--seeds", type=int, default=32, help="episodes per cell: seeds 0 .. seeds - 1 (default 32)")

@@ -1,7 +1,9 @@
 """The pages: no long lines, no dead links, and citations of docs/semantics.md that name rules it has."""
 
+import ast
+import importlib
 import re
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,28 @@ def test_code_runs(name, tmp_path, monkeypatch):
     names = {"__name__": name}
     for block in re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.M | re.S):
         exec(compile(block, name, "exec"), names)
+
+
+PACKAGES = [
+    ".".join(path.parent.relative_to(ROOT).parts)
+    for folder in ("kvgym", "agents")
+    for path in sorted((ROOT / folder).rglob("__init__.py"))
+    if "__all__" in path.read_text(encoding="utf-8")
+]
+
+
+def explained():
+    """Names of constants with a text below them, in all files of the two folders."""
+    for path in chain((ROOT / "kvgym").rglob("*.py"), (ROOT / "agents").rglob("*.py")):
+        for line, below in pairwise(ast.parse(path.read_text(encoding="utf-8")).body):
+            if isinstance(line, ast.Assign | ast.AnnAssign) and isinstance(below, ast.Expr):
+                yield ast.unparse(line.targets[0] if isinstance(line, ast.Assign) else line.target)
+
+
+def test_every_exported_name_has_a_text_and_so_a_place_on_the_site():
+    constants = set(explained())
+    for package in PACKAGES:
+        module = importlib.import_module(package)
+        for name in module.__all__:
+            value = getattr(module, name)
+            assert value.__doc__ if callable(value) else name in constants, f"{package}.{name}"

@@ -78,7 +78,6 @@ def section(folder: str, title: str, intro: str, names: Iterable[str], page: Cal
         write(f"{folder}/{slug(name)}.md", f"# {name}\n\n{text}")
         rows.append((f"[{name}]({slug(name)}.md)", line))
     write(f"{folder}/index.md", f"# {title}\n\n{intro}\n\n{table(('name', 'what'), rows)}")
-    write(f"{folder}/SUMMARY.md", "\n".join(["* [Overview](index.md)", *(f"* {row[0]}" for row in rows)]))
 
 
 def copy_pages() -> None:
@@ -111,7 +110,7 @@ def environment(name: str) -> tuple[str, str]:
                 f"`Box({env.observation_space.shape}, float32)`: [features and units](../features.md)",
             ),
             ("render modes", ", ".join(env.metadata["render_modes"])),
-            ("class", f"[`{module}.{made}`](../reference/{module}.md)"),
+            ("class", f"[`{module}.{made}`](../{module_page(module)})"),
         ],
     )
     arguments = cleandoc(cls.settings_class.__doc__).partition("\n")[2]
@@ -257,26 +256,28 @@ def features() -> None:
         '# Features and units\n\nObservations of all environments are made of blocks. In `observation="physical"` a '
         'feature is in its unit; in `"scaled"` it is in [0, 1] by the transformation named here '
         "([environments](environments.md) says which). `env.unwrapped.layout` finds a feature by its name, "
-        "[layout](reference/kvgym.envs.layout.md).\n\n## Where blocks begin\n\nM workers, K candidates, i the place "
-        f"within the block.\n\n{tables.block_table()}\n\n## Request, workers, transfers\n\n"
-        f"{tables.observation_table()}\n\n"
-        f"## Eviction\n\n{tables.candidate_table()}",
+        f"[layout]({module_page('kvgym.envs.layout')}).\n\n## Request, workers, transfers\n\nM workers, w one of them: "
+        f"from 0.\n\n{tables.observation_table()}\n\n"
+        f"## Eviction\n\n{tables.candidate_table()}\n\n"
+        "## Where blocks begin\n\nM workers, K candidates, i the place within the "
+        f"block.\n\n{tables.block_table()}",
     )
+
+
+def module_page(name: str) -> str:
+    """Where a module's page lies."""
+    path = name.replace(".", "/")
+    return f"reference/{path}/index.md" if (ROOT / path).is_dir() else f"reference/{path}.md"
 
 
 def reference() -> None:
     """A page per public module."""
-    modules = []
     for package in PUBLIC:
         for path in sorted((ROOT / package).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            if not INTERNAL.search(name) or name in ("kvgym.sim.simulator", "kvgym.sim.decision", "kvgym.sim.results"):
-                modules.append(name)
-    modules.sort()
-    for name in modules:
-        write(f"reference/{name}.md", f"# {name}\n\n::: {name}\n    options:\n      show_root_toc_entry: false\n")
-    write("reference/SUMMARY.md", "\n".join(f"* [{name}]({name}.md)" for name in modules))
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            if not INTERNAL.search(name) or name == "kvgym.sim.simulator":
+                text = f"# {name}\n\n::: {name}\n    options:\n      show_root_toc_entry: false\n"
+                write(module_page(name), text)
 
 
 copy_pages()

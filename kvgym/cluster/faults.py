@@ -91,6 +91,7 @@ class Slowdown:
 
 
 Fault = Crash | Slowdown
+"""What may happen to a worker."""
 
 
 def check_faults(faults: Iterable[Any], n_workers: int) -> tuple[Fault, ...]:

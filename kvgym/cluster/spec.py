@@ -9,6 +9,7 @@ from kvgym.cluster.network import Network
 from kvgym.cluster.presets import find_preset
 
 SCHEDULES = ("mixed", "prefill_first")
+"""What an iteration may hold: prefill and decodes, or prefill as long as there is any."""
 
 
 @dataclass(frozen=True)

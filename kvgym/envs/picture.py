@@ -112,6 +112,9 @@ class Painter:
         if request is not None:
             path = sim.tables["paths"][request["path_start"] :][: request["path_nodes"]]
             sheet.colour = _colour(int(self._groups[path].max(initial=-1)))
+        if scene.tails:
+            leaves = sim.tables["rows"]["node"][sim.tables["candidates"]]  # of slots without a leaf any row
+            sheet.slot_colours = [_colour(group) for group in self._groups[leaves].tolist()]
         return sheet.draw(title)
 
     def show(self, picture: Picture) -> None:
@@ -157,6 +160,8 @@ class _Sheet:
 
     colour: Colour = SHARED
     """Of the prefix group of the request that is decided about."""
+    slot_colours: Sequence[Colour] = ()
+    """Of the prefix groups of the leaves that may go."""
 
     def __init__(self, scene: Scene, cached: Any, rules: Sequence[str], size: tuple[int, int] | None) -> None:
         self.scene, self.cached, self.rules, self.size = scene, cached, rules, size
@@ -327,7 +332,7 @@ class _Sheet:
             if not tail:
                 continue
             share = max(1, round(height * min(1.0, tail / scene.wanted)))
-            self._box((left, top + height - share, box[2], share), GROUPS[1] if slot < n // 2 else GROUPS[5])
+            self._box((left, top + height - share, box[2], share), self.slot_colours[slot])
             if _font(17).size(f"{tail:,}")[0] <= right - left - 2:
                 self._write(f"{tail:,}", left, top + height + 4, 17, DIM)
 

@@ -10,8 +10,9 @@ import numpy as np
 from kvgym.evaluation.statistics import Floats, Interval, interval, over_scenarios, percentiles, resample
 
 RANDOM = ("random", "lru")
+"""The anchor that scores 0: agent and evictor."""
 REFERENCE = ("lbgr_code", "rlt_code")
-"""The anchors, agent and evictor: what scores 0 and what scores 100."""
+"""The anchor that scores 100: agent and evictor."""
 LOWEST, HIGHEST = -100.0, 200.0
 SEPARATION = 1.25
 """A scenario counts if the reference is at least this many times as fast as the random router, with 95 % confidence."""

@@ -15,6 +15,7 @@ from kvgym.scenarios.library import SCENARIOS
 from kvgym.scenarios.scenario import Scenario
 
 ScenarioLike = str | os.PathLike[str] | Mapping[str, Any] | Scenario
+"""A scenario by name, file, `"module:name"` or its fields, or itself."""
 SUFFIXES = (".json", ".yml", ".yaml")
 
 

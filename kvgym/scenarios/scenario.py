@@ -22,6 +22,7 @@ from kvgym.workload import ServiceClass, Workload
 from kvgym.workload.classes import draw_classes
 
 OBJECTIVES = ("e2e", "ttft")
+"""What is to be low: mean latency, or mean time to first token."""
 SPLITS = ("train", "validation", "test")
 """Workloads of different splits come from different random streams, or from different blocks of a trace."""
 

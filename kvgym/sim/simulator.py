@@ -21,6 +21,7 @@ from kvgym.workload.classes import check_classes
 QUANTA = ("leaf", 1)
 VIEWS = ("exact", "history")
 TRANSFERS = ("never", "auto")
+"""Whether workers fetch pages of each other: never, or where it is faster than to compute them."""
 
 Router = str | Callable[["Simulator", "Decision"], int]
 Evictor = str | Callable[["Simulator", "Decision"], int | str]

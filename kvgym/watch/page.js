@@ -1481,7 +1481,7 @@ function markCurrentRow() {
   const rows = byId("drawer").hidden ? null : byId("drawer").querySelector(".rows");
   if (!rows || rows.current === currentDecision(rows.film)) return;
   markRow(rows);
-  if (state.playing && state.order === "time") scrollToNow();
+  if (state.order === "time") scrollToNow();
 }
 
 /** Everything about a request and a decision about it. */

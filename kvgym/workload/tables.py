@@ -32,6 +32,7 @@ REQUEST = np.dtype(
     ],
     align=True,
 )
+"""A row per request."""
 
 # Sorted by (first_request, start_page). Slots: shared nodes 0 .. n_shared-1, then private ones, both in node order.
 NODE = np.dtype(
@@ -45,6 +46,7 @@ NODE = np.dtype(
     ],
     align=True,
 )
+"""A row per node of the prefix tree."""
 
 
 class Columns(TypedDict, total=False):

@@ -43,6 +43,8 @@ def test_the_score_is_that_of_an_agent_that_takes_the_same_workers(monkeypatch, 
     assert f"you {J:.3f}" in " ".join(out.split())
     assert len(prompts) == 7
     assert out.count("one of 0, 1, 2, 3, ? or q") == 3
+    assert "3 requests; of all rules" in out.partition("request 512:")[0]  # above the first request, and after the last
+    assert "you took 3" in out
 
 
 def test_advice_is_what_the_adviser_does_where_all_took_its_advice():

@@ -193,10 +193,12 @@ def test_what_is_to_be_evicted(form):
         if not sim.settings.candidates or asking < 0:
             continue
         wanted, n = int(sim.tables["workers"]["wanted"][asking]), len(sim.candidates())
+        groups = prefix_groups(sim.workload)
         top = drawn._HEAD + drawn._TITLES + 3 * 40 + 20
         for slot, leaf in enumerate(sim.candidates()):
             bar = image[top : top + 36, drawn._MARGIN + slot * (image.shape[1] - 2 * drawn._MARGIN) // n]
-            full = sum((bar == colour).all(axis=1).sum() for colour in (drawn.GROUPS[1], drawn.GROUPS[5]))
+            row = sim.tables["candidates"][slot]
+            full = (bar == drawn._colour(groups[sim.tables["rows"]["node"][row]])).all(axis=1).sum()
             assert full == (max(1, round(36 * min(1, leaf["tail_pages"] / wanted))) if leaf["valid"] else 0)
             filled += leaf["valid"]
     assert len(shaded) > 1

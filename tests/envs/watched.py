@@ -109,7 +109,7 @@ class WatchedCluster(Cluster):
                 tokens = transfer.planned_tokens
                 if transfer.live.held():  # it starts now, and evicts for its pages
                     tokens = (transfer.pages - transfer.live.tree_pages) * size
-                end = max(now, *(free.get(one, 0) for one in ends)) + link.duration(tokens)
+                end = max(now, *(free.get(one, 0) for one in ends)) + link.duration(tokens, tokens // size)
             free |= dict.fromkeys(ends, end)
         best = (0, 0, 0)
         for source, hit in enumerate(hits):
@@ -117,5 +117,5 @@ class WatchedCluster(Cluster):
                 continue
             tokens, link = hit - hits[target], network.link(source, target)
             start = max(now, *(free.get(one, 0) for one in network.ends(source, target)))
-            best = min(best, (-tokens, start + link.duration(tokens) - now, source))
+            best = min(best, (-tokens, start + link.duration(tokens, tokens // size) - now, source))
         return -best[0], best[1]

@@ -26,6 +26,14 @@ def test_workers_per_node():
     assert made(network={"per_node": 1, "between": LINK}).cluster.network.inside is None
 
 
+def test_links_with_a_cost_per_page_and_overlap():
+    layered = {"link": "rdma-8x-cx7", "overlap": True}
+    network = made(network={**ALL, "inside": {**LINK, "page_us": 5}, "between": layered}).cluster.network
+    assert (network.inside.page_s, network.inside.overlap) == (5e-6, False)
+    known = load_catalogue().links["rdma-8x-cx7"]
+    assert (network.between.bytes_per_s, network.between.overlap) == (known.bytes_per_s, True)
+
+
 def test_a_network_grows_with_the_workers():
     scenario = made(network={"per_node": 2, "inside": LINK, "between": LINK}, n_workers=5)
     assert scenario.cluster.network.nodes == (0, 0, 1, 1, 2)
@@ -57,6 +65,8 @@ def test_a_network_alone_moves_nothing():
         ({"network": {**ALL, "between": ["x"]}}, "between must be one of .*rdma"),
         ({"network": {**ALL, "between": {**LINK, "gb_per_s": -1}}}, "gb_per_s of link between must be a finite"),
         ({"network": {**ALL, "between": {"gb_per_s": 1}}}, "between.*latency_ms"),
+        ({"network": {**ALL, "between": {**LINK, "page_us": "x"}}}, "page_us of link between must be a finite"),
+        ({"network": {**ALL, "inside": {**LINK, "overlap": "yes"}}}, "overlap of link inside must be True or False"),
         ({"network": ALL, "workers": [WORKER, {**WORKER, "kv_bytes_per_token": 5, "count": 3}]}, r"got \[5, 1000\]"),
         ({"network": ALL, "workers": [{"kv_tokens": 1600, "cost": {}, "count": 4}]}, r"above 0, .* got \[0\]"),
         ({"workers": [{**WORKER, "kv_bytes_per_token": -5}]}, "worker 0: kv_bytes_per_token must be an integer >= 0"),

@@ -21,6 +21,13 @@ def random_link(rng: random.Random, ps_per_token: float) -> Link:
     return Link(latency_ps * SECONDS_PER_PS * 1e3 / 1e3, 1e12 / (share * ps_per_token) / 1e9 * 1e9)
 
 
+def with_options(rng: random.Random, link: Link, page_ps: float) -> Link:
+    """The link with a cost per page and overlap as they come, and slower perhaps: computing hides some of it."""
+    page_s = round(page_ps * rng.choice([0, 0, 0.1, 0.5])) * SECONDS_PER_PS
+    slower = rng.choice([1, 1, 2, 5])
+    return Link(link.latency_s, link.bytes_per_s / slower, page_s=page_s, overlap=rng.random() < 0.8)
+
+
 def random_faults(rng: random.Random, n_workers: int, end_ps: int, step_ps: int) -> tuple[Fault, ...]:
     """A schedule that a cluster of so many workers can have, often on the grid on which arrivals come."""
     faults: list[Fault] = []
@@ -48,10 +55,14 @@ def moving_case(
     *,
     moves: bool = True,
     fails: bool = True,
+    overlaps: bool = False,
     base: Callable[[int, str, str, int], Case] = random_case,
     **changes: Any,
 ) -> Case:
-    """A random case with two to four workers, some of them with a network, with faults, or with both."""
+    """A random case with two to four workers, some of them with a network, with faults, or with both.
+
+    `overlaps`: its links have a cost per page and overlap as they come.
+    """
     case = base(seed, evictor, schedule, PAGE_SIZES[seed % len(PAGE_SIZES)])
     rng = random.Random(seed + 1_000_000)
     wanted = rng.randint(2, 4)
@@ -64,7 +75,11 @@ def moving_case(
     network = None
     if moves:
         nodes = tuple(rng.randrange(2) for _ in range(wanted))
-        network = Network(nodes, random_link(rng, per_token), random_link(rng, per_token))
+        links = [random_link(rng, per_token), random_link(rng, per_token)]
+        if overlaps:
+            options = random.Random(seed + 3_000_000)
+            links = [with_options(options, link, case.engine.page_size * per_token) for link in links]
+        network = Network(nodes, *links)
     faults = random_faults(rng, wanted, 2 * max(arrivals) + 30 * step, step) if fails else ()
     routes = [rng.randrange(wanted) for _ in case.requests]
     case = dataclasses.replace(

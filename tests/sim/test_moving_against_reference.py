@@ -38,6 +38,15 @@ def test_300_cases(what, schedule):
     assert found["preemptions"] > 50 and found["wait_pages"] > 100
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_overlap_and_costs_per_page(schedule):
+    found: Counter[str] = Counter()
+    for seed in range(200):
+        found += agree(seed, EVICTORS[seed % len(EVICTORS)], schedule, fails=seed % 3 > 0, overlaps=True)
+    assert found["transfers"] > 300 and found["given_up"] > 30 and found["returns"] > 200, found
+    assert found["preemptions"] > 30 and found["wait_pages"] > 50, found
+
+
 @pytest.mark.parametrize("evictor", EVICTORS[6:])
 def test_evictors_that_remember(evictor):
     found: Counter[str] = Counter()

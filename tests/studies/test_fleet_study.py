@@ -27,6 +27,13 @@ def test_calm_forms_have_no_faults_and_equal_workers():
         assert len(set(calm.cluster.workers)) == 1
 
 
+def test_links_with_overlap_are_faster():
+    plain, layered = (
+        fleet_study.fetching("least_loaded", "ethernet-100g", 2, overlap)["ttft_mean"] for overlap in (False, True)
+    )
+    assert (layered < plain).all()
+
+
 @pytest.mark.parametrize("name", CHANGES)
 def test_errors_by_window(name):
     found = errors({}, CHANGES[name], 0)

@@ -358,11 +358,16 @@ def test_list_of_decisions_opens_one_and_sorts_by_loss(show, films, browser):
     assert js("return byId('drawer').hidden")
 
 
-def test_list_goes_along_while_it_plays(show, films):
+@pytest.mark.parametrize("plays", [True, False])
+def test_list_goes_along_while_it_plays_and_with_the_scrubber(show, films, plays):
     js = show(TWO)
     times = films(TWO)[0].times
     # It plays, but so slowly that only the test moves the clock.
-    js("openDrawer('list'); setTime(arguments[0]); state.speed = 0; setPlaying(true)", float(times[40]) - 1e-3)
+    js(
+        "openDrawer('list'); setTime(arguments[0]); state.speed = 0; setPlaying(arguments[1])",
+        float(times[40]) - 1e-3,
+        plays,
+    )
     for i in range(40, 60, 5):
         js("setTime(arguments[0]); draw()", float(times[i]) + 1e-5)
         assert js("return document.querySelector('#drawer [aria-current]').dataset.decision") == str(i)

@@ -4,6 +4,7 @@ NONE = -1
 """No worker, request, row or entry; not yet."""
 
 ROUTERS = ("agent", "random", "round_robin", "least_loaded", "prefix_affinity")
+"""Who routes: the agent, or a rule of the simulator."""
 AGENT, RANDOM_ROUTER, ROUND_ROBIN, LEAST_LOADED, PREFIX_AFFINITY = range(len(ROUTERS))
 
 STOPS = ("ROUTE", "EVICT", "DONE", "TRUNCATED", "LOG_FULL", "CONTRADICTION", "PAUSED")

@@ -76,6 +76,7 @@ TABLE = {
 """Evictors by name, in the order of their numbers."""
 
 EVICTORS = tuple(TABLE)
+"""Names of all evictors."""
 RULES = tuple(name for name, row in TABLE.items() if not row.alone)
 """Evictors that can take turns on one cache."""
 ASK = -1
