@@ -89,7 +89,7 @@ def test_popularity_drifts_and_topics_shift():
     early, late = drift.requests["tenant"][:150], drift.requests["tenant"][-150:]
     assert np.bincount(early).argmax() != np.bincount(late).argmax()
     assert np.bincount(still.requests["tenant"][-150:]).argmax() == np.bincount(early).argmax()
-    assert still.n_shared == 8
+    assert still.n_shared <= 8
     assert topic.n_shared > 24
 
 
