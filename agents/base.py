@@ -22,7 +22,7 @@ Info = Mapping[str, Any]
 # Columns of env.unwrapped.finished() that agents here use, see docs/environments.md. A decision counts from 0; it is
 # negative for requests routed in the warm-up. Of a request that came back from a worker that crashed it is the last one
 # about it.
-DECISION, FINISH, OUTPUT_TOKENS = 0, 4, 6
+DECISION, ARRIVAL, FIRST_TOKEN, FINISH, OUTPUT_TOKENS = 0, 2, 3, 4, 6
 
 
 class Places(dict[str, Any]):
@@ -91,6 +91,10 @@ class Agent(ABC):
             info: The environment's info with action_mask, dt, time (s) and session.
         """
 
+    def legal_workers(self, info: Info) -> list[int]:
+        """Workers that may be chosen, in their order; for agents that route. It may be legal to refuse, too."""
+        return [action for action in legal_actions(info) if action < self.n_workers]
+
     def fallen(self, info: Info) -> list[int]:
         """Workers that went down since the last call; for agents that route and call it at each decision.
 
@@ -101,7 +105,7 @@ class Agent(ABC):
         Args:
             info: As `act` is given it.
         """
-        before, self._up = self._up, info["action_mask"].tobytes()
+        before, self._up = self._up, info["action_mask"][: self.n_workers].tobytes()
         if before == self._up:
             return []
         return [worker for worker, (was, now) in enumerate(zip(before, self._up, strict=True)) if was and not now]

@@ -15,6 +15,7 @@ COMMANDS = {
     "play": ("agents.play", "route requests by keyboard, and be scored beside the rules"),
     "watch": ("kvgym.watch.__main__", "an episode in the browser, every decision with what else was possible"),
     "trace": ("kvgym.watch.trace", "an episode as a trace for Chrome or Perfetto"),
+    "workload": ("kvgym.workload.__main__", "describe a trace, fit a generator to it, write it for another cluster"),
     "theory": ("theory.__main__", "the theory behind RLT, measured"),
     "validate": ("kvgym.evaluation.validate", "how far the costs are from what was measured"),
     "links": ("kvgym.cluster.links", "is fetching KV from another worker faster than computing it?"),

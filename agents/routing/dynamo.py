@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, check_weights, legal_actions, lowest_at_random
+from ..base import Agent, Info, Observation, check_weights, lowest_at_random
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -52,7 +52,7 @@ class Dynamo(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        workers = legal_actions(info)
+        workers = self.legal_workers(info)
         costs = self.costs(observation, workers)
         self.scores = [-cost for cost in costs]
         if self.temperature == 0.0:

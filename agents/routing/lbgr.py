@@ -10,7 +10,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Info, Observation, check_weights, legal_actions
+from ..base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Info, Observation, check_weights
 
 Features = tuple[float, ...]
 
@@ -115,7 +115,7 @@ class Lbgr(Agent):
         output = self.alpha_output * self._expected_output(float(observation[self.at["output_hint"]]))
         self.scores = scores = [0.0] * self.n_workers
         best, best_estimate, chosen = -1, math.inf, None
-        for worker in legal_actions(info):
+        for worker in self.legal_workers(info):
             hit, miss, load = match[worker], prompt - match[worker], self.load[worker]
             cost = self.alpha_cached * hit + self.alpha_miss * miss + output
             phi = (self.alpha_miss * hit, self.alpha_miss * miss, load, *self.constant)

@@ -9,7 +9,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, Agent, Info, Observation, check_weights, legal_actions
+from ..base import DECISION, FINISH, Agent, Info, Observation, check_weights
 
 
 class Sent(NamedTuple):
@@ -107,7 +107,7 @@ class LbgrCode(Agent):
         match = observation[self.at["match"]].tolist()
         self.scores = scores = [0.0] * self.n_workers
         best, best_cost, best_base = -1, 0.0, 0.0
-        for worker in legal_actions(info):
+        for worker in self.legal_workers(info):
             uncached = total - round(match[worker] * self.characters_per_token)
             base = max(1.0, self.ms_per_character * uncached)
             cost = max(1.0, base + self.queue[worker] + self.bias[worker])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, check_weights, legal_actions, lowest_at_random
+from ..base import Agent, Info, Observation, check_weights, lowest_at_random
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -48,7 +48,7 @@ class LlmD(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        workers = legal_actions(info)
+        workers = self.legal_workers(info)
         match = observation[self.at["match"]].tolist()
         queued = observation[self.at["queued"]].tolist()
         kv_use = observation[self.at["kv_use"]].tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..base import Agent, Info, Observation, legal_actions, lowest
+from ..base import Agent, Info, Observation, lowest
 
 
 class LMetric(Agent):
@@ -22,4 +22,4 @@ class LMetric(Agent):
         inflight = observation[self.at["inflight"]].tolist()
         costs = [(p + m) * (n + 1.0) for p, m, n in zip(prefill, miss, inflight, strict=True)]
         self.scores = [-cost for cost in costs]
-        return lowest(costs, legal_actions(info))
+        return lowest(costs, self.legal_workers(info))

@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from ..base import Agent, Info, Observation, legal_actions
+from ..base import Agent, Info, Observation
 
 
 class Lpwl(Agent):
@@ -30,6 +30,6 @@ class Lpwl(Agent):
         inflight = observation[self.at["inflight"]].tolist()
         self.scores = [-(p + m) for p, m in zip(prefill, miss, strict=True)]
         n, turn = self.n_workers, self._next
-        worker = min(legal_actions(info), key=lambda i: (prefill[i] + miss[i], inflight[i], (i - turn) % n))
+        worker = min(self.legal_workers(info), key=lambda i: (prefill[i] + miss[i], inflight[i], (i - turn) % n))
         self._next = worker + 1
         return worker

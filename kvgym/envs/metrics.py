@@ -23,6 +23,7 @@ NAMES = (
     "utilisation",
     "preemptions",
     "returns",
+    "refused",
     "busy_s",
     "fetched_tokens",
     "inside_gb",
@@ -35,17 +36,19 @@ NAMES = (
 
 
 def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
-    """Metrics of a finished episode over the requests that count (those that arrived after the warm-up and finished).
+    """Metrics of a finished episode over the requests that count (after the warm-up) and have finished.
 
     Args:
         sim: The simulator at the end of the episode.
         scenario: Gives the objective and the service-level objectives.
 
     Returns:
-        n: requests counted; if it is 0 all others are NaN; J: mean latency of the objective (s); e2e_mean, ttft_mean,
+        n: requests counted, those that were refused included; if it is 0 all others are NaN; J: mean latency of the
+        objective (s), where a refused request counts with its time up to then and what its refusal costs; refused:
+        how many those are. The others are of requests that have finished, and NaN without any: e2e_mean, ttft_mean,
         tpot_mean and their p50, p95, p99 (s; TPOT over requests with two or more output tokens); hit_rate: hit over
         prompt tokens; request_throughput, output_throughput: per second from the first counted arrival to the last
-        finish; goodput: requests per second inside both service-level objectives; slo_attainment: their share;
+        finish; goodput: requests per second inside both service-level objectives; slo_attainment: their share of n;
         imbalance: largest over mean number of requests per worker; utilisation: busy seconds of all workers over
         workers x time of the arrivals, above 1 in overload; preemptions; returns: how often crashes sent requests back
         to the router; busy_s: busy seconds of all workers; fetched_tokens: moved by transfers for these requests; by
@@ -56,11 +59,17 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
         sim.address, scenario.slo_ttft_s, scenario.slo_tpot_s
     )
     e2e, ttft, tpot, sent, sums = measured
-    metrics = {"n": float(len(e2e))}
-    if len(e2e) == 0:
-        return metrics | dict.fromkeys(NAMES, float("nan"))
     total = Sums(*sums.tolist())
-    metrics["J"] = float(np.mean(e2e if scenario.objective == "e2e" else ttft))
+    n = len(e2e) + total.refused
+    metrics = {"n": float(n)} | dict.fromkeys(NAMES, float("nan"))
+    if n == 0:
+        return metrics
+    is_e2e = scenario.objective == "e2e"
+    refused_ps = total.refused_e2e_ps if is_e2e else total.refused_ttft_ps
+    metrics["J"] = float((np.sum(e2e if is_e2e else ttft) + refused_ps * 1e-12) / n)
+    metrics["refused"] = float(total.refused)
+    if len(e2e) == 0:
+        return metrics
     for name, values in (("e2e", e2e), ("ttft", ttft), ("tpot", tpot)):
         metrics |= _summary(name, values)
     span = np.float64(total.finish_ps * 1e-12 - total.first_ps * 1e-12)
@@ -68,7 +77,7 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
     metrics["request_throughput"] = float(len(e2e) / span)
     metrics["output_throughput"] = float(total.output / span)
     metrics["goodput"] = float(total.good / span)
-    metrics["slo_attainment"] = total.good / len(e2e)
+    metrics["slo_attainment"] = total.good / n
     metrics["imbalance"] = float(sent.max() / sent.mean())
     busy = sim.totals()["busy"].sum()
     length = total.latest_ps * 1e-12 - total.earliest_ps * 1e-12

@@ -59,6 +59,8 @@ class EnvSettings:
         for name, value in arguments.items():
             if name not in known:
                 hint = f"; allowed are {', '.join(known)}"
+                if name == "admission":
+                    hint = ": only KVGym/Route-v0 has an action that refuses requests"
                 if name in _OVERRIDES:
                     hint = f": the scenario has it, give it as scenario_overrides={{{name!r}: {value!r}}}"
                 raise TypeError(f"{environment}() got an unexpected keyword argument {name!r}{hint}")

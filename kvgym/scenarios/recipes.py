@@ -150,12 +150,13 @@ def trace(
 @lru_cache(maxsize=8)
 def _timestamps(path: str, modified_ns: int) -> np.ndarray:
     """Seconds of all requests of a Mooncake trace; `modified_ns` makes a changed file another key."""
-    return np.array([record.seconds("timestamp", "milliseconds") / 1e3 for record in read_records(path)])
+    times = read_records(path, lambda record: record.seconds("timestamp", "milliseconds") / 1e3)
+    return np.array(list(times))
 
 
 @lru_cache(maxsize=8)
 def _sessions(path: str, modified_ns: int) -> int:
-    return sum(1 for _ in read_records(path))
+    return sum(1 for _ in read_records(path, lambda record: record))
 
 
 @_hands_on_to(coding_agents, but=["requests"])

@@ -119,7 +119,7 @@ def make_tables(
     tables["paths"] = workload.paths
     tables["hints"] = np.zeros(n, np.int32) if episode.hints is None else episode.hints
     tables["progress"]["worker"] = -1
-    for time in ("arrived_ps", "admitted_ps", "first_token_ps", "finish_ps"):
+    for time in ("arrived_ps", "admitted_ps", "first_token_ps", "finish_ps", "refused_ps"):
         tables["progress"][time] = -1
     leaf_capacity = min(n_nodes, max(kv_pages))
     kept = evictors.kept(settings.evictor, settings.candidates)
@@ -163,6 +163,7 @@ def _config(
     config["n_shared"] = workload.n_shared
     config["largest_kv_pages"] = max(worker.kv_pages for worker in cluster.workers)
     config["prefill_first"] = engine.schedule == "prefill_first"
+    config["by_priority"] = engine.queue == "priority"
     config["n_faults"] = count_faults(episode.faults)
     config["n_candidates"] = settings.candidates
     return config

@@ -34,7 +34,7 @@ class Workload:
         page_size: tokens per page.
         n_shared: nodes used by two or more requests.
         name: where the workload comes from, for reports.
-        n_dropped: requests that `drop_oversized` took out.
+        n_dropped: requests that `drop_oversized` and `drop_longer` took out.
     """
 
     requests: Table
@@ -48,8 +48,8 @@ class Workload:
     @classmethod
     def from_tokens(
         cls,
-        prompts: Sequence[Sequence[int]],
-        outputs: Sequence[int | Sequence[int]],
+        prompts: Sequence[Sequence[int] | Ints],
+        outputs: Sequence[int | Sequence[int] | Ints],
         arrivals: ArrayLike,
         page_size: int,
         *,
@@ -177,11 +177,23 @@ class Workload:
         """
         if self.fits(kv_pages):
             return self
-        dropped = with_successors(self.requests, self.peak_pages() > whole("kv_pages", kv_pages, 1))
+        return self._without(self.peak_pages() > whole("kv_pages", kv_pages, 1), "kv_pages", kv_pages)
+
+    def drop_longer(self, max_model_len: int) -> Workload:
+        """Without the requests of more tokens, prompt and output together, and without their transitive successors.
+
+        Raises:
+            ValueError: if no request is left.
+        """
+        tokens = self.requests["prompt_tokens"].astype(np.int64) + self.requests["output_tokens"]
+        return self._without(tokens > whole("max_model_len", max_model_len, 2), "max_model_len", max_model_len)
+
+    def _without(self, too_long: NDArray[np.bool_], name: str, limit: int) -> Workload:
+        dropped = with_successors(self.requests, too_long)
         if dropped.all():
-            raise ValueError(f"kv_pages must be large enough for at least one request of {self.name!r}, got {kv_pages}")
+            raise ValueError(f"{name} must be large enough for at least one request of {self.name!r}, got {limit}")
         n_dropped = self.n_dropped + int(dropped.sum())
-        return replace(self._subset(~dropped), n_dropped=n_dropped)
+        return replace(self._subset(~dropped), n_dropped=n_dropped) if dropped.any() else self
 
     def peak_pages(self) -> NDArray[np.int64]:
         """(n,) pages that each request holds just before it finishes: what a worker must have to serve it alone."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kvgym.envs.settings import HORIZONS, REWARDS
+from kvgym.sim.inspection import seconds
 from tests.envs.helpers import SMALL, make, play, total_reward
 
 END = {"e2e": "finish", "ttft": "first_token"}
@@ -13,6 +14,14 @@ def counted_records(env):
     """Records of the requests that count, in the order of their indices."""
     records = env.simulator.records()
     return records[env.simulator.tables["progress"]["decision"][records["request"]] >= 0]
+
+
+def ends_and_price(env, reward):
+    """When the requests that count stop to cost, with their end or first token or refused; what the refusals cost."""
+    records = counted_records(env)
+    refused = seconds(env.simulator.tables["progress"]["refused_ps"][records["request"]])
+    ends = records[END[reward]]
+    return np.where(np.isnan(ends), refused, ends), env.scenario.refusal_cost_s * (~np.isnan(refused)).sum()
 
 
 @pytest.mark.parametrize("warmup", [0, 7])

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 SKIP = -1
 """A command of `act_many` alone: the environment is left alone."""
-LOOK, FORWARD, PASS, SEND, EVICT_LEAF, EVICT_BY = range(6)
+LOOK, FORWARD, PASS, SEND, EVICT_LEAF, EVICT_BY, REFUSE = range(7)
 """Commands of `act`. No decision of the environment's agent: nothing at all; ROUTE to worker `choice`, as a router
 that is not the agent has it. A decision of the agent, with which a step begins: nothing; ROUTE to worker `choice`,
-naming the evictor `rule`; EVICT the leaf in slot `choice`; EVICT by rule `choice`."""
+naming the evictor `rule`; EVICT the leaf in slot `choice`; EVICT by rule `choice`; refuse the request."""
 
 SCALED, ROUTES, EVICTS, FETCHES, COSTS_ANEW = 1, 2, 4, 8, 16
 """Bits of `form`: parts of an observation, and how costs are counted."""
@@ -27,6 +27,9 @@ class Sums(NamedTuple):
     finish_ps: int  # last finish
     earliest_ps: int  # first arrival of all
     latest_ps: int  # last arrival of all
+    refused: int  # requests that count and were refused
+    refused_e2e_ps: int  # time that they were in the system, and what the refusals cost, in request time
+    refused_ttft_ps: int  # the same without the time after a first token
 
 
 SUM = Sums(*range(len(Sums._fields)))

@@ -56,7 +56,7 @@ def _go_on(s, form, out):
 def _write_mask(s, code, form, mask):
     """Legal actions: workers, where the agent routes, then candidate slots; all of them where no decision is due.
 
-    What else a mask has, the rules, is always legal and is left as it is.
+    What else a mask has, rules or the refusal, is always legal and is left as it is.
     """
     ended = code not in (ROUTE, EVICT)
     first = config(s).n_workers if form & codes.ROUTES else 0
@@ -86,6 +86,8 @@ def _act(s, kind, choice, rule, form, out, mask):
         evict_candidate(s, choice)
     elif kind == codes.EVICT_BY:
         evict_by_rule(s, choice)
+    elif kind == codes.REFUSE:
+        events.refuse(s)
     result = _go_on(s, form, out)
     _write_mask(s, result[0], form, mask)
     return result

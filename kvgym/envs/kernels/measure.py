@@ -4,7 +4,8 @@ import numpy as np
 
 from kvgym._kernel import entry_point
 from kvgym.envs.kernels.codes import SUM
-from kvgym.sim.base.access import config, progress, requests
+from kvgym.sim.base.access import classes, config, progress, requests
+from kvgym.sim.base.requests import class_of
 
 _RESULT = "Tuple((float64[::1], float64[::1], float64[::1], int64[::1], int64[::1]))"
 
@@ -28,6 +29,12 @@ def measure(s, slo_ttft_s, slo_tpot_s):
             continue
         sums[SUM.earliest_ps] = min(sums[SUM.earliest_ps], status.arrived_ps)
         sums[SUM.latest_ps] = max(sums[SUM.latest_ps], status.arrived_ps)
+        if status.refused_ps >= 0 and status.decision >= 0:
+            cost_ps = np.int64(classes(s)[class_of(s, q)].refusal_cost_ps)
+            sums[SUM.refused] += 1
+            sums[SUM.refused_e2e_ps] += status.refused_ps - status.arrived_ps + cost_ps
+            without_token = status.refused_ps if status.first_token_ps < 0 else status.first_token_ps
+            sums[SUM.refused_ttft_ps] += without_token - status.arrived_ps + cost_ps
         if status.finish_ps < 0 or status.decision < 0:
             continue
         request = requests(s)[q]

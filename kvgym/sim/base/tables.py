@@ -28,7 +28,7 @@ def row_type(*fields: str) -> np.dtype:
 
 
 CONFIG = row_type(
-    "i8 n_workers n_requests n_nodes n_shared page_size chunk_tokens max_running prefill_first",
+    "i8 n_workers n_requests n_nodes n_shared page_size chunk_tokens max_running prefill_first by_priority",
     "i8 evict_full_request evictor router warmup_router history_view warmup limit truncate leaf_capacity",
     "i8 n_candidates",  # slots of an EVICT decision; 0 = rules are named instead
     "i8 quantum",  # pages that one EVICT decision may free
@@ -84,7 +84,7 @@ CLOCK = row_type(
 PROGRESS = row_type(
     "i8 arrived_ps",
     "i8 admitted_ps",  # first admission
-    "i8 first_token_ps finish_ps",
+    "i8 first_token_ps finish_ps refused_ps",
     "i4 worker",
     "i4 decision",  # number of the last ROUTE decision about it, 0 = the first after the warm-up
     "i4 emitted",  # output tokens so far
@@ -99,7 +99,7 @@ PROGRESS = row_type(
     "i4 hit_tokens",  # of the first admission
     "i4 preemptions",
     "i4 fetched_tokens",  # by transfers that came to their end
-    "i4 next_waiting",
+    "i4 next_waiting other_waiting",
     "i4 miss_estimate",  # the router's, made when it routed
     "i2 returns",  # crashes that sent it back to the router
     "i2 evictor",  # rule that does the evictions that this request forces, if the evictor is the agent
