@@ -22,15 +22,17 @@ class WorkerSpec:
         kv_pages: Pages of KV memory, >= 1; a page holds `EngineSpec.page_size` tokens.
         cost: Duration of its iterations.
         kv_bytes_per_token: Bytes of KV cache per token of its model, what transfers move; 0: not known.
+        gpus: GPUs that it has, >= 1.
 
     Raises:
-        ValueError: If `kv_pages` is not an integer >= 1, `cost` is no IterationCost, or `kv_bytes_per_token` no integer
-            >= 0.
+        ValueError: If `kv_pages` or `gpus` is not an integer >= 1, `cost` is no IterationCost, or `kv_bytes_per_token`
+            no integer >= 0.
     """
 
     kv_pages: int
     cost: IterationCost
     kv_bytes_per_token: int = 0
+    gpus: int = 1
 
     def __post_init__(self) -> None:
         """Checks the fields."""
@@ -39,6 +41,7 @@ class WorkerSpec:
             raise ValueError(f"cost must be an IterationCost, got {self.cost!r}")
         size = _check.whole("kv_bytes_per_token", self.kv_bytes_per_token, 0)
         object.__setattr__(self, "kv_bytes_per_token", size)
+        object.__setattr__(self, "gpus", _check.whole("gpus", self.gpus, 1))
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ class RouteEnv(ClusterEnv):
     without a first token (`"ttft"`), over the scenario's `reward_scale_s`. The sum of an episode's rewards times
     `reward_scale_s` over the number of counted requests is minus their mean latency. A refusal adds what one of its
     class costs in the scenario (`refusal_cost_s`), in request seconds, to the integral of the step that it begins.
+    `reward="slo"`: minus the number of counted requests that miss a target of their service class in the step, each
+    once: when the time for its first token is over, when it finishes with its tokens too slow, or when it is refused.
 
     ## Starting State
     Empty caches, then `warmup_requests` arrivals played by the scenario's `warmup_router`.
@@ -79,7 +81,7 @@ class RouteEnv(ClusterEnv):
     | `scenario` | "gsp-stable" | a name of `kvgym.scenarios.SCENARIOS`, a file, "module:name", .., see `get_scenario` |
     | `scenario_overrides` | none | fields of the scenario to change, see `Scenario.with_overrides` |
     | `observation` | "scaled" | "scaled" or "physical" |
-    | `reward` | the scenario's objective | "e2e" or "ttft" |
+    | `reward` | the scenario's objective | "e2e", "ttft" or "slo" |
     | `evictor` | the scenario's | one of `kvgym.sim.EVICTORS` |
     | `admission` | False | True: there is one more action, which refuses the request |
     | `horizon` | "drain" | "drain" or "truncate" |

@@ -105,6 +105,7 @@ def make_tables(
         "pending": n,
         "finished": n,
         "arrived": n,
+        "deadlines": max(1, len(episode.classes)),
         "sessions": int(workload.requests["session"].max()) + 1,
         "page_ids": n_nodes,
         "transfers": n if settings.transfers else 0,
@@ -197,6 +198,7 @@ def _workers(cluster: ClusterSpec, cost_rows: list[int], random_words: NDArray[n
     workers["free"] = workers["kv_pages"]
     workers["cost"] = workers["current_cost"] = cost_rows
     workers["up"] = 1
+    workers["gpus"] = [worker.gpus for worker in cluster.workers]
     if cluster.network is not None:
         workers["node"] = dense_nodes(cluster.network)
     for i in range(4):

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from kvgym.envs.settings import REWARDS
+from kvgym.scenarios import OBJECTIVES
 from tests.envs.helpers import ASKED, FORMS, make_form, play, total_reward
 from tests.envs.test_rewards import counted_records, ends_and_price
 
 SCENARIOS = ("gsp-stable", "multi-turn", "long-doc", "sanity")
 
 
-@pytest.mark.parametrize("reward", REWARDS)
+@pytest.mark.parametrize("reward", OBJECTIVES)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("form", FORMS)
 def test_drained_episodes(form, scenario, reward):
@@ -31,7 +31,7 @@ def test_drained_episodes(form, scenario, reward):
         assert price > 0 or metrics[f"{reward}_mean"] == pytest.approx(latency)
 
 
-@pytest.mark.parametrize("reward", REWARDS)
+@pytest.mark.parametrize("reward", OBJECTIVES)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("form", FORMS)
 def test_truncated_episodes(form, scenario, reward):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kvgym.envs.settings import HORIZONS, REWARDS
+from kvgym.envs.settings import HORIZONS
+from kvgym.scenarios import OBJECTIVES
 from kvgym.sim.inspection import seconds
 from tests.envs.helpers import SMALL, make, play, total_reward
 
@@ -25,7 +26,7 @@ def ends_and_price(env, reward):
 
 
 @pytest.mark.parametrize("warmup", [0, 7])
-@pytest.mark.parametrize("reward", REWARDS)
+@pytest.mark.parametrize("reward", OBJECTIVES)
 @pytest.mark.parametrize("scenario", SMALL)
 def test_drained_episodes(scenario, reward, warmup):
     n = 36 - warmup
@@ -39,7 +40,7 @@ def test_drained_episodes(scenario, reward, warmup):
 
 
 @pytest.mark.parametrize("warmup", [0, 7])
-@pytest.mark.parametrize("reward", REWARDS)
+@pytest.mark.parametrize("reward", OBJECTIVES)
 @pytest.mark.parametrize("scenario", SMALL)
 def test_truncated_episodes_charge_what_is_in_the_system_up_to_the_end(scenario, reward, warmup):
     n = 20
@@ -74,7 +75,7 @@ def test_reward_follows_the_objective_unless_named(horizon):
 
 
 def test_metrics_agree_with_the_reward():
-    for objective in REWARDS:
+    for objective in OBJECTIVES:
         env = make(more={"objective": objective})
         episode = play(env, seed=0)
         metrics = episode[-1][4]["episode_metrics"]

@@ -33,7 +33,8 @@ def on_arrival(s, q):
     request = requests(s)[q]
     status.arrived_ps = ck.now_ps
     status.decision = ck.n_arrived - config(s).warmup
-    arrived(s)[ck.n_arrived] = ck.now_ps
+    arrived(s)[ck.n_arrived].time_ps = ck.now_ps
+    arrived(s)[ck.n_arrived].request = q
     ck.n_arrived += 1
     for i in range(request.path_start, request.path_start + request.path_nodes):
         v = paths(s)[i]
