@@ -132,7 +132,7 @@ def _fairness(tenants: NDArray[np.int32], slowdown: NDArray[np.float64]) -> tupl
     discrimination for resource allocation in shared computer systems", DEC-TR-301, 1984.
     """
     if tenants.max() >= len(tenants):  # numbers with gaps; sorting takes longer than all else here
-        tenants = np.unique(tenants, return_inverse=True)[1]
+        tenants = np.unique(tenants, return_inverse=True)[1].astype(np.int32)
     counts = np.bincount(tenants)
     means = np.bincount(tenants, slowdown)[counts > 0] / counts[counts > 0]
     share = 1.0 / means
