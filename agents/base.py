@@ -48,6 +48,7 @@ class Agent(ABC):
         environment: Id of the environment that it plays.
         env_kwargs: Arguments of that environment which decide what its actions mean.
         oracle: It needs the environment itself, and is not ranked.
+        needs: "sessions" if it goes by them alone: tables say so where no session comes back.
         scores: How it rated the actions of its last decision, higher for those that it prefers; None: it does not say.
             For those who look on (`kvgym watch`).
         env: The unwrapped environment, or the view of it; this and the rest are there after `reset`.
@@ -61,6 +62,7 @@ class Agent(ABC):
     environment: ClassVar[str] = ROUTE
     env_kwargs: Mapping[str, Any] = MappingProxyType({})
     oracle: bool = False
+    needs: ClassVar[str] = ""
     scores: Sequence[float] | None = None
     env: Any
     layout: Layout

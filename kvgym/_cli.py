@@ -11,6 +11,11 @@ from kvgym import _command, _compile, _homes
 
 COMMANDS = {
     "leaderboard": ("agents.leaderboard.__main__", "play agents against each other on the same seeds"),
+    "capacity": (
+        "agents.capacity.__main__",
+        "the highest rate that routers sustain, the fewest workers for a rate",
+    ),
+    "sweep": ("agents.capacity.sweep", "routers over rates, numbers of workers, KV sizes or any other field"),
     "train": ("agents.train", "train a network to route or to evict (extra train)"),
     "play": ("agents.play", "route requests by keyboard, and be scored beside the rules"),
     "watch": ("kvgym.watch.__main__", "an episode in the browser, every decision with what else was possible"),

@@ -13,6 +13,8 @@ class SessionAffinity(Agent):
     router (lightseekorg/smg) and "session" in the vLLM production stack.
     """
 
+    needs = "sessions"
+
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         workers = self.legal_workers(info)

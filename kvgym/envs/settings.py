@@ -11,7 +11,7 @@ import numpy as np
 from kvgym import _check
 from kvgym.envs.kernels.codes import REWARDS
 from kvgym.envs.layout import FORMS
-from kvgym.scenarios import SPLITS, Scenario, ScenarioLike, get_scenario
+from kvgym.scenarios import SPLITS, Overrides, Scenario, ScenarioLike, get_scenario
 from kvgym.sim import EVICTORS, ROUTERS, RULES
 
 HORIZONS = ("drain", "truncate")
@@ -44,7 +44,7 @@ class EnvSettings:
 
     scenario: ScenarioLike = DEFAULT_SCENARIO
     _: KW_ONLY
-    scenario_overrides: Mapping[str, Any] | None = None
+    scenario_overrides: Overrides | None = None
     observation: str = "scaled"
     reward: str | None = None
     horizon: str = "drain"

@@ -12,7 +12,7 @@ OWN = {"kv_tokens": 16_000, "cost": {"c0": 5.0}}
 ONE = {"model": "llama-3.1-8b", "gpu": "h100"}
 COSTS = "overhead_ms, c0, w, k, p, a_s, a_kv, c_b, c_n, knots"
 DESCRIPTION = "model, gpu, tp, weights, kv_dtype, context_tokens, data_attention, mem_fraction, overhead_ms, form"
-GSP = "groups, prompts_per_group, prefix_ratio, lengths, output_tokens, rate, order"
+GSP = "groups, prompts_per_group, prefix_ratio, lengths, output_tokens, rate, arrivals, order"
 FOLDER = os.path.dirname(__file__)
 FILE = "path in recipe_args of trace must be "
 
@@ -71,7 +71,7 @@ REFUSED = [
     (recipe("equal", slot_s=None), "slot_s must be a finite number from 0 to 1e+09, got None"),
     (recipe("coding_agents", prefix_tokens="a"), "prefix_tokens must be an integer >= 0, got 'a'"),
     (recipe("coding_agents", max_context=5), "max_context must be an integer >= 12002, got 5"),
-    ({"recipe": 5}, "recipe must be one of gsp, multi_turn, long_documents, equal, coding_agents, trace; got 5; or "),
+    ({"recipe": 5}, "recipe must be one of gsp, multi_turn, long_documents, equal, coding_agents, sessions, "),
     ({"recipe": {"a": 1}}, "trace; got {'a': 1}; or "),
     ({"recipe": None}, "recipe must be one of gsp, "),
     ({"recipe": "gps"}, "trace; got 'gps'; or \"module:name\" of a function"),
@@ -157,7 +157,7 @@ REFUSED = [
     ({"text": 5}, "text must be a string, got 5"),
     ({"evictor": None}, "evictor must be one of lru, lru_node, "),
     ({"slo_ttft_s": math.nan}, "slo_ttft_s must be a finite number from 0 to 4e+06, got nan"),
-    (5, "scenario_overrides must be a mapping of names to values, got 5"),
+    (5, "scenario_overrides must be a mapping of fields, or a file (.json, .yml, .yaml); got 5"),
 ]
 
 

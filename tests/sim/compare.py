@@ -109,6 +109,11 @@ class Evicting:
         return choice
 
 
+def refuses(simulator: Simulator, case: Case, q: int) -> bool:
+    """Whether a case refuses a request at the decision that is due."""
+    return bool(case.refuse.get(q) == simulator.tables["progress"]["returns"][q])
+
+
 def target(simulator: Simulator, case: Case, q: int) -> int:
     """Where a case sends a request: on from there after each crash, and to a worker that is up."""
     up = simulator.up()
@@ -136,7 +141,7 @@ def play(simulator: Simulator, case: Case, agent: Evicting | None = None) -> tup
         decisions.append((q, now, hits, tuple(queued for queued, _ in loads), tuple(running for _, running in loads)))
         fetch = tuple((tokens, round(s * 1e12)) for tokens, s in (simulator.offer(w, q) for w in workers))
         offers.append((tuple(simulator.up().tolist()), fetch))
-        if case.refuse.get(q) == simulator.tables["progress"]["returns"][q]:
+        if refuses(simulator, case, q):
             simulator.refuse()
             continue
         worker = target(simulator, case, q)
