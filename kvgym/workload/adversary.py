@@ -41,10 +41,11 @@ def adversary(
 
     Against `lru`, `lru_node` and `fifo`: prefixes in turn, a quarter more than caches hold, so that each goes just
     before it comes again. `lfu`: prefixes that were asked often and never are again, then others in turn. `mru`: three
-    questions on each prefix, one after the other, and never again. `random`, `rlt` and `rlt_code`: prefixes at random,
+    questions on each of two prefixes, in turn, and never again. `random`, `rlt` and `rlt_code`: prefixes at random,
     a quarter more than caches hold: no rule without foresight does well, the optimum does. `round_robin`: each
     `workers`-th request is long, so that one worker has them all. `least_loaded` and `random_router`: prefixes at
-    random that just fit if each stays on one worker. `prefix_affinity`: one prefix in all, so that one worker has all.
+    random that just fit if each stays on one worker. `prefix_affinity`: one prefix in all
+    and long answers, so that one worker has all.
 
     Args:
         seed: an integer >= 0 or a SeedSequence.
@@ -94,7 +95,7 @@ def _once_popular(seed: Seed, n: int, workers: int, room: int) -> _Plan:
 
 
 def _soon_over(seed: Seed, n: int, workers: int, room: int) -> _Plan:
-    return _on(np.arange(n) // 3)
+    return _on(2 * (np.arange(n) // 6) + np.arange(n) % 2)
 
 
 def _every_nth_long(seed: Seed, n: int, workers: int, room: int) -> _Plan:
@@ -108,7 +109,7 @@ def _just_fitting(seed: Seed, n: int, workers: int, room: int) -> _Plan:
 
 def _one_for_all(seed: Seed, n: int, workers: int, room: int) -> _Plan:
     plan = _on(np.zeros(n, np.int64))
-    return plan._replace(output=8 * plan.output)
+    return plan._replace(output=64 * plan.output)
 
 
 AGAINST: dict[str, Callable[[Seed, int, int, int], _Plan]] = {

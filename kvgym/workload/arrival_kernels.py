@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from kvgym._kernel import entry_point, kernel
-from kvgym.workload.random_kernels import (
+from kvgym.workload.numbers import (
     exponential_of,
     gamma_of,
     minus_log,

@@ -356,6 +356,8 @@ def _spikes(
     """`rate`, and `factor` times that from `at_s` on for `width_s`: once, or again `every_s`."""
     begin, end = finite("at_s", at_s), finite("at_s", at_s) + positive("width_s", width_s)
     high = finite("factor", factor)
+    if every_s is not None:
+        finite("every_s", every_s, end)
     times, levels = [0.0, begin, begin, end, end], [1.0, 1.0, high, high, 1.0]
     return _profile(seed, n, rate, times_s=times, levels=levels, period_s=every_s, of=of)
 

@@ -18,7 +18,7 @@ import numpy as np
 from numba import from_dtype, types
 
 from kvgym._kernel import entry_point, kernel
-from kvgym.workload.random_kernels import mix64
+from kvgym.workload.numbers import mix64
 from kvgym.workload.tables import NODE, REQUEST
 
 _TABLE = types.Array(from_dtype(REQUEST), 1, "C")

@@ -10,7 +10,7 @@ from numba import from_dtype, types
 
 from kvgym._kernel import entry_point, kernel
 from kvgym.workload.laws import CONSTANT, EXPONENTIAL, GEOMETRIC, KIND, LAW, LOGNORMAL, LOGUNIFORM, TURN
-from kvgym.workload.random_kernels import exponential_of, minus_log, mix64, normal_quantile, power_of, uniform_of
+from kvgym.workload.numbers import exponential_of, minus_log, mix64, normal_quantile, power_of, uniform_of
 
 _LAWS, _KINDS, _TURNS = (types.Array(from_dtype(dtype), 1, "C") for dtype in (LAW, KIND, TURN))
 _FLOATS, _INTS = types.float64[::1], types.int64[::1]

@@ -123,10 +123,11 @@ def test_fairness_by_hand():
     share = np.array([1 / value for value in slowdowns.values()])
     assert metrics["largest_slowdown"] == pytest.approx(max(slowdowns.values()))
     assert metrics["jain_index"] == pytest.approx(share.sum() ** 2 / (2 * (share**2).sum()))
-    alone = simulated([1, 0], prompts[:2], [3, 3], [0.0, 0.0], tenants=[0, 7])
-    metrics = episode_metrics(alone, Scenario(**SCENARIO))
-    assert metrics["largest_slowdown"] == pytest.approx(2.0)
-    assert metrics["jain_index"] == pytest.approx(1.5**2 / (2 * (1 + 0.25)))
+    for tenants in ([0, 7], [0, 1]):
+        alone = simulated([1, 0], prompts[:2], [3, 3], [0.0, 0.0], tenants=tenants)
+        metrics = episode_metrics(alone, Scenario(**SCENARIO))
+        assert metrics["largest_slowdown"] == pytest.approx(2.0)
+        assert metrics["jain_index"] == pytest.approx(1.5**2 / (2 * (1 + 0.25)))
 
 
 def test_targets_are_met_to_the_picosecond():

@@ -7,7 +7,7 @@ from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost
 from kvgym.workload import adversary
 
 WORKERS, KV_TOKENS, PAGE = 4, 65_536, 16
-COST = IterationCost(overhead_ms=1.0, c0=5.0, w=5.0, k=0.02)
+COST = IterationCost(overhead_ms=1.0, c0=5.0, w=5.0, k=0.02, a_kv=4e-5)
 BETTER = {
     "lru": ("belady", 0.5),
     "lru_node": ("belady", 0.5),
@@ -43,7 +43,7 @@ def loss(workload, rule, is_router):
 def test_another_rule_does_better(against):
     is_router = against in ROUTERS
     workers = WORKERS if is_router else 1
-    rate = 25.0 if is_router else 2.0
+    rate = 5.0 if against == "prefix_affinity" else 40.0 if is_router else 2.0
     workload = adversary(3, PAGE, against=against, workers=workers, kv_tokens=KV_TOKENS, requests=800, rate=rate)
     other, share = BETTER[against]
     assert loss(workload, other, is_router) < share * loss(workload, against, is_router)
