@@ -165,8 +165,9 @@ class Watched(Lbgr):
     def act(self, observation: Any, info: Any) -> int:
         """See `Agent.act`."""
         worker = super().act(observation, info)
+        assert self.scores is not None
         sent = self._sent[self._decisions - 1]
-        self.expected.append((worker, sent.time, self.estimate(sent)))
+        self.expected.append((worker, sent.time, -self.scores[worker]))
         return worker
 
 
