@@ -113,20 +113,23 @@ class Agent(ABC):
 
     def column(self, observation: Observation, name: str) -> Floats:
         """A feature of all workers, in double precision: float64 (n_workers,)."""
-        return observation[self.at[name]].astype(np.float64)
+        column: Floats = observation[self.at[name]].astype(np.float64)
+        return column
 
     def misses(self, observation: Observation, max_age_s: float | None = None) -> Floats:
         """Prompt tokens that each worker would compute, if a match sent more than `max_age_s` ago counts as cold."""
         miss = self.column(observation, "miss")
         if max_age_s is None:
             return miss
-        return np.where(observation[self.at["match_age"]] > max_age_s, observation[self.at["prompt"]], miss)
+        old = observation[self.at["match_age"]] > max_age_s
+        return np.where(old, float(observation[self.at["prompt"]]), miss)
 
     def cheapest(self, costs: Floats, info: Info) -> list[int]:
         """The legal workers of the lowest cost, in their order; costs become the agent's scores."""
         self.scores = (-costs).tolist()
         allowed = np.where(info["action_mask"], costs, np.inf)
-        return np.flatnonzero(allowed == allowed.min()).tolist()
+        best: list[int] = np.flatnonzero(allowed == allowed.min()).tolist()
+        return best
 
 
 def legal_actions(info: Info) -> list[int]:

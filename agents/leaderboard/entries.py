@@ -213,7 +213,7 @@ def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, st
     """Makes an agent once, to see whether it can be made and plays `environment`; what `Entry` has it say of itself."""
     guests = guests_in([name, json.loads(args)])
     try:
-        plays, *says = apart(_ask, name, args) if guests else _ask(name, args)
+        plays, oracle, training, view = apart(_ask, name, args) if guests else _ask(name, args)
     except ValueError as error:
         raise ValueError(f"{option} {name}: {error}") from error
     if plays != environment:
@@ -222,7 +222,6 @@ def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, st
             f"{option} {name}: it plays {plays}, an agent of {environment} is needed here"
             f" (--track {tracks[plays]} is for those of {plays})"
         )
-    oracle, training, view = says
     return oracle, training, view
 
 

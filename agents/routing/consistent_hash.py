@@ -11,7 +11,6 @@ from hashlib import blake2b
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 from kvgym import _check
 

@@ -135,7 +135,7 @@ class Lbgr(Agent):
         """
         expected = cost + self.load
         limit = self._bound * expected
-        corrected: Floats = expected + np.clip(dot(self.theta.T, phi), -limit, limit)
+        corrected: Floats = expected + np.clip(dot([*self.theta.T], phi), -limit, limit)
         return corrected
 
     def _forget(self, worker: int) -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 from ..base import Agent, Info, Observation, check_age, check_weights
 

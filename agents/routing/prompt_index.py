@@ -88,7 +88,7 @@ class PromptIndex:
         if self._limits is None:
             return
         place = 0 if self._shared else worker
-        self._used[place] += len(rows) - np.count_nonzero(self._sent[rows, place])
+        self._used[place] += len(rows) - int(np.count_nonzero(self._sent[rows, place]))
         self._n_sends += 1
         self._sent[rows, place] = self._n_sends
         self._sends[place].append((self._n_sends, rows[self._order]))

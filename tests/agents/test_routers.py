@@ -406,8 +406,15 @@ def test_least_work_counts_what_is_left():
     assert agent.oracle
     # Prefill left: 0 + 40, 30 (the router's estimate) and 50 tokens. Outputs left: 26 of two, whose iteration takes
     # 2 ms; 5 of one, at 2 ms; 3 of one, at 1 ms.
-    assert agent.work().tolist() == pytest.approx([0.040 + 13 * 0.002, 0.060 + 5 * 0.002, 0.050 + 3 * 0.001])
+    expected = [2 * 0.040 + 26 * 0.002, 0.060 + 5 * 0.002, 0.050 + 3 * 0.001]
+    assert agent.work().tolist() == pytest.approx(expected)
     assert ask(agent, env) == 2
+    # 40 of the tokens are in an iteration that ends in 0.01 s, another worker decodes.
+    progress["chunk"][1] = 40
+    env.simulator.tables["clock"]["now_ps"] = 10**12
+    env.simulator.tables["workers"]["prefill_tokens"][0] = 40
+    env.simulator.tables["workers"]["event_ps"][:2] = 10**12 + 10**10
+    assert agent.work().tolist() == pytest.approx([2 * 0.010 + 26 * 0.002, *expected[1:]])
     assert ask(agent, env, mask=[1, 1, 0]) == 0
 
 

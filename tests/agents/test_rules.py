@@ -191,7 +191,11 @@ def test_the_same_seed_gives_the_same_decisions(name):
         ("llmd", {"block_tokens": 0}, "block_tokens must be an integer >= 1, got 0"),
         ("dynamo", {"temperature": float("nan")}, "temperature must be a finite number >= 0"),
         ("cache_aware", {"threshold": 1.5}, "threshold must be a finite number from 0 to 1, got 1.5"),
-        ("cache_aware", {"variant": "old"}, "variant must be one of sglang-0.4, sglang-router-0.3.2, smg-1.13, smg-struct; got 'old'"),
+        (
+            "cache_aware",
+            {"variant": "old"},
+            "variant must be one of sglang-0.4, sglang-router-0.3.2, smg-1.13, smg-struct; got 'old'",
+        ),
         ("cache_aware", {"on_miss": "random"}, "on_miss must be one of smallest_tree, least_loaded"),
         ("cache_aware", {"trim_period_s": 0}, "trim_period_s must be > 0"),
         ("lbgr", {"rho": 1.5}, "rho must be a finite number from 0 to 1, got 1.5"),
