@@ -38,7 +38,7 @@ PAGED_LINKS = {"cards, 48 us a page": "mooncake-layers", "cards, 390 us a page":
 TRANSFER_ROUTERS = ("random", "least_loaded", "cache_aware", "lmetric", "lbgr")
 ROUTERS = (
     *("random", "round_robin", "power_of_two", "least_loaded", "session_affinity"),
-    *("cache_aware", "llmd", "dynamo", "lmetric", "lpwl", "lbgr", "lbgr_code"),
+    *("cache_aware", "llmd_scenario", "dynamo_scenario", "lmetric", "lpwl", "lbgr", "lbgr_code"),
 )
 CALM: dict[str, dict[str, Any]] = {
     "mixed-fleet": {"workers": [{"model": "llama-3.1-8b", "gpu": "a100-80g", "count": 6}]},

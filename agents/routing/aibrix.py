@@ -118,12 +118,12 @@ class Preble(Agent):
             self.costs[worker] -= cost
             self.counts[worker] -= 1.0
         tokens = self.index.look_up(self.fallen(info))
-        most = tokens[info["action_mask"] > 0].max()
+        most = tokens.max()  # of one that is up: the index forgets the others
         explores = most <= self.threshold * prompt
         costs = self.costs if explores else np.where(tokens == most, self.counts, np.inf)
         worker = self.cheapest(costs, info)[0]
         self.index.add(worker)
-        new = prompt - tokens.max()
+        new = prompt - float(most)
         cost = new / prompt * v100_prefill_s(new, prompt) + 45 * 0.15
         self._window.append((now, worker, cost))
         self.costs[worker] += cost

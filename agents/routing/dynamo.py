@@ -23,9 +23,9 @@ class Dynamo(Agent):
                + active_request x inflight_i
         decay_i = 1 / (1 + credit_decay x (prefill_i - min prefill) / prompt rounded up to blocks)
 
-    with b tokens a block; match_i the whole blocks of the prompt that match; prefill_i the estimated misses of the requests without a first token; active_i the distinct
-    prompt tokens in flight if the request joins. With a temperature t > 0 the worker is drawn with probabilities
-    proportional to exp(-(cost_i - min) / ((max - min) t)).
+    with b tokens a block; match_i the whole blocks of the prompt that match; prefill_i the estimated misses of the
+    requests without a first token; active_i the distinct prompt tokens in flight if the request joins. With a
+    temperature t > 0 the worker is drawn with probabilities proportional to exp(-(cost_i - min) / ((max - min) t)).
 
     Source: ai-dynamo/dynamo 1.6.1, lib/kv-router/src/scheduling/selector.rs. Minima over workers are over those that
     may be chosen, as there. By default its index is fed by the engines' events, so the rule asks for the exact view;

@@ -75,11 +75,13 @@ class Kthena(Agent):
     def _latency(self, observation: Observation, up: Any) -> Floats:
         ttft, tpot = self.column(observation, "ttft_ewma"), self.column(observation, "tpot_ewma")
         known = (ttft > 0.0) & (tpot > 0.0)
+        counted = known & up
         score = np.zeros(self.n_workers)
         for times in (ttft, tpot):
-            seen = times[known & up]
-            spread = np.ptp(seen) if len(seen) else 0.0
-            score += 50.0 * (seen.max() - times) / spread if spread else 50.0
+            seen = times[counted]
+            most = seen.max(initial=0.0)
+            spread = most - seen.min(initial=most)
+            score += 50.0 * (most - times) / spread if spread else 50.0
         return np.where(known, np.floor(score), 100.0)
 
     def _prefix(self, observation: Observation, tokens: Floats, up: Any) -> Floats:

@@ -74,8 +74,8 @@ class PromptIndex:
         self._ids = ids = ids[: self._most]
         self._row_of = _grown(self._row_of, int(ids.max(initial=0)) + 1)
         rows = np.zeros(len(ids) + 1, np.int32)  # the last one is row 0, at which every match ends
-        rows[:-1] = self._row_of[ids]
-        depths = self._held[rows[: rows.argmin() + 1]].argmin(axis=0)
+        self._row_of.take(ids, out=rows[:-1], mode="clip")
+        depths = self._held.take(rows[: rows.argmin() + 1], axis=0).argmin(axis=0)
         matched: Floats = np.minimum(depths * self._step, len(pages)) * float(self._page)
         return matched
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, draw, legal_actions
+from ..base import Agent, Info, Observation, draw, legal_actions, lowest
 from .prompt_index import PromptIndex
 
 
@@ -47,14 +46,15 @@ class RayAffinity(Agent):
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         tokens = self.index.look_up(self.fallen(info))
-        inflight = self.column(observation, "inflight")
+        inflight = observation[self.at["inflight"]].tolist()
         up = legal_actions(info)
-        if np.ptp(inflight[up]) > self._limit:
+        loads = [inflight[worker] for worker in up]
+        if max(loads) - min(loads) > self._limit:
             among = [up.pop(up.index(draw(up, self.random))) for _ in range(min(2, len(up)))]
-        elif tokens[up].max() >= self.match_rate * float(observation[self.at["prompt"]]):
+        elif tokens.max() >= self.match_rate * float(observation[self.at["prompt"]]):
             among = self.cheapest(-tokens, info)
         else:
-            among = self.cheapest(np.array(self.index.sizes, np.float64), info)
-        worker = min(among, key=inflight.__getitem__)
+            among = self.cheapest(self.index.sizes, info)
+        worker = lowest(inflight, among)
         self.index.add(worker)
         return worker
