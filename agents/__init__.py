@@ -14,7 +14,7 @@ from kvgym.evaluation.stage import env_kwargs_of, environment_of
 
 from .base import Agent
 
-__all__ = ["AGENTS", "EVICTION_AGENTS", "JOINT_AGENTS", "Agent", "make_agent"]
+__all__ = ["ADMISSION_AGENTS", "AGENTS", "EVICTION_AGENTS", "JOINT_AGENTS", "Agent", "make_agent"]
 
 _TABLE: dict[str, dict[str, str]] = {
     "routing": {
@@ -53,6 +53,7 @@ _TABLE: dict[str, dict[str, str]] = {
         "lbgr_unbounded": "lbgr:Lbgr",
         "lbgr_code": "lbgr_code:LbgrCode",
     },
+    "admission": {"early_rejection": "early_rejection:EarlyRejection"},
     "eviction": {"lru": "lru:Lru", "random_leaf": "random_leaf:RandomLeaf", "rlt": "rlt:Rlt", "gdsf": "gdsf:Gdsf"},
     "joint": {"pair": "pair:Pair", "rule_pair": "rule_pair:RulePair"},
     "learned": {"learned": "agent:Learned"},
@@ -68,6 +69,10 @@ def _classes(folder: str) -> dict[str, type[Agent]]:
 AGENTS = _classes("routing")
 """Routing agents, for KVGym/Route-v0: name -> class."""
 
+ADMISSION_AGENTS = _classes("admission")
+"""Agents that route and refuse, for KVGym/Route-v0 with `admission=True`: name -> class. They play scenarios in which
+refusals have a price."""
+
 EVICTION_AGENTS = _classes("eviction")
 """Eviction agents, for KVGym/Evict-v0: name -> class. Where both are meant, "agents:rlt" is this one, "rlt" the evictor
 of the simulator."""
@@ -75,7 +80,7 @@ of the simulator."""
 JOINT_AGENTS = _classes("joint")
 """Agents that do both, for KVGym/Joint-v0: name -> class."""
 
-NAMED = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | _classes("learned")
+NAMED = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | ADMISSION_AGENTS | _classes("learned")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The default threshold of 0.5 sits on the sharing ratio of the GSP load; a tuned one is the fairer rival.
@@ -98,9 +103,10 @@ def make_agent(name_or_path: str, **kwargs: Any) -> Any:
     """Makes an agent.
 
     Args:
-        name_or_path: A name in `AGENTS`, `EVICTION_AGENTS` or `JOINT_AGENTS`, or "path/to/file.py:Class" for an agent
-            of your own: a class with `observation`, `reset(env, seed)` and `act(observation, info)`; one that does
-            not play KVGym/Route-v0 says so with `environment`, see `agents.base`.
+        name_or_path: A name in `AGENTS`, `ADMISSION_AGENTS`, `EVICTION_AGENTS` or `JOINT_AGENTS`, or
+            "path/to/file.py:Class" for an agent of your own: a class with `observation`, `reset(env, seed)` and
+            `act(observation, info)`; one that does not play KVGym/Route-v0 says so with `environment`, see
+            `agents.base`.
         **kwargs: Arguments of the class; they go before those that the name stands for.
 
     Raises:

@@ -23,7 +23,7 @@ Info = Mapping[str, Any]
 # Columns of env.unwrapped.finished() that agents here use, see docs/environments.md. A decision counts from 0; it is
 # negative for requests routed in the warm-up. Of a request that came back from a worker that crashed it is the last one
 # about it.
-DECISION, FINISH, OUTPUT_TOKENS = 0, 4, 6
+DECISION, ARRIVAL, FIRST_TOKEN, FINISH, OUTPUT_TOKENS = 0, 2, 3, 4, 6
 
 EXACT: Mapping[str, Any] = MappingProxyType({"view": "exact"})
 """`Agent.env_kwargs` of a rule whose index is fed by the engines' events."""
@@ -53,6 +53,7 @@ class Agent(ABC):
         env_kwargs: Arguments of that environment which decide what its actions mean; "view" is the view of the caches
             that the rule has in production, where that is not for the scenario to say.
         oracle: It needs the environment itself, and is not ranked.
+        needs: "sessions" if it goes by them alone: tables say so where no session comes back.
         scores: How it rated the actions of its last decision, higher for those that it prefers; None: it does not say.
             For those who look on (`kvgym watch`).
         env: The unwrapped environment, or the view of it; this and the rest are there after `reset`.
@@ -66,6 +67,7 @@ class Agent(ABC):
     environment: ClassVar[str] = ROUTE
     env_kwargs: Mapping[str, Any] = MappingProxyType({})
     oracle: bool = False
+    needs: ClassVar[str] = ""
     scores: Sequence[float] | None = None
     env: Any
     layout: Layout
@@ -96,6 +98,15 @@ class Agent(ABC):
             info: The environment's info with action_mask, dt, time (s) and session.
         """
 
+    def legal_workers(self, info: Info) -> list[int]:
+        """Workers that may be chosen, in their order; for agents that route. It may be legal to refuse, too."""
+        return [action for action in legal_actions(info) if action < self.n_workers]
+
+    def up(self, info: Info) -> NDArray[np.bool_]:
+        """The same as a mask: bool (n_workers,)."""
+        mask: NDArray[np.bool_] = info["action_mask"][: self.n_workers] > 0
+        return mask
+
     def fallen(self, info: Info) -> list[int]:
         """Workers that went down since the last call; for agents that route and call it at each decision.
 
@@ -106,7 +117,7 @@ class Agent(ABC):
         Args:
             info: As `act` is given it.
         """
-        before, self._up = self._up, info["action_mask"].tobytes()
+        before, self._up = self._up, info["action_mask"][: self.n_workers].tobytes()
         if before == self._up:
             return []
         return [worker for worker, (was, now) in enumerate(zip(before, self._up, strict=True)) if was and not now]
@@ -127,7 +138,7 @@ class Agent(ABC):
     def cheapest(self, costs: Floats, info: Info) -> list[int]:
         """The legal workers of the lowest cost, in their order; costs become the agent's scores."""
         self.scores = (-costs).tolist()
-        allowed = np.where(info["action_mask"], costs, np.inf)
+        allowed = np.where(self.up(info), costs, np.inf)
         best: list[int] = np.flatnonzero(allowed == allowed.min()).tolist()
         return best
 

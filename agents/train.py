@@ -21,7 +21,7 @@ from typing import Any
 
 from envs_registry import ENVIRONMENTS
 from kvgym import _check, _command
-from kvgym.scenarios import SUITE_SCENARIOS, get_scenario
+from kvgym.scenarios import SUITE_SCENARIOS, command_line, get_scenario
 
 from .learned import ALGORITHMS
 
@@ -40,7 +40,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--env", default="KVGym/Route-v0", help="id of the environment (KVGym/Route-v0)")
     parser.add_argument("--scenario", default="gsp-stable", help=_SCENARIO)
-    parser.add_argument("--overrides", default="{}", metavar="JSON", help="fields of the scenario to change")
+    command_line.add_fleet(parser)
+    parser.add_argument("--overrides", default="{}", metavar="JSON", help="the same as --set, as JSON; goes before it")
     parser.add_argument(
         "--env-kwargs", default="{}", metavar="JSON", help='arguments of the environment: {"action": "rule"}'
     )
@@ -74,7 +75,8 @@ def _train(given: argparse.Namespace) -> None:
     env_id = given.env.removeprefix("kvgym:")
     _check.choice("--env", env_id, ENVIRONMENTS)
     scenario = get_scenario(given.scenario, argument="--scenario")
-    overrides, env_kwargs = _mapping("--overrides", given.overrides), _mapping("--env-kwargs", given.env_kwargs)
+    overrides = command_line.merged(command_line.changes(given), _mapping("--overrides", given.overrides))
+    env_kwargs = _mapping("--env-kwargs", given.env_kwargs)
     scenario.with_overrides(overrides)
     for name in ("validation_seeds", "validations", "threads"):
         _check.whole(f"--{name.replace('_', '-')}", getattr(given, name), 1)

@@ -32,6 +32,7 @@ QUICK: dict[str, list[str]] = {
     "peers": ["--quick"],
     "scale": ["--quick"],
     "memory": ["--quick"],
+    "generate": ["--quick", "--rounds", "1"],
     "evict_time": ["--rounds", "1", "--pages", "1000", "2000"],
     "render_rate": ["--rounds", "1"],
 }

@@ -11,10 +11,16 @@ from kvgym import _command, _compile, _homes
 
 COMMANDS = {
     "leaderboard": ("agents.leaderboard.__main__", "play agents against each other on the same seeds"),
+    "capacity": (
+        "agents.capacity.__main__",
+        "the highest rate that routers sustain, the fewest workers for a rate",
+    ),
+    "sweep": ("agents.capacity.sweep", "routers over rates, numbers of workers, KV sizes or any other field"),
     "train": ("agents.train", "train a network to route or to evict (extra train)"),
     "play": ("agents.play", "route requests by keyboard, and be scored beside the rules"),
     "watch": ("kvgym.watch.__main__", "an episode in the browser, every decision with what else was possible"),
     "trace": ("kvgym.watch.trace", "an episode as a trace for Chrome or Perfetto"),
+    "workload": ("kvgym.workload.__main__", "describe a trace, fit a generator to it, write it for another cluster"),
     "theory": ("theory.__main__", "the theory behind RLT, measured"),
     "validate": ("kvgym.evaluation.validate", "how far the costs are from what was measured"),
     "links": ("kvgym.cluster.links", "is fetching KV from another worker faster than computing it?"),
@@ -52,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     """The command line, without those commands that have a module of their own."""
     parser = argparse.ArgumentParser(prog="kvgym", description="Agents that run a simulated cluster of LLM servers.")
     parts = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    listing = parts.add_parser("list", help="scenarios, agents, evictors, GPUs, models and engines, a line each")
+    listing = parts.add_parser(
+        "list", help="scenarios, agents, evictors, GPUs, models, engines and workloads, a line each"
+    )
     listing.add_argument("kind", nargs="*", metavar="KIND", help=f"of {', '.join(LISTS)} (default: all)")
     parts.add_parser("compile", help="compile the simulator now, if that is still to be done")
     shell = parts.add_parser("completion", help='completion of a shell: eval "$(kvgym completion bash)"')
@@ -150,6 +158,13 @@ def _engines() -> Iterator[tuple[str, str]]:
         yield name, ", ".join(f"{key}={value}" for key, value in preset.engine().items())
 
 
+def _workloads() -> Iterator[tuple[str, str]]:
+    from kvgym.workload.presets import PRESETS
+
+    for name, preset in PRESETS.items():
+        yield name, f"{preset.text} ({preset.source})"
+
+
 LISTS = {
     "scenarios": _scenarios,
     "agents": _agents,
@@ -157,6 +172,7 @@ LISTS = {
     "gpus": _gpus,
     "models": _models,
     "engines": _engines,
+    "workloads": _workloads,
 }
 """Kind -> pairs of a name and what it is."""
 

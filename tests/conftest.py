@@ -1,4 +1,4 @@
-"""What all tests share: where real traces are, how hypothesis plays, who begins."""
+"""What all tests share: where real traces are, how hypothesis plays."""
 
 import os
 from pathlib import Path
@@ -15,11 +15,6 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 hypothesis.settings.register_profile("tests", database=None, deadline=None)
 hypothesis.settings.load_profile("tests")
-
-
-def pytest_collection_modifyitems(items):
-    """The long ones first, so that no process of pytest-xdist is left with one at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(autouse=True, scope="session")

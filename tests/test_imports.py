@@ -30,7 +30,18 @@ ORDER = (
 )
 # Commands are imported by nothing (a test below). The one of the console script may so import what comes later.
 COMMANDS = {"kvgym.cluster.links", "kvgym.evaluation.validate", "kvgym._cli"}
-HEAVY = ("numba", "torch", "matplotlib", "stable_baselines3", "sb3_contrib", "scipy", "pandas", "pygame")
+HEAVY = (
+    "numba",
+    "torch",
+    "matplotlib",
+    "stable_baselines3",
+    "sb3_contrib",
+    "scipy",
+    "pandas",
+    "pygame",
+    "pyarrow",
+    "ray",
+)
 
 
 def rank(module: str) -> int:

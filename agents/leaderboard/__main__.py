@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,38 +20,15 @@ from kvgym.evaluation import Episode, anchors, files, report, scoring, standings
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Board, Failure, Player
 from kvgym.evaluation.statistics import Floats
-from kvgym.scenarios import SPLITS
-from kvgym.scenarios.recipes import TRACE_FORMATS
+from kvgym.scenarios import SPLITS, command_line
 from kvgym.sim import EVICTORS
 
 from .entries import ANCHORS, OWN, TRACKS, Entry
+from .options import add_agents, cores
 from .plan import FLEET_SCENARIOS, Case, Plan, Task, anchor_plan, make_plan
 from .run import run
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-
-
-class _AgentArgs(argparse.Action):
-    """Gives keyword arguments to the agent that was named last."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        if not namespace.agent:
-            parser.error("--agent-args belongs to the --agent before it: name one first")
-        try:
-            arguments = json.loads(values)
-        except ValueError as error:
-            parser.error(f"--agent-args is no JSON: {error}: {values}")
-        if not isinstance(arguments, dict):
-            parser.error(f"--agent-args must be a JSON object such as '{{\"prefix\": 1.0}}', got {values}")
-        name, _ = namespace.agent[-1]
-        namespace.agent[-1] = (name, json.dumps(arguments, sort_keys=True))
-
-
-class _Agent(argparse.Action):
-    """Collects agents, each with the arguments that may follow."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
-        namespace.agent = [*(namespace.agent or ()), *((name, "{}") for name in values)]
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -66,16 +40,12 @@ def make_parser() -> argparse.ArgumentParser:
     add("--track", choices=TRACKS, help=_TRACK)
     add("--quick", action="store_true", help="a smoke test: few agents and seeds, about a minute")
     add("--scenario", nargs="+", action="extend", metavar="NAME|FILE|module:name", help=_SCENARIO)
-    add("--agent", nargs="+", action=_Agent, metavar="NAME|path.py:Class", help="agents (default: those of the suite)")
-    add("--agent-args", action=_AgentArgs, metavar="JSON", help="keyword arguments of the agent named just before")
+    add_agents(parser, "agents (default: those of the suite)")
     add("--router", nargs="+", action="extend", metavar="NAME|path.py:Class", help=_ROUTER)
     add("--evictor", nargs="+", action="extend", metavar="NAME", help=_EVICTOR)
     add("--seeds", type=int, metavar="N", help=f"episodes per scenario (default {anchors.N_SEEDS}, 3 with --quick)")
-    add("--split", choices=SPLITS, help="workloads of which split (default test)")
-    add("--trace", metavar="PATH", help="play a trace file")
-    add("--format", choices=TRACE_FORMATS, help="format of the trace (default mooncake)")
-    add("--rate-scale", type=float, metavar="X", help="play the trace X times as fast")
-    add("--max-requests", type=int, metavar="N", help="requests of the trace per episode, an eighth of them warm-up")
+    add("--split", choices=SPLITS, help="workloads of which split (default test); all: all of a trace")
+    command_line.add_options(parser)
     add("--workers", type=int, metavar="N", help="processes (default: one per core)")
     add("--out", type=Path, metavar="DIR", help="write results here, and do not play again what is here already")
     add("--anchors", action="store_true", help="play the anchors on all scenarios and freeze them in the package")
@@ -105,9 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        workers = cores if options.workers is None else _check.whole("--workers", options.workers, 1)
+        workers = cores() if options.workers is None else _check.whole("--workers", options.workers, 1)
         if options.anchors:
             _only_anchors(options)
             return freeze(workers)
@@ -203,7 +172,12 @@ def _board(case: Case, plan: Plan, store: Store, errors: dict[str, Failure]) -> 
         if anchor in failed:
             reason = f"no table without its anchor {anchor}: {failed[anchor].reason}"
             return names, f"FAILED {case.scenario.name}: {reason}"
-    board = standings.board(case.scenario, case.overrides, plan.split, played, failed, random, reference)
+    n = None if case.parts is None else len(played[reference])
+    board = standings.board(case.scenario, case.overrides, plan.split, played, failed, random, reference, n)
+    board.notes.extend(case.notes)
+    for entry, player in names.items():
+        if entry.needs == "sessions" and not case.has_sessions:
+            board.notes.append(f"{player.agent} goes by sessions, and no session comes back here")
     costs = [board.costs[names[entry]] for entry in plan.entries[len(ANCHORS) :] if names[entry] in played]
     if plan.track == "evict" and len(costs) > 1 and all(np.array_equal(costs[0], other) for other in costs):
         board.notes.append("all evictors are equal here: nothing was evicted, or nothing that was asked for again")

@@ -64,6 +64,7 @@ class Entry:
         environment: What the agent plays.
         oracle: One of its agents says that it may know the future.
         training: What a learned agent was trained on, and with how many training seeds; "" for rules.
+        needs: What it goes by, see `agents.base.Agent`.
         view: The view of the caches that an agent asks for; "": the scenario's.
     """
 
@@ -74,6 +75,7 @@ class Entry:
     environment: str = ROUTE
     oracle: bool = False
     training: str = ""
+    needs: str = ""
     view: str = ""
 
     @property
@@ -130,7 +132,7 @@ def make_entries(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Axes |
     """
     if options.track != "route" and OWN in (options.evictor or ()):
         raise ValueError(f"--evictor {OWN} is for --track route; --track {options.track} names evictors one by one")
-    rows, axes = {"route": _route_rows, "evict": _evict_rows, "joint": _joint_rows}[options.track](options)
+    rows, axes = {"route": route_rows, "evict": _evict_rows, "joint": _joint_rows}[options.track](options)
     entries = tuple(dict.fromkeys([*ANCHORS, *rows]))
     named: dict[str, str] = {}
     for entry in entries:
@@ -140,7 +142,8 @@ def make_entries(options: argparse.Namespace) -> tuple[tuple[Entry, ...], Axes |
     return entries, axes
 
 
-def _route_rows(options: argparse.Namespace) -> tuple[list[Entry], None]:
+def route_rows(options: argparse.Namespace) -> tuple[list[Entry], None]:
+    """The rows of the track `route` that options ask for, without the anchors; no matrix."""
     if options.router:
         raise ValueError("--router is for --track evict and --track joint; --track route compares routers: use --agent")
     rows = []
@@ -200,20 +203,20 @@ def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], op
     knows = {router: _made("--router", router, "{}", ROUTE) for router in routers}
     rows = []
     for name, args, is_agent in evictors:
-        oracle, training, _ = _made(option, name, args, EVICT) if is_agent else (False, "", "")
+        oracle, training, *_ = _made(option, name, args, EVICT) if is_agent else (False, "")
         for router, says in knows.items():
             if is_agent:
-                rows.append(Entry(name, args, "", router, EVICT, oracle or says[0], training))
+                rows.append(Entry(name, args, "", router, EVICT, oracle or says[0], training, says[2]))
             else:
                 rows.append(Entry(router, "{}", name, "", ROUTE, *says))
     return rows
 
 
-def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, str, str]:
+def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, str, str, str]:
     """Makes an agent once, to see whether it can be made and plays `environment`; what `Entry` has it say of itself."""
     guests = guests_in([name, json.loads(args)])
     try:
-        plays, oracle, training, view = apart(_ask, name, args) if guests else _ask(name, args)
+        plays, *says = apart(_ask, name, args) if guests else _ask(name, args)
     except ValueError as error:
         raise ValueError(f"{option} {name}: {error}") from error
     if plays != environment:
@@ -222,11 +225,12 @@ def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, st
             f"{option} {name}: it plays {plays}, an agent of {environment} is needed here"
             f" (--track {tracks[plays]} is for those of {plays})"
         )
-    return oracle, training, view
+    oracle, training, needs, view = says
+    return bool(oracle), str(training), str(needs), str(view)
 
 
-def _ask(name: str, args: str) -> tuple[str, bool, str, str]:
-    """Makes an agent: its environment, whether it is an oracle, its training, if it has learned, and its view."""
+def _ask(name: str, args: str) -> tuple[str, bool, str, str, str]:
+    """Makes an agent: its environment, whether it is an oracle, its training if any, what it needs, and its view."""
     try:
         agent = make_agent(name, **json.loads(args))
     except Exception as error:  # an agent's file or constructor may raise anything
@@ -238,4 +242,5 @@ def _ask(name: str, args: str) -> tuple[str, bool, str, str]:
     if seeds is not None:
         ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
         training = f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"
-    return environment_of(agent), is_oracle(agent), training, str(env_kwargs_of(agent).get("view", ""))
+    view = env_kwargs_of(agent).get("view", "")
+    return environment_of(agent), is_oracle(agent), training, getattr(agent, "needs", ""), view

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from kvgym.evaluation.anchors import N_SEEDS
 from kvgym.evaluation.report import Axes
 from kvgym.evaluation.runs import Identity
 from kvgym.evaluation.stage import ROUTE, make_env
-from kvgym.scenarios import SUITE_SCENARIOS, Scenario, ScenarioLike, get_scenario
+from kvgym.scenarios import SUITE_SCENARIOS, Scenario, ScenarioLike, command_line, get_scenario
 from kvgym.scenarios.find import is_file
 from kvgym.scenarios.recipes import SUITE_RECIPES, recipe_file
 
@@ -37,19 +37,27 @@ JOINT_SCENARIOS = (*EVICTION_SCENARIOS, "long-doc")
 """On long-doc routers that scatter documents have to evict."""
 _SCENARIOS = {"route": DEFAULT_SCENARIOS, "evict": EVICTION_SCENARIOS, "joint": JOINT_SCENARIOS}
 QUICK_SEEDS = 3
-_WARMUP_SHARE = 8  # of the requests of a trace one in so many is played before counting starts
 
 
 class Case(NamedTuple):
     """A scenario, its overrides applied, and what processes apply them to.
 
-    `source` is "module:name", so that processes import the module, which may register recipes; else the scenario as it
-    was found here.
+    Attributes:
+        scenario: With its overrides.
+        overrides: The fields that are changed.
+        source: "module:name", so that processes import the module, which may register recipes; else the scenario as it
+            was found here.
+        parts: Seeds that have no request in common; None: all.
+        has_sessions: Whether a session comes back.
+        notes: What a reader should know of the workload.
     """
 
     scenario: Scenario
     overrides: Mapping[str, Any]
     source: ScenarioLike
+    parts: int | None = None
+    has_sessions: bool = True
+    notes: tuple[str, ...] = ()
 
 
 class Task(NamedTuple):
@@ -123,8 +131,8 @@ class Plan:
     axes: Axes | None = None
 
     def tasks(self, case: Case) -> list[Task]:
-        """What each entry plays on a case."""
-        return [Task(entry, case, self.seeds, self.split) for entry in self.entries]
+        """What each entry plays on a case: of a trace as many seeds as it has parts."""
+        return [Task(entry, case, self.seeds[: case.parts], self.split) for entry in self.entries]
 
 
 def anchor_plan() -> Plan:
@@ -142,7 +150,8 @@ def make_plan(options: argparse.Namespace) -> Plan:
     seeds = options.seeds if options.seeds is not None else QUICK_SEEDS if options.quick else N_SEEDS
     _check.whole("--seeds", seeds, 1)
     entries, axes = make_entries(options)
-    cases = _cases(options)
+    cases = make_cases(options, options.scenario or _SCENARIOS[options.track])
+    check_split(options.split, entries)
     return _checked(Plan(entries, cases, tuple(range(seeds)), options.split, options.quick, options.track, axes))
 
 
@@ -173,40 +182,27 @@ def _make_all(tasks: Iterable[Task]) -> None:
             raise ValueError(f"{task.entry.label}: {type(error).__name__}: {error}") from error
 
 
-def _cases(options: argparse.Namespace) -> tuple[Case, ...]:
-    names = list(options.scenario or ())
-    if options.trace is None:
-        for option in ("format", "rate_scale", "max_requests"):
-            if getattr(options, option) is not None:
-                raise ValueError(
-                    f"--{option.replace('_', '-')} says how to play a trace: give its file with --trace PATH"
-                )
-        if "trace" in names:
-            raise ValueError("--scenario trace needs a trace file: give it with --trace PATH")
-        wanted: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in names or _SCENARIOS[options.track]]
-    else:
-        wanted = [*((name, {}) for name in names if name != "trace"), ("trace", _trace_overrides(options))]
+def check_split(split: str, entries: Iterable[Entry]) -> None:
+    """Raises a ValueError where an agent that has learned would play what it may have learned from."""
+    for entry in entries:
+        if split == "all" and entry.training:
+            raise ValueError(f"--split all is for agents that have learned nothing, {entry.label} was {entry.training}")
+
+
+def make_cases(options: argparse.Namespace, names: Sequence[str]) -> tuple[Case, ...]:
+    """The scenarios that are named, and a trace where one is given, with the changes that options ask for.
+
+    Raises:
+        ValueError: If an option is not allowed, or two scenarios have the same name.
+    """
+    if options.trace is not None and not options.scenario:
+        names = ()
     found: dict[str, Case] = {}
-    for name, overrides in wanted:
+    for name, overrides in command_line.scenarios(options, list(names)):
         case = _case(name, overrides, options.split)
         if found.setdefault(case.scenario.name, case).scenario != case.scenario:  # tables tell them apart by it
             raise ValueError(f"--scenario: two scenarios have the name {case.scenario.name!r}, give one another name")
     return tuple(found.values())
-
-
-def _trace_overrides(options: argparse.Namespace) -> dict[str, Any]:
-    if not Path(options.trace).is_file():
-        raise ValueError(f"--trace: there is no file {options.trace}")
-    arguments = {"path": options.trace, "format": options.format or "mooncake"}
-    if options.rate_scale is not None:
-        if not _check.finite("--rate-scale", options.rate_scale) > 0:
-            raise ValueError(f"--rate-scale must be a finite number > 0, got {options.rate_scale}")
-        arguments["rate_scale"] = options.rate_scale
-    overrides: dict[str, Any] = {"recipe_args": arguments}
-    if options.max_requests is not None:
-        warmup = _check.whole("--max-requests", options.max_requests, 1) // _WARMUP_SHARE
-        overrides |= {"warmup_requests": warmup, "episode_requests": options.max_requests - warmup}
-    return overrides
 
 
 def _case(name: str, overrides: dict[str, Any], split: str) -> Case:
@@ -214,5 +210,24 @@ def _case(name: str, overrides: dict[str, Any], split: str) -> Case:
     if plain.name in SUITE_SCENARIOS and plain != SUITE_SCENARIOS[plain.name]:
         raise ValueError(f"--scenario {name}: {plain.name!r} is a scenario of the suite, yours must have another name")
     scenario = plain.with_overrides(overrides)
-    scenario.workload(scenario.seeds(0, split, 0)[0], split)  # raises where a trace is too short, or no trace at all
-    return Case(scenario, overrides, name if ":" in name and not is_file(name) else plain)
+    made = scenario.workload(scenario.seeds(0, split, 0)[0], split)  # raises where a trace is too short
+    facts = scenario.trace_facts(split)
+    notes = []
+    if facts is not None:
+        wanted = scenario.warmup_requests + scenario.episode_requests
+        share = "the trace" if split == "all" else f"the {split} share of the trace"
+        notes.append(f"{share} has {facts.requests} requests that fit, {facts.parts} x {wanted} are played")
+        if facts.steps:
+            notes.append(
+                f"arrivals are spread over {facts.jitter_s:g} s, the steps of the file (--jitter 0: as they are)"
+            )
+    if not made.infinite_hit_rate():
+        notes.append("no prompt begins as another one did: caches can't hit, nor have routers anything to see there")
+    return Case(
+        scenario,
+        overrides,
+        name if ":" in name and not is_file(name) else plain,
+        None if facts is None else facts.parts,
+        bool(made.requests["turn"].any()),
+        tuple(notes),
+    )

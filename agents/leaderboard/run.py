@@ -80,7 +80,7 @@ def open_tasks(plan: Plan, store: Store) -> list[Task]:
         for task in plan.tasks(case):
             identity = task.identity
             done = store.episodes(identity)
-            seeds = [seed for seed in plan.seeds if seed not in done]
+            seeds = [seed for seed in task.seeds if seed not in done]
             for start in range(0, len(seeds), _SEEDS_PER_TASK):
                 part = tuple(seeds[start : start + _SEEDS_PER_TASK])
                 tasks.setdefault((identity.key, part), task._replace(seeds=part))

@@ -56,7 +56,7 @@ class AiBrix(Agent):
         """See `Agent.act`."""
         tokens = self.index.look_up(self.fallen(info))
         prompt = float(observation[self.at["prompt"]])
-        inflight, up = self.column(observation, "inflight"), info["action_mask"] > 0
+        inflight, up = self.column(observation, "inflight"), self.up(info)
         loads = inflight if up.all() else inflight[up]
         mean = loads.sum() / len(loads)
         percent = np.floor(100.0 * tokens / prompt)

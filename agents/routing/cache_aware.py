@@ -9,7 +9,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, check_weights, legal_actions
+from ..base import Agent, Info, Observation, check_weights
 from .prefix_tree import Characters, PrefixTree, runs
 
 ON_MISS = ("smallest_tree", "least_loaded")
@@ -127,7 +127,7 @@ class CacheAware(Agent):
             self.tree.trim(self.max_tree_size)
         for fallen in self.fallen(info) if self._first_form else ():
             self.tree.remove(fallen)
-        workers = legal_actions(info)
+        workers = self.legal_workers(info)
         inflight = observation[self.at["inflight"]].tolist()
         prompt = runs(self.env.prompt_pages())
         worker: int | None = None

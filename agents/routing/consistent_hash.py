@@ -14,7 +14,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, check_weights, draw, legal_actions, lowest
+from ..base import Agent, Info, Observation, check_weights, draw, lowest
 from .prefill_time import PrefillTime
 
 FULL = ("next", "least")
@@ -92,7 +92,7 @@ class BoundedHash(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        up = set(legal_actions(info))
+        up = set(self.legal_workers(info))
         inflight = observation[self.at["inflight"]].tolist()
         bound = self.load_factor * (sum(inflight[worker] for worker in up) + 1.0) / len(up)
         pages = self.env.prompt_pages()
@@ -150,7 +150,7 @@ class DualMap(Agent):
         """See `Agent.act`."""
         pages = self.env.prompt_pages()
         key = self.key(pages.tolist()) if len(pages) else -1 - info["session"]
-        up = legal_actions(info)
+        up = self.legal_workers(info)
         first, second = (next(worker for worker in ring.walk(key) if worker in up) for ring in self._rings)
         if first == second:
             second = up[(up.index(first) + 1) % len(up)]

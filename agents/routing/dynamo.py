@@ -9,7 +9,7 @@ import numpy as np
 
 from kvgym import _check
 
-from ..base import EXACT, Agent, Floats, Info, Observation, check_weights, draw, legal_actions
+from ..base import EXACT, Agent, Floats, Info, Observation, check_weights, draw
 
 VIEWS = ("events", "scenario")
 
@@ -66,7 +66,7 @@ class Dynamo(Agent):
         best = self.cheapest(costs, info)
         if self.temperature == 0.0:
             return draw(best, self.random)
-        workers = legal_actions(info)
+        workers = self.legal_workers(info)
         low, high = costs[best[0]], costs[workers].max()
         width = (high - low) * self.temperature
         shares = np.exp(-(costs[workers] - low) / width) if width else np.ones(len(workers))
@@ -77,7 +77,7 @@ class Dynamo(Agent):
         """Cost of every worker: float64 (n_workers,)."""
         prompt, size = float(observation[self.at["prompt"]]), self.block_tokens
         prefill = self.column(observation, "prefill")
-        backlog = (prefill - prefill[info["action_mask"] > 0].min()) / size
+        backlog = (prefill - prefill[self.up(info)].min()) / size
         decay = 1.0 / (1.0 + self.credit_decay * backlog / math.ceil(prompt / size))
         credit = self.credit * decay * (self.column(observation, "match") // size)
         blocks = self.scale * np.maximum((prefill + prompt) / size - credit, 0.0)

@@ -60,7 +60,7 @@ class Kthena(Agent):
         """See `Agent.act`."""
         tokens = self.index.look_up(self.fallen(info))
         queued = self.column(observation, "queued")
-        up = info["action_mask"] > 0
+        up = self.up(info)
         if (up & (queued < self.max_waiting)).any():
             up &= queued < self.max_waiting
         load = self.column(observation, "running") + 100.0 * queued

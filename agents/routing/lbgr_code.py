@@ -10,7 +10,7 @@ import numpy as np
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, Agent, Info, Observation, check_weights, legal_actions
+from ..base import DECISION, FINISH, Agent, Info, Observation, check_weights
 
 
 class Sent(NamedTuple):
@@ -111,7 +111,7 @@ class LbgrCode(Agent):
         self.scores = (-costs).tolist()
         ms = costs.tolist()
         best = -1
-        for worker in legal_actions(info):
+        for worker in self.legal_workers(info):
             if best < 0 or ms[worker] + self.hysteresis_ms < ms[best]:
                 best = worker
         best_base = float(bases[best])

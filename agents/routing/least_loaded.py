@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..base import Agent, Info, Observation, legal_actions, lowest
+from ..base import Agent, Info, Observation, lowest
 
 
 class LeastLoaded(Agent):
@@ -15,4 +15,4 @@ class LeastLoaded(Agent):
         """See `Agent.act`."""
         inflight = observation[self.at["inflight"]].tolist()
         self.scores = [-requests for requests in inflight]
-        return lowest(inflight, legal_actions(info))
+        return lowest(inflight, self.legal_workers(info))

@@ -74,7 +74,7 @@ class LlmD(Agent):
         """See `Agent.act`."""
         match = self.matched(observation, self.fallen(info))
         queued = self.column(observation, "queued")
-        legal = queued[info["action_mask"] > 0]
+        legal = queued[self.up(info)]
         most, spread = legal.max(), legal.max() - legal.min()
         queue = (most - queued) / spread if spread else 1.0
         costs = -(self.prefix * match + self.queue * queue + self.kv * (1.0 - self.column(observation, "kv_use")))
@@ -140,7 +140,7 @@ class LlmDAgentic(LlmD):
         for worker in gone:
             self.tokens[worker] = 0.0
             self._sent = {decision: sent for decision, sent in self._sent.items() if sent[0] != worker}
-        near = (self.matched(observation, gone) >= self.affinity) & (info["action_mask"] > 0)
+        near = (self.matched(observation, gone) >= self.affinity) & self.up(info)
         costs = np.minimum(self.tokens, _MOST_TOKENS) / _MOST_TOKENS - 1.0
         if near.any() and self.random.random() >= self.explore:
             costs = np.where(near, costs, 1.0)

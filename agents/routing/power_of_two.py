@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..base import Agent, Info, Observation, draw, legal_actions
+from ..base import Agent, Info, Observation, draw
 
 
 class PowerOfTwo(Agent):
@@ -14,7 +14,7 @@ class PowerOfTwo(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        workers = legal_actions(info)
+        workers = self.legal_workers(info)
         first = draw(workers, self.random)
         if len(workers) == 1:
             return first

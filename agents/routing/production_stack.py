@@ -11,7 +11,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import EXACT, Agent, Info, Observation, draw, legal_actions, lowest
+from ..base import EXACT, Agent, Info, Observation, draw, lowest
 from .prompt_index import PromptIndex
 
 
@@ -82,7 +82,7 @@ class KvAware(Agent):
         match = self.column(observation, "match")
         worker = self.cheapest(-match, info)[0]
         if match[worker] == 0.0 or match[worker] < float(observation[self.at["prompt"]]) - self.threshold:
-            worker = lowest(list(zip(self._known, self._recent, strict=True)), legal_actions(info))
+            worker = lowest(list(zip(self._known, self._recent, strict=True)), self.legal_workers(info))
         self._sends.append((info["time"], worker))
         self._recent[worker] += 1
         self._known[worker] = True

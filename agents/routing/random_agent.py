@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..base import Agent, Info, Observation, draw, legal_actions
+from ..base import Agent, Info, Observation, draw
 
 
 class RandomAgent(Agent):
@@ -10,4 +10,4 @@ class RandomAgent(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        return draw(legal_actions(info), self.random)
+        return draw(self.legal_workers(info), self.random)

@@ -10,7 +10,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, draw, legal_actions, lowest
+from ..base import Agent, Info, Observation, draw, lowest
 from .prompt_index import PromptIndex
 
 
@@ -47,7 +47,7 @@ class RayAffinity(Agent):
         """See `Agent.act`."""
         tokens = self.index.look_up(self.fallen(info))
         inflight = observation[self.at["inflight"]].tolist()
-        up = legal_actions(info)
+        up = self.legal_workers(info)
         loads = [inflight[worker] for worker in up]
         if max(loads) - min(loads) > self._limit:
             among = [up.pop(up.index(draw(up, self.random))) for _ in range(min(2, len(up)))]

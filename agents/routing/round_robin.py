@@ -6,7 +6,7 @@ from typing import Any
 
 import gymnasium as gym
 
-from ..base import Agent, Info, Observation, legal_actions
+from ..base import Agent, Info, Observation
 
 
 class RoundRobin(Agent):
@@ -23,6 +23,6 @@ class RoundRobin(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        worker = min(legal_actions(info), key=lambda worker: (worker - self._next) % self.n_workers)
+        worker = min(self.legal_workers(info), key=lambda worker: (worker - self._next) % self.n_workers)
         self._next = worker + 1
         return worker

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..base import Agent, Info, Observation, legal_actions, lowest
+from ..base import Agent, Info, Observation, lowest
 
 
 class SessionAffinity(Agent):
@@ -13,9 +13,11 @@ class SessionAffinity(Agent):
     router (lightseekorg/smg) and "session" in the vLLM production stack.
     """
 
+    needs = "sessions"
+
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        workers = legal_actions(info)
+        workers = self.legal_workers(info)
         is_prev = observation[self.at["is_prev"]].tolist()
         for worker in workers:
             if is_prev[worker]:

@@ -24,6 +24,7 @@ from kvgym.envs.features import (
 )
 from kvgym.scenarios import SCENARIOS
 from kvgym.sim.evictors import TABLE
+from kvgym.workload import PRESETS
 
 PAGES = Path(__file__).parents[1]
 
@@ -109,6 +110,15 @@ def evictor_table() -> str:
     return "\n".join(lines)
 
 
+def preset_table() -> str:
+    """A row per preset."""
+    lines = ["| preset | what | source | its figures | assumed |", "|---|---|---|---|---|"]
+    for name, preset in PRESETS.items():
+        figures = ", ".join(f"{key} {value:,g}" for key, value in preset.figures.items())
+        lines.append(f"| `{name}` | {preset.text} | {preset.source} | {figures} | {preset.assumed or 'nothing'} |")
+    return "\n".join(lines)
+
+
 TABLES = {
     "environments.md": {
         "blocks": block_table,
@@ -117,6 +127,7 @@ TABLES = {
         "scenarios": scenario_table,
     },
     "evictors.md": {"evictors": evictor_table},
+    "workloads.md": {"presets": preset_table},
 }
 """Page -> mark of a table -> who writes it."""
 

@@ -183,7 +183,7 @@ class Catalogue:
             raise ValueError(f"page_size must be at most the {tokens} KV tokens of {name}, got {page_size}")
         overhead = overhead if overhead_ms is None else overhead_ms
         moved = math.ceil(given.kv_bytes(context_tokens, kv_dtype))
-        return WorkerSpec(tokens // page_size, replace(cost, overhead_ms=overhead), moved)
+        return WorkerSpec(tokens // page_size, replace(cost, overhead_ms=overhead), moved, tp)
 
     def _model(self, model: Any) -> Model:
         if isinstance(model, Mapping):

@@ -83,6 +83,7 @@ def _sglang_05_chunk(gpu: str, gib: float) -> int:
 
 
 _ON_DEMAND = Figure(1.0, "Not used: with mixed iterations pages are taken as they are filled.")
+_FCFS = Figure("fcfs", "vLLM, SchedulerConfig.policy; priority scheduling is off by default in all of these.")
 _SHORTFALL = Figure(False, "Block pools evict one block for each that is taken (block_pool.py).")
 _NONE_QUEUED = Figure(0, "Nothing else is known.")
 _VLLM = "vLLM since pull request 17885, EngineArgs.get_batch_defaults for its API server: "
@@ -91,6 +92,7 @@ _SGLANG = {
     "max_running": Figure(2048, "SGLang, init_memory_pool: tokens / context x 512, from 2,048 to 4,096; the least."),
     "evict_full_request": Figure(True, "SGLang, schedule_batch.py: the tree evicts what is asked for, not what lacks."),
     "reserve_output": Figure(1.0, "SGLang, PrefillAdder: the whole output where its length is known (ignore_eos)."),
+    "queue": _FCFS,
 }
 _PREFILL_FIRST = Figure("prefill_first", "SGLang, Scheduler.get_next_batch_to_run; enable_mixed_chunk is off.")
 _SGLANG_05_CHUNK = Figure(
@@ -114,6 +116,7 @@ _TABLE = (
             ),
             "evict_full_request": _SHORTFALL,
             "reserve_output": _ON_DEMAND,
+            "queue": _FCFS,
         },
         Figure(0.6, "Measured rows chosen on: 0.62 (Llama-3.1-70B in fp8), 0.57 ms (Qwen3-32B). See docs/costs.md."),
         _NONE_QUEUED,
@@ -159,6 +162,7 @@ _TABLE = (
             "reserve_output": Figure(
                 1.0, "GUARANTEED_NO_EVICT admits with the whole output; the mixed schedule here takes pages as needed."
             ),
+            "queue": _FCFS,
         },
         Figure(0.5, "Measured rows chosen on: 0.47 ms (Llama-3.1-8B). See docs/costs.md."),
         Figure(1, "Measured TTFT of Llama-3.1-8B: 8 clients wait 550 ms, as when 7 are served. See docs/costs.md."),

@@ -10,6 +10,8 @@ from kvgym.cluster.presets import find_preset
 
 SCHEDULES = ("mixed", "prefill_first")
 """What an iteration may hold: prefill and decodes, or prefill as long as there is any."""
+QUEUES = ("fcfs", "priority")
+"""Who is admitted first: who came first, or the lowest priority."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +22,17 @@ class WorkerSpec:
         kv_pages: Pages of KV memory, >= 1; a page holds `EngineSpec.page_size` tokens.
         cost: Duration of its iterations.
         kv_bytes_per_token: Bytes of KV cache per token of its model, what transfers move; 0: not known.
+        gpus: GPUs that it has, >= 1.
 
     Raises:
-        ValueError: If `kv_pages` is not an integer >= 1, `cost` is no IterationCost, or `kv_bytes_per_token` no integer
-            >= 0.
+        ValueError: If `kv_pages` or `gpus` is not an integer >= 1, `cost` is no IterationCost, or `kv_bytes_per_token`
+            no integer >= 0.
     """
 
     kv_pages: int
     cost: IterationCost
     kv_bytes_per_token: int = 0
+    gpus: int = 1
 
     def __post_init__(self) -> None:
         """Checks the fields."""
@@ -37,6 +41,7 @@ class WorkerSpec:
             raise ValueError(f"cost must be an IterationCost, got {self.cost!r}")
         size = _check.whole("kv_bytes_per_token", self.kv_bytes_per_token, 0)
         object.__setattr__(self, "kv_bytes_per_token", size)
+        object.__setattr__(self, "gpus", _check.whole("gpus", self.gpus, 1))
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,8 @@ class EngineSpec:
         evict_full_request: Evict as many pages as an allocation asks for instead of only those that are missing.
         reserve_output: Share of the output that "prefill_first" reserves at admission, >= 0; 1 is SGLang with
             known lengths.
+        queue: Who is admitted first: "fcfs" (who came first) or "priority" (the lower priority of its service class, as
+            with vLLM's --scheduling-policy priority; docs/semantics.md#e6-priority).
 
     Raises:
         ValueError: If a field is outside its range.
@@ -119,6 +126,7 @@ class EngineSpec:
     max_running: int = 256
     evict_full_request: bool = False
     reserve_output: float = 1.0
+    queue: str = "fcfs"
 
     def __post_init__(self) -> None:
         """Checks the fields."""
@@ -129,6 +137,7 @@ class EngineSpec:
             "max_running": _check.whole("max_running", self.max_running, 1),
             "evict_full_request": _check.flag("evict_full_request", self.evict_full_request),
             "reserve_output": _check.finite("reserve_output", self.reserve_output),
+            "queue": _check.choice("queue", self.queue, QUEUES),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)

@@ -159,7 +159,7 @@ class RouterAdapter(Adapter):
         """The agent's answer to the ROUTE decision that is due; one that is not legal as in KVGym/Route-v0."""
         n = self.layout.n_workers
         observation, mask = np.empty(self.layout.size, np.float32), np.empty(n, np.int8)
-        _, _, _, time, session = self.env.call_kernel(LOOK, 0, ASK, self._form, observation, mask)
+        _, _, time, session = self.env.call_kernel(LOOK, 0, ASK, self._form, observation, mask)
         worker = int(self.ask(observation, mask.copy(), time, session))
         if not 0 <= worker < n:
             raise ValueError(f"the router must choose a worker from 0 to {n - 1}, it chose {worker}")

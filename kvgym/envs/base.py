@@ -12,7 +12,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from kvgym import _check, _compile
-from kvgym.envs.kernels.codes import LOOK
+from kvgym.envs.kernels.codes import COST, COUNTS_MISSES, LOOK, REWARDS
 from kvgym.envs.layout import Layout
 from kvgym.envs.metrics import episode_metrics
 from kvgym.envs.picture import Painter
@@ -33,8 +33,8 @@ FINISHED_COLUMNS = (
 )
 
 Observation = NDArray[np.float32]
-Result = tuple[int, float, float, float, int]
-"""Of a kernel: code of `rules`, costs e2e and ttft of the step (request seconds), time (s), session."""
+Result = tuple[int, float, float, int]
+"""Of a kernel: code of `rules`, cost of the step that the reward pays, time (s), session."""
 
 
 class ClusterEnv(gym.Env[Observation, Any]):
@@ -57,7 +57,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 16}  # noqa: RUF012  Env has it so
     _FORM: ClassVar[int] = 0
     """Further bits of `form`."""
-    _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_act_kernel", "_address")
+    _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_act_kernel", "_costs_kernel", "_address")
     workload: Workload
     n_invalid: int = 0
     first_share: float = 1.0
@@ -84,13 +84,13 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self.render_size = settings.render_size
         self.simulator = simulator
         self.layout = Layout(len(self.scenario.cluster), fetches=self.scenario.transfers, **blocks)
-        self.form = self.layout.bits(settings.observation) | self._FORM
+        self.form = self.layout.bits(settings.observation) | self._FORM | REWARDS[settings.reward or "e2e"]
         self.action_space = action_space
         self.observation_space = self.layout.space(settings.observation)  # type: ignore[assignment]
         self._size = self.layout.size
         self._mask = np.ones(n_mask, np.int8)
-        self._is_ttft = settings.reward == "ttft"
-        self._per_cost = -1.0 / self.scenario.reward_scale_s  # reward of a request second
+        # Reward of a miss, or of a request second.
+        self._per_cost = -1.0 if settings.reward == "slo" else -1.0 / self.scenario.reward_scale_s
         self._load_kernels()
         self._episode = -1
         self._running = False
@@ -98,7 +98,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
 
     def _load_kernels(self) -> None:
         kernels = _compile.load(KERNELS[0])
-        self._step_kernel, self._act_kernel = kernels.step, kernels.act
+        self._step_kernel, self._act_kernel, self._costs_kernel = kernels.step, kernels.act, kernels.all_costs
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -113,7 +113,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
             ValueError: If an option is not known or no integer >= 0.
         """
         self._begin(seed, options)
-        observation, (code, _, _, time, session) = self._act(LOOK)
+        observation, (code, _, time, session) = self._act(LOOK)
         self._running = code in (ROUTE, EVICT)
         self._time = time
         if self.render_mode == "human":
@@ -218,23 +218,27 @@ class ClusterEnv(gym.Env[Observation, Any]):
         self, observation: Observation, result: Result
     ) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """The result of `step`, made from that of a kernel."""
-        code, e2e, ttft, time, session = result
+        code, cost, time, session = result
         info = {"action_mask": self._mask.copy(), "dt": time - self._time, "time": time, "session": session}
         self._time = time
         if self.render_mode == "human":
             self.render()
-        reward = (ttft if self._is_ttft else e2e) * self._per_cost
+        reward = cost * self._per_cost
         if code in (ROUTE, EVICT):
             return observation, reward, False, False, info
         self._running = False
         info["episode_metrics"] = self.episode_metrics()
         return observation, reward, code != TRUNCATED, code == TRUNCATED, info
 
-    def costs(self) -> tuple[float, float]:
-        """Costs of the last step, as the rewards "e2e" and "ttft" have them (request seconds)."""
-        clock = self.simulator.tables["clock"][0]
-        e2e = float(clock["cost_e2e_ps"]) * 1e-12 - float(clock["paid_e2e_s"])
-        return e2e, float(clock["cost_ttft_ps"]) * 1e-12 - float(clock["paid_ttft_s"])
+    def count_misses(self) -> None:
+        """From the next `reset()` on, misses are counted whatever the reward pays; see `costs`."""
+        self.form |= COUNTS_MISSES
+
+    def costs(self) -> NDArray[np.float64]:
+        """All costs of the last step: float64 with the entries of `kernels.codes.Costs`."""
+        out = np.empty(len(COST))
+        self._costs_kernel(self._address, out)
+        return out
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions, now: bool (n,). The name is that of sb3-contrib's maskable algorithms."""

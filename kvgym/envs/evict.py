@@ -164,9 +164,11 @@ class EvictVectorEnv(ClusterVectorEnv[EvictEnv]):
         if self.envs[0].adapter is None:
             return n_ended
         for i in np.flatnonzero((self._whole[0] == ROUTE) & (plan[:, 0] != SKIP)).tolist():
-            code, e2e, ttft, time, session = self.envs[i].route_on(observation[i], self._masks[i])
+            code, cost, time, session = self.envs[i].route_on(observation[i], self._masks[i])
             self._whole[:, i] = code, session, self.envs[i].n_arrived()
-            real[:, i] = (ttft if self._is_ttft else e2e) * self._per_cost, time - before[i]
+            real[:, i] = cost * self._per_cost, time - before[i]
+            if len(self.costs):
+                self.costs[i] = self.envs[i].costs()
             self._times[i] = time
             n_ended += code != EVICT
         return n_ended

@@ -223,6 +223,8 @@ class _Sheet:
         room = self.width - 2 * _MARGIN - self._write(f"{scene.time_s:,.3f} s", right, 12, 26, INK, right=True)
         self._fit(title, (_MARGIN, 12, room - 16, 20), 26, INK)
         counts = f"{scene.n_arrived:,} arrived, {scene.n_finished:,} finished"
+        if scene.n_refused:
+            counts += f", {scene.n_refused:,} refused"
         if not isnan(scene.e2e_s):
             counts += f"; mean latency {scene.e2e_s:.2f} s, to the first token {scene.ttft_s:.2f} s"
         self._write(counts, _MARGIN, 38, 20, DIM)
@@ -236,7 +238,8 @@ class _Sheet:
             self._box((_MARGIN, 61, 12, 12), self.colour)
         self._write(due, _MARGIN + (20 if scene.request >= 0 else 0), 60, 20, INK)
         if scene.sent >= 0:
-            where = f"to worker {scene.sent_to}" if scene.sent_to >= 0 else "came back"
+            gone = "was refused" if scene.was_refused else "came back"
+            where = f"to worker {scene.sent_to}" if scene.sent_to >= 0 else gone
             self._write(f"last: request {scene.sent:,} {where}", right, 60, 20, DIM, right=True)
 
     def _cells(self, w: int) -> tuple[Box, list[Box]]:

@@ -54,6 +54,7 @@ class Scene:
         time_s: Seconds since the start.
         n_arrived: Requests that have arrived.
         n_finished: Requests that have finished.
+        n_refused: Requests that were refused.
         request: The one that is to be routed, or for which pages are wanted; -1: no decision is due.
         prompt_tokens: Its prompt.
         session: Its session.
@@ -62,8 +63,9 @@ class Scene:
         tails: Per slot of an EVICT decision the pages that its leaf would give up, 0 = no leaf; () in rule form.
         n_slots: Slots of the EVICT decisions of this cluster, whether one is due or not.
         transfers: Whether pages may be fetched from other workers.
-        sent: The request that was routed last after the warm-up; -1: none.
-        sent_to: The worker that it was sent to, or is on since.
+        sent: The request that was routed, or refused, last after the warm-up; -1: none.
+        sent_to: The worker that it was sent to, or is on since; -1: it came back, or was refused.
+        was_refused: Whether it was.
         e2e_s: Mean latency of the requests after the warm-up that have finished, in seconds; NaN: none.
         ttft_s: Mean time to first token of the same, in seconds.
         workers: All of them.
@@ -72,6 +74,7 @@ class Scene:
     time_s: float
     n_arrived: int
     n_finished: int
+    n_refused: int
     request: int
     prompt_tokens: int
     session: int
@@ -82,6 +85,7 @@ class Scene:
     transfers: bool
     sent: int
     sent_to: int
+    was_refused: bool
     e2e_s: float
     ttft_s: float
     workers: tuple[WorkerScene, ...]
@@ -115,6 +119,7 @@ def read_scene(sim: Simulator) -> Scene:
         time_s=now,
         n_arrived=int(clock["n_arrived"]),
         n_finished=int(clock["n_finished"]),
+        n_refused=int(np.count_nonzero(progress["refused_ps"] >= 0)),
         request=request,
         prompt_tokens=0 if shown is None else int(shown["prompt_tokens"]),
         session=-1 if shown is None else int(shown["session"]),
@@ -125,6 +130,7 @@ def read_scene(sim: Simulator) -> Scene:
         transfers=sim.settings.transfers,
         sent=last,
         sent_to=int(progress["worker"][last]) if last >= 0 else -1,
+        was_refused=last >= 0 and bool(progress["refused_ps"][last] >= 0),
         e2e_s=e2e_s,
         ttft_s=ttft_s,
         workers=tuple(_read_worker(sim, w, row, due, tuple(incoming.get(w, ()))) for w, row in enumerate(rows)),
@@ -215,6 +221,8 @@ def render_text(scene: Scene) -> str:
     so. With transfers: requests that wait for pages of another worker, and what could be fetched for the one due.
     """
     lines = [f"time {scene.time_s:.3f} s, {scene.n_arrived} arrived, {scene.n_finished} finished"]
+    if scene.n_refused:
+        lines[0] += f", {scene.n_refused} refused"
     if scene.request >= 0:
         lines.append(f"request {scene.request}: {scene.prompt_tokens} prompt tokens, session {scene.session}")
     if scene.asking >= 0:

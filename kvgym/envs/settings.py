@@ -9,12 +9,12 @@ from typing import Any, Self
 import numpy as np
 
 from kvgym import _check
+from kvgym.envs.kernels.codes import REWARDS
 from kvgym.envs.layout import FORMS
-from kvgym.scenarios import SPLITS, Scenario, ScenarioLike, get_scenario
+from kvgym.scenarios import SPLITS, Overrides, Scenario, ScenarioLike, get_scenario
 from kvgym.sim import EVICTORS, ROUTERS, RULES
 
 HORIZONS = ("drain", "truncate")
-REWARDS = ("e2e", "ttft")
 ACTIONS = ("leaf", "rule")
 RENDER_MODES = ("human", "rgb_array", "ansi")
 _SIZES = ("width", "height")
@@ -44,7 +44,7 @@ class EnvSettings:
 
     scenario: ScenarioLike = DEFAULT_SCENARIO
     _: KW_ONLY
-    scenario_overrides: Mapping[str, Any] | None = None
+    scenario_overrides: Overrides | None = None
     observation: str = "scaled"
     reward: str | None = None
     horizon: str = "drain"
@@ -59,6 +59,8 @@ class EnvSettings:
         for name, value in arguments.items():
             if name not in known:
                 hint = f"; allowed are {', '.join(known)}"
+                if name == "admission":
+                    hint = ": only KVGym/Route-v0 has an action that refuses requests"
                 if name in _OVERRIDES:
                     hint = f": the scenario has it, give it as scenario_overrides={{{name!r}: {value!r}}}"
                 raise TypeError(f"{environment}() got an unexpected keyword argument {name!r}{hint}")
@@ -73,6 +75,13 @@ class EnvSettings:
         if self.render_size is not None:
             vars(self).update(render_size=_check_size(self.render_size))
         reward = _check.choice("reward", scenario.objective if self.reward is None else self.reward, REWARDS)
+        aimless = [one.name for one in scenario.service_classes if not one.has_target]
+        if reward == "slo" and aimless:
+            raise ValueError(
+                f'reward "slo" needs a target, slo_ttft_s or slo_tpot_s above 0, in each service class of scenario '
+                f"{scenario.name!r} ({', '.join(one.name for one in scenario.service_classes)}); "
+                f"without one: {', '.join(aimless)}"
+            )
         # Made again from these, settings are the same.
         vars(self).update(scenario=scenario, scenario_overrides=None, reward=reward)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kvgym import _check, _compile
 from kvgym.envs.base import ClusterEnv, Observation, legal_instead
-from kvgym.envs.kernels.codes import SKIP
+from kvgym.envs.kernels.codes import COST, SKIP
 from kvgym.envs.picture import Painter, grid
 from kvgym.sim.base.codes import EVICT, ROUTE, TRUNCATED
 from kvgym.sim.evictors import ASK
@@ -91,6 +91,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         arrivals: Requests that arrived in the last step of each environment: int64 (num_envs,). For learners that
             discount by request; in steps that end an episode and reset, those of the ended one.
         ended: Whether the last step of each environment ended an episode: bool (num_envs,).
+        costs: All costs of the last step of each environment, see `ClusterEnv.costs`, after `count_costs()`; before it
+            without a row.
 
     Raises:
         ValueError: If an argument is not allowed.
@@ -132,7 +134,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._act_many = _compile.load("kvgym.envs.kernels.entry").act_many
         self._prefetcher = None if self.autoreset_mode == AutoresetMode.DISABLED else Prefetcher(self.envs)
         self._threads = Threads(self.num_envs, self.num_threads)
-        self._is_ttft, self._per_cost = single._is_ttft, single._per_cost
+        self._per_cost = single._per_cost
+        self.costs = np.zeros((0, len(COST)))
         # The numbers of the evictors that actions of the rule forms name.
         self._rule_numbers = np.array(getattr(single.settings, "rule_numbers", ()), np.int64)
         n = self.num_envs
@@ -149,6 +152,12 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
     def _commands(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         """(num_envs, 3) kind, choice and rule for the kernel; counts actions that are not legal."""
         raise NotImplementedError
+
+    def count_costs(self) -> None:
+        """From the next `reset()` on, `costs` are written."""
+        self.costs = np.zeros((self.num_envs, len(COST)))
+        for env in self.envs:
+            env.count_misses()
 
     def _all(self, kind: int, choices: NDArray[np.int64], rules: Any = ASK) -> NDArray[np.int64]:
         """Commands of one kind."""
@@ -243,6 +252,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         observation = np.empty((n, self.layout.size), np.float32)
         self._masks = np.ones_like(self._masks)  # all actions of one that is not played, and is reset
         real = np.zeros((2, n))  # reward and dt
+        self.costs = np.zeros_like(self.costs)
         before = self._whole[2].copy()
         n_ended = self._run(plan, observation, real)
         self.arrivals = self._whole[2] - before
@@ -281,8 +291,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
         """The kernel's part of a step. Returns how many episodes have ended."""
-        settings = self._is_ttft, self._per_cost, self.envs[0].form
-        rest: tuple[Any, ...] = (*settings, observation, self._masks, self._whole, real, self._times)
+        form = self.envs[0].form
+        rest = (self._per_cost, form, observation, self._masks, self._whole, real, self._times, self.costs)
         return self._threads.play(lambda first, end: int(self._act_many(first, end, self._handles, plan, *rest)))
 
     def _end(self, ended: NDArray[np.int64], observation: Observation, dt: NDArray[np.float64]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _watching = False
 
 @contextmanager
 def watch(on: bool = True) -> Iterator[None]:
-    """Has walks through memory, and workloads of the split "test", refused with a `RuleBroken`.
+    """Has walks through memory, and workloads of the splits "test" and "all", refused with a `RuleBroken`.
 
     Args:
         on: False: inside, the evaluation itself makes a workload.
@@ -44,5 +44,5 @@ def _listen() -> None:
 def _heard(event: str, args: tuple[Any, ...]) -> None:
     if _watching and event in _WALKS:
         raise RuleBroken(f"{event}() leads to what is behind the view: {RULE}")
-    if _watching and event == "kvgym.workload" and args[0] == "test":
-        raise RuleBroken(f"a workload of the split test was asked for, which is the future: {RULE}")
+    if _watching and event == "kvgym.workload" and args[0] in ("test", "all"):
+        raise RuleBroken(f"a workload of the split {args[0]} was asked for, which is the future: {RULE}")

@@ -25,7 +25,8 @@ _TIERS = {
 
 _LEGEND = """J: mean latency, what counts (lower is better). Score: 0 = random + lru, 100 = reference, logarithmic in J.
 Evictor "own": the one that the scenario names. An oracle may know the future: it is shown and not ranked.
-Latencies in seconds. TTFT: time to first token. hit %: prompt tokens found in a cache. us/act: time per decision."""
+Latencies in seconds. TTFT: time to first token. hit %: prompt tokens found in a cache. us/act: time per decision.
+busy: share of the time; how much more a router could take, `kvgym capacity` says."""
 _EVICTORS = """Evictor "agents:NAME": an agent of the suite, which chooses among leaves offered; path.py:Class: yours;
 "joint": the agent that routes evicts as well; all others are evictors of the simulator."""
 
@@ -118,10 +119,20 @@ COLUMNS = (
     Column("req/s", "finished requests per second", _metric("request_throughput"), 9),
     Column("good/s", "requests per second inside the latency objectives", _metric("goodput"), 10),
     Column("imbal", "requests of the busiest worker over the mean", _metric("imbalance"), 11),
-    Column("util", "busy share of the workers while requests arrive; above 1 = overload", _metric("utilisation"), 6),
+    Column(
+        "busy", "busy share: busy seconds of the workers over those in which requests arrive", _metric("utilisation"), 6
+    ),
     Column("inval", "actions per episode that the mask did not allow", _metric("n_invalid"), 12),
     Column("us/act", "microseconds per decision", _metric("decision_us"), 4),
 )
+
+
+def columns_of(board: Board) -> list[Column]:
+    """The columns, and one for each service class where there are several."""
+    names = [one.name for one in board.scenario.service_classes]
+    text = "requests of class {} that met its targets"
+    own = [Column(f"{one} ok %", text.format(one), _percent(f"slo_attainment/{one}"), 13) for one in names]
+    return [*COLUMNS, *(own if len(own) > 1 else ())]
 
 
 def terminal(report: Report, width: int) -> str:
@@ -150,8 +161,9 @@ def markdown(report: Report) -> str:
         lines += [f"## {title}", ""] + [f"{line}\n" for line in rest]
         means = {row.player: row.score.value for row in board.rows}
         lines += [f"{table}\n" for table in matrix(report.axes, means, "github")]
-        lines += [_table(board, COLUMNS, "github"), "", *(f"- {line}" for line in _errors(board)), ""]
-    lines += ["## Columns", ""] + [f"- **{column.title}**: {column.text}" for column in COLUMNS]
+        lines += [_table(board, columns_of(board), "github"), "", *(f"- {line}" for line in _errors(board)), ""]
+    texts = {column.title: column.text for board in report.boards for column in columns_of(board)}
+    lines += ["## Columns", ""] + [f"- **{title}**: {text}" for title, text in texts.items()]
     lines += ["", _EVICTORS] if report.track != "route" else []
     return "\n".join(lines).rstrip() + "\n"
 
@@ -238,11 +250,12 @@ def _heading(board: Board) -> list[str]:
     scenario = board.scenario
     kind = "" if scenario.name in SUITE_SCENARIOS else ", not of the suite"
     name = f"{scenario.name} (version {scenario.version}{kind}{', with overrides' if board.overrides else ''})"
-    low, high = board.separation.low, board.separation.high
+    mean, low, high = board.separation
+    spread = f" [{low:.2f}, {high:.2f}]" if math.isfinite(low) else ""
     seeds = "frozen anchors" if board.frozen else "anchors played here"
     lines = [
         f"{name}: {scenario.text}" if scenario.text else name,
-        f"tier: {board.tier}; J_random / J_reference = {board.separation.mean:.2f} [{low:.2f}, {high:.2f}] ({seeds})",
+        f"tier: {board.tier}; J_random / J_reference = {mean:.2f}{spread} ({seeds})",
     ]
     if board.n_dropped:
         lines.append(f"{board.n_dropped} requests fit on no worker and were left out (over all seeds)")
@@ -264,7 +277,7 @@ def _table(board: Board, columns: Sequence[Column], style: str) -> str:
 
 def _fit(board: Board, width: int) -> str:
     """The table without the columns that would make it wider than `width`."""
-    columns = list(COLUMNS)
+    columns = columns_of(board)
     while True:
         table = _table(board, columns, "simple")
         last = max(columns, key=lambda column: column.rank)

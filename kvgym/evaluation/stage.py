@@ -10,10 +10,10 @@ import gymnasium as gym
 from kvgym import _check
 from kvgym.envs.adapter import ROUTE_ID
 from kvgym.envs.layout import FORMS
-from kvgym.scenarios import ScenarioLike
+from kvgym.scenarios import Scenario, ScenarioLike, get_scenario
 
 ROUTE, EVICT, JOINT = ENVIRONMENTS = (ROUTE_ID, "KVGym/Evict-v0", "KVGym/Joint-v0")
-ASKABLE = ("action", "candidates", "quantum", "rules", "view")
+ASKABLE = ("action", "candidates", "quantum", "rules", "admission", "view")
 """Arguments that decide what an action means, and the view of the caches that a routing rule has in production. All
 others decide what is played, and that is not the agent's to say."""
 
@@ -63,9 +63,13 @@ def make_env(
         split: "train", "validation" or "test".
 
     Raises:
-        ValueError: If an argument is not allowed, or names a part that the agent plays itself.
+        ValueError: If an argument is not allowed, or names a part that the agent plays itself; if the agent may refuse
+            requests, and that costs nothing.
     """
     name, asked = environment_of(agent), env_kwargs_of(agent)
+    if asked.get("admission"):
+        scenario = _priced(agent, get_scenario(scenario, overrides))
+        overrides = None
     _check.choice(f"{_class_name(agent)}.observation", agent.observation, FORMS)
     if "view" in asked:
         if name not in (ROUTE, JOINT):
@@ -81,6 +85,17 @@ def make_env(
         return gym.make(name, disable_env_checker=True, **{**asked, **given}).unwrapped
     except TypeError as error:
         raise ValueError(f"{_class_name(agent)}.env_kwargs {asked}: {error}") from error
+
+
+def _priced(agent: Any, scenario: Scenario) -> Scenario:
+    """The scenario, whose refusals have a price: J would reward nothing so much as refusing all."""
+    free = [one.name for one in scenario.service_classes if one.refusal_cost_s == 0]
+    if free:
+        raise ValueError(
+            f"{_class_name(agent)} may refuse requests, which costs nothing in scenario {scenario.name!r} (classes: "
+            f"{', '.join(free)}): give it or its classes a refusal_cost_s above 0"
+        )
+    return scenario
 
 
 def _class_name(agent: Any) -> str:

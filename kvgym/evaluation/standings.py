@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,6 +14,9 @@ from kvgym.evaluation.episode import Episode
 from kvgym.evaluation.scoring import Comparison, Score
 from kvgym.evaluation.statistics import Floats, Interval
 from kvgym.scenarios import SUITE_SCENARIOS, Scenario
+
+PARTS_FOR_INTERVALS = 8
+"""Parts of one trace from which a table gives intervals: they are stretches of one recording, not draws."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ def board(
     errors: Mapping[Player, Failure],
     random: Player,
     reference: Player,
+    parts: int | None = None,
 ) -> Board:
     """Compares what was played on a scenario.
 
@@ -127,6 +132,7 @@ def board(
         errors: What went wrong, by player.
         random: The anchor that scores 0.
         reference: The anchor that scores 100.
+        parts: Of a trace: how many of its parts were played. Fewer than `PARTS_FOR_INTERVALS` give no intervals.
     """
     costs = {player: np.array([episode.J for episode in episodes]) for player, episodes in played.items()}
     means = {player: _means(episodes) for player, episodes in played.items()}
@@ -140,10 +146,17 @@ def board(
         )
         known = None
     decisive = known or here
-    place = decisive.tier
+    spread = parts is None or parts >= PARTS_FOR_INTERVALS
+    if not spread:
+        notes.append(f"no intervals, and not counted: {parts} of {PARTS_FOR_INTERVALS} parts of a trace that they need")
+    place = decisive.tier if spread else "not counted"
     if scenario.name not in SUITE_SCENARIOS and place != "not counted":
         place = f"own, {place}"
     labels = {random: "anchor: 0", reference: "anchor: 100"}
+
+    def shown(found: Interval) -> Interval:
+        return found if spread else Interval(found.mean, math.nan, math.nan)
+
     rows = [
         Standing(
             player=player,
@@ -152,13 +165,13 @@ def board(
             n=len(episodes),
             J=float(costs[player].mean()),
             score=scoring.score(costs[player], here.random, here.reference),
-            versus=scoring.compare(costs[player], here.reference),
+            versus=scoring.Comparison(*map(shown, scoring.compare(costs[player], here.reference))),
             metrics=means[player],
         )
         for player, episodes in played.items()
     ]
     rows.sort(key=lambda row: row.J)
-    ratio = scoring.ratio(decisive.random, decisive.reference)
+    ratio = shown(scoring.ratio(decisive.random, decisive.reference))
     n_dropped = sum(episode.n_dropped for episode in played[reference])
     return Board(scenario, overrides, place, ratio, known is not None, n_dropped, rows, errors, costs, notes)
 

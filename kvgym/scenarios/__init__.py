@@ -1,6 +1,6 @@
 """Settings: a scenario is a workload recipe, a cluster, engine settings and an objective; of the suite, or your own."""
 
-from kvgym.scenarios.find import ScenarioLike, get_scenario
+from kvgym.scenarios.find import Overrides, ScenarioLike, get_scenario
 from kvgym.scenarios.library import SCENARIOS, SUITE_SCENARIOS, register_scenario
 from kvgym.scenarios.recipes import register_recipe
 from kvgym.scenarios.scenario import OBJECTIVES, SPLITS, Scenario
@@ -10,6 +10,7 @@ __all__ = [
     "SCENARIOS",
     "SPLITS",
     "SUITE_SCENARIOS",
+    "Overrides",
     "Scenario",
     "ScenarioLike",
     "get_scenario",

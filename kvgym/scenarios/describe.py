@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ from kvgym.cluster import (
 from kvgym.workload import ServiceClass
 from kvgym.workload.classes import check_classes
 
+WORKER_KEYS = ("count", "kv_tokens", *(name for name in signature(worker_spec).parameters if name != "page_size"))
+"""What the description of a worker of the catalogue may hold."""
 CLASS_DEFAULTS = ("slo_ttft_s", "slo_tpot_s", "refusal_cost_s")
 """Fields of a scenario that its classes have where they don't say."""
 FAULT_KINDS = {"crash": Crash, "slow-down": Slowdown}
@@ -78,28 +81,40 @@ def make_cluster(workers: Sequence[Any], network: Any, page_size: int) -> Cluste
         ValueError: If a description is not as `Scenario` says; the message names the worker.
     """
     specs: list[WorkerSpec] = []
+    models: dict[str, None] = {}
     for number, worker in enumerate(workers):
         description = dict(_check.mapping(f"worker {number}", worker))
+        models |= {str(description["model"]): None} if "model" in description else {}
         count = _check.whole(f"count of worker {number}", description.pop("count", 1), 1)
         specs += [_make_worker(number, description, page_size)] * count
+    if len(models) > 1:
+        raise ValueError(
+            f"workers must serve one model, got {', '.join(models)}: requests do not name theirs, and routers would "
+            "send them to any"
+        )
     return ClusterSpec(tuple(specs), None if network is None else _make_network(network, len(specs)))
 
 
 def _make_worker(number: int, description: dict[str, Any], page_size: int) -> WorkerSpec:
     where = f"worker {number}"
-    own = "cost" in description or "kv_tokens" in description
+    own = "cost" in description or ("kv_tokens" in description and not {"model", "gpu"} & description.keys())
+    tokens = None if own else description.pop("kv_tokens", None)
     _check.keywords(where, description, _own_worker if own else worker_spec, without=("page_size",))
     try:
-        return (_own_worker if own else worker_spec)(**description, page_size=page_size)
+        spec = (_own_worker if own else worker_spec)(**description, page_size=page_size)
+        return spec if tokens is None else replace(spec, kv_pages=_pages(tokens, page_size))
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _own_worker(*, kv_tokens: Any, cost: Any, kv_bytes_per_token: Any = 0, page_size: int) -> WorkerSpec:
+def _own_worker(*, kv_tokens: Any, cost: Any, kv_bytes_per_token: Any = 0, gpus: Any = 1, page_size: int) -> WorkerSpec:
     """A worker that is not of the catalogue."""
     _check.keywords("cost", _check.mapping("cost", cost), IterationCost)
-    pages = _check.whole("kv_tokens", kv_tokens, page_size) // page_size
-    return WorkerSpec(pages, IterationCost(**cost), kv_bytes_per_token)
+    return WorkerSpec(_pages(kv_tokens, page_size), IterationCost(**cost), kv_bytes_per_token, gpus)
+
+
+def _pages(kv_tokens: Any, page_size: int) -> int:
+    return _check.whole("kv_tokens", kv_tokens, page_size) // page_size
 
 
 def _make_network(description: Any, n_workers: int) -> Network:

@@ -19,9 +19,11 @@ ScenarioLike = str | os.PathLike[str] | Mapping[str, Any] | Scenario
 SUFFIXES = (".json", ".yml", ".yaml")
 
 
-def get_scenario(
-    scenario: ScenarioLike, overrides: Mapping[str, Any] | None = None, *, argument: str = "scenario"
-) -> Scenario:
+Overrides = Mapping[str, Any] | str | os.PathLike[str]
+"""Fields of a scenario to change, or a file of them."""
+
+
+def get_scenario(scenario: ScenarioLike, overrides: Overrides | None = None, *, argument: str = "scenario") -> Scenario:
     """A scenario, with some of its fields changed.
 
     Args:
@@ -29,7 +31,7 @@ def get_scenario(
             function without arguments that returns one; a mapping of a scenario's fields; or a Scenario. File and
             mapping hold what `Scenario.to_dict` gives, or "base", the name of a scenario, "name", and overrides of the
             base. A relative "path" in the recipe_args of a file is taken from the file's folder.
-        overrides: Fields to change, see `Scenario.with_overrides`.
+        overrides: Fields to change, see `Scenario.with_overrides`; or a file of them, .json, .yml or .yaml.
         argument: The name of `scenario` in messages.
 
     Raises:
@@ -37,7 +39,20 @@ def get_scenario(
             allowed, or an override isn't.
     """
     found = _find(scenario, argument)
-    return found if overrides is None else found.with_overrides(overrides)
+    if overrides is None:
+        return found
+    return found.with_overrides(overrides if isinstance(overrides, Mapping) else read_overrides(overrides))
+
+
+def read_overrides(file: Any, argument: str = "scenario_overrides") -> dict[str, Any]:
+    """The fields in a file; a relative "path" in its recipe_args is taken from the file's folder.
+
+    Raises:
+        ValueError: If there is no such file, or it holds no mapping.
+    """
+    if not is_file(file):
+        raise ValueError(f"{argument} must be a mapping of fields, or a file ({', '.join(SUFFIXES)}); got {file!r}")
+    return _read_fields(Path(file), argument)
 
 
 def is_file(scenario: Any) -> bool:
@@ -88,6 +103,13 @@ def _from_module(place: str, argument: str) -> Scenario:
 
 
 def _from_file(path: Path, argument: str) -> Scenario:
+    try:
+        return _from_fields(_read_fields(path, argument), argument)
+    except ValueError as error:
+        raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
+
+
+def _read_fields(path: Path, argument: str) -> dict[str, Any]:
     if path.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{argument} must be a file that ends in {', '.join(SUFFIXES)}, got {str(path)!r}")
     if not path.is_file():
@@ -95,12 +117,12 @@ def _from_file(path: Path, argument: str) -> Scenario:
         raise ValueError(f"{argument} must be an existing file where it ends in {path.suffix}; got {path}, {kind}")
     try:
         values = _read(path)
-        arguments = values.get("recipe_args")
-        if isinstance(arguments, dict) and isinstance(arguments.get("path"), str):
-            arguments["path"] = str(path.parent / arguments["path"])
-        return _from_fields(values, argument)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    arguments = values.get("recipe_args")
+    if isinstance(arguments, dict) and isinstance(arguments.get("path"), str):
+        arguments["path"] = str(path.parent / arguments["path"])
+    return values
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -161,7 +161,7 @@ _ALL = (
     ),
     Scenario(
         name="trace",
-        version=0,
+        version=1,
         text="a trace file (recipe_args: path, format, rate_scale, ..) on four H100 with Llama-3.1-8B",
         recipe="trace",
         recipe_args={},

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kvgym import _check, _named
-from kvgym.workload import (
-    Workload,
-    coding_agents,
-    equal_requests,
-    gsp,
-    long_documents,
-    multi_turn,
-    read_agent_sessions,
-    read_mooncake,
-)
-from kvgym.workload.trace_file import read_records
+from kvgym.scenarios.traces import GIVEN, READERS, Facts, facts, trace
+from kvgym.workload import Workload, coding_agents, equal_requests, gsp, long_documents, multi_turn
+from kvgym.workload.adversary import adversary
+from kvgym.workload.mix import Part, mix
+from kvgym.workload.presets import preset
+from kvgym.workload.random import PARTS, spawned
+from kvgym.workload.sessions import sessions
 
 Recipe = Callable[..., Workload]
 """Makes the workload of an episode: recipe(seed, page_size, wanted, split, **recipe_args).
 
 The first four are given by position: the episode's `np.random.SeedSequence`, which alone may decide what is random and
 is another one for each split; tokens per page; how many requests the scenario plays and one more, to stop at; and
-"train", "validation" or "test". What follows are the names that a scenario may have in `recipe_args`. A recipe that can
-make fewer requests than wanted is refused when the scenario plays more; more of them may be asked for where some fit on
-no worker.
+"train", "validation", "test" or "all". What follows are the names that a scenario may have in `recipe_args`. A recipe
+that can make fewer requests than wanted is refused when the scenario plays more; more of them may be asked for where
+some fit on no worker. One with a parameter kv_pages is told by it what the smallest worker holds.
 """
 _GIVEN = 4
-
-TRACE_SHARES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
-"""Shares of a trace (of its time, or of its sessions) that belong to each split: they never overlap."""
+_MEMORY = "kv_pages"
 
 
 def _hands_on_to(*generators: Callable[..., Workload], but: Sequence[str] = ()) -> Callable[[Recipe], Recipe]:
@@ -74,83 +65,7 @@ def _equal(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str
     return equal_requests(seed, page_size, requests=wanted, **args)
 
 
-_READERS: dict[str, Callable[..., Workload]] = {"mooncake": read_mooncake, "agent-sessions": read_agent_sessions}
-TRACE_FORMATS = tuple(_READERS)
-_WHICH_PART = ("seed", "window_s", "max_requests", "first_session", "max_sessions")
-"""Arguments of the readers that the recipe gives."""
-
-
-@_hands_on_to(*_READERS.values(), but=_WHICH_PART)
-def trace(
-    seed: np.random.SeedSequence,
-    page_size: int,
-    wanted: int,
-    split: str,
-    *,
-    path: str,
-    format: str = "mooncake",
-    **args: Any,
-) -> Workload:
-    """A part of a trace file: another one for each seed, inside the split's share of the trace.
-
-    Args:
-        seed: Chooses the part, and is the seed of whatever the reader draws.
-        page_size: Tokens per page.
-        wanted: Requests.
-        split: "train", "validation" or "test".
-        path: The trace file, plain or gzip.
-        format: One of `TRACE_FORMATS`.
-        **args: Arguments of the reader, such as rate_scale and jitter.
-
-    Raises:
-        TraceError: If the file is not in the format.
-        ValueError: If it has too few requests, or an argument is not allowed, or there is no such file.
-        OSError: If it can't be read.
-    """
-    _check.choice("format", format, TRACE_FORMATS)
-    _check.keywords(f"recipe_args of trace, format {format!r}", args, _READERS[format], first=2, without=_WHICH_PART)
-    where = "path in recipe_args of trace"
-    if not Path(_check.string(where, path)).is_file():
-        kind = ", which is a folder" if Path(path).is_dir() else ""
-        raise ValueError(f"{where} must be an existing file, got {path!r}{kind}")
-    place = float(np.random.PCG64(seed).random_raw() >> np.uint64(11)) * 2.0**-53
-    low, high = TRACE_SHARES[split]
-    if format == "mooncake":
-        times = _timestamps(path, os.stat(path).st_mtime_ns)
-        first, last = np.searchsorted(times, [low * times[-1], high * times[-1]]).tolist()
-        latest = last - wanted
-        if latest < first:
-            raise ValueError(
-                f"the {split} share of {path} has {last - first} requests, the scenario plays {wanted}: lower them"
-            )
-        start = float(times[first + int(place * (latest - first + 1))])
-        end = float(np.nextafter(high * times[-1], np.inf))
-        return read_mooncake(path, page_size, window_s=(start, end), max_requests=wanted, seed=seed, **args)
-    n = _sessions(path, os.stat(path).st_mtime_ns)
-    first, last = round(low * n), round(high * n)
-    if first == last:
-        raise ValueError(f"the {split} share of {path} has none of its {n} sessions")
-    start_session = first + int(place * max(0, (last - first) // 2))
-    return read_agent_sessions(
-        path,
-        page_size,
-        first_session=start_session,
-        max_sessions=last - start_session,
-        max_requests=wanted,
-        seed=seed,
-        **args,
-    )
-
-
-@lru_cache(maxsize=8)
-def _timestamps(path: str, modified_ns: int) -> np.ndarray:
-    """Seconds of all requests of a Mooncake trace; `modified_ns` makes a changed file another key."""
-    return np.array([record.seconds("timestamp", "milliseconds") / 1e3 for record in read_records(path)])
-
-
-@lru_cache(maxsize=8)
-def _sessions(path: str, modified_ns: int) -> int:
-    return sum(1 for _ in read_records(path))
+_trace = _hands_on_to(*READERS.values(), but=GIVEN)(trace)
 
 
 @_hands_on_to(coding_agents, but=["requests"])
@@ -159,13 +74,68 @@ def _coding_agents(seed: np.random.SeedSequence, page_size: int, wanted: int, sp
     return coding_agents(seed, page_size, requests=wanted + wanted // 2, **args)
 
 
+@_hands_on_to(sessions, but=["requests"])
+def _sessions_of_kinds(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return sessions(seed, page_size, requests=wanted, **args)
+
+
+@_hands_on_to(preset, sessions, but=["requests"])
+def _preset(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return preset(seed, page_size, requests=wanted, **args)
+
+
+@_hands_on_to(adversary, but=["requests"])
+def _adversary(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, **args: Any) -> Workload:
+    return adversary(seed, page_size, requests=wanted, **args)
+
+
+def _mix(
+    seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, *, parts: Sequence[Mapping[str, Any]]
+) -> Workload:
+    """The workloads of several recipes at once.
+
+    Args:
+        seed: Of which each part has a child.
+        page_size: Tokens per page.
+        wanted: Requests.
+        split: "train", "validation" or "test".
+        parts: Mappings with "recipe", "recipe_args" and, if wanted, "start_s" and "until_s" (see `mix`).
+    """
+    if not isinstance(parts, (list, tuple)) or not parts:
+        raise ValueError(f"parts in recipe_args of mix must be a list of mappings, got {parts!r}")
+    made = []
+    for number, part in enumerate(parts):
+        where = f"part {number} of the mix"
+        _check.keywords(where, _check.mapping(where, part), _part, first=_GIVEN)
+        made.append(_part(spawned(seed, PARTS, number), page_size, wanted, split, **part))
+    return mix(made, wanted)
+
+
+def _part(
+    seed: np.random.SeedSequence,
+    page_size: int,
+    wanted: int,
+    split: str,
+    *,
+    recipe: str,
+    recipe_args: Mapping[str, Any] | None = None,
+    start_s: float = 0.0,
+    until_s: float | None = None,
+) -> Part:
+    return Part(make_workload(recipe, seed, page_size, wanted, split, recipe_args or {}), start_s, until_s)
+
+
 RECIPES: dict[str, Recipe] = {
     "gsp": _gsp,
     "multi_turn": _generated(multi_turn),
     "long_documents": _generated(long_documents),
     "equal": _equal,
     "coding_agents": _coding_agents,
-    "trace": trace,
+    "sessions": _sessions_of_kinds,
+    "preset": _preset,
+    "mix": _mix,
+    "adversary": _adversary,
+    "trace": _trace,
 }
 """Name -> recipe; `register_recipe` adds to it."""
 SUITE_RECIPES = tuple(RECIPES)
@@ -214,7 +184,13 @@ def recipe_file(name: str) -> str:
 
 
 def make_workload(
-    name: str, seed: np.random.SeedSequence, page_size: int, wanted: int, split: str, args: Mapping[str, Any]
+    name: str,
+    seed: np.random.SeedSequence,
+    page_size: int,
+    wanted: int,
+    split: str,
+    args: Mapping[str, Any],
+    kv_pages: int | None = None,
 ) -> Workload:
     """The workload that a recipe makes.
 
@@ -225,7 +201,9 @@ def make_workload(
     check_arguments(name, args)
     # A fresh one each time: whoever calls its spawn() gets the same children again.
     seed = np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key, pool_size=seed.pool_size)
-    made: Any = find_recipe(name)(seed, page_size, wanted, split, **args)
+    recipe = find_recipe(name)
+    told = {_MEMORY: kv_pages} if _MEMORY in inspect.signature(recipe).parameters else {}
+    made: Any = recipe(seed, page_size, wanted, split, **args, **told)
     if not isinstance(made, Workload) or made.page_size != page_size:
         got = f"one of {made.page_size}" if isinstance(made, Workload) else repr(made)
         raise ValueError(f"recipe {name!r} must return a Workload with pages of {page_size} tokens, got {got}")
@@ -238,7 +216,16 @@ def check_arguments(name: str, args: Mapping[str, Any], complete: bool = True) -
     Raises:
         ValueError: If one is not known, or is missing.
     """
-    _check.keywords(f"recipe_args of {name}", args, find_recipe(name), first=_GIVEN, complete=complete)
+    recipe = find_recipe(name)
+    _check.keywords(f"recipe_args of {name}", args, recipe, first=_GIVEN, without=(_MEMORY,), complete=complete)
+
+
+def trace_facts(
+    name: str, page_size: int, wanted: int, split: str, args: Mapping[str, Any], kv_pages: int | None
+) -> Facts | None:
+    """What a trace offers; None where a recipe makes as many requests and episodes as one wants."""
+    check_arguments(name, args)
+    return facts(page_size, wanted, split, kv_pages, args) if find_recipe(name) is _trace else None
 
 
 def _check_recipe(name: str, recipe: Recipe) -> Recipe:

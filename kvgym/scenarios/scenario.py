@@ -15,16 +15,26 @@ from numpy.typing import NDArray
 
 from kvgym import _check
 from kvgym.cluster import ClusterSpec, Crash, EngineSpec, Fault, FaultRates
-from kvgym.scenarios.describe import CLASS_DEFAULTS, make_classes, make_cluster, make_engine, make_faults, plain
-from kvgym.scenarios.recipes import check_arguments, make_workload
+from kvgym.scenarios.describe import (
+    CLASS_DEFAULTS,
+    WORKER_KEYS,
+    make_classes,
+    make_cluster,
+    make_engine,
+    make_faults,
+    plain,
+)
+from kvgym.scenarios.recipes import check_arguments, make_workload, trace_facts
+from kvgym.scenarios.traces import Facts
 from kvgym.sim import EVICTORS, ROUTERS, TRANSFERS, Simulator
 from kvgym.workload import ServiceClass, Workload
 from kvgym.workload.classes import draw_classes
 
 OBJECTIVES = ("e2e", "ttft")
 """What is to be low: mean latency, or mean time to first token."""
-SPLITS = ("train", "validation", "test")
-"""Workloads of different splits come from different random streams, or from different blocks of a trace."""
+SPLITS = ("train", "validation", "test", "all")
+"""Workloads of different splits come from different random streams, or from different blocks of a trace; "all" is all
+of a trace, for those who train nothing."""
 
 # Children of an episode's seed; the workload's own streams are its children 0, 1, .. (`kvgym.workload.random`).
 _RULES, _HINTS, _FAULTS, _CLASSES = 1000, 1001, 1002, 1003
@@ -43,10 +53,13 @@ class Scenario:
         recipe: How the workload is made: one of `kvgym.scenarios.recipes.RECIPES`, or "module:name" of a function, see
             `kvgym.scenarios.recipes.Recipe`.
         recipe_args: Keyword arguments of the recipe.
+        rate_scale: Requests, or the sessions of closed loops, arrive so many times as fast as the recipe has them; the
+            pauses inside sessions stay.
         workers: Worker descriptions; each has either the keys model, gpu and optionally tp, weights, form,
-            kv_dtype, context_tokens, data_attention, mem_fraction, overhead_ms of `kvgym.cluster.worker_spec`, or
-            kv_tokens and cost (keyword arguments of `IterationCost`) and optionally kv_bytes_per_token; and optionally
-            count, how many there are of it.
+            kv_dtype, context_tokens, data_attention, mem_fraction, overhead_ms of `kvgym.cluster.worker_spec`, and
+            kv_tokens, its KV memory if it is not what the GPU has left; or kv_tokens and cost (keyword arguments of
+            `IterationCost`) and optionally kv_bytes_per_token and gpus. And optionally count, how many there are of
+            it. Of the catalogue's models there may be one: routing knows no others.
         engine: Settings of the engine on each worker: an EngineSpec, or a mapping of its fields, beside which may stand
             preset and gpu (see `EngineSpec.preset`), whose settings the other fields change.
         objective: Latency that counts: "e2e" or "ttft".
@@ -86,6 +99,7 @@ class Scenario:
     text: str = ""
     recipe: str
     recipe_args: Mapping[str, Any] = field(default_factory=dict)
+    rate_scale: float = 1.0
     workers: Sequence[Mapping[str, Any]]
     engine: EngineSpec = field(default_factory=EngineSpec)
     objective: str = "e2e"
@@ -129,8 +143,9 @@ class Scenario:
         _check.whole("warmup_requests", self.warmup_requests, 0)
         _check.whole("episode_requests", self.episode_requests, 1)
         _check.finite("metrics_period_s", self.metrics_period_s)
-        if not _check.finite("reward_scale_s", self.reward_scale_s) > 0:
-            raise ValueError(f"reward_scale_s must be a finite number > 0, got {self.reward_scale_s!r}")
+        for name in ("reward_scale_s", "rate_scale"):
+            if not _check.finite(name, getattr(self, name)) > 0:
+                raise ValueError(f"{name} must be a finite number > 0, got {getattr(self, name)!r}")
         if self.output_hint_sigma is not None:
             _check.finite("output_hint_sigma", self.output_hint_sigma, maximum=10.0)
         if _check.choice("transfer", self.transfer, TRANSFERS) == "auto" and self.network is None:
@@ -165,13 +180,16 @@ class Scenario:
     def with_overrides(self, overrides: Mapping[str, Any]) -> Scenario:
         """The scenario with some fields changed; "engine" and "recipe_args" are merged, the others replaced.
 
-        Another "recipe" starts without arguments. Beside the fields, "n_workers" gives that many of the first worker.
+        Another "recipe" starts without arguments. Beside the fields there may be keys of a worker (model, gpu, tp, ..):
+        the fleet is then as many as before, or "count", all as the first worker with those keys changed. "n_workers" is
+        another name of count.
 
         Raises:
             ValueError: If a key is no field (the message lists those that are), or a value is not allowed.
         """
         changes = dict(_check.mapping("scenario_overrides", overrides))
-        known = [f.name for f in fields(self) if f.init and f.name not in ("name", "version")] + ["n_workers"]
+        known = [f.name for f in fields(self) if f.init and f.name not in ("name", "version")]
+        known += ["n_workers", *WORKER_KEYS]
         for key in changes:
             _check.choice("scenario_overrides key", key, known)
         if "engine" in changes:
@@ -180,8 +198,9 @@ class Scenario:
             own = self.recipe_args if changes.get("recipe", self.recipe) == self.recipe else {}
             changes["recipe_args"] = {**own, **_check.mapping("recipe_args", changes.get("recipe_args", {}))}
         if "n_workers" in changes:
-            first = _check.mapping("worker 0", _workers(changes.get("workers", self.workers))[0])
-            changes["workers"] = ({**first, "count": _check.whole("n_workers", changes.pop("n_workers"), 1)},)
+            changes["count"] = _check.whole("n_workers", changes.pop("n_workers"), 1)
+        if own := {key: changes.pop(key) for key in WORKER_KEYS if key in changes}:
+            changes["workers"] = (_fleet_of(_workers(changes.get("workers", self.workers)), own),)
         return replace(self, **changes)
 
     def seeds(self, seed: int, split: str, episode: int) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
@@ -198,10 +217,11 @@ class Scenario:
         sys.audit("kvgym.workload", split)  # `kvgym.evaluation.guard` listens
         wanted = self.warmup_requests + self.episode_requests
         asked = wanted + 1  # an episode that is cut ends at the arrival after its last one
-        smallest = min(worker.kv_pages for worker in self.cluster.workers)
         while True:
-            made = make_workload(self.recipe, seed, self.engine.page_size, asked, split, self.recipe_args)
-            workload = made.drop_oversized(smallest)
+            made = make_workload(
+                self.recipe, seed, self.engine.page_size, asked, split, self.recipe_args, self._smallest
+            )
+            workload = made.drop_oversized(self._smallest)
             if len(workload) >= wanted or len(made) != asked:
                 break
             asked += wanted - len(workload)  # what was dropped has to be made up for
@@ -210,11 +230,28 @@ class Scenario:
                 f"scenario {self.name!r} plays {wanted} requests (warmup_requests + episode_requests), its workload "
                 f"has {len(workload)} ({workload.n_dropped} fit on no worker): lower them or change recipe_args"
             )
-        if self.service_classes[0].share is None:
+        if self.rate_scale == 1 and self.service_classes[0].share is None:
             return workload
         requests = workload.requests.copy()
-        requests["service_class"] = draw_classes(self.service_classes, requests["session"], seed, _CLASSES)
+        if self.rate_scale != 1:
+            first = requests["predecessor"] < 0
+            requests["arrival_ps"][first] = np.rint(requests["arrival_ps"][first] / self.rate_scale).astype(np.int64)
+        if self.service_classes[0].share is not None:
+            requests["service_class"] = draw_classes(self.service_classes, requests["session"], seed, _CLASSES)
         return replace(workload, requests=requests)
+
+    @property
+    def _smallest(self) -> int:
+        return min(worker.kv_pages for worker in self.cluster.workers)
+
+    def trace_facts(self, split: str) -> Facts | None:
+        """What a trace offers: requests, and episodes that share none; None where any number of them can be made.
+
+        Raises:
+            ValueError: If the recipe's arguments are not allowed.
+        """
+        wanted = self.warmup_requests + self.episode_requests + 1
+        return trace_facts(self.recipe, self.engine.page_size, wanted, split, self.recipe_args, self._smallest)
 
     @property
     def transfers(self) -> bool:
@@ -265,6 +302,16 @@ class Scenario:
 def _child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:
     """A stream of its own beside the workload's."""
     return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, number))
+
+
+def _fleet_of(workers: Sequence[Any], own: dict[str, Any]) -> dict[str, Any]:
+    """One description for as many workers as there were: the first one's, with some keys changed."""
+    first = _check.mapping("worker 0", workers[0])
+    if "cost" in first and {"model", "gpu"} & own.keys():  # its figures were those of another machine
+        first = {}
+    described = [_check.mapping(f"worker {i}", worker) for i, worker in enumerate(workers)]
+    counts = [_check.whole(f"count of worker {i}", worker.get("count", 1), 1) for i, worker in enumerate(described)]
+    return {**first, "count": sum(counts), **own}
 
 
 def _workers(value: Any) -> Sequence[Any]:

@@ -21,6 +21,12 @@ def route(s, w, evictor):
     events.route(s, w, evictor)
 
 
+@entry_point("void(int64)")
+def refuse(s):
+    """Refuses the request that is due."""
+    events.refuse(s)
+
+
 @entry_point("void(int64, int64)")
 def evict_candidate(s, slot):
     """Takes the EVICT decision that is due: the leaf in `slot`."""

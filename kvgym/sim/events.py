@@ -16,6 +16,7 @@ from kvgym.sim.engine.due import (
     next_to_end,
     next_to_start,
     pop_arrival,
+    queue_successors,
     update_worker,
 )
 from kvgym.sim.engine.duration import logs_full, take_snapshot
@@ -25,7 +26,7 @@ from kvgym.sim.engine.queues import join
 from kvgym.sim.evictors import ASK
 from kvgym.sim.fleet.faults import come_back, do_faults, next_fault_ps
 from kvgym.sim.fleet.transfers import decide_transfer, end_transfers, start_transfers
-from kvgym.sim.routing.counts import on_arrival, on_route
+from kvgym.sim.routing.counts import on_arrival, on_refusal, on_route
 from kvgym.sim.routing.routers import choose_worker
 from kvgym.sim.routing.view import visible_hit
 
@@ -107,6 +108,16 @@ def route(s, w, evictor):
     wk.queued_tokens += known_tokens(s, q)
     if not (config(s).transfers and decide_transfer(s, w, q)):
         join(s, w, q)
+
+
+@kernel
+def refuse(s):
+    """The request whose decision is due leaves the system; its successors arrive their think time later."""
+    ck = clock(s)
+    q = ck.request
+    ck.request = -1
+    on_refusal(s, q)
+    queue_successors(s, q)
 
 
 @kernel

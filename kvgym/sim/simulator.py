@@ -256,6 +256,16 @@ class Simulator(Inspection):
             raise ValueError(f"worker must be one of {np.flatnonzero(self.up()).tolist()}, which are up; got {worker}")
         self._kernels.route(self._address, self._worker(worker), self._rule("evictor", evictor))
 
+    def refuse(self) -> None:
+        """Takes the ROUTE decision that is due by refusing the request, which leaves (docs/semantics.md#d1-refusal).
+
+        Raises:
+            RuntimeError: If no ROUTE decision is due.
+        """
+        if self._clock["request"] < 0:
+            raise RuntimeError("no ROUTE decision is due: call advance() first")
+        self._kernels.refuse(self._address)
+
     def evict(self, choice: int | str) -> None:
         """Takes the EVICT decision that is due; no time passes.
 

@@ -105,6 +105,7 @@ def make_tables(
         "pending": n,
         "finished": n,
         "arrived": n,
+        "deadlines": max(1, len(episode.classes)),
         "sessions": int(workload.requests["session"].max()) + 1,
         "page_ids": n_nodes,
         "transfers": n if settings.transfers else 0,
@@ -119,7 +120,7 @@ def make_tables(
     tables["paths"] = workload.paths
     tables["hints"] = np.zeros(n, np.int32) if episode.hints is None else episode.hints
     tables["progress"]["worker"] = -1
-    for time in ("arrived_ps", "admitted_ps", "first_token_ps", "finish_ps"):
+    for time in ("arrived_ps", "admitted_ps", "first_token_ps", "finish_ps", "refused_ps"):
         tables["progress"][time] = -1
     leaf_capacity = min(n_nodes, max(kv_pages))
     kept = evictors.kept(settings.evictor, settings.candidates)
@@ -163,6 +164,7 @@ def _config(
     config["n_shared"] = workload.n_shared
     config["largest_kv_pages"] = max(worker.kv_pages for worker in cluster.workers)
     config["prefill_first"] = engine.schedule == "prefill_first"
+    config["by_priority"] = engine.queue == "priority"
     config["n_faults"] = count_faults(episode.faults)
     config["n_candidates"] = settings.candidates
     return config
@@ -196,6 +198,7 @@ def _workers(cluster: ClusterSpec, cost_rows: list[int], random_words: NDArray[n
     workers["free"] = workers["kv_pages"]
     workers["cost"] = workers["current_cost"] = cost_rows
     workers["up"] = 1
+    workers["gpus"] = [worker.gpus for worker in cluster.workers]
     if cluster.network is not None:
         workers["node"] = dense_nodes(cluster.network)
     for i in range(4):

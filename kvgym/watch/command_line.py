@@ -9,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from kvgym import _check, _homes
-from kvgym.scenarios import SPLITS, get_scenario
+from kvgym.scenarios import SPLITS, command_line, get_scenario
 from kvgym.watch.film import Film, film
 
 LOOK_AHEAD = 16
@@ -20,6 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--scenario", default="gsp-stable", metavar="NAME|FILE|module:name", help="what is played (gsp-stable)")
     add("--evictor", metavar="NAME", help="for agents that route: which pages go (the scenario's)")
+    command_line.add_options(parser)
     add("--requests", type=int, metavar="N", help="requests of the episode (the scenario's)")
     add("--seed", type=int, default=0, metavar="N", help="which episode (0)")
     add("--split", choices=SPLITS, default="validation", help="from which split (validation)")
@@ -35,10 +36,10 @@ def films(
     try:
         seed = _check.whole("--seed", options.seed, 0)
         look_ahead = _check.whole("--look-ahead", options.look_ahead, 0)
-        overrides = {}
+        ((name, overrides),) = command_line.scenarios(options, [] if options.trace else [options.scenario])
         if options.requests is not None:
             overrides["episode_requests"] = _check.whole("--requests", options.requests, 1)
-        scenario = get_scenario(options.scenario, overrides, argument="--scenario")
+        scenario = get_scenario(name, overrides, argument="--scenario")
         if out is not None and out.is_dir():
             raise ValueError(f"--out must be a file, {out} is a folder")
         made = [(name, agents.make_agent(name)) for name in names]

@@ -18,6 +18,7 @@ from kvgym.evaluation.stage import environment_of, make_env
 from kvgym.scenarios import Scenario, ScenarioLike
 from kvgym.sim import Simulator, state
 from kvgym.sim.base.codes import ROUTERS
+from kvgym.sim.inspection import seconds
 
 LOG_ROOM = 1 << 18
 """Rows of the log of iterations that are free before each step; environments can't stop for more."""
@@ -39,11 +40,12 @@ class Film:
         layout: Where features stand in an observation.
         form: "physical" or "scaled", the form of the observations.
         rules: Names of the evictors that actions are numbers of, where they are.
+        refuses: Whether the action after the workers refuses the request.
         metrics: See `kvgym.envs.metrics.episode_metrics`.
         end: When the last request finished.
         first: Row of the first request after the warm-up.
-        requests: Columns of the requests that arrived, in that order: those of `Simulator.records`, and session,
-            tenant, and group (prompts of one group begin alike; -1: of none).
+        requests: Columns of the requests that arrived, in that order: those of `Simulator.records`, and refused (s,
+            NaN: was not), session, tenant, and group (prompts of one group begin alike; -1: of none).
         iterations: Columns of bursts of equal iterations: worker, start, end, count, prefill_tokens, decodes, queued,
             preempted.
         transfers: Request, source, target, start, end of each transfer, as planned when the request was routed.
@@ -69,6 +71,7 @@ class Film:
     layout: Layout
     form: str
     rules: tuple[str, ...]
+    refuses: bool
     metrics: Mapping[str, float]
     end: float
     first: int
@@ -190,7 +193,8 @@ def _transfers(env: Any, shot: Film) -> list[tuple[int, int, int, float, float]]
     env.reset(seed=shot.seed)
     found = []
     for request, action in zip(shot.deciding.tolist(), shot.actions.tolist(), strict=True):
-        if request in fetched and (planned := _planned_transfer(env.simulator, action, request)):
+        refused = action == len(shot.kv_pages)
+        if request in fetched and not refused and (planned := _planned_transfer(env.simulator, action, request)):
             found.append(planned)
         env.step(action)
     return found
@@ -214,6 +218,7 @@ def _requests(simulator: Simulator) -> dict[str, NDArray[Any]]:
     records = records[np.argsort(records["arrival"], kind="stable")]
     assert workload is not None
     columns = {name: records[name] for name in records.dtype.names or ()}
+    columns["refused"] = seconds(simulator.tables["progress"]["refused_ps"][records["request"]])
     rows = simulator.tables["requests"][records["request"]]
     groups = prefix_groups(workload)
     of = np.full(len(rows), -1, np.int64)
@@ -291,6 +296,7 @@ class _Taken:
             layout=env.layout,
             form=agent.observation,
             rules=tuple(getattr(env, "rules", ())),
+            refuses=getattr(env.settings, "admission", False),
             metrics=metrics,
             end=simulator.now,
             first=env.scenario.warmup_requests,

@@ -137,6 +137,7 @@ function indexed(film, number) {
   );
   film.arrivals = ascending([...requests.arrival], (value) => value);
   film.finishes = ascending([...requests.finish], (value) => value);
+  film.refusals = ascending([...requests.refused], (value) => value);
   film.soFar = runningMean(film);
   film.costly = decisions.request.map((_, i) => isCostly(film, i));
   return film;
@@ -190,7 +191,9 @@ function runningMean(film) {
 function decidedWorker(film, i) {
   const { request, asking, action } = film.decisions;
   if (request[i] < 0) return -1;
-  return asking[i] >= 0 ? asking[i] : [action[i]].flat()[0];
+  if (asking[i] >= 0) return asking[i];
+  const worker = [action[i]].flat()[0];
+  return worker < film.m ? worker : -1;
 }
 
 function isEviction(film, i) {
@@ -203,7 +206,7 @@ function actionNames(film) {
   const { rules, features } = film.decisions;
   const workers = film.environment === "KVGym/Evict-v0" ? [] : film.workers.map((_, w) => `worker ${w}`);
   const leaves = [...new Set(features.map(([, , of]) => of).filter((of) => typeof of === "string"))];
-  const others = film.environment === "KVGym/Route-v0" ? [] : leaves.length ? leaves.map((c) => `leaf ${c}`) : rules;
+  const others = leaves.length ? leaves.map((c) => `leaf ${c}`) : rules;
   film.names = [...workers, ...others];
   return film.names;
 }
@@ -945,7 +948,7 @@ function drawSelection(panel, pen) {
   }
   pen.lineWidth = 1;
   const i = selected.film === film ? selected.decision : (film.decisionsOf.get(selected.request)?.[0] ?? -1);
-  if (i < 0) return;
+  if (i < 0 || decidedWorker(film, i) < 0) return;
   const x = xOf(panel, film.decisions.time[i]);
   const y = topsOf(panel, decidedWorker(film, i)).ticks;
   if (x < 0 || x > panel.width) return;
@@ -1104,12 +1107,15 @@ function drawScrub() {
   pen.fill();
 }
 
+function inSystem(film, time) {
+  return countUpTo(film.arrivals, time) - countUpTo(film.finishes, time) - countUpTo(film.refusals, time);
+}
+
 /** Requests in the system at each pixel of the episode, over the most of all films. */
 function loadCurves(width) {
   const curves = state.films.map((film) =>
     Float64Array.from({ length: width + 1 }, (_, x) => {
-      const time = (x / width) * state.end;
-      return countUpTo(film.arrivals, time) - countUpTo(film.finishes, time);
+      return inSystem(film, (x / width) * state.end);
     }),
   );
   const most = Math.max(1, ...curves.map((curve) => curve.reduce((a, b) => Math.max(a, b), 0)));
@@ -1135,10 +1141,9 @@ function showNumbers() {
 }
 
 function showPanelNumbers({ film, fields }) {
-  const here = countUpTo(film.arrivals, state.time) - countUpTo(film.finishes, state.time);
   const i = countUpTo(film.decisions.time, state.time) - 1;
   fields.mean.textContent = seconds(latencySoFar(film, state.time));
-  fields.here.textContent = quantity(here);
+  fields.here.textContent = quantity(inSystem(film, state.time));
   fields.done.textContent = quantity(countUpTo(film.finishes, state.time));
   fields.last.textContent = i < 0 ? "" : decisionText(film, i);
 }
@@ -1592,7 +1597,7 @@ function lives(request) {
     ];
     const text = parts.map(([name, a, b]) => `${name} ${seconds(a == null ? NaN : gap(a, b))}`).join(", ");
     return [
-      element("span", {}, state.films.length > 1 ? `${film.agent}, ` : "", `worker ${r.worker[row]}`),
+      element("span", {}, state.films.length > 1 ? `${film.agent}, ` : "", r.worker[row] < 0 ? "refused" : `worker ${r.worker[row]}`),
       element(
         "span",
         { class: "track", role: "img", "aria-label": text },

@@ -85,7 +85,7 @@ def plain_of(film: Film) -> dict[str, Any]:
             "observation": _packed(film.observations, "<f4"),
             "features": _features(film),
             "form": film.form,
-            "rules": list(film.rules),
+            "rules": [*film.rules, "refuse"] if film.refuses else list(film.rules),
         },
         "memory": _packed(film.workers, "<i4"),
     }

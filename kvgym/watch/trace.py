@@ -107,6 +107,8 @@ def _decisions(plain: Plain) -> Iterator[dict[str, Any]]:
             if found[name] is not None:
                 arguments[name] = found[name][i]
         kind = "route" if found["asking"][i] < 0 else f"evict on worker {found['asking'][i]}"
+        if kind == "route" and found["action"][i] == router:
+            kind = "refuse"
         yield {"ph": "i", "s": "t", "pid": router, "tid": 0, "name": kind, "ts": time * _TO_US, "args": arguments}
 
 

@@ -13,7 +13,7 @@ from kvgym._check import choice, flag, whole
 from kvgym.workload.arrivals import poisson_arrivals
 from kvgym.workload.checks import positive
 from kvgym.workload.random import Seed
-from kvgym.workload.trace_file import Record, TraceSource, is_whole, read_records
+from kvgym.workload.trace_file import Record, TraceError, TraceSource, is_whole, read_records
 from kvgym.workload.workload import Workload
 
 TAIL_SEGMENT = 2**60  # plus the request's number: tokens after the last full block, which nobody shares
@@ -32,6 +32,8 @@ def read_agent_sessions(
     first_session: int = 0,
     max_sessions: int | None = None,
     max_requests: int | None = None,
+    skip_bad: bool = False,
+    header_lines: int = 0,
 ) -> Workload:
     """Sessions from JSON lines with `bs`, `tool`, `sys`, `reqs` (each `t, a, in, out, api, think, keep, add`).
 
@@ -58,6 +60,8 @@ def read_agent_sessions(
         first_session: sessions before this one are left out.
         max_sessions: at most so many sessions.
         max_requests: only the first ones in order.
+        skip_bad: skips, and counts in a warning, sessions that are not in the format.
+        header_lines: lines at the beginning that are skipped.
 
     Raises:
         TraceError: for a trace not in this format.
@@ -72,11 +76,24 @@ def read_agent_sessions(
     limit = None if max_requests is None else whole("max_requests", max_requests, 1)
 
     trace = _Trace()
-    for number, record in enumerate(read_records(source)):
+    seen = 0
+
+    def parse(record: Record) -> int:
+        nonlocal seen
+        if seen >= first_session:
+            n_requests, n_agents = len(trace.requests), trace.n_agents
+            try:
+                _read_session(record, trace, shared_prefixes)
+            except TraceError:
+                del trace.requests[n_requests:]
+                trace.n_agents = n_agents
+                raise
+        seen += 1
+        return seen
+
+    for number in read_records(source, parse, skip_bad=skip_bad, header_lines=header_lines):
         if number >= stop:
             break
-        if number >= first_session:
-            _read_session(record, trace, shared_prefixes)
     if not trace.n_sessions:
         raise ValueError(f"first_session must be smaller than the number of sessions, got {first_session}")
     if starts == "poisson":

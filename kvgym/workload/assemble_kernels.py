@@ -18,6 +18,7 @@ import numpy as np
 from numba import from_dtype, types
 
 from kvgym._kernel import entry_point, kernel
+from kvgym.workload.numbers import mix64
 from kvgym.workload.tables import NODE, REQUEST
 
 _TABLE = types.Array(from_dtype(REQUEST), 1, "C")
@@ -26,7 +27,7 @@ FREE = -1
 
 
 @kernel(allocates=True)
-def canonical_runs(splits, segments, offsets, lengths, tail_tokens, tail_segments):
+def canonical_runs(splits, segments, offsets, lengths, tail_tokens, tail_segments, tail_offsets):
     """Canonical runs of each request: its given ones, then `tail_tokens` of its tail segment (-1: private).
 
     Returns (row starts, (segment, shift, end)). Private segments are negative, given ones are not.
@@ -44,7 +45,7 @@ def canonical_runs(splits, segments, offsets, lengths, tail_tokens, tail_segment
             if i < splits[r + 1]:
                 s, first, tokens = segments[i], offsets[i], lengths[i]
             else:
-                s, first, tokens = tail_segments[r], np.int64(0), tail_tokens[r]
+                s, first, tokens = tail_segments[r], tail_offsets[r], tail_tokens[r]
                 if s < 0:
                     s = np.int64(-1 - r)
             if tokens == 0:
@@ -57,15 +58,6 @@ def canonical_runs(splits, segments, offsets, lengths, tail_tokens, tail_segment
             end[k - 1] = position
     rows[n] = k
     return rows, (segment[:k], shift[:k], end[:k])
-
-
-@kernel(allocates=True)
-def mix64(x):
-    """A bijective scrambler of 64-bit integers (the finaliser of splitmix64)."""
-    z = np.uint64(x) + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
 
 
 @kernel(allocates=True)
@@ -334,14 +326,13 @@ def cut_and_number(starts, members, up, start, stop, users, single_from, first_c
     return nodes[:k].copy(), paths, n_shared
 
 
-@entry_point(_RESULT(_TABLE, types.UniTuple(types.int64[::1], 6), types.int64))
+@entry_point(_RESULT(_TABLE, types.UniTuple(types.int64[::1], 7), types.int64))
 def assemble(requests, given, page_size):
     """Builds the tree and fills the columns of `requests` that come from it; the others are there.
 
     `given` as in `canonical_runs`. Returns the nodes, the paths and the number of shared nodes.
     """
-    splits, segments, offsets, lengths, tail_tokens, tail_segments = given
-    rows, runs = canonical_runs(splits, segments, offsets, lengths, tail_tokens, tail_segments)
+    rows, runs = canonical_runs(*given)
     up, start, stop, last = insert_paths(rows, runs, requests, page_size)
     starts, members = list_paths(up, last)
     users, single_from, cuts = find_cuts(starts, members, start, stop, requests)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym._check import finite, whole
-from kvgym.workload.arrivals import poisson_arrivals
+from kvgym.workload.arrivals import Process, arrive
 from kvgym.workload.checks import positive
 from kvgym.workload.random import KINDS, LENGTHS, OUTPUTS, PREFIXES, RESETS, THINK, TURNS, Seed, Stream
 from kvgym.workload.workload import Workload
@@ -43,6 +43,7 @@ def coding_agents(
     *,
     requests: int = 1000,
     session_rate: float = 0.2,
+    arrivals: Process | None = None,
     prefixes: int = 8,
     prefix_tokens: int = 12_000,
     first_tokens: int = 4_000,
@@ -63,6 +64,7 @@ def coding_agents(
         page_size: tokens per page.
         requests: at least so many; the last session is whole.
         session_rate: sessions that start per second.
+        arrivals: another process of these starts than Poisson, see `arrive`; its "rate" goes before `session_rate`.
         prefixes: size of the pool; the k-th is chosen with probability proportional to 1 / k.
         prefix_tokens: tokens of each prefix.
         first_tokens: median of the first message (sources, task), and of a summary.
@@ -97,7 +99,7 @@ def coding_agents(
     segments = np.where(place < 0, pool[turns.session[request]], prefixes + 2 * of + is_answer)
     lengths = np.where(place < 0, prefix_tokens, np.where(is_answer, turns.output[of], turns.added[of]))
     opens = turns.turn == 0
-    starts = poisson_arrivals(seed, n_sessions, session_rate)
+    starts = arrive(seed, n_sessions, arrivals, session_rate).seconds
     return Workload.from_segments(
         splits,
         segments,

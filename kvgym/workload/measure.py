@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,7 @@ CAPACITIES = tuple(2**k for k in range(19, 25))
 """Tokens; 1,024 to 32,768 blocks of 512."""
 WINDOWS_S = (10, 60, 300)
 SECONDS_PER_TOKEN = 0.02
+_BLOCK = 512
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -94,6 +95,25 @@ class Figures:
     opt: dict[int, float]
 
 
+class Reuse(NamedTuple):
+    """What prompts find that was there before, a row for each node that one finds; (n,) each.
+
+    Attributes:
+        seconds: Since its last use.
+        tokens: Different tokens used since then.
+        pages: Pages of it that hit.
+    """
+
+    seconds: Floats
+    tokens: Ints
+    pages: Ints
+
+
+def reuse(workload: Workload, arrivals: Floats) -> Reuse:
+    """All reuse in a workload whose requests are served at these times, at once."""
+    return _reuse(workload, _InOrder(workload, arrivals))[0]
+
+
 def figures(
     workload: Workload,
     *,
@@ -119,14 +139,10 @@ def figures(
         raise ValueError(f"arrivals must be {len(workload)} finite numbers, got {times.dtype} of shape {times.shape}")
     kernels = _compile.load(KERNELS)
     one = _InOrder(workload, times)
-    previous, distance = kernels.distances(one.starts, one.entries, one.node_pages)
-    seen = (previous >= 0) & (one.asked > 0)
-    pages, depth = one.asked[seen], distance[seen]
-    gaps = one.times[one.request[seen]] - one.times[one.request[previous[seen]]]
-    following = np.full_like(previous, -1)
-    following[previous[previous >= 0]] = np.flatnonzero(previous >= 0)
+    found, request, following = _reuse(workload, one)
+    pages, depth = found.pages, found.tokens // workload.page_size
     tokens = one.prompt.sum()
-    hit = np.bincount(one.request[seen], weights=pages, minlength=len(workload)) * workload.page_size
+    hit = np.bincount(request, weights=pages, minlength=len(workload)) * workload.page_size
     n_pages = workload.nodes["n_pages"].astype(np.int64)
     span = float(one.times[-1] - one.times[0])
     limits = [size // workload.page_size for size in sizes]
@@ -142,9 +158,9 @@ def figures(
         request_hit=quantiles(hit / one.prompt),
         distinct_tokens=int(n_pages.sum()) * workload.page_size,
         used_once=float(n_pages[workload.nodes["n_requests"] == 1].sum() / max(1, n_pages.sum())),
-        reuse_s=quantiles(gaps, pages),
+        reuse_s=quantiles(found.seconds, pages),
         reuse_tokens=quantiles((depth + (pages + 1) / 2) * workload.page_size, pages),
-        sessions=_sessions(workload, one),
+        sessions=_sessions(workload, times),
         lru={
             size: float(np.clip(limit - depth, 0, pages).sum() * workload.page_size / tokens)
             for size, limit in zip(sizes, limits, strict=True)
@@ -162,13 +178,50 @@ def nominal_arrivals(workload: Workload, seconds_per_token: float = SECONDS_PER_
     return np.asarray(_compile.load(KERNELS).follow(requests["arrival_ps"] * 1e-12, pauses, before))
 
 
+def recorded(workload: Workload) -> bool:
+    """Whether a workload has a session of more than one request."""
+    return len(np.unique(workload.requests["session"])) < len(workload)
+
+
 def continued(workload: Workload, arrivals: Floats) -> Ints:
     """(n,) the request whose session each request goes on with, -1 = none.
 
-    That before it of the same session; in a workload whose sessions all have one request, the latest one of the longest
-    prompt, but for its last page, that its own begins with (of two pages at least).
+    That before it of the same session. In a workload whose sessions all have one request it is inferred: the latest one
+    whose prompt the request's own begins with, but for at most 1,024 tokens at its end (traces know blocks of 512
+    tokens, of which the last one is not full); of those the longest. Prompts of less than 1,536 tokens say nothing:
+    those of strangers begin alike.
     """
-    return _before(workload, _InOrder(workload, arrivals))
+    one = _InOrder(workload, arrivals)
+    session = workload.requests["session"]
+    before = np.full(len(session), -1)
+    if recorded(workload):
+        order = one.order[np.argsort(session[one.order], kind="stable")]
+        same = session[order[1:]] == session[order[:-1]]
+        before[order[1:][same]] = order[:-1][same]
+        return before
+    slack = 2 * max(_BLOCK, workload.page_size)
+    found = _compile.load(KERNELS).goes_on_from(
+        one.starts,
+        one.entries,
+        np.ascontiguousarray(workload.nodes["start_page"]),
+        one.node_pages,
+        one.prompt_pages,
+        np.where(one.prompt >= slack + slack // 2, (one.prompt - slack) // workload.page_size, -1),
+    )
+    before[one.order] = np.where(found < 0, -1, one.order[found])
+    return before
+
+
+def session_numbers(workload: Workload, arrivals: Floats) -> Ints:
+    """(n,) the session of each request, recorded or inferred as by `continued`; numbered in order of arrival."""
+    before = continued(workload, arrivals)
+    order = np.argsort(arrivals, kind="stable")
+    session = np.full(len(before), -1)
+    opens = order[before[order] < 0]
+    session[opens] = np.arange(len(opens))
+    for i in order[before[order] >= 0]:
+        session[i] = session[before[i]]
+    return session
 
 
 def dispersion(times: Floats, window_s: float) -> float:
@@ -192,6 +245,17 @@ def quantiles(values: NDArray[Any], weights: NDArray[Any] | None = None) -> Quan
     return Quantiles(mean, *values[order][np.minimum(at, len(values) - 1)].tolist())
 
 
+def _reuse(workload: Workload, one: _InOrder) -> tuple[Reuse, Ints, Ints]:
+    """Reuse; the request of each row, in order of arrival; for each entry the next one of its node, -1 = none."""
+    previous, distance = _compile.load(KERNELS).distances(one.starts, one.entries, one.node_pages)
+    following = np.full_like(previous, -1)
+    following[previous[previous >= 0]] = np.flatnonzero(previous >= 0)
+    seen = (previous >= 0) & (one.asked > 0)
+    request = one.request[seen]
+    gaps = one.times[request] - one.times[one.request[previous[seen]]]
+    return Reuse(gaps, distance[seen] * workload.page_size, one.asked[seen]), request, following
+
+
 class _InOrder:
     """A workload's requests in order of arrival, with the entries of their paths: see `reuse_kernels`."""
 
@@ -213,45 +277,16 @@ class _InOrder:
         self.asked = np.clip(left, 0, self.node_pages[self.entries])
 
 
-def _before(workload: Workload, one: _InOrder) -> Ints:
-    """As `continued`, in the workload's order."""
-    session = workload.requests["session"]
-    before = np.full(len(session), -1)
-    if len(np.unique(session)) < len(session):
-        order = one.order[np.argsort(session[one.order], kind="stable")]
-        same = session[order[1:]] == session[order[:-1]]
-        before[order[1:][same]] = order[:-1][same]
-        return before
-    found = _compile.load(KERNELS).goes_on_from(
-        one.starts,
-        one.entries,
-        np.ascontiguousarray(workload.nodes["start_page"]),
-        one.node_pages,
-        one.prompt_pages,
-    )
-    before[one.order] = np.where(found < 0, -1, one.order[found])
-    return before
-
-
-def _sessions(workload: Workload, one: _InOrder) -> Sessions:
-    session = workload.requests["session"]
-    recorded = len(np.unique(session)) < len(session)
-    before = _before(workload, one)[one.order]
-    place = np.empty_like(one.order)
-    place[one.order] = np.arange(len(one.order))
-    before = np.where(before < 0, -1, place[before])
-    number = np.empty(len(before), np.int64)  # of the session, in order of arrival
-    opens = before < 0
-    number[opens] = np.arange(opens.sum())
-    for i in np.flatnonzero(~opens):
-        number[i] = number[before[i]]
-    turns = np.bincount(number)
-    later = np.flatnonzero(~opens)
+def _sessions(workload: Workload, times: Floats) -> Sessions:
+    before = continued(workload, times)
+    prompt = workload.requests["prompt_tokens"].astype(np.int64)
+    turns = np.bincount(session_numbers(workload, times))
+    later = np.flatnonzero(before >= 0)
     return Sessions(
-        recorded=recorded,
+        recorded=recorded(workload),
         number=len(turns),
         multi_turn=float(turns[turns > 1].sum() / len(before)),
         turns=quantiles(turns),
-        gap_s=quantiles(one.times[later] - one.times[before[later]]),
-        growth_tokens=quantiles(one.prompt[later] - one.prompt[before[later]]),
+        gap_s=quantiles(times[later] - times[before[later]]),
+        growth_tokens=quantiles(prompt[later] - prompt[before[later]]),
     )

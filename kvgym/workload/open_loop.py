@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym._check import choice, finite, whole
-from kvgym.workload.arrivals import poisson_arrivals, slotted_arrivals
+from kvgym.workload.arrivals import Process, arrive, slotted_arrivals
 from kvgym.workload.checks import wholes
 from kvgym.workload.random import ORDER, Seed, Stream
 from kvgym.workload.workload import Workload
@@ -27,6 +27,7 @@ def gsp(
     lengths: Sequence[int] = (512, 1024, 2048, 4096, 8192),
     output_tokens: int = 4,
     rate: float = 12.0,
+    arrivals: Process | None = None,
     order: Literal["random", "grouped", "worst"] = "random",
     requests: int | None = None,
 ) -> Workload:
@@ -44,6 +45,7 @@ def gsp(
         lengths: prompt lengths in tokens; group g has lengths[g % len(lengths)].
         output_tokens: output length; outputs are private.
         rate: requests per second; the first one arrives at 0.
+        arrivals: another process than Poisson, see `arrive`; its "rate" goes before `rate`.
         order: "random", "grouped" (group after group) or "worst" (prompt k of every group in turn: the cyclic order in
             which a least-recently-used cache that is a little too small never hits).
         requests: only the first ones, at most; default: all prompts of all groups.
@@ -70,8 +72,8 @@ def gsp(
     prefixes = np.array([round(prefix_ratio * int(length)) for length in choices])
     parts = np.column_stack([prefixes, choices - prefixes])[group % len(choices)]
     runs = _two_runs(group, groups + prompt, parts)
-    outputs, arrivals = np.full(n, output_tokens), poisson_arrivals(seed, n, rate)
-    return Workload.from_segments(*runs, outputs, arrivals, page_size, tenants=group, name="gsp")
+    outputs, at = np.full(n, output_tokens), arrive(seed, n, arrivals, rate)
+    return Workload.from_segments(*runs, outputs, at.seconds, page_size, tenants=group, name="gsp")
 
 
 def long_documents(
@@ -84,6 +86,7 @@ def long_documents(
     question_tokens: int = 32,
     output_tokens: int = 4,
     rate: float = 12.0,
+    arrivals: Process | None = None,
     context_tokens: int = 8192,
     reserve_tokens: int = 64,
 ) -> Workload:
@@ -102,6 +105,7 @@ def long_documents(
         question_tokens: tokens of each question.
         output_tokens: output length; outputs are private.
         rate: requests per second; the first one arrives at 0.
+        arrivals: another process than Poisson, see `arrive`; its "rate" goes before `rate`.
         context_tokens: the model's context, which cuts the longest documents.
         reserve_tokens: part of the context that is left unused.
 
@@ -122,8 +126,8 @@ def long_documents(
     document = prompt // questions
     parts = np.column_stack([np.minimum(targets, longest)[document % len(targets)], np.full(n, question_tokens)])
     runs = _two_runs(document, documents + prompt, parts)
-    outputs, arrivals = np.full(n, output_tokens), poisson_arrivals(seed, n, rate)
-    return Workload.from_segments(*runs, outputs, arrivals, page_size, tenants=document, name="long_documents")
+    outputs, at = np.full(n, output_tokens), arrive(seed, n, arrivals, rate)
+    return Workload.from_segments(*runs, outputs, at.seconds, page_size, tenants=document, name="long_documents")
 
 
 def equal_requests(
@@ -135,8 +139,9 @@ def equal_requests(
     output_tokens: int = 16,
     slot_s: float = 0.1,
     probability: float = 0.5,
+    arrivals: Process | None = None,
 ) -> Workload:
-    """Requests of one size without shared tokens, at slotted Bernoulli arrivals (see `slotted_arrivals`).
+    """Requests of one size without shared tokens, at slotted Bernoulli arrivals (see `slotted_arrivals`) or others.
 
     The plainest queueing system, for checks against known results. Fewer requests are the first ones of more requests.
 
@@ -148,6 +153,7 @@ def equal_requests(
         output_tokens: output length.
         slot_s: length of a slot in seconds, > 0.
         probability: of an arrival at a slot's boundary, in (0, 1].
+        arrivals: another process instead, with its rate, see `arrive`.
 
     Raises:
         ValueError: for an argument outside these.
@@ -156,10 +162,9 @@ def equal_requests(
     whole("prompt_tokens", prompt_tokens, 1)
     outputs = np.full(requests, whole("output_tokens", output_tokens, 1))
     splits, offsets, prompts = np.arange(requests + 1), np.zeros(requests, np.int64), np.full(requests, prompt_tokens)
-    arrivals = slotted_arrivals(seed, requests, slot_s, probability)
-    return Workload.from_segments(
-        splits, splits[:-1], offsets, prompts, outputs, arrivals, page_size, name="equal_requests"
-    )
+    slotted = arrivals is None
+    at = slotted_arrivals(seed, requests, slot_s, probability) if slotted else arrive(seed, requests, arrivals).seconds
+    return Workload.from_segments(splits, splits[:-1], offsets, prompts, outputs, at, page_size, name="equal_requests")
 
 
 def _two_runs(prefix: Ints, question: Ints, lengths: Ints) -> tuple[Ints, Ints, Ints, Ints]:

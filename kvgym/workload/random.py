@@ -16,7 +16,23 @@ KERNELS = "kvgym.workload.random_kernels"
 Seed = int | np.random.SeedSequence
 
 # One child stream per kind of draw, so that a change of one does not disturb the others.
-ARRIVALS, ORDER, LENGTHS, THINK, JITTER, TURNS, OUTPUTS, RESETS, PREFIXES, KINDS = range(10)
+(
+    ARRIVALS,
+    ORDER,
+    LENGTHS,
+    THINK,
+    JITTER,
+    TURNS,
+    OUTPUTS,
+    RESETS,
+    PREFIXES,
+    KINDS,
+    CLIENTS,
+    STATES,
+    DWELLS,
+    BASES,
+    PARTS,
+) = range(15)
 
 
 class Stream:
@@ -24,10 +40,7 @@ class Stream:
 
     def __init__(self, seed: Seed, kind: int) -> None:
         """Opens stream `kind` of a seed (an integer >= 0 or a SeedSequence, whose spawn counter is left alone)."""
-        if not isinstance(seed, np.random.SeedSequence):
-            seed = np.random.SeedSequence(whole("seed", seed, 0))
-        child = np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, kind), pool_size=seed.pool_size)
-        self._generator = np.random.PCG64(child)
+        self._generator = np.random.PCG64(spawned(seed, kind))
 
     def raw(self, n: int) -> NDArray[np.uint64]:
         """(n,) uint64, uniform."""
@@ -57,3 +70,15 @@ class Stream:
 def negative_log(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """-log(x) for x in (0, 1], to a few units of the last place, bit-equal everywhere."""
     return np.asarray(_compile.load(KERNELS).negative_log(x), np.float64)
+
+
+def power(x: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+    """`x` > 0 to a power, within 1e-304 .. 1e304, to about a digit less than exact, bit-equal everywhere."""
+    return np.asarray(_compile.load(KERNELS).power(x, exponent), np.float64)
+
+
+def spawned(seed: Seed, kind: int, *more: int) -> np.random.SeedSequence:
+    """A child of a seed (an integer >= 0 or a SeedSequence, whose spawn counter is left alone)."""
+    if not isinstance(seed, np.random.SeedSequence):
+        seed = np.random.SeedSequence(whole("seed", seed, 0))
+    return np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, kind, *more), pool_size=seed.pool_size)

@@ -5,27 +5,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from kvgym._kernel import entry_point, kernel
-
-
-@kernel(error_model="numpy")
-def minus_log(x):
-    """-log(x) for x in (0, 1], by additions, multiplications and divisions alone."""
-    mantissa, exponent = math.frexp(x)
-    if mantissa < 0.7071067811865476:
-        mantissa *= 2.0
-        exponent -= 1
-    # log m = 2 artanh((m - 1) / (m + 1)); |s| <= 0.172, so that twelve terms reach 1e-18.
-    s = (mantissa - 1.0) / (mantissa + 1.0)
-    square = s * s
-    series = 1.0 / 23.0
-    for odd in range(21, 0, -2):
-        series = series * square + 1.0 / odd
-    return -(exponent * 0.6931471805599453 + 2.0 * s * series) + 0.0  # no negative zero
+from kvgym._kernel import entry_point
+from kvgym.workload.numbers import exponential_of, minus_log, normal_quantile, power_of
 
 
 @entry_point("float64[::1](float64[::1])")
@@ -72,53 +55,6 @@ def smallest(raw, n):
     return order[:n].copy()
 
 
-# Quantiles of the normal distribution as quotients of polynomials, to nine digits: Acklam, "An algorithm for computing
-# the inverse normal cumulative distribution function" (2003). Middle, then tails.
-_A = (
-    *(-39.69683028665376, 220.9460984245205, -275.9285104469687),
-    *(138.3577518672690, -30.66479806614716, 2.506628277459239),
-)
-_B = (-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572, 1.0)
-_C = (
-    *(-7.784894002430293e-03, -3.223964580411365e-01, -2.400758277161838),
-    *(-2.549732539343734, 4.374664141464968, 2.938163982698783),
-)
-_D = (7.784695709041462e-03, 3.224671290700398e-01, 2.445134137142996, 3.754408661907416, 1.0)
-_TAIL = 0.02425
-
-
-@kernel
-def _polynomial(coefficients, x):
-    value = 0.0
-    for coefficient in coefficients:
-        value = value * x + coefficient
-    return value
-
-
-@kernel
-def normal_quantile(p):
-    """The x that a standard normal number is below with probability `p`, in (0, 1)."""
-    if p < _TAIL:
-        root = math.sqrt(2.0 * minus_log(p))
-        return _polynomial(_C, root) / _polynomial(_D, root)
-    if p > 1.0 - _TAIL:
-        root = math.sqrt(2.0 * minus_log(1.0 - p))
-        return -_polynomial(_C, root) / _polynomial(_D, root)
-    middle = p - 0.5
-    return middle * _polynomial(_A, middle * middle) / _polynomial(_B, middle * middle)
-
-
-@kernel(error_model="numpy")
-def exponential_of(x):
-    """exp(x) for |x| <= 700: 2^k exp(r) with |r| <= 0.35, of which 14 terms of the series reach 1e-17."""
-    k = np.rint(x * 1.4426950408889634)
-    r = (x - k * 0.693147180369123816) - k * 1.90821492927058770e-10  # log 2 in two parts: no digit is lost
-    series = 1.0
-    for term in range(14, 0, -1):
-        series = 1.0 + series * r / term
-    return math.ldexp(series, int(k))
-
-
 @entry_point("float64[::1](uint64[::1], float64, float64)")
 def lognormal(raw, mu, sigma):
     """exp(mu + sigma z) with z standard normal, from uniform 64-bit numbers."""
@@ -126,4 +62,13 @@ def lognormal(raw, mu, sigma):
     for i in range(len(raw)):
         p = (np.float64(raw[i] >> np.uint64(11)) + 0.5) * 2.0**-53
         out[i] = exponential_of(min(700.0, max(-700.0, mu + sigma * normal_quantile(p))))
+    return out
+
+
+@entry_point("float64[::1](float64[::1], float64)")
+def power(x, exponent):
+    """`power_of` each."""
+    out = np.empty(len(x))
+    for i in range(len(x)):
+        out[i] = power_of(x[i], exponent)
     return out

@@ -107,25 +107,23 @@ def optimal_hits(starts, following, asked, capacity):
     return hits
 
 
-@entry_point(_INTS(_INTS, _NODES, _NODES, _INTS, _INTS))
-def goes_on_from(starts, nodes, node_start, node_pages, prompt_pages):
-    """The earlier request whose conversation each request continues, -1 = none, where no sessions are recorded.
+@entry_point(_INTS(_INTS, _NODES, _NODES, _INTS, _INTS, _INTS))
+def goes_on_from(starts, nodes, node_start, node_pages, prompt_pages, mark):
+    """The latest earlier request whose marked page a request's prompt holds, the deepest of all such pages; -1 = none.
 
-    It is the latest one of the longest prompt that its own begins with, the last page of that one excepted, which may
-    not have been full. The first page alone does not count: prompts of strangers begin alike.
+    `mark` is a page of each request's own prompt, -1 = none.
     """
-    last = np.full(len(node_start), -1, np.int64)  # latest request whose prompt's last page but one lies in a node
+    last = np.full(len(node_start), -1, np.int64)  # latest request whose marked page lies in a node
     before = np.full(len(prompt_pages), -1, np.int64)
     for r in range(len(prompt_pages)):
-        penultimate = prompt_pages[r] - 2
         own = before[r]
         for e in range(starts[r + 1] - 1, starts[r] - 1, -1):
             v = nodes[e]
             end = node_start[v] + node_pages[v]
             if end <= prompt_pages[r] and last[v] >= 0 and before[r] < 0:
                 before[r] = last[v]
-            if node_start[v] <= penultimate < end:
+            if node_start[v] <= mark[r] < end:
                 own = v
-        if penultimate >= 1:
+        if mark[r] >= 0:
             last[own] = r
     return before

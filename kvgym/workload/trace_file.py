@@ -1,4 +1,4 @@
-"""Traces as JSON lines, plain or gzip, with errors that say where and what."""
+"""Traces as lines of text, plain or gzip, one file or a folder of them, with errors that say where and what."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import gzip
 import json
 import math
 import os
+import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
+from kvgym._check import flag, whole
+from kvgym._progress import LINE_S, progress
+
+L = TypeVar("L")
+T = TypeVar("T")
 TraceSource = str | os.PathLike[str] | IO[str] | IO[bytes]
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -27,17 +33,21 @@ class Record:
         self.place = place
         if not isinstance(value, dict):
             raise self.error(f"expected a JSON object, got {_short(value)}")
-        self._fields = value
+        self.fields = value
 
     def error(self, message: str) -> TraceError:
         """An error at this place."""
         return TraceError(f"{self.place}: {message}")
 
+    def __contains__(self, field: str) -> bool:
+        """Whether there is a field."""
+        return field in self.fields
+
     def get(self, field: str) -> Any:
         """A field's value, whatever its type."""
-        if field not in self._fields:
-            raise self.error(f"expected a field {field!r}, which is missing; got {_short(sorted(self._fields))}")
-        return self._fields[field]
+        if field not in self.fields:
+            raise self.error(f"expected a field {field!r}, which is missing; got {_short(sorted(self.fields))}")
+        return self.fields[field]
 
     def whole(self, field: str, low: int) -> int:
         """An integer field, at least `low`."""
@@ -70,23 +80,92 @@ def is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31
 
 
-def read_records(source: TraceSource) -> Iterator[Record]:
-    """The JSON objects of a file, one a line; lines of white space only are skipped.
+def read_records(
+    source: TraceSource, parse: Callable[[Record], T], *, skip_bad: bool = False, header_lines: int = 0
+) -> Iterator[T]:
+    """What `parse` makes of the JSON objects of a file, one a line.
 
     Args:
-        source: a path, or an open file in text or binary mode (binary: seekable); gzip is known by its first bytes.
+        source: as in `read_lines`.
+        parse: raises a TraceError for an object that is not in the format.
+        skip_bad: lines that are not in the format are skipped; a warning counts them at the end.
+        header_lines: as in `read_lines`.
 
     Raises:
-        TraceError: for a line that is no JSON object, a truncated or damaged gzip file, or a file without a record.
+        TraceError: for a line that is no JSON object or not in the format, unless there are others and `skip_bad`; as
+            `read_lines`.
     """
-    if isinstance(source, (str, os.PathLike)):
-        with Path(source).open("rb") as file:
-            yield from _records(file, str(source))
-    else:
-        yield from _records(source, str(getattr(source, "name", "the file")))
+    return parse_lines(
+        read_lines(source, header_lines), lambda place, line: parse(Record(place, decode(place, line))), skip_bad
+    )
 
 
-def _records(file: IO[str] | IO[bytes], name: str) -> Iterator[Record]:
+def parse_lines(lines: Iterable[tuple[str, L]], parse: Callable[[str, L], T], skip_bad: bool = False) -> Iterator[T]:
+    """What `parse` makes of places and lines; with `skip_bad` without those of which it makes a TraceError."""
+    flag("skip_bad", skip_bad)
+    bad, good, first = 0, 0, None
+    for place, line in lines:
+        try:
+            made = parse(place, line)
+        except TraceError as error:
+            if not skip_bad:
+                raise
+            bad, first = bad + 1, first or error
+            continue
+        good += 1
+        yield made
+    if first and not good:
+        raise first
+    if first:
+        warnings.warn(f"skipped {bad:,} of {bad + good:,} lines; the first: {first}", stacklevel=3)
+
+
+def read_lines(source: TraceSource, header_lines: int = 0) -> Iterator[tuple[str, str]]:
+    """Place and text of each line; those of white space only, and those that begin with #, are skipped.
+
+    Says how far it is where that takes seconds.
+
+    Args:
+        source: a path, or an open file in text or binary mode (binary: seekable); gzip is known by its first bytes. Of
+            a folder the files in order of their names, but those that begin with a dot or end in .md.
+        header_lines: so many lines at the beginning of a file are skipped.
+
+    Raises:
+        TraceError: for a truncated or damaged gzip file, other text than UTF-8, or if there is no line.
+    """
+    whole("header_lines", header_lines, 0)
+    if not isinstance(source, (str, os.PathLike)):
+        yield from _placed(source, str(getattr(source, "name", "the file")), header_lines)
+        return
+    path = Path(source)
+    paths = sorted(one for one in path.iterdir() if _is_part(one)) if path.is_dir() else [path]
+    sizes = [one.stat().st_size for one in paths]
+    done = at = 0
+    with progress(lambda s: f"kvgym: reading {path}: {100 * (done + at) // max(1, sum(sizes))} %, {s:.0f} s", LINE_S):
+        for one, size in zip(paths, sizes, strict=True):
+            with one.open("rb") as file:
+                for number, line in enumerate(_placed(file, str(one), header_lines)):
+                    if number % 1000 == 0:
+                        at = file.tell()
+                    yield line
+            done, at = done + size, 0
+    if not paths:
+        raise TraceError(f"{path}: expected at least one file in the folder")
+
+
+def _is_part(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".") and path.suffix != ".md"
+
+
+def decode(place: str, line: str) -> object:
+    """The value of a line of JSON."""
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise TraceError(f"{place}: expected a JSON object, got {_short(line)} ({error})") from None
+
+
+def _placed(file: IO[str] | IO[bytes], name: str, header_lines: int) -> Iterator[tuple[str, str]]:
     number, found = 0, False
     lines = _lines(file)
     while True:
@@ -99,14 +178,9 @@ def _records(file: IO[str] | IO[bytes], name: str) -> Iterator[Record]:
         if line is None:
             break
         number += 1
-        if line.strip():
+        if number > header_lines and line.strip() and not line.startswith("#"):
             found = True
-            place = f"{name}, line {number}"
-            try:
-                value = json.loads(line)
-            except ValueError as error:
-                raise TraceError(f"{place}: expected a JSON object, got {_short(line)} ({error})") from None
-            yield Record(place, value)
+            yield f"{name}, line {number}", line
     if not found:
         raise TraceError(f"{name}: expected at least one record, got an empty file")
 

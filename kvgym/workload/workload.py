@@ -34,7 +34,7 @@ class Workload:
         page_size: tokens per page.
         n_shared: nodes used by two or more requests.
         name: where the workload comes from, for reports.
-        n_dropped: requests that `drop_oversized` took out.
+        n_dropped: requests that `drop_oversized` and `drop_longer` took out.
     """
 
     requests: Table
@@ -48,8 +48,8 @@ class Workload:
     @classmethod
     def from_tokens(
         cls,
-        prompts: Sequence[Sequence[int]],
-        outputs: Sequence[int | Sequence[int]],
+        prompts: Sequence[Sequence[int] | Ints],
+        outputs: Sequence[int | Sequence[int] | Ints],
         arrivals: ArrayLike,
         page_size: int,
         *,
@@ -85,7 +85,8 @@ class Workload:
         # Token t is (segment 0, offset t), so that equal tokens are equal; a private output is a segment of its own.
         tokens = np.concatenate(rows)
         splits = np.append(0, np.cumsum(prompt + known))
-        runs = (splits, np.zeros_like(tokens), tokens, np.ones_like(tokens), output - known, np.full_like(output, -1))
+        private = np.full_like(output, -1), np.zeros_like(output)
+        runs = (splits, np.zeros_like(tokens), tokens, np.ones_like(tokens), output - known, *private)
         return cls._assemble(requests, runs, page_size, name)
 
     @classmethod
@@ -100,6 +101,7 @@ class Workload:
         page_size: int,
         *,
         output_segments: ArrayLike | None = None,
+        output_offsets: ArrayLike | None = None,
         name: str = "",
         **columns: Unpack[Columns],
     ) -> Workload:
@@ -113,8 +115,9 @@ class Workload:
             output_tokens: (n,) output lengths, >= 1.
             arrivals: as in `from_tokens`.
             page_size: tokens per page, >= 1.
-            output_segments: (n,) the segment whose tokens 0, 1, .. the output is, so that later prompts can hold it; -1
-                (default) = private.
+            output_segments: (n,) the segment whose tokens the output is, so that later prompts can hold it; -1:
+                private (default).
+            output_offsets: (n,) its first offset in that segment, >= 0; default 0.
             name: for reports.
             **columns: see `Columns`.
 
@@ -130,16 +133,17 @@ class Workload:
         if splits[0] != 0 or splits[-1] != len(segment) or (splits[1:] < splits[:-1]).any():
             raise ValueError(f"row_splits must ascend from 0 to {len(segment)}, the number of runs; got {splits}")
         tails = _column("output_segments", output_segments, n, -1, MAX_SEGMENT)
+        firsts = _column("output_offsets", output_offsets, n, 0, MAX_SEGMENT, default=0)
         ends = np.append(0, np.cumsum(length))
         requests = _request_rows(ends[splits[1:]] - ends[splits[:-1]], output, arrivals, page_size, columns)
-        return cls._assemble(requests, (splits, segment, offset, length, output, tails), page_size, name)
+        return cls._assemble(requests, (splits, segment, offset, length, output, tails, firsts), page_size, name)
 
     @classmethod
     def _assemble(cls, requests: Table, runs: tuple[Ints, ...], page_size: int, name: str) -> Workload:
         """Adds the tree to a request table that lacks the columns which come from it.
 
         Per run, after the row splits (n + 1,): segments, offsets and lengths; then, per request, how many tokens follow
-        them and of which segment (-1: a private one).
+        them, of which segment (-1: a private one) and from which offset on.
         """
         nodes, paths, n_shared = _compile.load(KERNELS).assemble(requests, runs, page_size)
         return cls(requests, nodes, paths, page_size, n_shared, name)
@@ -173,11 +177,23 @@ class Workload:
         """
         if self.fits(kv_pages):
             return self
-        dropped = with_successors(self.requests, self.peak_pages() > whole("kv_pages", kv_pages, 1))
+        return self._without(self.peak_pages() > whole("kv_pages", kv_pages, 1), "kv_pages", kv_pages)
+
+    def drop_longer(self, max_model_len: int) -> Workload:
+        """Without the requests of more tokens, prompt and output together, and without their transitive successors.
+
+        Raises:
+            ValueError: if no request is left.
+        """
+        tokens = self.requests["prompt_tokens"].astype(np.int64) + self.requests["output_tokens"]
+        return self._without(tokens > whole("max_model_len", max_model_len, 2), "max_model_len", max_model_len)
+
+    def _without(self, too_long: NDArray[np.bool_], name: str, limit: int) -> Workload:
+        dropped = with_successors(self.requests, too_long)
         if dropped.all():
-            raise ValueError(f"kv_pages must be large enough for at least one request of {self.name!r}, got {kv_pages}")
+            raise ValueError(f"{name} must be large enough for at least one request of {self.name!r}, got {limit}")
         n_dropped = self.n_dropped + int(dropped.sum())
-        return replace(self._subset(~dropped), n_dropped=n_dropped)
+        return replace(self._subset(~dropped), n_dropped=n_dropped) if dropped.any() else self
 
     def peak_pages(self) -> NDArray[np.int64]:
         """(n,) pages that each request holds just before it finishes: what a worker must have to serve it alone."""

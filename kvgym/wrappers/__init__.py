@@ -1,7 +1,7 @@
 """Wrappers: other forms of what an environment shows, pays and plays. See docs/wrappers.md."""
 
 from kvgym.wrappers.repeat import GroupWorkloads, RepeatWorkload
-from kvgym.wrappers.reward_vector import RewardVector
+from kvgym.wrappers.reward_vector import RewardVector, VectorRewardVector
 from kvgym.wrappers.shuffle import ShuffleWorkers, VectorShuffleWorkers
 from kvgym.wrappers.structured import StructuredObservation, VectorStructuredObservation
 
@@ -11,6 +11,7 @@ __all__ = [
     "RewardVector",
     "ShuffleWorkers",
     "StructuredObservation",
+    "VectorRewardVector",
     "VectorShuffleWorkers",
     "VectorStructuredObservation",
 ]

@@ -1,4 +1,4 @@
-"""Rewards as a vector, for algorithms with several objectives."""
+"""Rewards as a vector, for algorithms with several objectives or with constraints."""
 
 from __future__ import annotations
 
@@ -8,11 +8,24 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from kvgym.envs.kernels.codes import COST, Costs
+from kvgym.scenarios import Scenario
 from kvgym.wrappers import _unwrap
 
-REWARD_NAMES = ("waiting", "decoding", "ttft_misses", "tpot_misses", "prefill_tokens")
+REWARD_NAMES = Costs._fields
+_SPACE = spaces.Box(-np.inf, 0.0, (len(COST),), np.float64)
+
+
+def rewards(costs: NDArray[np.float64], scenario: Scenario) -> NDArray[np.float64]:
+    """Rewards (.., 5) for costs (.., 5) of a step."""
+    # Differences of long integrals may come out below 0 by a rounding error.
+    paid: NDArray[np.float64] = 0.0 - np.maximum(costs, 0.0)
+    paid[..., [COST.waiting, COST.decoding]] /= scenario.reward_scale_s
+    return paid
 
 
 class RewardVector(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
@@ -22,12 +35,13 @@ class RewardVector(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     |---|---|---|
     | 0 | `waiting` | the time integral of the counted requests without a first token, over `reward_scale_s` |
     | 1 | `decoding` | the same for those with one; 0 + 1 is the reward "e2e", 0 is the reward "ttft" |
-    | 2 | `ttft_misses` | requests whose time to first token was above the scenario's `slo_ttft_s` (0: none is) |
-    | 3 | `tpot_misses` | requests whose mean time per later output token was above `slo_tpot_s` (0: none is) |
+    | 2 | `slo_misses` | requests that miss a target of their class, when they do: the reward "slo" |
+    | 3 | `gpu_seconds` | busy seconds of the workers, times their GPUs; those of the warm-up too |
     | 4 | `prefill_tokens` | prompt tokens that were not found in the cache at the request's first admission |
 
-    Places 2 to 4 count a request in the step in which it finishes (in the first step, if that was before); those of the
-    warm-up, and those that are unfinished when an episode is truncated, don't count.
+    The last counts a request in the step in which it finishes. All pay in the first step for what was before it.
+    Requests of the warm-up don't count, nor in 4 those that are unfinished when an episode is truncated. Where there
+    are no targets nothing is missed.
 
     As MO-Gymnasium has it, `env.unwrapped` gets `reward_space`, `reward_dim` and `reward_names`. A reward that is no
     number is against Gymnasium's own rules: the passive checker of `gym.make` warns unless it is told
@@ -35,7 +49,7 @@ class RewardVector(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     Gymnasium's vector forms refuse it (MO-Gymnasium has its own).
 
     Args:
-        env: A single environment of kvgym. There is no form for the native vector environments.
+        env: A single environment of kvgym; for the native vector form there is `VectorRewardVector`.
 
     Attributes:
         reward_space: Box(-inf, 0, (5,), float64).
@@ -51,31 +65,40 @@ class RewardVector(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         super().__init__(env)
         self.reward_names = inside.reward_names = REWARD_NAMES
         self.reward_dim = inside.reward_dim = len(REWARD_NAMES)
-        self.reward_space = inside.reward_space = spaces.Box(-np.inf, 0.0, (self.reward_dim,), np.float64)
+        self.reward_space = inside.reward_space = _SPACE
+        inside.count_misses()
         self._inside = inside
-        self._early = np.zeros(3)  # counts from before the first decision, which the first step pays
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """See the environment."""
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._early = self._counts()
-        return observation, info
 
     def step(self, action: Any) -> tuple[Any, NDArray[np.float64], bool, bool, dict[str, Any]]:
         """See the environment; the reward is float64 (5,)."""
         observation, _, terminated, truncated, info = self.env.step(action)
-        e2e, ttft = self._inside.costs()
-        per_s = 1 / self._inside.scenario.reward_scale_s
-        cost = np.array([ttft * per_s, (e2e - ttft) * per_s, *(self._early + self._counts())])
-        self._early = np.zeros(3)
-        # Differences of long integrals may come out below 0 by a rounding error.
-        return observation, 0.0 - np.maximum(cost, 0.0), terminated, truncated, info
+        return observation, rewards(self._inside.costs(), self._inside.scenario), terminated, truncated, info
 
-    def _counts(self) -> NDArray[np.float64]:
-        """Missed objectives and computed prompt tokens of the counted requests that finished in the step."""
-        scenario = self._inside.scenario
-        rows = self._inside.finished()
-        _, _, arrival, first_token, finish, prompt, output, hit = rows[rows[:, 0] >= 0].T
-        late_first = (first_token - arrival > scenario.slo_ttft_s) & (scenario.slo_ttft_s > 0)
-        late_others = (finish - first_token > scenario.slo_tpot_s * (output - 1)) & (scenario.slo_tpot_s > 0)
-        return np.array([late_first.sum(), late_others.sum(), (prompt - hit).sum()], np.float64)
+
+class VectorRewardVector(VectorWrapper):
+    """`RewardVector` for the native vector form: rewards are float64 (num_envs, 5), zeros in steps that only reset.
+
+    Args:
+        env: A native vector environment of kvgym.
+
+    Attributes:
+        reward_space: Box(-inf, 0, (num_envs, 5), float64); `single_reward_space`: that of one.
+        reward_names: Names of the five, see `RewardVector`.
+
+    Raises:
+        ValueError: If `env` is none.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        self._inside = _unwrap.native(env)
+        super().__init__(env)
+        self.reward_names, self.reward_dim = REWARD_NAMES, len(REWARD_NAMES)
+        self.single_reward_space = _SPACE
+        self.reward_space = batch_space(_SPACE, self.num_envs)
+        self._inside.count_costs()
+
+    def step(self, actions: Any) -> tuple[Any, NDArray[np.float64], Any, Any, dict[str, Any]]:
+        """See the environments; the rewards are float64 (num_envs, 5)."""
+        observations, _, terminated, truncated, infos = self.env.step(actions)
+        paid = rewards(self._inside.costs, self._inside.envs[0].scenario)
+        return observations, paid, terminated, truncated, infos

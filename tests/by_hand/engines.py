@@ -8,12 +8,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-import pytest
-
 from kvgym.cluster import Crash, EngineSpec, Fault, IterationCost, Link, Network, Slowdown, WorkerSpec
 from kvgym.sim import Simulator
 from tests import reference
-from tests.reference import Question, RefCost, RefCrash, RefEngine, RefLink, RefNetwork, RefRecord, RefResult, View
+from tests.reference import Question, RefClass, RefCost, RefCrash, RefLink, RefNetwork, RefRecord, RefResult, View
 from tests.sim import compare
 from tests.sim.cases import SECONDS_PER_PS, Case
 
@@ -41,8 +39,6 @@ def compiled(
     reference replays what the simulator drew, and both must agree in all that they show. A simulator does not show in
     which order pages go, but which are left at each decision: `evictions` are the reference's.
     """
-    if settings.queue != "fcfs" or options.keys() & {"classes", "refuse"}:
-        pytest.skip("the compiled simulator has no classes and no refusals yet")
     given = None if draws is None else [list(log) for log in draws]
     first = Asked(route, evict, rules)
     expected = reference.simulate(
@@ -59,7 +55,7 @@ def compiled(
     case = make_case(requests, workers, settings, evictor, first, **options)
     simulator = case.simulator()
     for seed in seeds(given):
-        simulator.reset(case.workload(), seed, faults=case.faults)
+        case.reset(simulator, seed)
         player = Player(case, first)
         decisions, offers = compare.play(simulator, case, player)
         drawn = compare.draws(simulator)
@@ -80,6 +76,7 @@ def compiled(
         **options,
     )
     assert player.cached == second.cached
+    assert compare.refused(simulator) == again.refusals.keys()
     assert evict is None or player.seen == second.seen
     assert drawn != given or (again.records, again.evictions) == (expected.records, expected.evictions)
     result = result_of(simulator, again)
@@ -160,6 +157,8 @@ def make_case(
     quantum: str | int = "leaf",
     network: RefNetwork | None = None,
     faults: Any = (),
+    classes: Sequence[RefClass] = (RefClass(),),
+    refuse: dict[int, int] | None = None,
 ) -> Case:
     """A case for the simulator, from what the reference was given and asked."""
     names = {rule: name for name, rule in compare.ROUTERS.items()}
@@ -177,7 +176,7 @@ def make_case(
             for q, request in enumerate(requests)
         ],
         [WorkerSpec(pages, cost_of(cost), kv_bytes_per_token=1) for pages, cost in workers],
-        engine_of(settings),
+        EngineSpec(**dataclasses.asdict(settings)),
         evictor,
         router,
         routes,
@@ -188,14 +187,9 @@ def make_case(
         rules,
         network and Network(network.nodes, link_of(network.inside), link_of(network.between)),
         tuple(fault_of(fault, workers) for fault in faults),
+        classes,
+        refuse or {},
     )
-
-
-def engine_of(settings: RefEngine) -> EngineSpec:
-    """The same settings."""
-    fields = dataclasses.asdict(settings)
-    del fields["queue"]
-    return EngineSpec(**fields)
 
 
 def cost_of(cost: RefCost) -> IterationCost:

@@ -182,6 +182,27 @@ def test_a_victim_from_the_middle():
     assert result.records[2].finish_ps == 940 and result.iterations[0][8] == (940, 1070, 3, 1, 0, 0)
 
 
+def test_one_that_gives_way_itself_does_not_stop_those_after_it():
+    # Worker of 6; requests of 1 + 4 tokens of classes 0, 2 and, later, 1. At 250 request 0 takes the
+    # last page, request 1 finds none and gives way itself, and request 2 takes one of its pages. At 370 request 2 is
+    # the one that gives way. At 480 both come back, request 2 first; at 620 request 1 has to go again.
+    requests = [member(0, [1], output=4), member(2, [2], output=4), member(1, [3], output=4, at=10)]
+    result = run(requests, 6)
+    assert result.iterations == [
+        [
+            (0, 120, 2, 2, 0, 0),
+            (120, 250, 1, 1, 2, 4),
+            (250, 370, 0, 0, 2, 5),
+            (370, 480, 0, 0, 1, 4),
+            (480, 620, 4, 2, 0, 0),
+            (620, 730, 0, 0, 1, 4),
+            (730, 850, 2, 1, 0, 0),
+        ]
+    ]
+    assert result.evictions == [[(1, 1), (1, 0), (0, 3), (0, 2), (0, 1), (0, 0), (1, 2), (2, 3), (2, 2)]]
+    assert [(record.preemptions, record.finish_ps) for record in result.records] == [(0, 480), (2, 850), (1, 730)]
+
+
 def test_victims_with_prefill_first():
     # Worker of 9. Both are prefilled alone, 0 .. 130 .. 260, decode together until 380 (5 and 5 known tokens, 4 + 4
     # pages). Then request 0 takes the last page and request 1 finds none: request 0 is preempted, request 1 takes that

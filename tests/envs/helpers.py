@@ -53,6 +53,7 @@ def make(scenario: str = "gsp-stable", more: dict[str, Any] | None = None, **kwa
 
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "route": ("KVGym/Route-v0", {}),
+    "route-admission": ("KVGym/Route-v0", {"admission": True}),
     "evict": ("KVGym/Evict-v0", {}),
     "evict-one": ("KVGym/Evict-v0", {"candidates": 4, "quantum": 1}),
     "evict-rule": ("KVGym/Evict-v0", {"action": "rule"}),
@@ -62,7 +63,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "joint-leaf": ("KVGym/Joint-v0", {"action": "leaf"}),
 }
 """Every id in every form: id and arguments."""
-ASKED = tuple(form for form in FORMS if form not in ("route", "joint"))
+ASKED = tuple(form for form in FORMS if form not in ("route", "route-admission", "joint"))
 """Those that take EVICT decisions."""
 assert {name for name, _ in FORMS.values()} == set(ENVIRONMENTS)
 
@@ -87,7 +88,8 @@ def pressed(scenario: str, **more: Any) -> dict[str, Any]:
     """
     workers = {"workers": [{"kv_tokens": 6144, "cost": {"c0": 20.0, "k": 0.1}, "kv_bytes_per_token": 1000, "count": 3}]}
     args = {**SHORT[scenario].get("recipe_args", {}), **more.get("recipe_args", {})}
-    return small(scenario, **{**(workers if scenario != "sanity" else {}), **more, "recipe_args": args})
+    more = {"refusal_cost_s": 2.5, **(workers if scenario != "sanity" else {}), **more, "recipe_args": args}
+    return small(scenario, **more)
 
 
 MOVING: dict[str, Any] = {

@@ -46,8 +46,10 @@ def test_finished_rows_are_the_requests_that_ended_since_the_last_decision(form)
             assert env.finished(first).tolist() == np.concatenate(rows)[first:].tolist()
     with pytest.raises(ValueError, match="first must be an integer >= 0, got -1"):
         env.finished(-1)
-    numbers = np.concatenate(rows)[:, 0]
-    assert sorted(numbers) == list(range(-5, 45))
+    run = env.simulator.tables["progress"]
+    refused = run["decision"][run["refused_ps"] >= 0]
+    assert sorted([*np.concatenate(rows)[:, 0], *refused]) == list(range(-5, 45))
+    assert (len(refused) > 0) == (form == "route-admission")
 
 
 def test_pages_of_the_prompt_are_there_at_an_arrival():

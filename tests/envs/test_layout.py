@@ -79,7 +79,7 @@ def test_kernels_write_every_feature(form, observation):
 
     env._act_kernel = on_old_memory
     if form == "route":
-        env._fails = True  # by the kernel `act`, too
+        env._has_more = True  # by the kernel `act`, too
     for observation, *_ in play(env, seed=0):
         assert np.isfinite(observation).all()
 

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from kvgym.envs.settings import HORIZONS, REWARDS
+from kvgym.envs.settings import HORIZONS
+from kvgym.scenarios import OBJECTIVES
+from kvgym.sim.inspection import seconds
 from tests.envs.helpers import SMALL, make, play, total_reward
 
 END = {"e2e": "finish", "ttft": "first_token"}
@@ -15,8 +17,16 @@ def counted_records(env):
     return records[env.simulator.tables["progress"]["decision"][records["request"]] >= 0]
 
 
+def ends_and_price(env, reward):
+    """When the requests that count stop to cost, with their end or first token or refused; what the refusals cost."""
+    records = counted_records(env)
+    refused = seconds(env.simulator.tables["progress"]["refused_ps"][records["request"]])
+    ends = records[END[reward]]
+    return np.where(np.isnan(ends), refused, ends), env.scenario.refusal_cost_s * (~np.isnan(refused)).sum()
+
+
 @pytest.mark.parametrize("warmup", [0, 7])
-@pytest.mark.parametrize("reward", REWARDS)
+@pytest.mark.parametrize("reward", OBJECTIVES)
 @pytest.mark.parametrize("scenario", SMALL)
 def test_drained_episodes(scenario, reward, warmup):
     n = 36 - warmup
@@ -30,7 +40,7 @@ def test_drained_episodes(scenario, reward, warmup):
 
 
 @pytest.mark.parametrize("warmup", [0, 7])
-@pytest.mark.parametrize("reward", REWARDS)
+@pytest.mark.parametrize("reward", OBJECTIVES)
 @pytest.mark.parametrize("scenario", SMALL)
 def test_truncated_episodes_charge_what_is_in_the_system_up_to_the_end(scenario, reward, warmup):
     n = 20
@@ -65,7 +75,7 @@ def test_reward_follows_the_objective_unless_named(horizon):
 
 
 def test_metrics_agree_with_the_reward():
-    for objective in REWARDS:
+    for objective in OBJECTIVES:
         env = make(more={"objective": objective})
         episode = play(env, seed=0)
         metrics = episode[-1][4]["episode_metrics"]

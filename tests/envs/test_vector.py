@@ -15,6 +15,7 @@ TIGHT = [{"kv_tokens": 4096, "cost": {"c0": 20.0}}] * 2
 FORMS = {
     "route": (RouteEnv, RouteVectorEnv, {}),
     "route physical": (RouteEnv, RouteVectorEnv, {"observation": "physical", "evictor": "random"}),
+    "route admission": (RouteEnv, RouteVectorEnv, {"admission": True}),
     "evict leaf": (EvictEnv, EvictVectorEnv, {"candidates": 4}),
     "evict rule": (EvictEnv, EvictVectorEnv, {"action": "rule"}),
     "evict adapter": (EvictEnv, EvictVectorEnv, {"router": "agents:lbgr_code"}),

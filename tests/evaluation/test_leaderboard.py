@@ -168,10 +168,11 @@ def test_a_trace_is_played(board, trace, tmp_path):
     argv = ["--trace", trace, "--rate-scale", 2, "--max-requests", 64, "--seeds", 2, "--agent", "round_robin"]
     code, out = board(*argv, "--workers", 1, "--out", tmp_path / "out")
     assert code == 0
-    assert "trace (version 0, with overrides)" in out
+    assert "trace (version 1, with overrides)" in out
+    assert "no intervals, and not counted: 1 of 8 parts of a trace that they need" in out
     value = json.loads((tmp_path / "out" / "leaderboard.json").read_text())
     (scenario,) = value["scenarios"]
-    assert scenario["overrides"]["recipe_args"]["rate_scale"] == 2.0
+    assert scenario["overrides"]["rate_scale"] == 2.0
     assert (scenario["overrides"]["warmup_requests"], scenario["rows"][0]["metrics"]["n"]) == (8, 56.0)
 
 
@@ -207,7 +208,10 @@ def test_several_processes_give_what_one_gives(board, tmp_path):
         (["--trace", "nowhere.jsonl"], "--trace: there is no file nowhere.jsonl"),
         (["--trace", __file__], "test_leaderboard.py"),
         (["--format", "mooncake"], "--format says how to play a trace"),
-        (["--rate-scale", "2"], "--rate-scale says how to play a trace"),
+        (["--jitter", "2"], "--jitter says how to play a trace"),
+        (["--set", "slo_ttft_s"], "--set must be FIELD=VALUE"),
+        (["--fleet", "fleet.txt"], "--fleet must be a mapping of fields, or a file"),
+        (["--set", "speed=3"], "scenario_overrides key must be one of text, recipe,"),
         (["--max-requests", "2"], "--max-requests says how to play a trace"),
         (["--anchors", "--quick"], "--anchors is played as it must be; it takes no --quick"),
     ],
@@ -267,6 +271,7 @@ def test_bad_input_ends_the_program_with_2():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="sends a signal to a group of processes")
 @pytest.mark.parametrize(("workers", "whole_group"), [("1", True), ("2", False)])
 def test_an_interrupt_keeps_what_is_finished(tmp_path, workers, whole_group):

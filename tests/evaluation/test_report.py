@@ -108,6 +108,18 @@ def test_markdown_has_all_columns_and_says_what_they_are(make_report):
     assert all(f"- **{column.title}**: {column.text}" in text for column in COLUMNS)
 
 
+def test_classes_have_columns_where_there_are_several(make_report):
+    made = make_report()
+    (board,) = made.boards
+    scenario = board.scenario.with_overrides({"classes": [{"name": "chat"}, {"name": "batch"}]})
+    met = {"slo_attainment/chat": 0.5, "slo_attainment/batch": 0.253}
+    rows = [replace(row, metrics=row.metrics | met) for row in board.rows]
+    text = report.markdown(replace(made, boards=[replace(board, scenario=scenario, rows=rows)]))
+    assert "chat ok %" in text and "25.3" in text
+    assert "- **batch ok %**: requests of class batch that met its targets" in text
+    assert "ok %" not in report.markdown(made)
+
+
 def test_json_is_plain_and_complete(make_report):
     value = json.loads(files.to_text(report.as_dict(make_report())))
     (scenario,) = value["scenarios"]

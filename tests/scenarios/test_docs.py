@@ -44,13 +44,21 @@ def folder(tmp_path_factory):
 
 
 def test_the_code_runs(folder):
-    assert len(BLOCKS) == 12
+    assert len(BLOCKS) == 15
     assert {path.name for path in folder.iterdir()} >= {"my_cluster.py", "my_trace.yml", "requests.jsonl", "desk.json"}
 
 
 @pytest.mark.slow
-def test_the_command_of_the_leaderboard_runs(folder):
-    command = next(command for command in COMMANDS if command.startswith("agents.leaderboard"))
+def test_the_commands_of_the_leaderboard_run(folder):
+    rush, own = (shown(scenarios, folder) for scenarios in ("rush_hour.yml", "my_cluster:desk my_trace.yml"))
+    assert "early_rejection" in rush and "rush-hour (version 0, not of the suite): chats and batch jobs" in rush
+    assert "desk (version 0, not of the suite): questions about five products" in own
+    assert "my-trace (version 0, not of the suite): our requests of Monday" in own
+
+
+def shown(scenarios, folder):
+    """What the command with these scenarios prints; it goes well."""
+    command = next(command for command in COMMANDS if f"--scenario {scenarios}" in command)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", *shlex.split(command), "--workers", "2"],
         cwd=folder,
@@ -61,6 +69,5 @@ def test_the_command_of_the_leaderboard_runs(folder):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "desk (version 0, not of the suite): questions about five products" in done.stdout
-    assert "my-trace (version 0, not of the suite): our requests of Monday" in done.stdout
     assert "FAILED" not in done.stdout
+    return done.stdout

@@ -94,5 +94,5 @@ def test_unknown_scenario():
 
 
 def test_unknown_split():
-    with pytest.raises(ValueError, match="split must be one of train, validation, test; got 'dev'"):
+    with pytest.raises(ValueError, match="split must be one of train, validation, test, all; got 'dev'"):
         SCENARIOS["gsp"].seeds(0, "dev", 0)

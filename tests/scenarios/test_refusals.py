@@ -12,7 +12,7 @@ OWN = {"kv_tokens": 16_000, "cost": {"c0": 5.0}}
 ONE = {"model": "llama-3.1-8b", "gpu": "h100"}
 COSTS = "overhead_ms, c0, w, k, p, a_s, a_kv, c_b, c_n, knots"
 DESCRIPTION = "model, gpu, tp, weights, kv_dtype, context_tokens, data_attention, mem_fraction, overhead_ms, form"
-GSP = "groups, prompts_per_group, prefix_ratio, lengths, output_tokens, rate, order"
+GSP = "groups, prompts_per_group, prefix_ratio, lengths, output_tokens, rate, arrivals, order"
 FOLDER = os.path.dirname(__file__)
 FILE = "path in recipe_args of trace must be "
 
@@ -71,20 +71,24 @@ REFUSED = [
     (recipe("equal", slot_s=None), "slot_s must be a finite number from 0 to 1e+09, got None"),
     (recipe("coding_agents", prefix_tokens="a"), "prefix_tokens must be an integer >= 0, got 'a'"),
     (recipe("coding_agents", max_context=5), "max_context must be an integer >= 12002, got 5"),
-    ({"recipe": 5}, "recipe must be one of gsp, multi_turn, long_documents, equal, coding_agents, trace; got 5; or "),
+    ({"recipe": 5}, "recipe must be one of gsp, multi_turn, long_documents, equal, coding_agents, sessions, "),
     ({"recipe": {"a": 1}}, "trace; got {'a': 1}; or "),
     ({"recipe": None}, "recipe must be one of gsp, "),
     ({"recipe": "gps"}, "trace; got 'gps'; or \"module:name\" of a function"),
     (trace(), "recipe_args of trace: 'path' is missing; needed are path, got {}"),
-    (trace(path="nowhere.jsonl"), f"{FILE}an existing file, got 'nowhere.jsonl'"),
-    (trace(path=FOLDER), f"{FILE}an existing file, got {FOLDER!r}, which is a folder"),
+    (trace(path="nowhere.jsonl"), f"{FILE}an existing file or folder, got 'nowhere.jsonl'"),
+    (trace(path=FOLDER), f"{FOLDER}: the format is not known (the first record has "),
     (trace(path=5), f"{FILE}a string with something in it, got 5"),
     (trace(path=None), f"{FILE}a string with something in it, got None"),
     (trace(path=["a"]), f"{FILE}a string with something in it, got ['a']"),
     (trace(path=""), f"{FILE}a string with something in it, got ''"),
-    (trace(path=__file__), "test_refusals.py, line 1: expected a JSON object, got "),
-    (trace(path=__file__, format="csv"), "format must be one of mooncake, agent-sessions; got 'csv'"),
-    (trace(path=__file__, starts="fixed"), "'mooncake': 'starts' (given 'fixed') is not known; allowed are rate_"),
+    (trace(path=__file__), "test_refusals.py: the format is not known (the first record has "),
+    (trace(path=__file__, format="mooncake"), "test_refusals.py, line 1: expected a JSON object, got "),
+    (trace(path=__file__, format="csv"), "format must be one of mooncake, bailian, agent-sessions, lengths, "),
+    (
+        trace(path=__file__, format="mooncake", starts="fixed"),
+        "'mooncake': 'starts' (given 'fixed') is not known; allowed are rate_",
+    ),
     (trace(path=__file__, window_s=[0, 1]), "recipe_args of trace: 'window_s' (given [0, 1]) is not known"),
     # workers and their costs
     ({"workers": 5}, "workers must be a list of worker descriptions, got 5"),
@@ -157,7 +161,7 @@ REFUSED = [
     ({"text": 5}, "text must be a string, got 5"),
     ({"evictor": None}, "evictor must be one of lru, lru_node, "),
     ({"slo_ttft_s": math.nan}, "slo_ttft_s must be a finite number from 0 to 4e+06, got nan"),
-    (5, "scenario_overrides must be a mapping of names to values, got 5"),
+    (5, "scenario_overrides must be a mapping of fields, or a file (.json, .yml, .yaml); got 5"),
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -13,8 +14,8 @@ import numpy as np
 
 from kvgym.cluster import ClusterSpec, Crash, EngineSpec, Fault, IterationCost, Network, WorkerSpec, worker_spec
 from kvgym.sim import Simulator
-from kvgym.workload import Workload
-from tests.reference import RefCost, RefCrash, RefEngine, RefLink, RefNetwork, RefRequest, RefSlowdown
+from kvgym.workload import ServiceClass, Workload
+from tests.reference import RefClass, RefCost, RefCrash, RefEngine, RefLink, RefNetwork, RefRequest, RefSlowdown
 
 SECONDS_PER_PS = 1e-12
 ROUTES = ("agent", "round_robin", "least_loaded", "prefix_affinity")
@@ -38,6 +39,8 @@ class Case:
         rules: Per request the evictor that is named for it when it is routed, None = asked; for the rule form.
         network: How pages get from worker to worker; None: not at all.
         faults: Crashes and slow-downs.
+        classes: Service classes.
+        refuse: The requests that are refused, each with the number of returns that it has by then; for router "agent".
     """
 
     requests: list[RefRequest]
@@ -53,6 +56,8 @@ class Case:
     rules: list[str | None] = field(default_factory=list)
     network: Network | None = None
     faults: tuple[Fault, ...] = ()
+    classes: Sequence[RefClass] = (RefClass(),)
+    refuse: dict[int, int] = field(default_factory=dict)
 
     def workload(self) -> Workload:
         """The workload as the simulator wants it."""
@@ -66,13 +71,26 @@ class Case:
         options["transfer"] = "never" if self.network is None else "auto"
         cluster = ClusterSpec(tuple(self.workers), self.network)
         simulator = Simulator(cluster, self.engine, self.evictor, self.router, **options)
-        simulator.reset(self.workload(), self.seed, faults=self.faults)
+        self.reset(simulator, self.seed)
         return simulator
+
+    def reset(self, simulator: Simulator, seed: int) -> None:
+        """Brings a simulator to the start of this case."""
+        classes = [
+            ServiceClass(
+                f"class {number}",
+                one.ttft_ps * SECONDS_PER_PS,
+                one.tpot_ps * SECONDS_PER_PS,
+                one.priority,
+                one.refusal_cost_s,
+            )
+            for number, one in enumerate(self.classes)
+        ]
+        simulator.reset(self.workload(), seed, classes=classes, faults=self.faults)
 
     def reference_engine(self) -> RefEngine:
         """Settings for the reference."""
-        names = ("page_size", "schedule", "chunk_tokens", "max_running", "evict_full_request", "reserve_output")
-        return RefEngine(**{name: getattr(self.engine, name) for name in names})
+        return RefEngine(**dataclasses.asdict(self.engine))
 
     def reference_workers(self) -> list[tuple[int, RefCost]]:
         """Workers for the reference."""
@@ -119,6 +137,7 @@ def workload_of(requests: list[RefRequest], page_size: int) -> Workload:
         think_times=[request.think_ps * SECONDS_PER_PS for request in requests],
         sessions=[i if request.session is None else request.session for i, request in enumerate(requests)],
         turns=[request.turn for request in requests],
+        service_classes=[request.service_class for request in requests],
     )
     times = [request.think_ps if request.arrival_ps is None else request.arrival_ps for request in requests]
     table = workload.requests

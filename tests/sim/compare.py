@@ -109,6 +109,11 @@ class Evicting:
         return choice
 
 
+def refuses(simulator: Simulator, case: Case, q: int) -> bool:
+    """Whether a case refuses a request at the decision that is due."""
+    return bool(case.refuse.get(q) == simulator.tables["progress"]["returns"][q])
+
+
 def target(simulator: Simulator, case: Case, q: int) -> int:
     """Where a case sends a request: on from there after each crash, and to a worker that is up."""
     up = simulator.up()
@@ -136,6 +141,9 @@ def play(simulator: Simulator, case: Case, agent: Evicting | None = None) -> tup
         decisions.append((q, now, hits, tuple(queued for queued, _ in loads), tuple(running for _, running in loads)))
         fetch = tuple((tokens, round(s * 1e12)) for tokens, s in (simulator.offer(w, q) for w in workers))
         offers.append((tuple(simulator.up().tolist()), fetch))
+        if refuses(simulator, case, q):
+            simulator.refuse()
+            continue
         worker = target(simulator, case, q)
         agent.look(simulator, worker)
         simulator.route(worker, rules[q])
@@ -153,9 +161,15 @@ def traffic(simulator: Simulator) -> dict[tuple[int, int], tuple[int, int, int, 
 
 
 def records(simulator: Simulator) -> list[tuple[int, ...]]:
-    """Integer records of all requests."""
-    progress = simulator.tables["progress"]
+    """Integer records of all requests; the hit of one that was never admitted is -1, as the reference has it."""
+    progress = simulator.tables["progress"].copy()
+    progress["hit_tokens"][progress["admitted_ps"] < 0] = -1
     return list(zip(*(progress[name].tolist() for name in RECORD_FIELDS), strict=True))
+
+
+def refused(simulator: Simulator) -> set[int]:
+    """The requests that were refused."""
+    return set(np.flatnonzero(simulator.tables["progress"]["refused_ps"] >= 0).tolist())
 
 
 def totals(simulator: Simulator) -> list[tuple[int, ...]]:
@@ -244,6 +258,8 @@ def reference(case: Case, replay: Draws | None, check: bool = True, agent: Evict
         check=check,
         network=case.reference_network(),
         faults=case.reference_faults(),
+        classes=case.classes,
+        refuse=case.refuse,
         **asked,
     )
 
@@ -267,6 +283,7 @@ def assert_agree(case: Case, check: bool = True) -> Counter[str]:
     assert traffic(simulator) == expected.links
     assert totals(simulator) == [tuple(getattr(row, name) for name in TOTAL_FIELDS) for row in expected.totals]
     assert resident(simulator) == expected.resident
+    assert refused(simulator) == expected.refusals.keys()
     asked = Counter(decisions=len(mine.seen), left_to_lru=others.left_to_lru)
     return count(simulator, expected, replay) + asked
 
@@ -290,6 +307,7 @@ def count(simulator: Simulator, result: RefResult, replay: Draws) -> Counter[str
         returns=sum(record.returns for record in result.records),
         fetched=sum(row.fetched for row in result.totals),
         lost=sum(row.lost for row in result.totals),
+        refused=len(result.refusals),
         transfers=sum(link[0] for link in result.links.values()),
         given_up=sum(link[3] for link in result.links.values()),
     )

@@ -14,7 +14,8 @@ from kvgym.cluster import Crash, Fault, Link, Network, Slowdown, check_faults
 from kvgym.sim import EVICTORS, Simulator
 from tests.sim import invariants
 from tests.sim.cases import SECONDS_PER_PS, Case
-from tests.sim.compare import iterations, play, target
+from tests.sim.class_cases import class_case
+from tests.sim.compare import iterations, play, refuses, target
 from tests.sim.moving_cases import moving_case
 from tests.sim.test_properties import check_end, columns
 
@@ -153,7 +154,10 @@ def play_watched(case: Case) -> Simulator:
     watch = Watch(simulator)
     while (decision := simulator.advance()).kind == "ROUTE":
         watch.look()
-        simulator.route(target(simulator, case, decision.request))
+        if refuses(simulator, case, decision.request):
+            simulator.refuse()
+        else:
+            simulator.route(target(simulator, case, decision.request))
     watch.look()
     return simulator
 
@@ -178,6 +182,15 @@ def test_nothing_is_lost(case):
         spans = iterations(simulator)[w]
         assert busy == sum(end - start for start, end, *_ in spans)
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32), evictor=st.sampled_from(EVICTORS), schedule=st.sampled_from(SCHEDULES))
+def test_nothing_is_lost_with_classes_priority_and_refusals(seed, evictor, schedule):
+    case = class_case(seed, evictor, schedule, router="agent")
+    simulator = play_watched(case)
+    check_end(simulator, case)
+    check_traffic(simulator, case)
 
 
 @settings(max_examples=40, deadline=None)

@@ -47,7 +47,7 @@ def advance_to(simulator: Simulator, case: Case, decisions: int) -> None:
 
 
 def check_end(simulator: Simulator, case: Case) -> None:
-    """Everything has finished, once, and nothing is left but caches."""
+    """Everything has finished or was refused, once, and nothing is left but caches."""
     workers = simulator.tables["workers"]
     assert (workers["free"] + workers["evictable"] == workers["kv_pages"]).all()
     assert not workers["n_running"].any() and not workers["n_queued"].any()
@@ -63,16 +63,23 @@ def check_end(simulator: Simulator, case: Case) -> None:
         "wanted",
     ):
         assert not workers[name].any(), name
-    # Every request finished exactly once, in the order of its times.
-    assert sorted(simulator.tables["finished"].tolist()) == list(range(len(case.requests)))
+    # Every request finished exactly once, in the order of its times, or was refused.
     progress = simulator.tables["progress"]
-    assert (progress["emitted"] == [len(request.output) for request in case.requests]).all()
-    assert (progress["arrived_ps"] <= progress["admitted_ps"]).all()
-    assert (progress["admitted_ps"] < progress["first_token_ps"]).all()
-    assert (progress["first_token_ps"] <= progress["finish_ps"]).all()
+    refused = progress["refused_ps"] >= 0
+    finished = simulator.tables["finished"][: simulator.tables["clock"]["n_finished"][0]]
+    assert sorted(finished.tolist()) == np.flatnonzero(~refused).tolist()
+    assert ((progress["finish_ps"] < 0) == refused).all() and ((progress["worker"] < 0) == refused).all()
+    assert (progress["refused_ps"] >= progress["arrived_ps"])[refused].all()
+    served = progress[~refused]
+    outputs = np.array([len(request.output) for request in case.requests])
+    assert (served["emitted"] == outputs[~refused]).all() and (progress["emitted"] < outputs)[refused].all()
+    assert (served["arrived_ps"] <= served["admitted_ps"]).all()
+    assert (served["admitted_ps"] < served["first_token_ps"]).all()
+    assert (served["first_token_ps"] <= served["finish_ps"]).all()
+    left = np.where(refused, progress["refused_ps"], progress["finish_ps"])
     for q, request in enumerate(case.requests):
         if request.predecessor >= 0:
-            assert progress["arrived_ps"][q] == progress["finish_ps"][request.predecessor] + request.think_ps
+            assert progress["arrived_ps"][q] == left[request.predecessor] + request.think_ps
 
 
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])

@@ -125,14 +125,25 @@ def test_sessions():
     assert figures(gsp(0, 16, groups=4, prompts_per_group=4)).sessions.number == 16  # a prefix alone is no session
 
 
-def test_conversations_are_found_where_none_are_recorded():
-    chat = [9, 9, *range(100, 120)]  # the first page is everybody's
-    rows = [chat[:9], [9, 9, 1, 1, 1], chat[:15], [9, 9, 2, 2, 2], chat, chat[:9]]
-    workload = Workload.from_tokens(rows, [1] * len(rows), np.arange(len(rows)), PAGE)
+@pytest.mark.parametrize("page_size", [16, 512])
+def test_conversations_are_found_where_none_are_recorded(page_size):
+    chat = [9, *range(100, 110)]  # blocks of 512 tokens; the first one is everybody's
+    blocks = [chat[:5], [9, 1, 2], chat[:8], [9, 3, 4], chat, chat[:4]]
+    ends = [100, 511, 200, 300, 400, 500]  # and a last block that is not full, and one's own
+    n = len(blocks)
+    workload = Workload.from_segments(
+        np.append(0, np.cumsum([len(row) + 1 for row in blocks])),
+        np.concatenate([[*row, 1000 + i] for i, row in enumerate(blocks)]),
+        np.zeros(sum(map(len, blocks)) + n, int),
+        np.concatenate([[512] * len(row) + [end] for row, end in zip(blocks, ends, strict=True)]),
+        np.ones(n, int),
+        np.arange(n),
+        page_size,
+    )
     assert continued(workload, np.arange(6.0)).tolist() == [-1, -1, 0, -1, 2, 0]
     sessions = figures(workload).sessions
     assert not sessions.recorded and sessions.number == 3 and sessions.multi_turn == pytest.approx(4 / 6)
-    assert sessions.growth_tokens.mean == pytest.approx(np.mean([6, 7, 0]))
+    assert sessions.growth_tokens.mean == pytest.approx(512 * np.mean([3, 3, -1]) + np.mean([100, 200, 400]))
 
 
 @pytest.mark.parametrize(

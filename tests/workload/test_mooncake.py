@@ -122,8 +122,9 @@ def test_blank_lines_are_skipped():
         ({"output_length": None}, "expected 'output_length' to be an integer >= 0, got None"),
         ({"hash_ids": 7}, "expected 'hash_ids' to be a list of integers, got 7"),
         ({"hash_ids": [1]}, "expected 2 'hash_ids' for this input_length, got 1"),
-        ({"hash_ids": [1, "2"]}, "expected 'hash_ids' to be integers >= 0, got '2'"),
-        ({"hash_ids": [1, -2]}, "expected 'hash_ids' to be integers >= 0, got -2"),
+        ({"hash_ids": [1, "2"]}, "expected 'hash_ids' to be integers of 64 bits, got '2'"),
+        ({"hash_ids": [1, True]}, "expected 'hash_ids' to be integers of 64 bits, got True"),
+        ({"hash_ids": [1, 2**64]}, "expected 'hash_ids' to be integers of 64 bits, got 18446744073709551616"),
     ],
 )
 def test_wrong_values_are_named_with_their_line(change, message):

@@ -10,6 +10,7 @@ from tests.envs.test_vector import TIGHT, assert_same
 
 FORMS = {
     "route": ("KVGym/Route-v0", {"horizon": "truncate"}),
+    "route-admission": ("KVGym/Route-v0", {"admission": True}),
     "evict": ("KVGym/Evict-v0", {"candidates": 4}),
     "joint": ("KVGym/Joint-v0", {}),
     "joint-leaf": ("KVGym/Joint-v0", {"action": "leaf", "candidates": 4}),

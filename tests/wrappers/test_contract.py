@@ -19,6 +19,7 @@ from kvgym.wrappers import (
     RewardVector,
     ShuffleWorkers,
     StructuredObservation,
+    VectorRewardVector,
     VectorShuffleWorkers,
     VectorStructuredObservation,
 )
@@ -31,7 +32,7 @@ SINGLE = {
     "shuffle": ShuffleWorkers,
     "all": lambda env: StructuredObservation(ShuffleWorkers(RepeatWorkload(RewardVector(env), k=3))),
 }
-NATIVE = [functools.partial(GroupWorkloads, k=2), VectorShuffleWorkers, VectorStructuredObservation]
+NATIVE = [functools.partial(GroupWorkloads, k=2), VectorRewardVector, VectorShuffleWorkers, VectorStructuredObservation]
 
 
 def made(form, **kwargs):
@@ -53,7 +54,7 @@ def shown(step):
 
 def test_all_are_exported():
     assert sorted(wrappers.__all__) == wrappers.__all__
-    assert len(wrappers.__all__) == 7
+    assert len(wrappers.__all__) == 8
 
 
 @pytest.mark.parametrize("form", ["route", "evict", "joint", "joint-leaf"])

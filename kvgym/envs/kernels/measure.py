@@ -2,25 +2,62 @@
 
 import numpy as np
 
-from kvgym._kernel import entry_point
+from kvgym._kernel import entry_point, kernel
 from kvgym.envs.kernels.codes import SUM
-from kvgym.sim.base.access import config, progress, requests
+from kvgym.envs.kernels.costs import is_late, is_slow
+from kvgym.sim.base.access import classes, config, costs, g_table, progress, requests, workers
+from kvgym.sim.base.requests import class_of
 
-_RESULT = "Tuple((float64[::1], float64[::1], float64[::1], int64[::1], int64[::1]))"
+_LATENCIES = ", ".join(["float64[::1]"] * 4)
+_RESULT = f"Tuple((int64[::1], {_LATENCIES}, boolean[::1], int64[::1], int64[::1]))"
 
 
-@entry_point(_RESULT + "(int64, float64, float64)")
-def measure(s, slo_ttft_s, slo_tpot_s):
+@kernel
+def alone_ps(s, w, q):
+    """How long request `q` would take alone on worker `w`, with an empty cache: prefill in chunks, then a token each.
+
+    The iterations of docs/semantics.md#k2-duration, without waiting, hits, faults or the room that it needs.
+    """
+    chunk = config(s).chunk_tokens
+    cost = costs(s)[workers(s)[w].cost]
+    g = workers(s)[w].cost * (chunk + 1)
+    request = requests(s)[q]
+    total = 0
+    for known in range(0, request.prompt_tokens, chunk):
+        tokens = min(chunk, request.prompt_tokens - known)
+        pairs = tokens * known + tokens * (tokens + 1) // 2
+        total += max(1, g_table(s)[g + tokens] + np.int64(np.rint(cost.a_s * pairs + cost.c_n)))
+    later = request.output_tokens - 1
+    first = max(1, g_table(s)[g + 1] + np.int64(np.rint(cost.c_b)) + cost.q * (request.prompt_tokens + 1))
+    return total + later * first + cost.q * (later * (later - 1) // 2)
+
+
+@kernel
+def fastest_worker(s):
+    """The first worker with the highest prefill rate."""
+    fastest = 0
+    for w in range(config(s).n_workers):
+        if costs(s)[workers(s)[w].cost].speed > costs(s)[workers(s)[fastest].cost].speed:
+            fastest = w
+    return fastest
+
+
+@entry_point(_RESULT + "(int64)")
+def measure(s):
     """Looks at the requests that have finished, but for those of the warm-up, in index order.
 
-    An objective of 0 is always met. Returns e2e and ttft (s, an entry per request), tpot (s, of requests with two or
-    more output tokens), the requests of each worker, and the `Sums`.
+    Returns their indices; e2e and ttft (s, an entry per request), tpot (s, of requests with two or more output tokens),
+    slowdowns (e2e over `alone_ps` on the fastest worker), whether they met their targets, the requests of each worker,
+    and the `Sums`.
     """
     n = len(requests(s))
-    e2e, ttft, tpot = np.empty(n), np.empty(n), np.empty(n)
+    done = np.empty(n, np.int64)
+    e2e, ttft, tpot, slowdown = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    met = np.empty(n, np.bool_)
     sent = np.zeros(config(s).n_workers, np.int64)
     sums = np.zeros(len(SUM), np.int64)
     sums[SUM.first_ps] = sums[SUM.earliest_ps] = np.iinfo(np.int64).max
+    fastest = fastest_worker(s)
     count = several = 0
     for q in range(n):
         status = progress(s)[q]
@@ -28,19 +65,25 @@ def measure(s, slo_ttft_s, slo_tpot_s):
             continue
         sums[SUM.earliest_ps] = min(sums[SUM.earliest_ps], status.arrived_ps)
         sums[SUM.latest_ps] = max(sums[SUM.latest_ps], status.arrived_ps)
+        if status.refused_ps >= 0 and status.decision >= 0:
+            cost_ps = np.int64(classes(s)[class_of(s, q)].refusal_cost_ps)
+            sums[SUM.refused] += 1
+            sums[SUM.refused_e2e_ps] += status.refused_ps - status.arrived_ps + cost_ps
+            without_token = status.refused_ps if status.first_token_ps < 0 else status.first_token_ps
+            sums[SUM.refused_ttft_ps] += without_token - status.arrived_ps + cost_ps
         if status.finish_ps < 0 or status.decision < 0:
             continue
         request = requests(s)[q]
         arrival, first_token = status.arrived_ps * 1e-12, status.first_token_ps * 1e-12
         finish = status.finish_ps * 1e-12
+        done[count] = q
         e2e[count] = finish - arrival
         ttft[count] = first_token - arrival
         if request.output_tokens > 1:
             tpot[several] = (finish - first_token) / (request.output_tokens - 1)
             several += 1
-        on_time = slo_ttft_s <= 0 or ttft[count] <= slo_ttft_s
-        steady = slo_tpot_s <= 0 or finish - first_token <= slo_tpot_s * (request.output_tokens - 1)
-        sums[SUM.good] += on_time and steady
+        slowdown[count] = (status.finish_ps - status.arrived_ps) / alone_ps(s, fastest, q)
+        met[count] = not is_late(s, q) and not is_slow(s, q)
         sums[SUM.hit] += status.hit_tokens
         sums[SUM.prompt] += request.prompt_tokens
         sums[SUM.output] += request.output_tokens
@@ -51,4 +94,4 @@ def measure(s, slo_ttft_s, slo_tpot_s):
         sums[SUM.finish_ps] = max(sums[SUM.finish_ps], status.finish_ps)
         sent[status.worker] += 1
         count += 1
-    return e2e[:count], ttft[:count], tpot[:several], sent, sums
+    return done[:count], e2e[:count], ttft[:count], tpot[:several], slowdown[:count], met[:count], sent, sums

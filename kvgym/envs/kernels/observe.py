@@ -120,9 +120,9 @@ def observe_request(s, q, at):
         return
     request = requests(s)[q]
     last_turn = sessions(s)[request.session].arrived_ps
-    while ck.window_10 < ck.n_arrived and arrived(s)[ck.window_10] <= ck.now_ps - WINDOW_10_PS:
+    while ck.window_10 < ck.n_arrived and arrived(s)[ck.window_10].time_ps <= ck.now_ps - WINDOW_10_PS:
         ck.window_10 += 1
-    while ck.window_60 < ck.n_arrived and arrived(s)[ck.window_60] <= ck.now_ps - WINDOW_60_PS:
+    while ck.window_60 < ck.n_arrived and arrived(s)[ck.window_60].time_ps <= ck.now_ps - WINDOW_60_PS:
         ck.window_60 += 1
     out[REQUEST.prompt] = shown_tokens(s, q)
     out[REQUEST.output_hint] = hints(s)[q]

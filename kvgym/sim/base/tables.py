@@ -28,7 +28,7 @@ def row_type(*fields: str) -> np.dtype:
 
 
 CONFIG = row_type(
-    "i8 n_workers n_requests n_nodes n_shared page_size chunk_tokens max_running prefill_first",
+    "i8 n_workers n_requests n_nodes n_shared page_size chunk_tokens max_running prefill_first by_priority",
     "i8 evict_full_request evictor router warmup_router history_view warmup limit truncate leaf_capacity",
     "i8 n_candidates",  # slots of an EVICT decision; 0 = rules are named instead
     "i8 quantum",  # pages that one EVICT decision may free
@@ -73,6 +73,9 @@ CLOCK = row_type(
     "f8 cost_ttft_ps",
     "f8 paid_e2e_s",  # of it, what the rewards of an environment have paid
     "f8 paid_ttft_s",
+    "i8 missed",  # scored requests that have missed a target, where an environment counts them
+    "i8 paid_missed n_judged",  # finished requests that were looked at for this
+    "f8 paid_gpu_s",
     "i8 n_steps",  # decisions of an environment's agent
     "i8 previous_route_ps",
     "i8 window_10",  # first arrival inside the last 10 s, an index into `arrived`
@@ -84,7 +87,7 @@ CLOCK = row_type(
 PROGRESS = row_type(
     "i8 arrived_ps",
     "i8 admitted_ps",  # first admission
-    "i8 first_token_ps finish_ps",
+    "i8 first_token_ps finish_ps refused_ps",
     "i4 worker",
     "i4 decision",  # number of the last ROUTE decision about it, 0 = the first after the warm-up
     "i4 emitted",  # output tokens so far
@@ -99,7 +102,7 @@ PROGRESS = row_type(
     "i4 hit_tokens",  # of the first admission
     "i4 preemptions",
     "i4 fetched_tokens",  # by transfers that came to their end
-    "i4 next_waiting",
+    "i4 next_waiting other_waiting",
     "i4 miss_estimate",  # the router's, made when it routed
     "i2 returns",  # crashes that sent it back to the router
     "i2 evictor",  # rule that does the evictions that this request forces, if the evictor is the agent
@@ -137,6 +140,7 @@ WORKER = row_type(
     "i8 current_cost",  # row of `costs` that iterations take now: another one during a slow-down
     "i8 up",
     "i8 node",  # of the network
+    "i8 gpus",
     "i8 n_fetching",  # requests that wait for a transfer
     # totals
     "i8 loaded fetched lost hit evicted recomputed iterations busy_ps",
@@ -187,7 +191,7 @@ COST = row_type(
     "i8 q",
     "f8 speed",
 )
-PENDING = row_type(
+ARRIVAL = row_type(
     "i8 time_ps request",
 )
 SESSION = row_type(
@@ -249,9 +253,10 @@ TABLES: dict[str, np.dtype] = {
     "running": np.dtype("i8"),
     "costs": COST,
     "g": np.dtype("i8"),
-    "pending": PENDING,
+    "pending": ARRIVAL,
     "finished": np.dtype("i8"),
-    "arrived": np.dtype("i8"),
+    "arrived": ARRIVAL,
+    "deadlines": np.dtype("i8"),
     "sessions": SESSION,
     "page_ids": np.dtype("i8"),
     "hints": np.dtype("i4"),

@@ -15,7 +15,7 @@ from kvgym.sim.base.requests import hit_tokens, known_tokens, pages_for
 from kvgym.sim.cache.eviction import allocate, reserved_pages
 from kvgym.sim.cache.tree import hold_prefix, resident_prefix
 from kvgym.sim.engine.duration import launch
-from kvgym.sim.engine.queues import pop_front, preempt_last
+from kvgym.sim.engine.queues import pop_front, preempt
 from kvgym.sim.evictors import dispatch as evictors
 
 IDLE, DECODES, PREFILL, ADMISSIONS, LAST_DECODES = range(5)
@@ -60,7 +60,7 @@ def start_iteration(s, w):
 
 @kernel
 def plan_decodes(s, w):
-    """One token for each decoding request, in admission order; a page that can't be had preempts from the end."""
+    """One token for each decoding request, in admission order; for a page that can't be had, somebody is preempted."""
     wk = workers(s)[w]
     first = w * config(s).max_running
     while wk.cursor < wk.n_running:
@@ -70,7 +70,7 @@ def plan_decodes(s, w):
             outcome = codes.GRANTED
             while need > 0:  # the token opens a new page
                 outcome = allocate(s, w, q, need)
-                if outcome != codes.REFUSED or preempt_last(s, w) == q:
+                if outcome != codes.REFUSED or preempt(s, w) == q:
                     break
             if outcome == codes.ASKED:
                 return True

@@ -39,25 +39,37 @@ def _next_use(s, v):
     """Smallest index of a request not yet admitted whose prompt holds node `v`; the number of requests = never."""
     at = use_next(s)[v]
     end = use_starts(s)[v + 1]
-    while at < end and progress(s)[uses(s)[at]].admitted_ps >= 0:
+    while at < end and (progress(s)[uses(s)[at]].admitted_ps >= 0 or progress(s)[uses(s)[at]].refused_ps >= 0):
         at += 1
     use_next(s)[v] = at
     return uses(s)[at] if at < end else config(s).n_requests
 
 
-@kernel(inlined=False)
+@kernel
 def touched(s, w, q, pages):
-    """Request `q` has been admitted: leaves on its path have another next use, on other workers, too."""
+    """Request `q` has been admitted."""
+    _put_again(s, q)
+
+
+@kernel
+def refused(s, q):
+    """Request `q` has been refused, and counts as admitted."""
+    _put_again(s, q)
+
+
+@kernel(inlined=False)
+def _put_again(s, q):
+    """Leaves on the path of request `q` have another next use, on all workers."""
     request = requests(s)[q]
-    for other in range(config(s).n_workers):
-        if heaps(s)[other].rule == NONE:
+    for w in range(config(s).n_workers):
+        if heaps(s)[w].rule == NONE:
             continue
         for i in range(request.path_start, request.path_start + request.path_nodes):
             if nodes(s)[paths(s)[i]].slot >= config(s).n_shared:
                 break  # its own: nobody else will use it
-            r = row_of(s, other, paths(s)[i])
+            r = row_of(s, w, paths(s)[i])
             if rows(s)[r].cached == 0:
                 break
             if is_leaf(s, rows(s)[r]):
-                key, tie = belady_key(s, other, r)
-                put(s, other, r, key, tie)
+                key, tie = belady_key(s, w, r)
+                put(s, w, r, key, tie)

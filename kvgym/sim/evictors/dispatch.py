@@ -13,6 +13,7 @@ HOOKS = {
     "cleared": ("s, w", "the cache of worker `w` is empty, at the start and after a crash"),
     "row_cleared": ("s, r", "row `r` holds no page, likewise"),
     "routed": ("s, q", "request `q` is being sent to a worker; its session is as it was"),
+    "refused": ("s, q", "request `q` has been refused; for oracles alone, nobody else knows of it"),
     "touched": ("s, w, q, pages", "request `q` has been admitted, the first `pages` pages of its path were there"),
     "entered": (
         "s, w, q, i, first, last, old, time_ps",
@@ -54,6 +55,7 @@ def told(name):
 cleared = _hook("cleared")
 row_cleared = _hook("row_cleared")
 routed = _hook("routed")
+refused = _hook("refused")
 touched = _hook("touched")
 entered = _hook("entered")
 grown = _hook("grown")

@@ -5,6 +5,7 @@ import numpy as np
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import (
     arrived,
+    classes,
     clock,
     config,
     index_rows,
@@ -16,7 +17,7 @@ from kvgym.sim.base.access import (
     sessions,
     workers,
 )
-from kvgym.sim.base.requests import known_tokens, was_scored
+from kvgym.sim.base.requests import class_of, known_tokens, was_scored
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.evictors import dispatch as evictors
 from kvgym.sim.routing.view import remember_prompt
@@ -32,7 +33,8 @@ def on_arrival(s, q):
     request = requests(s)[q]
     status.arrived_ps = ck.now_ps
     status.decision = ck.n_arrived - config(s).warmup
-    arrived(s)[ck.n_arrived] = ck.now_ps
+    arrived(s)[ck.n_arrived].time_ps = ck.now_ps
+    arrived(s)[ck.n_arrived].request = q
     ck.n_arrived += 1
     for i in range(request.path_start, request.path_start + request.path_nodes):
         v = paths(s)[i]
@@ -76,6 +78,24 @@ def on_route(s, q, w, visible_hit):
     _count_in_flight(s, w, q, np.int64(1))
     if config(s).history_view:
         remember_prompt(s, w, q)
+
+
+@kernel
+def on_refusal(s, q):
+    """Request `q` is refused. It was not routed: no count of a worker or of its session hears of it."""
+    ck = clock(s)
+    status = progress(s)[q]
+    status.refused_ps = ck.now_ps
+    evictors.refused(s, q)
+    ck.previous_route_ps = ck.now_ps
+    if was_scored(s, q):
+        status.decision = ck.n_decided
+        ck.n_decided += 1
+        ck.scored -= 1
+        ck.scored_waiting -= status.first_token_ps < 0
+        cost = classes(s)[class_of(s, q)].refusal_cost_ps
+        ck.cost_e2e_ps += cost
+        ck.cost_ttft_ps += cost
 
 
 @kernel
