@@ -232,7 +232,7 @@ def test_bad_input_is_refused_before_any_work(argv, message, capsys, monkeypatch
         (["--max-requests", "0"], "--max-requests must be an integer >= 1, got 0"),
         (["--max-requests", "1000"], "the test share of"),
         (["--format", "agent-sessions"], "trace.jsonl"),
-        (["--format", "csv"], "'mooncake', 'agent-sessions'"),
+        (["--format", "csv"], "'mooncake', 'bailian'"),
     ],
 )
 def test_bad_trace_options_are_refused_before_any_work(argv, message, trace, capsys):
