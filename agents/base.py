@@ -17,12 +17,16 @@ from kvgym.envs.layout import Layout
 from kvgym.evaluation.stage import ROUTE
 
 Observation = NDArray[np.float32]
+Floats = NDArray[np.float64]
 Info = Mapping[str, Any]
 
 # Columns of env.unwrapped.finished() that agents here use, see docs/environments.md. A decision counts from 0; it is
 # negative for requests routed in the warm-up. Of a request that came back from a worker that crashed it is the last one
 # about it.
 DECISION, ARRIVAL, FIRST_TOKEN, FINISH, OUTPUT_TOKENS = 0, 2, 3, 4, 6
+
+EXACT: Mapping[str, Any] = MappingProxyType({"view": "exact"})
+"""`Agent.env_kwargs` of a rule whose index is fed by the engines' events."""
 
 
 class Places(dict[str, Any]):
@@ -46,7 +50,8 @@ class Agent(ABC):
     Attributes:
         observation: Form of the observations that `act` expects.
         environment: Id of the environment that it plays.
-        env_kwargs: Arguments of that environment which decide what its actions mean.
+        env_kwargs: Arguments of that environment which decide what its actions mean; "view" is the view of the caches
+            that the rule has in production, where that is not for the scenario to say.
         oracle: It needs the environment itself, and is not ranked.
         needs: "sessions" if it goes by them alone: tables say so where no session comes back.
         scores: How it rated the actions of its last decision, higher for those that it prefers; None: it does not say.
@@ -97,6 +102,11 @@ class Agent(ABC):
         """Workers that may be chosen, in their order; for agents that route. It may be legal to refuse, too."""
         return [action for action in legal_actions(info) if action < self.n_workers]
 
+    def up(self, info: Info) -> NDArray[np.bool_]:
+        """The same as a mask: bool (n_workers,)."""
+        mask: NDArray[np.bool_] = info["action_mask"][: self.n_workers] > 0
+        return mask
+
     def fallen(self, info: Info) -> list[int]:
         """Workers that went down since the last call; for agents that route and call it at each decision.
 
@@ -112,6 +122,26 @@ class Agent(ABC):
             return []
         return [worker for worker, (was, now) in enumerate(zip(before, self._up, strict=True)) if was and not now]
 
+    def column(self, observation: Observation, name: str) -> Floats:
+        """A feature of all workers, in double precision: float64 (n_workers,)."""
+        column: Floats = observation[self.at[name]].astype(np.float64)
+        return column
+
+    def misses(self, observation: Observation, max_age_s: float | None = None) -> Floats:
+        """Prompt tokens that each worker would compute, if a match sent more than `max_age_s` ago counts as cold."""
+        miss = self.column(observation, "miss")
+        if max_age_s is None:
+            return miss
+        old = observation[self.at["match_age"]] > max_age_s
+        return np.where(old, float(observation[self.at["prompt"]]), miss)
+
+    def cheapest(self, costs: Floats, info: Info) -> list[int]:
+        """The legal workers of the lowest cost, in their order; costs become the agent's scores."""
+        self.scores = (-costs).tolist()
+        allowed = np.where(self.up(info), costs, np.inf)
+        best: list[int] = np.flatnonzero(allowed == allowed.min()).tolist()
+        return best
+
 
 def legal_actions(info: Info) -> list[int]:
     """Actions that may be chosen, workers or slots, in their order."""
@@ -123,16 +153,19 @@ def lowest(values: Sequence[Any], workers: Iterable[int]) -> int:
     return min(workers, key=values.__getitem__)
 
 
-def lowest_at_random(values: Sequence[float], workers: Iterable[int], random: Random) -> int:
-    """The worker with the lowest value; equals are drawn from uniformly."""
-    workers = list(workers)
-    least = min(values[worker] for worker in workers)
-    return draw([worker for worker in workers if values[worker] == least], random)
-
-
 def draw(actions: Sequence[int], random: Random) -> int:
     """One of the actions, drawn uniformly."""
     return actions[int(random.random() * len(actions))]
+
+
+def check_age(agent: Any) -> None:
+    """Checks `max_age_s`, which is None or a finite number >= 0.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if agent.max_age_s is not None:
+        check_weights(agent, "max_age_s")
 
 
 def check_weights(agent: Agent, *names: str) -> None:

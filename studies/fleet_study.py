@@ -38,7 +38,7 @@ PAGED_LINKS = {"cards, 48 us a page": "mooncake-layers", "cards, 390 us a page":
 TRANSFER_ROUTERS = ("random", "least_loaded", "cache_aware", "lmetric", "lbgr")
 ROUTERS = (
     *("random", "round_robin", "power_of_two", "least_loaded", "session_affinity"),
-    *("cache_aware", "llmd", "dynamo", "lmetric", "lpwl", "lbgr", "lbgr_code"),
+    *("cache_aware", "llmd_scenario", "dynamo_scenario", "lmetric", "lpwl", "lbgr", "lbgr_code"),
 )
 CALM: dict[str, dict[str, Any]] = {
     "mixed-fleet": {"workers": [{"model": "llama-3.1-8b", "gpu": "a100-80g", "count": 6}]},
@@ -165,8 +165,9 @@ class Watched(Lbgr):
     def act(self, observation: Any, info: Any) -> int:
         """See `Agent.act`."""
         worker = super().act(observation, info)
+        assert self.scores is not None
         sent = self._sent[self._decisions - 1]
-        self.expected.append((worker, sent.time, self.estimate(sent)))
+        self.expected.append((worker, sent.time, -self.scores[worker]))
         return worker
 
 

@@ -9,7 +9,7 @@ import gymnasium as gym
 
 from kvgym import _check
 from kvgym.envs.view import is_oracle
-from kvgym.evaluation.stage import JOINT, ROUTE
+from kvgym.evaluation.stage import JOINT, ROUTE, env_kwargs_of
 from kvgym.sim import RULES
 
 from ..base import Agent, Info, Observation
@@ -39,6 +39,7 @@ class RulePair(Agent):
         self.router = as_agent("router", router, ROUTE)
         self.rule = _check.choice("rule", rule, RULES)
         self.observation = self.router.observation
+        self.env_kwargs = {**env_kwargs_of(self.router), **type(self).env_kwargs}
         self.oracle = is_oracle(self.router)
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:

@@ -18,7 +18,7 @@ from kvgym import _check
 from kvgym.envs.view import is_oracle
 from kvgym.evaluation import RANDOM, REFERENCE, files
 from kvgym.evaluation.report import Axes
-from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
+from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, env_kwargs_of, environment_of
 from kvgym.evaluation.standings import Player
 from kvgym.scenarios import Scenario
 from kvgym.sim import EVICTORS
@@ -65,6 +65,7 @@ class Entry:
         oracle: One of its agents says that it may know the future.
         training: What a learned agent was trained on, and with how many training seeds; "" for rules.
         needs: What it goes by, see `agents.base.Agent`.
+        view: The view of the caches that an agent asks for; "": the scenario's.
     """
 
     agent: str
@@ -75,6 +76,7 @@ class Entry:
     oracle: bool = False
     training: str = ""
     needs: str = ""
+    view: str = ""
 
     @property
     def kwargs(self) -> dict[str, Any]:
@@ -86,7 +88,8 @@ class Entry:
         """The agent as tables name it."""
         kwargs = files.without_folders(self.kwargs)
         text = ", ".join(f"{name}={_short(value)}" for name, value in kwargs.items())
-        return f"{os.path.basename(self.agent)}({text})" if text else os.path.basename(self.agent)
+        view = f" [{self.view} view]" if self.view else ""
+        return os.path.basename(self.agent) + (f"({text})" if text else "") + view
 
     def evictor_on(self, scenario: Scenario) -> str:
         """The evictor on a scenario."""
@@ -200,7 +203,7 @@ def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], op
     knows = {router: _made("--router", router, "{}", ROUTE) for router in routers}
     rows = []
     for name, args, is_agent in evictors:
-        oracle, training, _ = _made(option, name, args, EVICT) if is_agent else (False, "", "")
+        oracle, training, *_ = _made(option, name, args, EVICT) if is_agent else (False, "")
         for router, says in knows.items():
             if is_agent:
                 rows.append(Entry(name, args, "", router, EVICT, oracle or says[0], training, says[2]))
@@ -209,7 +212,7 @@ def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], op
     return rows
 
 
-def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, str, str]:
+def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, str, str, str]:
     """Makes an agent once, to see whether it can be made and plays `environment`; what `Entry` has it say of itself."""
     guests = guests_in([name, json.loads(args)])
     try:
@@ -222,12 +225,12 @@ def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, st
             f"{option} {name}: it plays {plays}, an agent of {environment} is needed here"
             f" (--track {tracks[plays]} is for those of {plays})"
         )
-    oracle, training, needs = says
-    return bool(oracle), str(training), str(needs)
+    oracle, training, needs, view = says
+    return bool(oracle), str(training), str(needs), str(view)
 
 
-def _ask(name: str, args: str) -> tuple[str, bool, str, str]:
-    """Makes an agent: its environment, whether it is an oracle, its training, if it has learned, and what it needs."""
+def _ask(name: str, args: str) -> tuple[str, bool, str, str, str]:
+    """Makes an agent: its environment, whether it is an oracle, its training if any, what it needs, and its view."""
     try:
         agent = make_agent(name, **json.loads(args))
     except Exception as error:  # an agent's file or constructor may raise anything
@@ -239,4 +242,5 @@ def _ask(name: str, args: str) -> tuple[str, bool, str, str]:
     if seeds is not None:
         ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
         training = f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"
-    return environment_of(agent), is_oracle(agent), training, getattr(agent, "needs", "")
+    view = env_kwargs_of(agent).get("view", "")
+    return environment_of(agent), is_oracle(agent), training, getattr(agent, "needs", ""), view

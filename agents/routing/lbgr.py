@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium as gym
+import numpy as np
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Info, Observation, check_weights
+from ..base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Floats, Info, Observation, check_weights
 
 Features = tuple[float, ...]
 
@@ -27,9 +29,10 @@ class Sent(NamedTuple):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Lbgr(Agent):
-    """Greedy routing by a learned estimate of the end-to-end latency E (arXiv 2601.18999, all in seconds).
+    """LBGR, bounded: a learned estimate of the end-to-end latency (arXiv 2601.18999) whose correction has a bound.
 
-    For a request with h_i hit tokens, as the view shows them, and m_i miss tokens on worker i:
+    The bound is ours, not the paper's; `bound=None` is the paper's form, `agents.routing.lbgr_code` the authors' code.
+    All in seconds. For a request with h_i hit tokens, as the view shows them, and m_i miss tokens on worker i:
 
         Cost_i = alpha_cached h_i + alpha_miss m_i + alpha_output x expected output tokens     service time
         P_i                                                                                    load of the worker
@@ -92,8 +95,8 @@ class Lbgr(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
-        self.load = [0.0] * self.n_workers
-        self.theta = [self._untaught() for _ in range(self.n_workers)]
+        self.load = np.zeros(self.n_workers)
+        self.theta = np.zeros((self.n_workers, 3 + len(self.constant)))
         self._sent: dict[int, Sent] = {}
         self._decisions = 0
         self._ticks = 0
@@ -110,38 +113,34 @@ class Lbgr(Agent):
         for worker in self.fallen(info):
             self._forget(worker)
 
-        prompt = float(observation[self.at["prompt"]])
-        match = observation[self.at["match"]].tolist()
+        match = self.column(observation, "match")
+        miss = float(observation[self.at["prompt"]]) - match
         output = self.alpha_output * self._expected_output(float(observation[self.at["output_hint"]]))
-        self.scores = scores = [0.0] * self.n_workers
-        best, best_estimate, chosen = -1, math.inf, None
-        for worker in self.legal_workers(info):
-            hit, miss, load = match[worker], prompt - match[worker], self.load[worker]
-            cost = self.alpha_cached * hit + self.alpha_miss * miss + output
-            phi = (self.alpha_miss * hit, self.alpha_miss * miss, load, *self.constant)
-            sent = Sent(worker, now, cost, load, phi)
-            estimate = self.estimate(sent)
-            scores[worker] = -estimate
-            if chosen is None or estimate < best_estimate:
-                best, best_estimate, chosen = worker, estimate, sent
-        assert chosen is not None  # the mask always allows a worker
+        cost = self.alpha_cached * match + self.alpha_miss * miss + output
+        phi = (self.alpha_miss * match, self.alpha_miss * miss, self.load, *self.constant)
+        best = self.cheapest(self.estimates(cost, phi), info)[0]
+        features = tuple(float(column[best]) for column in phi[:3]) + self.constant
+        chosen = Sent(best, now, float(cost[best]), float(self.load[best]), features)
         self.load[best] += chosen.cost
         self._sent[self._decisions] = chosen
         self._decisions += 1
         return best
 
-    def estimate(self, sent: Sent) -> float:
-        """Expected latency of a request on a worker (s), with the correction that `bound` allows."""
-        expected = sent.cost + sent.load
-        limit = self._bound * expected
-        return expected + max(-limit, min(limit, dot(self.theta[sent.worker], sent.phi)))
+    def estimates(self, cost: Floats, phi: Sequence[Any]) -> Floats:
+        """Expected latency of a request by worker (s), with the correction that `bound` allows: float64 (n_workers,).
 
-    def _untaught(self) -> list[float]:
-        return [0.0] * (3 + len(self.constant))
+        Args:
+            cost: Service time (s).
+            phi: Features: each float64 (n_workers,), or a constant.
+        """
+        expected = cost + self.load
+        limit = self._bound * expected
+        corrected: Floats = expected + np.clip(dot([*self.theta.T], phi), -limit, limit)
+        return corrected
 
     def _forget(self, worker: int) -> None:
         """Starts anew with a worker that went down; what was sent there will never be reported as sent there."""
-        self.load[worker], self.theta[worker] = 0.0, self._untaught()
+        self.load[worker], self.theta[worker] = 0.0, 0.0
         self._sent = {decision: sent for decision, sent in self._sent.items() if sent.worker != worker}
 
     def _expected_output(self, hint: float) -> float:
@@ -151,8 +150,7 @@ class Lbgr(Agent):
         """Lets the loads fade up to `time`."""
         ticks = self._ticks_in(time)
         if ticks > self._ticks:
-            factor = self.rho ** (ticks - self._ticks)
-            self.load = [load * factor for load in self.load]
+            self.load = self.load * self.rho ** (ticks - self._ticks)
             self._ticks = ticks
 
     def _ticks_in(self, seconds: float) -> int:
@@ -171,10 +169,12 @@ class Lbgr(Agent):
         theta, phi = self.theta[sent.worker], sent.phi
         error = latency - (sent.cost + sent.load + dot(theta, phi))
         # Never 0 / 0: the last token of a prompt is always computed, so that there is a miss.
-        step = self.rate * error / dot(phi, phi)
-        self.theta[sent.worker] = [t + step * x for t, x in zip(theta, phi, strict=True)]
+        theta += self.rate * error / dot(phi, phi) * np.array(phi)
 
 
-def dot(a: list[float] | Features, b: list[float] | Features) -> float:
-    """Scalar product."""
-    return sum(x * y for x, y in zip(a, b, strict=True))
+def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:
+    """Scalar product of numbers or of columns, added up in their order."""
+    total = a[0] * b[0]
+    for x, y in zip(a[1:], b[1:], strict=True):
+        total = total + x * y
+    return total

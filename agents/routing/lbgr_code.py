@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import gymnasium as gym
+import numpy as np
 
 from kvgym import _check
 
@@ -103,17 +104,17 @@ class LbgrCode(Agent):
         self._decay(now)
         for worker in self.fallen(info):
             self._forget(worker)
-        total = round(float(observation[self.at["prompt"]]) * self.characters_per_token)
-        match = observation[self.at["match"]].tolist()
-        self.scores = scores = [0.0] * self.n_workers
-        best, best_cost, best_base = -1, 0.0, 0.0
+        total = np.rint(float(observation[self.at["prompt"]]) * self.characters_per_token)
+        uncached = total - np.rint(self.column(observation, "match") * self.characters_per_token)
+        bases = np.maximum(1.0, self.ms_per_character * uncached)
+        costs = np.maximum(1.0, bases + self.queue + self.bias)
+        self.scores = (-costs).tolist()
+        ms = costs.tolist()
+        best = -1
         for worker in self.legal_workers(info):
-            uncached = total - round(match[worker] * self.characters_per_token)
-            base = max(1.0, self.ms_per_character * uncached)
-            cost = max(1.0, base + self.queue[worker] + self.bias[worker])
-            scores[worker] = -cost
-            if best < 0 or cost + self.hysteresis_ms < best_cost:
-                best, best_cost, best_base = worker, cost, base
+            if best < 0 or ms[worker] + self.hysteresis_ms < ms[best]:
+                best = worker
+        best_base = float(bases[best])
         added = _round(best_base)
         self._sent[self._decisions] = Sent(best, now, best_base, self.queue[best], added)
         self.queue[best] += added

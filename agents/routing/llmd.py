@@ -1,12 +1,19 @@
-"""The weighted sum of llm-d."""
+"""The endpoint picker of llm-d."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, check_weights, lowest_at_random
+from ..base import DECISION, Agent, Floats, Info, Observation, check_weights, draw
+from .prompt_index import PromptIndex
+
+VIEWS = ("own", "scenario")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -17,9 +24,13 @@ class LlmD(Agent):
                 + queue x (max queued - queued_i) / (max queued - min queued), 1 where all are equal
                 + kv x (1 - share of KV memory in use)
 
-    Source: llm-d/llm-d-inference-scheduler, pkg/epp/config/loader/defaults.go (weights) and
+    Source: llm-d/llm-d-inference-scheduler (520af478), pkg/epp/config/loader/defaults.go (weights) and
     pkg/epp/framework/plugins/scheduling (scorers prefix, queuedepth, kvcacheutilization; picker maxscore). The queue
     and the memory in use are engine metrics, as old as the scenario's metrics are.
+
+    The index of blocks is the router's own: it notes what it sends where and keeps, of each worker, as many blocks as
+    the worker's memory has, as llm-d does where a pod reports its blocks; of a prompt, the first blocks are forgotten
+    first. A block of a prompt that is not full counts as one; of a last page that is not full nothing can match.
 
     Args:
         prefix: Weight of the prefix score. The defaults 3, 2, 2 are those of defaults.go; 1, 1, 1 were the defaults of
@@ -28,10 +39,12 @@ class LlmD(Agent):
         queue: Weight of the queue score.
         kv: Weight of the memory score.
         block_tokens: Tokens of a block of the prefix index (default 16).
-        max_blocks: Blocks of a prompt that are compared (default 256).
+        max_blocks: Blocks of a prompt that are looked at (default 256: 16,384 bytes, four a token).
+        view: "own": the index above (default); "scenario": what the scenario shows of the caches.
 
     Raises:
-        ValueError: If a weight is not a finite number >= 0, or a block number is not an integer >= 1.
+        ValueError: If a weight is not a finite number >= 0, a block number is not an integer >= 1, or there is no such
+            view.
     """
 
     prefix: float = 3.0
@@ -39,27 +52,100 @@ class LlmD(Agent):
     kv: float = 2.0
     block_tokens: int = 16
     max_blocks: int = 256
+    view: str = "own"
 
     def __post_init__(self) -> None:
         """Checks the arguments."""
         check_weights(self, "prefix", "queue", "kv")
         self.block_tokens = _check.whole("block_tokens", self.block_tokens, 1)
         self.max_blocks = _check.whole("max_blocks", self.max_blocks, 1)
+        _check.choice("view", self.view, VIEWS)
+
+    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
+        """See `Agent.reset`."""
+        super().reset(env, seed)
+        self.index = None
+        if self.view == "own":
+            page = self.env.scenario.engine.page_size
+            sizes = [worker.kv_pages * page for worker in self.env.scenario.cluster.workers]
+            self.index = PromptIndex(self.env, self.block_tokens, sizes, most_blocks=self.max_blocks)
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        workers = self.legal_workers(info)
-        match = observation[self.at["match"]].tolist()
-        queued = observation[self.at["queued"]].tolist()
-        kv_use = observation[self.at["kv_use"]].tolist()
-        blocks = min(int(observation[self.at["prompt"]]) // self.block_tokens, self.max_blocks)
-        most = max(queued[worker] for worker in workers)
-        spread = most - min(queued[worker] for worker in workers)
-        penalties = [0.0] * self.n_workers
-        for worker in workers:
-            # A prompt shorter than a block matches nothing.
-            prefix = min(match[worker] // self.block_tokens, blocks) / blocks if blocks else 0.0
-            queue = (most - queued[worker]) / spread if spread else 1.0
-            penalties[worker] = -(self.prefix * prefix + self.queue * queue + self.kv * (1.0 - kv_use[worker]))
-        self.scores = [-penalty for penalty in penalties]
-        return lowest_at_random(penalties, workers, self.random)
+        match = self.matched(observation, self.fallen(info))
+        queued = self.column(observation, "queued")
+        legal = queued[self.up(info)]
+        most, spread = legal.max(), legal.max() - legal.min()
+        queue = (most - queued) / spread if spread else 1.0
+        costs = -(self.prefix * match + self.queue * queue + self.kv * (1.0 - self.column(observation, "kv_use")))
+        return self.sent(draw(self.cheapest(costs, info), self.random))
+
+    def matched(self, observation: Observation, gone: list[int]) -> Floats:
+        """Share of the prompt's blocks that each worker has: float64 (n_workers,)."""
+        tokens = self.column(observation, "match") if self.index is None else self.index.look_up(gone)
+        whole = np.ceil if self.index is not None else np.floor  # only the own index has blocks that are not full
+        blocks = min(np.ceil(float(observation[self.at["prompt"]]) / self.block_tokens), self.max_blocks)
+        share: Floats = np.minimum(whole(tokens / self.block_tokens), blocks) / blocks
+        return share
+
+    def sent(self, worker: int) -> int:
+        """Notes where the prompt goes."""
+        if self.index is not None:
+            self.index.add(worker)
+        return worker
+
+
+_MOST_TOKENS = 4_194_304
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class LlmDAgentic(LlmD):
+    """llm-d's agentic profile: of the workers that have most of the prompt, the one with the fewest tokens in flight.
+
+    Filter: workers with at least `affinity` of the prompt's blocks, all if there is none, and with probability
+    `explore` all nevertheless. Score: 1 - min(tokens_i, 4,194,304) / 4,194,304, where each request in flight has its
+    prompt and 1.5 times as many tokens for its answer; equals at random.
+
+    Source: llm-d/llm-d-inference-scheduler (520af478), plugins prefix-affinity filter and token-load scorer; llm-d
+    issue 1867. There the filter lets go where its latency predictor expects a first token 5 s earlier elsewhere: that
+    predictor, trees learned online, is not here. The index is that of `LlmD`; the weights are without effect.
+
+    Args:
+        affinity: See above (default 0.8).
+        explore: See above (default 0.01).
+    """
+
+    affinity: float = 0.8
+    explore: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Checks the arguments."""
+        super().__post_init__()
+        self.affinity = _check.finite("affinity", self.affinity, 0.0, 1.0)
+        self.explore = _check.finite("explore", self.explore, 0.0, 1.0)
+
+    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
+        """See `Agent.reset`."""
+        super().reset(env, seed)
+        self.tokens = np.zeros(self.n_workers)
+        self._sent: dict[int, tuple[int, float]] = {}
+        self._decisions = 0
+
+    def act(self, observation: Observation, info: Info) -> int:
+        """See `Agent.act`."""
+        for row in self.env.finished().tolist():
+            worker, tokens = self._sent.pop(int(row[DECISION]), (0, 0.0))  # none of those of the warm-up
+            self.tokens[worker] -= tokens
+        gone = self.fallen(info)
+        for worker in gone:
+            self.tokens[worker] = 0.0
+            self._sent = {decision: sent for decision, sent in self._sent.items() if sent[0] != worker}
+        near = (self.matched(observation, gone) >= self.affinity) & self.up(info)
+        costs = np.minimum(self.tokens, _MOST_TOKENS) / _MOST_TOKENS - 1.0
+        if near.any() and self.random.random() >= self.explore:
+            costs = np.where(near, costs, 1.0)
+        worker = draw(self.cheapest(costs, info), self.random)
+        self._sent[self._decisions] = worker, 2.5 * float(observation[self.at["prompt"]])
+        self.tokens[worker] += self._sent[self._decisions][1]
+        self._decisions += 1
+        return self.sent(worker)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ..base import Agent, Info, Observation, lowest
+from dataclasses import dataclass
+
+from ..base import Agent, Info, Observation, check_age
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LMetric(Agent):
     """Lowest product of pending prefill and batch size; the lowest index of equals. It has no constant to tune.
 
@@ -13,13 +16,18 @@ class LMetric(Agent):
     prefill_i are the estimated misses of the requests without a first token, miss_i those of this request. The paper
     (LMetric, arXiv 2603.15202) multiplies by the batch size itself; the + 1, as in the "lmetric" mode of NVIDIA
     Dynamo's router, keeps idle workers apart, whose scores would all be 0.
+
+    Args:
+        max_age_s: A match that was sent longer ago than that counts as cold; None: none does (default, as the paper).
     """
+
+    max_age_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the argument."""
+        check_age(self)
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        miss = observation[self.at["miss"]].tolist()
-        prefill = observation[self.at["prefill"]].tolist()
-        inflight = observation[self.at["inflight"]].tolist()
-        costs = [(p + m) * (n + 1.0) for p, m, n in zip(prefill, miss, inflight, strict=True)]
-        self.scores = [-cost for cost in costs]
-        return lowest(costs, self.legal_workers(info))
+        work = self.column(observation, "prefill") + self.misses(observation, self.max_age_s)
+        return self.cheapest(work * (self.column(observation, "inflight") + 1.0), info)[0]

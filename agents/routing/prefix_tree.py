@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +67,7 @@ class Node:
         first: Its first page.
         count: Number of pages.
         parent: The node above, None at the top.
-        places: Worker that holds the node -> its place in the node's arbitrary but fixed order of workers.
+        places: Worker that holds the node -> its place in the node's fixed order of workers.
         touched: Worker -> when it last took or matched a prompt through the node.
     """
 
@@ -75,17 +77,13 @@ class Node:
     places: dict[int, float] = field(default_factory=dict)
     touched: dict[int, int] = field(default_factory=dict)
 
-    def owner(self) -> int:
-        """The holder that comes first in the node's order of workers."""
-        return min(self.places, key=self.places.__getitem__)
-
 
 class PrefixTree:
     """Prompts by worker, as a radix tree over page ids.
 
     After sgl-router/src/tree.rs of SGLang 0.4: every node knows the workers that were sent a prompt through it. Where
     one of them is asked for, it is the first of a hash map whose order is random for each node; here each worker draws
-    its place in that order when it comes to hold the node.
+    its place in that order when it comes to hold the node. Without `random`, the order is that in which they came.
 
     Args:
         n_workers: Number of workers.
@@ -93,7 +91,7 @@ class PrefixTree:
         random: Draws the places.
     """
 
-    def __init__(self, n_workers: int, characters: Characters, random: Random) -> None:
+    def __init__(self, n_workers: int, characters: Characters, random: Random | None) -> None:
         """Starts empty."""
         self.sizes = [0.0] * n_workers
         """Characters held, by worker."""
@@ -102,8 +100,12 @@ class PrefixTree:
         self._nodes: dict[int, Node] = {}  # by first page: a page's id already says everything that comes before it
         self._clock = 0
 
-    def match(self, prompt: list[Run]) -> tuple[float, int | None]:
+    def match(self, prompt: list[Run], rank: Callable[[int], Any] | None = None) -> tuple[float, int | None]:
         """Finds the longest known prefix, and touches it for its owner.
+
+        Args:
+            prompt: The prompt.
+            rank: The owner is the holder that comes first by it; None: in the node's order of workers.
 
         Returns:
             Its characters, and the owner of the deepest node that it reaches into (None without a match).
@@ -120,7 +122,7 @@ class PrefixTree:
                 break
         if deepest is None:
             return 0.0, None
-        owner = deepest.owner()
+        owner = min(deepest.places, key=rank or deepest.places.__getitem__)
         self._clock += 1
         above: Node | None = deepest
         while above is not None:
@@ -139,7 +141,7 @@ class PrefixTree:
             elif count < node.count:
                 node = self._split(node, count)
             if worker not in node.places:
-                node.places[worker] = self._random.random()
+                node.places[worker] = self._clock if self._random is None else self._random.random()
                 self.sizes[worker] += self._characters.of(first, node.count)
             node.touched[worker] = self._clock
             parent = node

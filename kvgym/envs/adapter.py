@@ -140,6 +140,12 @@ class RouterAdapter(Adapter):
         agent = make_agent(agent_name)
         if getattr(agent, "environment", ROUTE_ID) != ROUTE_ID:
             raise ValueError(f"router must be an agent of {ROUTE_ID}, {name!r} plays {agent.environment}")
+        view = getattr(agent, "env_kwargs", {}).get("view", env.scenario.view)
+        if view != env.scenario.view:
+            raise ValueError(
+                f"router {name!r} is made for the view {view!r}, the scenario shows {env.scenario.view!r}: "
+                f'give scenario_overrides={{"view": {view!r}}}'
+            )
         super().__init__(env, agent, env.layout.of_router(), env.layout.n_workers)
         self._form = self.layout.bits(agent.observation)
         self.answers: list[int] = []

@@ -13,8 +13,9 @@ from kvgym.envs.layout import FORMS
 from kvgym.scenarios import Scenario, ScenarioLike, get_scenario
 
 ROUTE, EVICT, JOINT = ENVIRONMENTS = (ROUTE_ID, "KVGym/Evict-v0", "KVGym/Joint-v0")
-ASKABLE = ("action", "candidates", "quantum", "rules", "admission")
-"""Arguments that decide what an action means. All others decide what is played, and that is not the agent's to say."""
+ASKABLE = ("action", "candidates", "quantum", "rules", "admission", "view")
+"""Arguments that decide what an action means, and the view of the caches that a routing rule has in production. All
+others decide what is played, and that is not the agent's to say."""
 
 
 def environment_of(agent: Any) -> str:
@@ -70,6 +71,10 @@ def make_env(
         scenario = _priced(agent, get_scenario(scenario, overrides))
         overrides = None
     _check.choice(f"{_class_name(agent)}.observation", agent.observation, FORMS)
+    if "view" in asked:
+        if name not in (ROUTE, JOINT):
+            raise ValueError(f"{_class_name(agent)}.env_kwargs: view is for agents that route, this one plays {name}")
+        overrides = {**(overrides or {}), "view": asked.pop("view")}
     given = {"scenario": scenario, "scenario_overrides": overrides, "observation": agent.observation, "split": split}
     for what, value, verb, own in (("evictor", evictor, "evicts", EVICT), ("router", router, "routes", ROUTE)):
         if value is not None and name in (own, JOINT):

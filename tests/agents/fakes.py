@@ -8,15 +8,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kvgym.cluster import ClusterSpec, IterationCost
 from kvgym.envs.layout import Layout
+from kvgym.sim.base.tables import CLOCK, INFINITE, PROGRESS, REQUEST, WORKER
 
 
 class FakeEnv:
     """What an agent may ask of an environment, filled in by the test; with `slots` one in which leaves are evicted."""
 
-    def __init__(self, n_workers: int = 3, page_size: int = 1, slots: int = 0) -> None:
-        self.layout = Layout(n_workers, routes=not slots, evicts=bool(slots), n_candidates=slots)
-        self.scenario = SimpleNamespace(engine=SimpleNamespace(page_size=page_size))
+    def __init__(
+        self, n_workers: int = 3, page_size: int = 1, slots: int = 0, kv_pages: int = 1000, fetches: bool = False
+    ) -> None:
+        self.layout = Layout(n_workers, routes=not slots, evicts=bool(slots), n_candidates=slots, fetches=fetches)
+        self.scenario = SimpleNamespace(
+            engine=SimpleNamespace(page_size=page_size),
+            cluster=ClusterSpec.uniform(n_workers, kv_pages, IterationCost(k=1.0, p=1.0)),
+        )
+        rows = {
+            "progress": (0, PROGRESS),
+            "requests": (0, REQUEST),
+            "workers": (n_workers, WORKER),
+            "clock": (1, CLOCK),
+        }
+        self.simulator = SimpleNamespace(tables={name: np.zeros(*shape) for name, shape in rows.items()})
+        self.simulator.tables["workers"]["event_ps"] = INFINITE
         self.done: list[list[float]] = []
         self.pages: list[int] = []
 

@@ -200,10 +200,37 @@ def test_the_prompt_is_noted_where_it_went_when_imbalanced():
 def test_the_later_form_sends_misses_to_the_fewest_in_flight():
     env = FakeEnv(3)
     agent = started(make_agent("cache_aware_smg", characters_sd=0.0), env)
-    assert send(agent, env, span(0, 99), inflight=[2, 1, 1], n_sent=[0, 8, 7]) == 2
-    assert send(agent, env, span(0, 30) + span(100, 168), inflight=[0, 1, 1]) == 2  # 31 of 100 > 0.3
-    assert send(agent, env, span(0, 99), inflight=[0, 64, 64]) == 2  # not imbalanced: 64 is not > 64
-    assert send(agent, env, span(0, 99), inflight=[0, 65, 65]) == 0
+    assert send(agent, env, span(0, 99), inflight=[2, 1, 1], n_sent=[0, 8, 7]) == 1  # equals by index alone
+    assert send(agent, env, span(0, 30) + span(100, 168), inflight=[0, 1, 1]) == 1  # 31 of 100 > 0.3
+    assert send(agent, env, span(0, 99), inflight=[0, 64, 64]) == 1  # not imbalanced: 64 is not > 64
+    assert send(agent, env, span(0, 99), inflight=[0, 65, 65], n_sent=[9, 0, 0]) == 0
+
+
+@pytest.mark.parametrize(("name", "expected"), [("cache_aware_032", 2), ("cache_aware_smg", 1)])
+def test_of_several_holders_the_creator_or_the_least_loaded_one(name, expected):
+    env = FakeEnv(3)
+    agent = started(make_agent(name, characters_sd=0.0), env)
+    assert send(agent, env, span(0, 99), inflight=[1, 1, 0]) == 2  # worker 2 creates it
+    assert send(agent, env, span(0, 99), inflight=[0, 99, 99]) == 0  # imbalanced
+    assert send(agent, env, span(0, 99), inflight=[99, 0, 99]) == 1
+    # All three hold it. Worker 1 has the fewest in flight, worker 2 was the first.
+    assert send(agent, env, span(0, 99), inflight=[3, 1, 2]) == expected
+    # A part that is split off keeps who made it.
+    assert send(agent, env, span(0, 59) + span(200, 239), inflight=[3, 1, 2]) == expected
+    assert send(agent, env, span(0, 99), inflight=[1, 1, 1]) == (2 if expected == 2 else 0)  # equals by index
+
+
+def test_later_forms_keep_what_was_sent_to_a_worker_that_is_down():
+    env = FakeEnv(3)
+    agent = started(make_agent("cache_aware_032", characters_sd=0.0), env)
+    assert send(agent, env, span(0, 99), inflight=[1, 0, 1]) == 1
+    assert send(agent, env, span(0, 99), mask=[1, 0, 1], inflight=[5, 0, 0]) == 0  # the first that is up
+    assert send(agent, env, span(0, 99), inflight=[0, 5, 0]) == 1
+    assert agent.tree.sizes == [0.0, 600.0, 0.0]
+    least = started(make_agent("cache_aware_smg", characters_sd=0.0), env)
+    assert send(least, env, span(0, 99), inflight=[1, 0, 1]) == 1
+    assert send(least, env, span(0, 99), inflight=[99, 99, 0]) == 2
+    assert send(least, env, span(0, 99), mask=[1, 0, 1], inflight=[0, 0, 5]) == 2  # a holder that is up
 
 
 def test_a_worker_that_goes_down_is_removed_from_the_tree():
@@ -246,7 +273,7 @@ def test_the_tree_is_trimmed_at_multiples_of_the_period():
 
 
 def test_two_sets_of_constants():
-    old, new, struct = (make_agent("cache_aware", variant=name) for name in ("sglang-0.4", "smg", "smg-struct"))
+    old, new, struct = (make_agent("cache_aware", variant=name) for name in ("sglang-0.4", "smg-1.13", "smg-struct"))
     assert (old.threshold, old.balance_abs, old.balance_rel, old.max_tree_size) == (0.5, 32, 1.0001, 2**24)
     assert (new.threshold, new.balance_abs, new.balance_rel, new.max_tree_size) == (0.3, 64, 1.5, 67_108_864)
     assert (struct.threshold, struct.balance_abs, struct.balance_rel, struct.max_tree_size) == (0.5, 32, 1.1, 10_000)

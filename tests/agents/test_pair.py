@@ -158,6 +158,12 @@ def test_a_rule_pair_plays_as_route_v0_with_the_rule_of_the_scenario(scenario):
     assert [row[1] for row in paired.seen] == [row[1] for row in alone.seen]
 
 
+def test_pairs_ask_for_the_view_of_their_router():
+    assert Pair("dynamo", "lru").env_kwargs["view"] == RulePair("mooncake", "lru").env_kwargs["view"] == "exact"
+    assert RulePair("mooncake", "lru").env_kwargs["action"] == "rule"
+    assert "view" not in Pair("llmd", "lru").env_kwargs
+
+
 def test_a_rule_pair_names_another_rule():
     lru, lfu = (play(RulePair("lbgr_code", rule), "gsp-stable", 1, overrides=SMALL) for rule in ("lru", "lfu"))
     assert lru.J != lfu.J

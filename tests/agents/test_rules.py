@@ -65,18 +65,18 @@ def test_llmd_adds_its_three_scores():
     env = FakeEnv(3)
     # 160 tokens = 10 blocks. Scores: 3 x 0.8 + 2 x 0 + 2 x 0.1 = 2.6; 0 + 2 x 1 + 2 x 0.4 = 2.8; 0.6 + 1 + 1 = 2.6.
     state = {"request": {"prompt": 160}, "match": [128, 0, 32], "queued": [4, 0, 2], "kv_use": [0.9, 0.6, 0.5]}
-    assert choice(started(make_agent("llmd"), env), env, **state) == 1
+    assert choice(started(make_agent("llmd_scenario"), env), env, **state) == 1
     # 1/1/1: 0.8 + 0 + 0.1 = 0.9; 0 + 1 + 0.4 = 1.4; 0.2 + 0.5 + 0.5 = 1.2. Prefix alone: worker 0.
-    assert choice(started(make_agent("llmd", prefix=1, queue=1, kv=1), env), env, **state) == 1
-    assert choice(started(make_agent("llmd", prefix=2, queue=1, kv=1), env), env, **state) == 0
+    assert choice(started(make_agent("llmd_scenario", prefix=1, queue=1, kv=1), env), env, **state) == 1
+    assert choice(started(make_agent("llmd_scenario", prefix=2, queue=1, kv=1), env), env, **state) == 0
     # Without worker 1 the queue scores stay (0 and 1 instead of 0 and 0.5): 2.6 against 0.6 + 2 + 1.
-    assert choice(started(make_agent("llmd"), env), env, mask=[1, 0, 1], **state) == 2
+    assert choice(started(make_agent("llmd_scenario"), env), env, mask=[1, 0, 1], **state) == 2
 
 
 def test_llmd_counts_whole_blocks_up_to_a_limit_and_draws_among_equals():
     env = FakeEnv(2)
-    agent = started(make_agent("llmd"), env)
-    # 15 matched tokens are no block, and a prompt below a block has no blocks at all.
+    agent = started(make_agent("llmd_scenario"), env)
+    # 15 matched tokens are no block.
     for prompt in (160, 15):
         drawn = [choice(agent, env, request={"prompt": prompt}, match=[15, 0]) for _ in range(400)]
         assert 150 < drawn.count(0) < 250
@@ -96,18 +96,25 @@ def test_dynamo_cost_in_blocks():
         inflight=[2, 1, 0],
     )
     # (320 + 160) / 16 - 8 + 30 + 1; 160 / 16 + 10 + 0.5; 176 / 16 + 20.
-    assert agent.costs(observation, [0, 1, 2]) == [53.0, 20.5, 31.0]
+    assert agent.costs(observation, env.info()).tolist() == [53.0, 20.5, 31.0]
     assert agent.act(observation, env.info()) == 1
     assert agent.act(observation, env.info(mask=[1, 0, 1])) == 2
     # Backlog above the least: 320 / 16 blocks over the prompt's 10: the credit of 8 is divided by 1 + 0.5 x 2.
-    assert started(make_agent("dynamo", credit_decay=0.5), env).costs(observation, [0, 1, 2])[0] == 30 - 4 + 30
-    assert started(make_agent("dynamo", credit=2.0, scale=0.5), env).costs(observation, [0, 1, 2])[0] == 7 + 30
+    assert started(make_agent("dynamo", credit_decay=0.5), env).costs(observation, env.info())[0] == 30 - 4 + 30
+    assert started(make_agent("dynamo", credit=2.0, scale=0.5), env).costs(observation, env.info())[0] == 7 + 30
 
 
 def test_dynamo_never_credits_more_than_the_prefill():
     env = FakeEnv(1)
     agent = started(make_agent("dynamo", credit=3.0), env)
-    assert agent.costs(env.observation(request={"prompt": 160}, match=[144], active_with=[160]), [0]) == [10.0]
+    observation = env.observation(request={"prompt": 160}, match=[144], active_with=[160])
+    assert agent.costs(observation, env.info()) == [10.0]
+
+
+def test_dynamo_credits_whole_blocks():
+    env = FakeEnv(2)
+    observation = env.observation(request={"prompt": 160}, match=[31, 15])
+    assert started(make_agent("dynamo"), env).costs(observation, env.info()).tolist() == [9.0, 10.0]
 
 
 def test_dynamo_temperature_draws_by_exponential_weights():
@@ -184,7 +191,11 @@ def test_the_same_seed_gives_the_same_decisions(name):
         ("llmd", {"block_tokens": 0}, "block_tokens must be an integer >= 1, got 0"),
         ("dynamo", {"temperature": float("nan")}, "temperature must be a finite number >= 0"),
         ("cache_aware", {"threshold": 1.5}, "threshold must be a finite number from 0 to 1, got 1.5"),
-        ("cache_aware", {"variant": "old"}, "variant must be one of sglang-0.4, smg, smg-struct; got 'old'"),
+        (
+            "cache_aware",
+            {"variant": "old"},
+            "variant must be one of sglang-0.4, sglang-router-0.3.2, smg-1.13, smg-struct; got 'old'",
+        ),
         ("cache_aware", {"on_miss": "random"}, "on_miss must be one of smallest_tree, least_loaded"),
         ("cache_aware", {"trim_period_s": 0}, "trim_period_s must be > 0"),
         ("lbgr", {"rho": 1.5}, "rho must be a finite number from 0 to 1, got 1.5"),

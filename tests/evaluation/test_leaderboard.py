@@ -85,6 +85,12 @@ def test_arguments_belong_to_the_agent_before_them(board):
     assert not lines(out, "llmd ")
 
 
+def test_rows_say_which_view_an_agent_asks_for(board):
+    _, out = board(*FAST, "--agent", "dynamo", "dynamo_scenario")
+    assert lines(out, "dynamo [exact view]")
+    assert lines(out, "dynamo_scenario ")
+
+
 def test_an_agent_that_fails_does_not_take_the_others_with_it(board):
     code, out = board(*FAST, "--agent", f"{PLAYERS}:Says", "--agent-args", '{"answer": 5}', "--agent", "round_robin")
     assert code == leaderboard.FAILED
@@ -227,7 +233,7 @@ def test_bad_input_is_refused_before_any_work(argv, message, capsys, monkeypatch
         (["--max-requests", "0"], "--max-requests must be an integer >= 1, got 0"),
         (["--max-requests", "1000"], "the test share of"),
         (["--format", "agent-sessions"], "trace.jsonl"),
-        (["--format", "csv"], "'mooncake', 'agent-sessions'"),
+        (["--format", "csv"], "'mooncake', 'bailian'"),
     ],
 )
 def test_bad_trace_options_are_refused_before_any_work(argv, message, trace, capsys):

@@ -56,6 +56,25 @@ def test_what_is_wrong_is_said(declared, arguments, message):
         make_env(agent(**declared), "sanity", **arguments)
 
 
+@pytest.mark.parametrize("environment", [ROUTE, JOINT])
+def test_a_rule_that_routes_has_its_own_view(environment):
+    asks = agent(environment=environment, env_kwargs={"view": "exact"})
+    assert make_env(agent(environment=environment), "gsp-stable").scenario.view == "history"
+    assert make_env(asks, "gsp-stable").scenario.view == "exact"
+    # It goes before what the caller changes, as no caller but the leaderboard's own knows of it.
+    assert make_env(asks, "gsp-stable", overrides={"view": "history", "n_workers": 2}).scenario.view == "exact"
+
+
+def test_a_router_behind_evict_has_the_scenario_s_view_or_is_refused():
+    evicts = agent(environment=EVICT)
+    with pytest.raises(ValueError, match=r"'agents:dynamo' is made for the view 'exact', the scenario shows 'history'"):
+        make_env(evicts, "gsp-stable", router="agents:dynamo")
+    make_env(evicts, "gsp-stable", router="agents:dynamo", overrides={"view": "exact"})
+    make_env(evicts, "gsp-stable", router="agents:dynamo_scenario")
+    with pytest.raises(ValueError, match=r"view is for agents that route, this one plays KVGym/Evict-v0"):
+        make_env(agent(environment=EVICT, env_kwargs={"view": "exact"}), "gsp-stable")
+
+
 def test_classes_declare_too():
     class Mine:
         environment = EVICT

@@ -1,0 +1,139 @@
+"""A router's own index: which blocks of prompts it sent to which worker."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base import Floats
+
+Rows = NDArray[np.int32]
+
+
+class PromptIndex:
+    """Blocks of prompts by worker, each block standing for all that comes before it.
+
+    Production routers hash blocks of a fixed number of tokens, or of bytes (four a token, as llm-d and Kthena convert
+    them). A block is rounded to whole pages here, at least one, as nothing finer is visible: the id of its last page is
+    its hash. The end of a prompt that fills no block is a block, too, where it has a page. Of the warm-up, in which
+    agents are not asked, an index knows nothing, nor of evictions.
+
+    Args:
+        env: The environment, or the view of it.
+        block_tokens: Tokens of a block.
+        capacities: Tokens that are remembered, of each worker; one number: of all together; None: no limit. The least
+            recently sent blocks go first, the first ones of a prompt before those behind them.
+        most_blocks: Blocks of a prompt that are looked at; None: all.
+        ends_first: Of a prompt, the last blocks go first.
+    """
+
+    def __init__(
+        self,
+        env: Any,
+        block_tokens: int,
+        capacities: Sequence[int] | int | None = None,
+        *,
+        most_blocks: int | None = None,
+        ends_first: bool = False,
+    ) -> None:
+        """Starts empty."""
+        self._env, self._most, self._order = env, most_blocks, slice(None, None, -1 if ends_first else 1)
+        self._page: int = env.scenario.engine.page_size
+        self._step = max(1, round(block_tokens / self._page))
+        n, size = env.layout.n_workers, self._step * self._page
+        # One list of recency for all workers, or one each.
+        self._shared = isinstance(capacities, int)
+        lists = 1 if self._shared else n
+        self._limits = None if capacities is None else [max(1, int(t) // size) for t in np.full(lists, capacities)]
+        self._row_of = np.zeros(1, np.int32)  # by page id; row 0 is for blocks that nobody was sent
+        self._held = np.zeros((1, n), bool)
+        self._sent = np.zeros((1, lists), np.int64)  # number of the last send; 0: not remembered
+        self._sends: list[deque[tuple[int, Rows]]] = [deque() for _ in range(lists)]
+        self._used = [0] * lists
+        self._n_rows, self._n_sends = 1, 0
+        self._ids: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.sizes = np.zeros(n)
+        """Blocks that a worker holds."""
+
+    def look_up(self, gone: Sequence[int] = ()) -> Floats:
+        """Tokens at the beginning of the prompt that is being routed which each worker was sent: float64 (n_workers,).
+
+        Args:
+            gone: Workers to forget first.
+        """
+        for worker in gone:
+            self._forget(worker)
+        pages = self._env.prompt_pages()
+        ids = pages[self._step - 1 :: self._step]
+        if len(pages) % self._step:
+            ids = np.concatenate([ids, pages[-1:]])
+        self._ids = ids = ids[: self._most]
+        self._row_of = _grown(self._row_of, int(ids.max(initial=0)) + 1)
+        rows = np.zeros(len(ids) + 1, np.int32)  # the last one is row 0, at which every match ends
+        self._row_of.take(ids, out=rows[:-1], mode="clip")
+        depths = self._held.take(rows[: rows.argmin() + 1], axis=0).argmin(axis=0)
+        matched: Floats = np.minimum(depths * self._step, len(pages)) * float(self._page)
+        return matched
+
+    def add(self, worker: int) -> None:
+        """Notes that `worker` is sent the prompt that was looked up."""
+        rows = self._rows()
+        held = self._held[rows, worker]
+        self.sizes[worker] += len(rows) - np.count_nonzero(held)
+        self._held[rows, worker] = True
+        if self._limits is None:
+            return
+        place = 0 if self._shared else worker
+        self._used[place] += len(rows) - int(np.count_nonzero(self._sent[rows, place]))
+        self._n_sends += 1
+        self._sent[rows, place] = self._n_sends
+        self._sends[place].append((self._n_sends, rows[self._order]))
+        while self._used[place] > self._limits[place]:
+            self._drop_oldest(place, self._used[place] - self._limits[place])
+
+    def _rows(self) -> Rows:
+        """Rows of the prompt's blocks, made where there is none."""
+        rows = self._row_of[self._ids]
+        new = np.flatnonzero(rows == 0)
+        if len(new):
+            end = self._n_rows + len(new)
+            rows[new] = self._row_of[self._ids[new]] = np.arange(self._n_rows, end)
+            self._n_rows = end
+            self._held, self._sent = _grown(self._held, end), _grown(self._sent, end)
+        return rows
+
+    def _drop_oldest(self, place: int, most: int) -> None:
+        """Forgets blocks of the oldest send that no later one had, at most so many."""
+        sends = self._sends[place]
+        number, rows = sends[0]
+        live = rows[self._sent[rows, place] == number]
+        drop, keep = live[:most], live[most:]
+        if len(keep):
+            sends[0] = number, keep
+        else:
+            sends.popleft()
+        whose = slice(None) if self._shared else slice(place, place + 1)
+        self.sizes[whose] -= np.count_nonzero(self._held[drop, whose], axis=0)
+        self._held[drop, whose] = False
+        self._sent[drop, place] = 0
+        self._used[place] -= len(drop)
+
+    def _forget(self, worker: int) -> None:
+        self._held[:, worker] = False
+        self.sizes[worker] = 0
+        if not self._shared:  # in a shared list blocks stay, with one holder less
+            self._sent[:, worker] = 0
+            self._sends[worker].clear()
+            self._used[worker] = 0
+
+
+def _grown(table: Any, length: int) -> Any:
+    """The table, at least so long: new rows are 0."""
+    if length <= len(table):
+        return table
+    more = np.zeros((max(length, 2 * len(table)) - len(table), *table.shape[1:]), table.dtype)
+    return np.concatenate([table, more])
