@@ -16,9 +16,9 @@ from typing import Any
 
 from kvgym import _check
 from kvgym.envs.view import is_oracle
-from kvgym.evaluation import RANDOM, REFERENCE, files
+from kvgym.evaluation import RANDOM, REFERENCE, files, stage
 from kvgym.evaluation.report import Axes
-from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, env_kwargs_of, environment_of
+from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
 from kvgym.evaluation.standings import Player
 from kvgym.scenarios import Scenario
 from kvgym.sim import EVICTORS
@@ -242,5 +242,5 @@ def _ask(name: str, args: str) -> tuple[str, bool, str, str, str]:
     if seeds is not None:
         ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
         training = f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"
-    view = env_kwargs_of(agent).get("view", "")
+    view = stage.env_kwargs_of(agent).get("view", "")
     return environment_of(agent), is_oracle(agent), training, getattr(agent, "needs", ""), view

@@ -60,11 +60,13 @@ def resample(n: int, random: np.random.Generator) -> NDArray[np.int64]:
 
 
 def percentiles(replicates: Floats, n: int) -> tuple[float, float]:
-    """The ends of the 95 % interval of bootstrap replicates over `n` seeds.
+    """The ends of the 95 % interval of bootstrap replicates over `n` seeds, NaN for a single one.
 
     Farther out than 2.5 %, as Student's t is wider than the normal distribution and n wider than n - 1: Hesterberg,
     "What Teachers Should Know About the Bootstrap" (2015), section 5.3.
     """
+    if n < 2:
+        return math.nan, math.nan
     from scipy.special import ndtr, stdtrit
 
     tail = float(ndtr(-math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + COVERAGE) / 2)))
