@@ -35,6 +35,7 @@ QUICK: dict[str, list[str]] = {
     "generate": ["--quick", "--rounds", "1"],
     "evict_time": ["--rounds", "1", "--pages", "1000", "2000"],
     "render_rate": ["--rounds", "1"],
+    "decision_time": ["--decisions", "60", "--agents", "lmetric", "llmd"],
 }
 """Modules that write JSON, in the order of the page, with the arguments of their smallest form."""
 

@@ -29,10 +29,10 @@ class Sent(NamedTuple):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Lbgr(Agent):
-    """LBGR, bounded: a learned estimate of the end-to-end latency (arXiv 2601.18999) whose correction has a bound.
+    """LBGR by its paper (arXiv 2601.18999), bounded unless bound=None: a learned estimate of the end-to-end latency.
 
-    The bound is ours, not the paper's; `bound=None` is the paper's form, `agents.routing.lbgr_code` the authors' code.
-    All in seconds. For a request with h_i hit tokens, as the view shows them, and m_i miss tokens on worker i:
+    The bound of its correction is ours, not the paper's; `agents.routing.lbgr_code` is the authors' code. All in
+    seconds. For a request with h_i hit tokens, as the view shows them, and m_i miss tokens on worker i:
 
         Cost_i = alpha_cached h_i + alpha_miss m_i + alpha_output x expected output tokens     service time
         P_i                                                                                    load of the worker

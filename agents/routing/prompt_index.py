@@ -45,13 +45,13 @@ class PromptIndex:
         self._page: int = env.scenario.engine.page_size
         self._step = max(1, round(block_tokens / self._page))
         n, size = env.layout.n_workers, self._step * self._page
-        # One list of recency for all workers, or one each.
+        # No list of recency, one for all workers, or one each.
         self._shared = isinstance(capacities, int)
-        lists = 1 if self._shared else n
-        self._limits = None if capacities is None else [max(1, int(t) // size) for t in np.full(lists, capacities)]
+        lists = 0 if capacities is None else 1 if self._shared else n
+        self._limits = [max(1, int(tokens) // size) for tokens in np.full(lists, capacities or 0)]
         self._row_of = np.zeros(1, np.int32)  # by page id; row 0 is for blocks that nobody was sent
         self._held = np.zeros((1, n), bool)
-        self._sent = np.zeros((1, lists), np.int64)  # number of the last send; 0: not remembered
+        self._sent = np.zeros((1, lists), np.int32)  # number of the last send; 0: not remembered
         self._sends: list[deque[tuple[int, Rows]]] = [deque() for _ in range(lists)]
         self._used = [0] * lists
         self._n_rows, self._n_sends = 1, 0
@@ -85,7 +85,7 @@ class PromptIndex:
         held = self._held[rows, worker]
         self.sizes[worker] += len(rows) - np.count_nonzero(held)
         self._held[rows, worker] = True
-        if self._limits is None:
+        if not self._limits:
             return
         place = 0 if self._shared else worker
         self._used[place] += len(rows) - int(np.count_nonzero(self._sent[rows, place]))
@@ -125,7 +125,7 @@ class PromptIndex:
     def _forget(self, worker: int) -> None:
         self._held[:, worker] = False
         self.sizes[worker] = 0
-        if not self._shared:  # in a shared list blocks stay, with one holder less
+        if self._limits and not self._shared:  # in a shared list blocks stay, with one holder less
             self._sent[:, worker] = 0
             self._sends[worker].clear()
             self._used[worker] = 0
