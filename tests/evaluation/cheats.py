@@ -173,11 +173,11 @@ class PatchesMetrics(Honest):
 
 
 class PatchesNumpy(Honest):
-    """Halves all means."""
+    """Halves all sums."""
 
     def __init__(self):
-        real = np.mean
-        np.mean = lambda *args, **kwargs: real(*args, **kwargs) / 2
+        real = np.sum
+        np.sum = lambda *args, **kwargs: real(*args, **kwargs) / 2
 
 
 class PatchesMemory(Honest):
