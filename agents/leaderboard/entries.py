@@ -10,13 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from kvgym import _check
 from kvgym.envs.view import is_oracle
-from kvgym.evaluation import RANDOM, REFERENCE, files, stage
+from kvgym.evaluation import RANDOM, REFERENCE, files
 from kvgym.evaluation.report import Axes
 from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
 from kvgym.evaluation.standings import Player
@@ -242,5 +242,6 @@ def _ask(name: str, args: str) -> tuple[str, bool, str, str, str]:
     if seeds is not None:
         ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
         training = f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"
-    view = stage.env_kwargs_of(agent).get("view", "")
+    asked = getattr(agent, "env_kwargs", None)  # what is wrong with it, the environment says
+    view = str(asked.get("view", "")) if isinstance(asked, Mapping) else ""
     return environment_of(agent), is_oracle(agent), training, getattr(agent, "needs", ""), view
