@@ -11,7 +11,7 @@ import numpy as np
 
 from kvgym.evaluation import Episode
 from kvgym.evaluation.standings import PARTS_FOR_INTERVALS
-from kvgym.evaluation.statistics import COVERAGE, Floats, resample
+from kvgym.evaluation.statistics import Floats, percentiles, resample
 
 from ..leaderboard.plan import Task
 from .drive import Search
@@ -147,9 +147,6 @@ def _interval(played: Mapping[float, list[Episode]], goal: Goal) -> tuple[float,
 def border_interval(scales: Floats, excess: Floats) -> tuple[float, float]:
     """The 95 % interval of the border over the seeds: they are drawn anew, and the border interpolated for each draw.
 
-    The percentiles are those of Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), section 5.3:
-    farther out than 2.5 %, as Student's t is wider than the normal distribution and n wider than n - 1.
-
     Args:
         scales: (k,) ascending.
         excess: (k, n, m) per scale, seed and condition: the goal holds where each mean over the seeds is at most 1.
@@ -160,12 +157,9 @@ def border_interval(scales: Floats, excess: Floats) -> tuple[float, float]:
     k, n, _ = excess.shape
     if n < FEWEST_FOR_INTERVAL or k < 2:
         return math.nan, math.nan
-    from scipy.special import ndtr, stdtrit
-
     index = resample(n, np.random.default_rng(0))[:2000]
     worst = excess[:, index].mean(axis=2).max(axis=2)  # (k, draws)
-    tail = float(ndtr(-math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + COVERAGE) / 2)))
-    low, high = np.quantile(border(np.log(scales), np.log(np.maximum(worst, 1e-9))), [tail, 1 - tail])
+    low, high = percentiles(border(np.log(scales), np.log(np.maximum(worst, 1e-9))), n)
     return float(np.exp(low)), float(np.exp(high))
 
 

@@ -91,6 +91,7 @@ def aggregate(costs: Sequence[Mapping[Any, Floats]], random: Any, reference: Any
     agents = [key for key in costs[0] if all(key in scenario for scenario in costs)]
     scores = np.empty((len(costs), len(agents)))
     replicates: list[Floats] = []
+    fewest = min(len(scenario[reference]) for scenario in costs)
     for row, scenario in enumerate(costs):
         logs = {key: np.log(scenario[random] / scenario[key]) for key in [*agents, reference]}
         index = resample(len(logs[reference]), generator)
@@ -99,5 +100,5 @@ def aggregate(costs: Sequence[Mapping[Any, Floats]], random: Any, reference: Any
         scores[row] = [score(scenario[key], scenario[random], scenario[reference]).value for key in agents]
     means = over_scenarios(scores, axis=0)
     spread = over_scenarios(np.stack(replicates), axis=0)
-    result = {key: Interval(float(means[i]), *percentiles(spread[i])) for i, key in enumerate(agents)}
+    result = {key: Interval(float(means[i]), *percentiles(spread[i], fewest)) for i, key in enumerate(agents)}
     return dict(sorted(result.items(), key=lambda one: -one[1].mean))

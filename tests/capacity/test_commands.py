@@ -141,6 +141,7 @@ def task(agent, seeds=(0, 1)):
     return Task(Entry(agent), Case(scenario, changes, "gsp-stable"), seeds, "test")
 
 
+@pytest.mark.slow
 def test_whoever_kills_processes_fails_alone(tmp_path):
     """What its neighbours had begun is played again."""
     bad = tmp_path / "bad.py"

@@ -52,6 +52,7 @@ def test_specs_of_vector_forms_stay_json(given, form):
     np.testing.assert_array_equal(again.reset(seed=1)[0], env.reset(seed=1)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", ["spawn", "forkserver"])
 def test_processes_find_it(given, context):
     """Each process plays what a single environment plays, in whatever form it is given."""

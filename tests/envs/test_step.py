@@ -168,7 +168,7 @@ REFUSALS = [
     ({"horizon": "never"}, "horizon must be one of drain, truncate"),
     ({"split": "dev"}, "split must be one of train, validation, test"),
     ({"render_mode": "rgb"}, "render_mode must be one of human, rgb_array, ansi"),
-    ({"scenario_overrides": {"rate": 3}}, "scenario_overrides key must be one of .*recipe_args.*n_workers; got 'rate'"),
+    ({"scenario_overrides": {"rate": 3}}, "scenario_overrides key must be .*recipe_args.*n_workers.*; got 'rate'"),
     ({"scenario_overrides": [("evictor", "lru")]}, "scenario_overrides must be a mapping"),
 ]
 

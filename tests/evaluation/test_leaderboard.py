@@ -99,6 +99,7 @@ def test_an_agent_that_fails_does_not_take_the_others_with_it(board):
     assert lines(out, "round_robin")
 
 
+@pytest.mark.slow
 def test_an_agent_that_kills_its_process_does_not_take_the_others_with_it(board, tmp_path):
     path = tmp_path / "rude.py"
     path.write_text(RUDE)

@@ -81,6 +81,7 @@ def test_two_processes_find_module_and_file(folder):
     assert costs(changed["scenarios"][1]) == costs(boards["sanity"])
 
 
+@pytest.mark.slow
 def test_processes_import_the_module_and_so_what_it_registers(folder):
     (folder / "my_shops.py").write_text(MODULE + REGISTERING, encoding="utf-8")
     value, _ = run(folder, "--scenario", "my_shops:shop", "--seeds", "4", "--workers", "2")

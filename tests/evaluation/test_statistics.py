@@ -32,7 +32,10 @@ def test_one_value_says_nothing_about_the_spread():
 def test_bootstrap_is_that_of_scipy_and_reproducible():
     values = np.random.default_rng(1).normal(2.0, 1.0, 32)
     ours = bootstrap_interval(values)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(5)).confidence_interval
+    level = 1 - 2 * stats.norm.cdf(-math.sqrt(32 / 31) * stats.t.ppf(0.975, 31))  # more than 0.95, see `percentiles`
+    theirs = stats.bootstrap(
+        (values,), np.mean, confidence_level=level, method="percentile", rng=np.random.default_rng(5)
+    ).confidence_interval
     assert ours.mean == values.mean()
     assert (ours.low, ours.high) == pytest.approx(tuple(theirs), abs=0.02)
     assert bootstrap_interval(values) == ours
@@ -43,6 +46,17 @@ def test_intervals_are_bootstrapped_where_there_are_values_enough():
     assert interval(values) == bootstrap_interval(values)
     assert interval(values[:-1]) == t_interval(values[:-1])
     assert (method(BOOTSTRAP_FROM), method(BOOTSTRAP_FROM - 1)) == ("bootstrap", "Student's t")
+
+
+@pytest.mark.parametrize("n", [3, 9, BOOTSTRAP_FROM, 32])
+@pytest.mark.parametrize("spread", [0.3, 0.86])
+def test_intervals_cover(n, spread):
+    """Of latencies with a coefficient of variation as the calmest and the wildest scenario of the suite have it."""
+    random = np.random.default_rng(n)
+    sigma = math.sqrt(math.log1p(spread**2))
+    drawn = random.lognormal(-(sigma**2) / 2, sigma, (400, n))  # of mean 1
+    covered = np.mean([found.low <= 1.0 <= found.high for found in map(interval, drawn)])
+    assert (0.92 if spread < 0.5 else 0.85) <= covered <= 0.99
 
 
 @pytest.mark.parametrize("n", [12, 13, 15, 16])

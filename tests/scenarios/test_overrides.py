@@ -73,7 +73,7 @@ REFUSED = [
     ({"engine": 5}, "engine must be a mapping"),
     ({"engine": {"speed": 1}}, "engine: 'speed' .* not known; allowed are page_size, "),
     ({"engine": {"schedule": "x"}}, "schedule must be one of mixed, prefill_first"),
-    ({"recipe": "x"}, "recipe must be one of gsp, multi_turn, long_documents, equal, coding_agents, trace"),
+    ({"recipe": "x"}, "recipe must be one of gsp, multi_turn, long_documents, equal, coding_agents, sessions, "),
     ({"recipe_args": None}, "recipe_args must be a mapping"),
     ({"recipe_args": {"speed": 1}}, "recipe_args of gsp: 'speed' .* not known; allowed are groups, prompts_per_group"),
     ({"recipe_args": {"seed": 1}}, "recipe_args of gsp: 'seed' .* not known"),
