@@ -271,6 +271,7 @@ def table(tmp_path, capsys):
     return call
 
 
+@pytest.mark.slow
 def test_cheats_are_not_ranked_and_oracles_are_marked(table):
     reasons = {
         cheats.WritesTables: "has no simulator",
