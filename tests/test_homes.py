@@ -53,6 +53,7 @@ print(type(agents.make_agent("pair", router="lbgr_code", evictor="rlt").router).
     assert run(installed, code).splitlines()[-1] == "kvgym.agents.routing.lbgr_code"
 
 
+@pytest.mark.slow
 def test_a_leaderboard_in_a_wheel(installed):
     """Its processes import agents by name as well."""
     code = """from kvgym.agents.leaderboard.__main__ import main
