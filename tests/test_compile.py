@@ -95,6 +95,7 @@ def marks(tmp_path):
     return list(tmp_path.glob("cache/kvgym/*/*.done"))
 
 
+@pytest.mark.slow
 def test_the_first_says_what_it_does_and_a_second_installation_compiles_nothing(start, tmp_path):
     out, errors = finish(start("a"))
     assert out == "42\n"
@@ -116,6 +117,7 @@ def test_other_sources_are_compiled_anew(start, tmp_path):
     assert len(marks(tmp_path)) == 2
 
 
+@pytest.mark.slow
 def test_a_second_process_waits_and_loads_what_the_first_compiled(start, tmp_path):
     gate = tmp_path / "gate"
     first = start("a", gate)
@@ -175,6 +177,7 @@ def test_a_failure_leaves_no_mark(start, tmp_path):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executable", ["", "/nowhere/python"])
 def test_without_a_process_of_its_own(start, tmp_path, executable):
     out, errors = finish(start("a", EXECUTABLE=executable))

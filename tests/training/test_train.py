@@ -60,6 +60,7 @@ FAULTY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "env_id"),
     [
@@ -215,6 +216,7 @@ def test_a_folder_is_not_trained_over(tmp_path: Path) -> None:
         run(tmp_path, "--resume", "--seed", "1", steps=256)
 
 
+@pytest.mark.slow
 def test_one_process_trains_in_a_folder(tmp_path: Path) -> None:
     """A run that is going on is not gone on with by another process; one that was killed is."""
     command = [sys.executable, "-m", "agents.train", "ppo", *SMALL, *SHORT, "--out", str(tmp_path)]
