@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Windows that nobody sees.
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
-hypothesis.settings.register_profile("tests", database=None, deadline=None)
+hypothesis.settings.register_profile("tests", database=None, deadline=None, max_examples=60)
 hypothesis.settings.load_profile("tests")
 
 

@@ -63,6 +63,7 @@ def test_lists_have_a_line_for_each_thing():
     assert wrong.returncode == 2 and "KIND must be one of scenarios, " in wrong.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", _cli.COMMANDS)
 def test_a_part_of_the_command_is_called_by_its_name(name):
     done = kvgym(name, "--help")
@@ -106,6 +107,7 @@ def test_the_shell_completes_commands_options_and_names():
         assert _cli.completion(shell)
 
 
+@pytest.mark.slow
 def test_compile_leaves_nothing_to_compile():
     done = kvgym("compile")
     assert done.returncode == 0

@@ -95,6 +95,7 @@ def marks(tmp_path):
     return list(tmp_path.glob("cache/kvgym/*/*.done"))
 
 
+@pytest.mark.slow
 def test_the_first_says_what_it_does_and_a_second_installation_compiles_nothing(start, tmp_path):
     out, errors = finish(start("a"))
     assert out == "42\n"
@@ -107,6 +108,7 @@ def test_the_first_says_what_it_does_and_a_second_installation_compiles_nothing(
     assert sorted(tmp_path.rglob("cache/**/*.nbc")) == files
 
 
+@pytest.mark.slow
 def test_other_sources_are_compiled_anew(start, tmp_path):
     finish(start("a"))
     out, errors = finish(start("b", source=TINY.replace("return 2 * x", "return 3 * x")))
@@ -115,6 +117,7 @@ def test_other_sources_are_compiled_anew(start, tmp_path):
     assert len(marks(tmp_path)) == 2
 
 
+@pytest.mark.slow
 def test_a_second_process_waits_and_loads_what_the_first_compiled(start, tmp_path):
     gate = tmp_path / "gate"
     first = start("a", gate)
@@ -129,6 +132,7 @@ def test_a_second_process_waits_and_loads_what_the_first_compiled(start, tmp_pat
     assert all(line.startswith("kvgym: waiting") for line in errors.splitlines())
 
 
+@pytest.mark.slow
 def test_a_lock_goes_with_a_process_that_is_killed(start, tmp_path):
     gate = tmp_path / "gate"
     first = start("a", gate)
@@ -142,6 +146,7 @@ def test_a_lock_goes_with_a_process_that_is_killed(start, tmp_path):
     assert "compiled tiny" in errors
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGINT for another process")
 def test_an_interrupt_leaves_no_mark_and_the_next_compiles(start, tmp_path):
     gate = tmp_path / "gate"
@@ -162,6 +167,7 @@ def test_an_interrupt_leaves_no_mark_and_the_next_compiles(start, tmp_path):
     assert len(marks(tmp_path)) == 1
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_no_mark(start, tmp_path):
     broken = start("a", source=TINY.replace("return 2 * x", "return 2 * y"))
     assert "'y'" in broken.communicate(timeout=120)[1]
@@ -171,6 +177,7 @@ def test_a_failure_leaves_no_mark(start, tmp_path):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executable", ["", "/nowhere/python"])
 def test_without_a_process_of_its_own(start, tmp_path, executable):
     out, errors = finish(start("a", EXECUTABLE=executable))

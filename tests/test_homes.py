@@ -45,6 +45,7 @@ def test_in_a_wheel(installed):
     assert run(installed, code) == "kvgym.agents.train 1.5\n"
 
 
+@pytest.mark.slow
 def test_a_router_by_name_in_a_wheel(installed):
     code = """import gymnasium, kvgym
 env = gymnasium.make("KVGym/Evict-v0", scenario="sanity", router="agents:lbgr")
@@ -53,6 +54,7 @@ print(type(agents.make_agent("pair", router="lbgr_code", evictor="rlt").router).
     assert run(installed, code).splitlines()[-1] == "kvgym.agents.routing.lbgr_code"
 
 
+@pytest.mark.slow
 def test_a_leaderboard_in_a_wheel(installed):
     """Its processes import agents by name as well."""
     code = """from kvgym.agents.leaderboard.__main__ import main
@@ -60,6 +62,7 @@ sys.exit(main("--track evict --scenario sanity --seeds 1 --evictor lru --agent l
     assert "agents:lru" in run(installed, code)
 
 
+@pytest.mark.slow
 def test_policies_of_the_hyper_parameters_in_a_wheel(installed):
     pytest.importorskip("sb3_contrib")
     code = """from kvgym import _homes

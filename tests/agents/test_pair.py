@@ -50,6 +50,7 @@ def test_with_lru_a_pair_plays_as_route_v0_with_lru(scenario, router):
     assert joint.n_actions > route.n_actions
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("evictor", ["lru", "random_leaf", "gdsf", "rlt"])
 def test_a_pair_plays_as_evict_v0_with_its_router(scenario, evictor):

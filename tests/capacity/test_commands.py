@@ -26,6 +26,7 @@ def trace(tmp_path):
     return str(write(tmp_path / "trace.jsonl", mooncake_rows(400, step_ms=500)))
 
 
+@pytest.mark.slow
 def test_a_capacity_of_a_trace(tmp_path, capsys, trace):
     """The whole way of an operator: trace, fleet, goal, table, JSON; the second time nothing is played."""
     fleet = tmp_path / "fleet.json"

@@ -128,6 +128,7 @@ def test_a_router_is_seeded_by_the_episode(asking):
     assert len(set(seeds[0])) == 2
 
 
+@pytest.mark.slow
 def test_slot_k_half_is_rlt():
     """Bar: with pages one by one, the first drawn slot has RLT's hit rate (of 64 episodes, within 0.005)."""
     more = {"episode_requests": 100, "recipe_args": {"prompts_per_group": 14}}

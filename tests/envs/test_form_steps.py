@@ -31,6 +31,7 @@ def test_what_comes_back(form, scenario):
         assert info["time"] == env.simulator.now
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_finished_rows_are_the_requests_that_ended_since_the_last_decision(form):
     """Each request is in one of the reports, whoever else has decided something in between."""

@@ -40,6 +40,7 @@ def test_every_feature_with_old_metrics_and_a_warmup(monkeypatch, view, warmup_r
             routed.check(monkeypatch, case, warmup=5, warmup_router=warmup_router, period_ps=period)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["exact", "history"])
 @pytest.mark.parametrize(
     ("router", "candidates", "quantum"),

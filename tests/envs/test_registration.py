@@ -89,6 +89,7 @@ def test_registering_twice_is_silent():
     assert run_python(code) == "fine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", ["spawn", "forkserver"])
 def test_async_vector_env(context):
     """Each process plays what a single environment plays."""

@@ -41,6 +41,7 @@ def bars(part, colour):
     return int(line[0]) + int((line[1:] & ~line[:-1]).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_one_shape_from_the_first_decision_to_the_end(form):
     env = make_form(form, render_mode="rgb_array")

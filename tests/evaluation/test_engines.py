@@ -114,6 +114,7 @@ def test_half_of_a_group_finds_the_preset_and_halves_the_error_on_the_other(mode
         assert mean(after[name]) <= mean(before[name]) / 2, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "preset"), [("llama-3.1-70b", "vllm-v1"), ("llama-3.1-8b", "trtllm-1")])
 def test_half_of_the_other_groups_finds_the_preset_too(model, preset):
     assert candidates(halves(rows_of(model))[0])[0].settings["preset"] == preset
@@ -141,6 +142,7 @@ def test_equal_numbers_of_clients_leave_the_constant_per_sequence_alone():
     assert fit(rows, EngineSpec()).sequence_ms == 0.0
 
 
+@pytest.mark.slow
 def test_figures_without_a_time_to_the_first_token():
     rows = [replace(row, ttft_ms=math.nan) for row in rows_of("llama-3.1-8b")]
     best = candidates(rows)[0]

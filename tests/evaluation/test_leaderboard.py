@@ -91,6 +91,7 @@ def test_rows_say_which_view_an_agent_asks_for(board):
     assert lines(out, "dynamo_scenario ")
 
 
+@pytest.mark.slow
 def test_an_agent_that_fails_does_not_take_the_others_with_it(board):
     code, out = board(*FAST, "--agent", f"{PLAYERS}:Says", "--agent-args", '{"answer": 5}', "--agent", "round_robin")
     assert code == leaderboard.FAILED
@@ -128,6 +129,7 @@ def test_results_are_written_and_not_played_again(board, tmp_path, monkeypatch):
     assert len(list((tmp_path / "runs").iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_an_agent_of_ones_own_is_named_by_file_and_class_and_played_again_when_the_file_changes(board, tmp_path):
     path = tmp_path / "mine.py"
     source = Path(PLAYERS).read_text()
@@ -143,6 +145,7 @@ def test_an_agent_of_ones_own_is_named_by_file_and_class_and_played_again_when_t
     assert len(list((tmp_path / "out" / "runs").glob("*mine.py*"))) == 2
 
 
+@pytest.mark.slow
 def test_results_hold_no_folders(board, tmp_path, trace):
     out = tmp_path / "out"
     board(
@@ -177,6 +180,7 @@ def test_a_trace_is_played(board, trace, tmp_path):
     assert (scenario["overrides"]["warmup_requests"], scenario["rows"][0]["metrics"]["n"]) == (8, 56.0)
 
 
+@pytest.mark.slow
 def test_several_processes_give_what_one_gives(board, tmp_path):
     argv = ["--scenario", "multi-turn", "--seeds", 5, "--agent", "round_robin"]
     for workers in (1, 2):
@@ -318,6 +322,7 @@ def test_an_interrupt_before_anything_is_played_is_no_error(monkeypatch, capsys)
     assert "interrupted: nothing is kept without --out" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_is_told_now_and_then_how_far_work_is(monkeypatch, capfd):
     monkeypatch.setattr(leaderboard_run, "EVERY_S", 0.05)
     assert leaderboard.main([*FAST, "--agent", f"{PLAYERS}:Slow"]) == 0

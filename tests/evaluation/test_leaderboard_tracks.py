@@ -52,6 +52,7 @@ def test_evictors_and_evicting_agents_play_behind_one_router(board):
     assert 'Evictor "agents:NAME"' in out
 
 
+@pytest.mark.slow
 def test_another_router_may_be_fixed_and_an_oracle_is_marked(board):
     _, _, value = board(*EVICT, "--router", f"{PLAYERS}:Knows", "--evictor", "lru", "--agent", "lru")
     found = costs(value)
@@ -63,6 +64,7 @@ def test_another_router_may_be_fixed_and_an_oracle_is_marked(board):
     assert not marked["lbgr_code", "rlt_code"]
 
 
+@pytest.mark.slow
 def test_agents_of_ones_own_evict(board, tmp_path):
     """The one of the docs and one with arguments, from one file: they share a process."""
     text = (Path(__file__).parents[2] / "docs" / "leaderboard.md").read_text()
@@ -122,6 +124,7 @@ def test_joint_agents_need_no_matrix(board):
     assert len(costs(value)) == 3
 
 
+@pytest.mark.slow
 def test_files_inside_a_pair_are_hashed_and_named_without_folders(board, tmp_path):
     args = json.dumps({"router": f"{PLAYERS}:Turns", "evictor": f"{PLAYERS}:Oldest"})
     _, _, value = board(*JOINT, "--agent", "pair", "--agent-args", args)

@@ -109,6 +109,7 @@ def test_the_cut_does_not_matter():
     assert chain(None, 70)[0] == pytest.approx(best()[0], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_uniform_choice_is_two_queues():
     known = np.mean([single_queue(P / 2, service) for service in SERVICE])
     assert known == pytest.approx(14.85, abs=1e-9)
@@ -116,6 +117,7 @@ def test_uniform_choice_is_two_queues():
     assert chain(np.full((260, 260), 0.5), 260, 1e-6)[0] == pytest.approx(known, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "known"),
     [

@@ -314,6 +314,7 @@ def test_whatever_a_process_hands_in_is_no_more_than_not_ranked():
         assert "seed 0: what was recorded can't be checked" in outcome.failure.reason
 
 
+@pytest.mark.slow
 def test_memory_that_is_not_there_is_noticed(tmp_path, capsys):
     """On sanity nobody lacks memory; here it is all that matters."""
     shutil.copy(CHEATS, tmp_path / "mine.py")

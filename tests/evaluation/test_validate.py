@@ -156,6 +156,7 @@ def test_a_bad_grid_ends_the_command(capsys, tmp_path):
     assert "has no pair of the catalogue; it has [('toy', 'a100-80g', 2, 'bf16')]" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command(reference):
     command = [sys.executable, "-m", "kvgym.evaluation.validate", "--grid", str(reference / "cost_grid.csv"), "--pairs"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300)

@@ -168,6 +168,7 @@ def test_vec_video_recorder(native, tmp_path):
     assert n_frames(tmp_path) == 11
 
 
+@pytest.mark.slow
 def test_the_native_form_shows_the_pictures_that_dummy_vec_env_shows():
     """Across the ends of episodes, too."""
     ours, theirs = (

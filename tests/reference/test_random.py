@@ -187,6 +187,7 @@ def test_random_transfers_and_faults(evictor, schedule, seed):
                 assert not any(row[0] < back and row[1] > crash.time_ps for row in rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32), name=st.sampled_from(list(RULES)))
 def test_the_same_evictor_in_other_words(seed, name):

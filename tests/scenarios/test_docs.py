@@ -43,6 +43,7 @@ def folder(tmp_path_factory):
             held.update(what)
 
 
+@pytest.mark.slow
 def test_the_code_runs(folder):
     assert len(BLOCKS) == 15
     assert {path.name for path in folder.iterdir()} >= {"my_cluster.py", "my_trace.yml", "requests.jsonl", "desk.json"}

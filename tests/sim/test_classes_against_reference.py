@@ -24,6 +24,7 @@ AT_LEAST = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 def test_random_cases(schedule):
     found: Counter[str] = Counter()

@@ -26,6 +26,7 @@ def agree(seed, evictor, schedule, **changes):
         raise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("what", ["moves", "fails", "both"])
 def test_300_cases(what, schedule):
@@ -38,6 +39,7 @@ def test_300_cases(what, schedule):
     assert found["preemptions"] > 50 and found["wait_pages"] > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_overlap_and_costs_per_page(schedule):
     found: Counter[str] = Counter()

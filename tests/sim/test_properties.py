@@ -185,6 +185,7 @@ def test_invariants_where_pages_move_and_workers_fail(evictor, schedule, seed):
     check_end(simulator, case)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slots", [0, 4, 16])
 @settings(max_examples=30, deadline=None)
 @given(

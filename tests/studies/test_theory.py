@@ -55,6 +55,7 @@ def test_cyclic_order_costs_random_less_than_two(k):
     assert ratio("cyclic", k, "random", 1000) == pytest.approx(2 * k / (k + 1), rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", SIZES)
 def test_random_order_costs_everybody_the_harmonic_number(k):
     for row in ratios("random", k, 4000 if k < 64 else 2000, 3, DEMAND):  # times k requests

@@ -37,6 +37,7 @@ def run(out: Path, *more: str, algorithm: str = "ppo", steps: int = 1024) -> Non
     train.main([algorithm, *SMALL, *SHORT, *few, "--total-steps", str(steps), "--out", str(out), *more])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["PPO", "MaskablePPO", "dqn"])
 @pytest.mark.parametrize("env_id", ["KVGym/Route-v0", "KVGym/Evict-v0", "KVGym/Joint-v0"])
 def test_every_algorithm_trains_on_every_environment(tmp_path: Path, algorithm: str, env_id: str) -> None:
@@ -59,6 +60,7 @@ FAULTY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "env_id"),
     [
@@ -139,6 +141,7 @@ def test_one_file_plays_on_any_number_of_workers(tmp_path: Path) -> None:
         assert episode.n_actions == 60
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_a_kill(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "agents.train", "ppo", *SMALL, *SHORT, "--out", str(tmp_path)]
     command += ["--total-steps", "1000000", "--validations", "2000"]
@@ -171,6 +174,7 @@ def test_the_same_seed_trains_the_same_network(tmp_path: Path) -> None:
     assert by_seed[0] != by_seed[2]
 
 
+@pytest.mark.slow
 def test_the_leaderboard_says_what_it_was_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(2):
         run(tmp_path / str(seed), "--seed", str(seed), steps=256)
@@ -212,6 +216,7 @@ def test_a_folder_is_not_trained_over(tmp_path: Path) -> None:
         run(tmp_path, "--resume", "--seed", "1", steps=256)
 
 
+@pytest.mark.slow
 def test_one_process_trains_in_a_folder(tmp_path: Path) -> None:
     """A run that is going on is not gone on with by another process; one that was killed is."""
     command = [sys.executable, "-m", "agents.train", "ppo", *SMALL, *SHORT, "--out", str(tmp_path)]
@@ -230,6 +235,7 @@ def test_one_process_trains_in_a_folder(tmp_path: Path) -> None:
     train.main([*command[3:], "--resume", "--minutes", "0.02"])
 
 
+@pytest.mark.slow
 def test_minutes_are_wall_time_validations_included(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock of the test's own: a step takes 10 ms, a validation 2 s."""
     clock = [0.0]
@@ -281,6 +287,7 @@ def test_a_checkpoint_is_written_before_each_validation(tmp_path: Path, monkeypa
     assert state["validated"] == lines[-1]["steps"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_within_two_seconds(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "agents.train", "ppo_mask", "--env", "KVGym/Evict-v0", "--out", str(tmp_path)]
     pipes: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}

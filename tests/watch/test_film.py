@@ -147,6 +147,7 @@ def test_the_data_of_the_page(case):
     assert plain["metrics"]["J"] == shown.metrics["J"]
 
 
+@pytest.mark.slow
 def test_the_trace(case):
     shown = case[3]
     events = json.loads(trace(shown))["traceEvents"]

@@ -135,6 +135,7 @@ def seconds(value):
     return f"{1000 * value:.{1 if value < 0.0995 else 0}f} ms"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("dark", [False, True])
 def test_page_loads_and_draws(show, films, case, dark):
@@ -459,6 +460,7 @@ def test_tooltip_tells_what_lies_under_the_pointer(show, films, browser):
     assert not js("return byId('tip').hidden") and "→ worker" in text(js, "#tip")
 
 
+@pytest.mark.slow
 def test_a_broken_film_says_so(browser, films, tmp_path):
     file = Path(tmp_path / "broken.html")
     whole = page(films(ONE))

@@ -127,6 +127,7 @@ def token_workloads(draw):
     return page_size, prompts, outputs, predecessors
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(token_workloads())
 def test_tree_equals_brute_force(case):
