@@ -142,8 +142,3 @@ def _shown(total: int) -> Iterator[Any]:
 def open_store(options: argparse.Namespace) -> Store:
     """The finished episodes under --out."""
     return Store(options.out / "runs" if options.out else None)
-
-
-def evictor_name(entry: Entry, scenario: Scenario) -> str:
-    """The evictor of a row."""
-    return entry.evictor_on(scenario)

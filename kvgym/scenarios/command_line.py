@@ -10,7 +10,7 @@ from typing import Any
 
 from kvgym import _check
 from kvgym.scenarios.find import get_scenario, read_overrides
-from kvgym.scenarios.traces import TRACE_FORMATS
+from kvgym.workload import FORMATS
 
 ALL = "all"
 _WARMUP_SHARE = 8  # of the requests of a trace one in so many is played before counting starts
@@ -22,7 +22,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_fleet(parser)
     add = parser.add_argument
     add("--trace", metavar="PATH", help="play a trace file")
-    add("--format", choices=TRACE_FORMATS, help="format of the trace (default: found out)")
+    add("--format", choices=FORMATS, help="format of the trace (default: found out)")
     add("--jitter", type=float, metavar="S", help="spread arrivals of the trace over S seconds (default: " + _JITTER)
     add("--max-requests", type=_count, metavar="N|all", help=_REQUESTS)
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from kvgym import _check, _named
-from kvgym.scenarios.traces import GIVEN, READERS, Facts, facts, trace
-from kvgym.workload import Workload, coding_agents, equal_requests, gsp, long_documents, multi_turn
+from kvgym.scenarios.traces import GIVEN, Facts, facts, trace
+from kvgym.workload import FORMATS, Workload, coding_agents, equal_requests, gsp, long_documents, multi_turn
 from kvgym.workload.adversary import adversary
 from kvgym.workload.mix import Part, mix
 from kvgym.workload.presets import preset
@@ -65,7 +65,7 @@ def _equal(seed: np.random.SeedSequence, page_size: int, wanted: int, split: str
     return equal_requests(seed, page_size, requests=wanted, **args)
 
 
-_trace = _hands_on_to(*READERS.values(), but=GIVEN)(trace)
+_trace = _hands_on_to(*(one.read for one in FORMATS.values()), but=GIVEN)(trace)
 
 
 @_hands_on_to(coding_agents, but=["requests"])

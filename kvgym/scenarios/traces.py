@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,8 +19,6 @@ from kvgym.workload.checks import positive
 from kvgym.workload.random import JITTER, Stream
 from kvgym.workload.tables import subset, with_successors
 
-READERS: dict[str, Callable[..., Workload]] = {name: one.read for name, one in FORMATS.items()}
-TRACE_FORMATS = tuple(READERS)
 GIVEN = ("seed", "window_s", "max_requests", "first_session", "max_sessions")
 """Arguments of the readers that the recipe gives."""
 
@@ -109,7 +107,7 @@ def trace(
         wanted: Requests.
         split: "train", "validation", "test" or "all".
         path: The trace file, plain or gzip, or a folder of them.
-        format: One of `TRACE_FORMATS`; None: it is found out.
+        format: One of `kvgym.workload.FORMATS`; None: it is found out.
         rate_scale: 2 = twice as fast.
         jitter: Where a file has times: seconds over which each arrival is spread, before `rate_scale`; the order stays.
             None: those of the steps that the times come in, if more than a tenth of them are equal to the one before.
@@ -158,12 +156,12 @@ def _known(path: str, format: str | None) -> str:
     where = "path in recipe_args of trace"
     if not Path(_check.string(where, path)).exists():
         raise ValueError(f"{where} must be an existing file or folder, got {path!r}")
-    return detect(path) if format is None else _check.choice("format", format, TRACE_FORMATS)
+    return detect(path) if format is None else _check.choice("format", format, FORMATS)
 
 
 def _has_times(format: str) -> bool:
     """Whether the files of a format say when requests arrived."""
-    return "jitter" in inspect.signature(READERS[format]).parameters
+    return "jitter" in inspect.signature(FORMATS[format].read).parameters
 
 
 def _share(
@@ -178,7 +176,7 @@ def _share(
     seed: Any = 0,
 ) -> _Share:
     """Reads the file, or what was kept of it, and finds the split's requests; `limits`: kv_pages, max_model_len."""
-    _check.keywords(f"recipe_args of trace, format {format!r}", args, READERS[format], first=2, without=GIVEN)
+    _check.keywords(f"recipe_args of trace, format {format!r}", args, FORMATS[format].read, first=2, without=GIVEN)
     positive("rate_scale", rate_scale)
     if jitter is not None:
         _check.finite("jitter", jitter)
@@ -187,7 +185,7 @@ def _share(
     elif jitter is not None:
         raise ValueError(f"jitter is for files that say when requests arrived, format {format!r} does not")
     else:
-        whole = READERS[format](path, page_size, seed=seed, rate_scale=rate_scale, **args)
+        whole = FORMATS[format].read(path, page_size, seed=seed, rate_scale=rate_scale, **args)
     requests = whole.requests
     first = requests["predecessor"] < 0
     session = np.cumsum(first) - 1
@@ -216,7 +214,7 @@ def _share(
 @lru_cache(maxsize=2)
 def _whole(path: str, modified_ns: int, format: str, page_size: int, args: tuple[tuple[str, Any], ...]) -> Workload:
     """All of a file; `modified_ns` makes a changed file another key."""
-    return READERS[format](path, page_size, **dict(args))
+    return FORMATS[format].read(path, page_size, **dict(args))
 
 
 def _step(times: NDArray[np.int64]) -> float:
