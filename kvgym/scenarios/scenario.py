@@ -203,6 +203,20 @@ class Scenario:
             changes["workers"] = (_fleet_of(_workers(changes.get("workers", self.workers)), own),)
         return replace(self, **changes)
 
+    def variant(self, changes: Mapping[str, Any]) -> Scenario:
+        """Another scenario: `changes` are its name, and as in `with_overrides` the fields in which it differs.
+
+        Its version is 0 unless they say so; its text says what it is a variant of.
+
+        Raises:
+            ValueError: If there is no name, a key is no field, or a value is not allowed.
+        """
+        given = dict(changes)
+        if "name" not in given:
+            raise ValueError(f"'name' is missing; a variant must have a name, got {given!r}")
+        own = {"name": given.pop("name"), "version": given.pop("version", 0)}
+        return replace(self.with_overrides({"text": f"{self.name} with other fields", **given}), **own)
+
     def seeds(self, seed: int, split: str, episode: int) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
         """Seeds of one episode's workload, and of the random choices of rules."""
         key = (SPLITS.index(_check.choice("split", split, SPLITS)), self.key, episode)
