@@ -12,7 +12,7 @@ from typing import Any
 
 from kvgym import _check, _named
 from kvgym.scenarios.library import SCENARIOS
-from kvgym.scenarios.scenario import Scenario
+from kvgym.scenarios.scenario import OVERRIDES, Scenario
 
 ScenarioLike = str | os.PathLike[str] | Mapping[str, Any] | Scenario
 """A scenario by name, file, `"module:name"` or its fields, or itself."""
@@ -87,7 +87,7 @@ def _from_fields(values: Mapping[str, Any], argument: str) -> Scenario:
         return Scenario(**given)
     based = SCENARIOS[_check.choice(f"base of {argument}", base, SCENARIOS)]
     for key in given:
-        _check.choice(f"field of {argument}", key, ["base", *(field.name for field in fields(Scenario)), "n_workers"])
+        _check.choice(f"field of {argument}", key, ["base", *(field.name for field in fields(Scenario)), *OVERRIDES])
     try:
         return based.variant(given)
     except ValueError as error:

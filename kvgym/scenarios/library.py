@@ -1,8 +1,8 @@
 """The named scenarios: a file for each family in the folder `families`.
 
 A file holds `family` (a line: what its scenarios have in common), `held_out` (whether they are for testing alone),
-`shared` (fields that all of them have) and `scenarios`: a table each, of fields of `Scenario`, or of `base`, the name of a
-scenario of any file, and what differs from it (`Scenario.variant`).
+`shared` (fields that all of them have) and `scenarios`: a table each, of fields of `Scenario`, or of `base`, the name
+of a scenario of any file, and what differs from it (`Scenario.variant`).
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ class Family:
 def _read_families() -> dict[str, Family]:
     paths = sorted(_FOLDER.glob("*.toml"))
     contents = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in paths}
-    fields = {
-        own["name"]: {**one.get("shared", {}), **own} for one in contents.values() for own in one["scenarios"]
-    }
+    fields = {own["name"]: {**one.get("shared", {}), **own} for one in contents.values() for own in one["scenarios"]}
 
     def make(name: str) -> Scenario:
         own = dict(fields[name])
