@@ -142,7 +142,7 @@ def test_yaml_is_imported_only_where_it_is_read(tmp_path, monkeypatch):
 
 
 UNKNOWN = (
-    "'speed' (given 3) is not known; allowed are name, version, text, recipe, recipe_args, rate_scale, load, workers, "
+    "'speed' (given 3) is not known; allowed are name, version, text, recipe, recipe_args, rate_scale, load, "
 )
 REFUSED = [
     ("gps", "scenario must be one of "),
