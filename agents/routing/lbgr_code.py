@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, Agent, Info, Observation, check_weights
+from ..base import DECISION, FINISH, Agent, Info, Observation, Range, check_weights
 
 
 class Sent(NamedTuple):
@@ -67,6 +68,11 @@ class LbgrCode(Agent):
         ValueError: If an argument is out of range.
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {
+        "ms_per_character": (0.01, 10.0, "log"),
+        "hysteresis_ms": (0.1, 100.0, "log"),
+        "forgetting": (0.9, 1.0),
+    }
     characters_per_token: float = 6.0
     ms_per_character: float = 1.0
     hysteresis_ms: float = 1.0

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import EXACT, Agent, Info, Observation, draw, lowest
+from ..base import EXACT, Agent, Info, Observation, Range, draw, lowest
 from .prompt_index import PromptIndex
 
 
@@ -59,6 +59,7 @@ class KvAware(Agent):
         window_s: Of the rates (default 60).
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {"threshold": (16.0, 16384.0, "log"), "window_s": (5.0, 600.0, "log")}
     threshold: float = 2000.0
     window_s: float = 60.0
 
