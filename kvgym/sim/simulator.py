@@ -181,7 +181,7 @@ class Simulator(Inspection):
         self.workload = workload
         self.tables = state.make_tables(workload, self.cluster, self.engine, self.settings, episode, seed)
         self._open()
-        _compile.load("kvgym.sim.start").prepare(self._address)
+        self._start.prepare(self._address)
 
     def _open(self) -> None:
         self._handle = state.make_handle(self.tables)

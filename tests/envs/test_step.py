@@ -153,9 +153,14 @@ def test_equal_page_ids_are_equal_prefixes(scenario):
 
 
 def page_ids(env, q):
-    from kvgym.sim.inspection import prompt_pages
-
-    return prompt_pages(env.simulator.tables, q).tolist()
+    """Of the full pages of any prompt that has arrived."""
+    tables = env.simulator.tables
+    request, found = tables["requests"][q], []
+    for v in tables["paths"][request["path_start"] :][: request["path_nodes"]].tolist():
+        node = tables["nodes"][v]
+        pages = range(min(int(node["n_pages"]), int(request["prompt_pages"] - node["start_page"])))
+        found += [int(tables["page_ids"][v]) + page for page in pages]
+    return found
 
 
 REFUSALS = [
