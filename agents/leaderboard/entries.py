@@ -18,6 +18,7 @@ from kvgym import _check
 from kvgym.envs.view import is_oracle
 from kvgym.evaluation import RANDOM, REFERENCE, files
 from kvgym.evaluation.report import Axes
+from kvgym.evaluation.scoring import TRAINING_SEEDS
 from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
 from kvgym.evaluation.standings import Player
 from kvgym.scenarios import Scenario
@@ -32,8 +33,6 @@ OWN = "own"
 """Stands for the evictor that a scenario names."""
 ORACLE_EVICTORS = ("belady",)
 CAUSAL_EVICTORS = tuple(name for name in EVICTORS if name not in ORACLE_EVICTORS)
-TRAINING_SEEDS = 5
-"""That a learned agent needs for a ranked row."""
 SUITE = "agents:"
 """Before the name of an eviction agent of the suite, since evictors of the simulator have the same names."""
 
@@ -66,6 +65,7 @@ class Entry:
         training: What a learned agent was trained on, and with how many training seeds; "" for rules.
         needs: What it goes by, see `agents.base.Agent`.
         view: The view of the caches that an agent asks for; "": the scenario's.
+        training_seeds: Of a learned agent, else 0.
     """
 
     agent: str
@@ -77,6 +77,7 @@ class Entry:
     training: str = ""
     needs: str = ""
     view: str = ""
+    training_seeds: int = 0
 
     @property
     def kwargs(self) -> dict[str, Any]:
@@ -105,8 +106,16 @@ class Entry:
         oracle = oracle or self.oracle or evictor in ORACLE_EVICTORS
         if self.environment == EVICT:
             suite = SUITE if self.agent in EVICTION_AGENTS else ""
-            return Player(os.path.basename(self.router), suite + self.label, oracle, self.training)
-        return Player(self.label, "joint" if self.environment == JOINT else evictor, oracle, self.training)
+            names = os.path.basename(self.router), suite + self.label
+        else:
+            names = self.label, "joint" if self.environment == JOINT else evictor
+        return Player(*names, oracle, self.training, self.training_seeds)
+
+
+def causal_routers() -> list[tuple[str, str]]:
+    """The suite's routing agents that are no oracles, without the random one: name, and the view that it asks for."""
+    says = {name: _made("--agent", name, "{}", ROUTE) for name in DEFAULT_AGENTS}
+    return [(name, view) for name, (oracle, _, _, view, _) in says.items() if not oracle]
 
 
 def guests_in(value: Any) -> tuple[str, ...]:
@@ -203,16 +212,17 @@ def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], op
     knows = {router: _made("--router", router, "{}", ROUTE) for router in routers}
     rows = []
     for name, args, is_agent in evictors:
-        oracle, training, *_ = _made(option, name, args, EVICT) if is_agent else (False, "")
+        made = _made(option, name, args, EVICT) if is_agent else (False, "", "", "", 0)
         for router, says in knows.items():
             if is_agent:
-                rows.append(Entry(name, args, "", router, EVICT, oracle or says[0], training, says[2]))
+                oracle, training, _, _, seeds = made
+                rows.append(Entry(name, args, "", router, EVICT, oracle or says[0], training, says[2], "", seeds))
             else:
                 rows.append(Entry(router, "{}", name, "", ROUTE, *says))
     return rows
 
 
-def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, str, str, str]:
+def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, str, str, str, int]:
     """Makes an agent once, to see whether it can be made and plays `environment`; what `Entry` has it say of itself."""
     guests = guests_in([name, json.loads(args)])
     try:
@@ -225,12 +235,12 @@ def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, st
             f"{option} {name}: it plays {plays}, an agent of {environment} is needed here"
             f" (--track {tracks[plays]} is for those of {plays})"
         )
-    oracle, training, needs, view = says
-    return bool(oracle), str(training), str(needs), str(view)
+    oracle, training, needs, view, seeds = says
+    return bool(oracle), str(training), str(needs), str(view), int(seeds)
 
 
-def _ask(name: str, args: str) -> tuple[str, bool, str, str, str]:
-    """Makes an agent: its environment, whether it is an oracle, its training if any, what it needs, and its view."""
+def _ask(name: str, args: str) -> tuple[str, bool, str, str, str, int]:
+    """Makes an agent: its environment, whether it is an oracle, its training, what it needs, view, training seeds."""
     try:
         agent = make_agent(name, **json.loads(args))
     except Exception as error:  # an agent's file or constructor may raise anything
@@ -244,4 +254,4 @@ def _ask(name: str, args: str) -> tuple[str, bool, str, str, str]:
         training = f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"
     asked = getattr(agent, "env_kwargs", None)  # what is wrong with it, the environment says
     view = str(asked.get("view", "")) if isinstance(asked, Mapping) else ""
-    return environment_of(agent), is_oracle(agent), training, getattr(agent, "needs", ""), view
+    return environment_of(agent), is_oracle(agent), training, getattr(agent, "needs", ""), view, seeds or 0

@@ -24,7 +24,7 @@ from kvgym.scenarios.find import is_file
 from kvgym.scenarios.recipes import SUITE_RECIPES, recipe_file
 
 from .. import make_agent
-from .entries import ANCHORS, SUITE, Entry, make_entries
+from .entries import SUITE, Entry, make_entries
 from .processes import apart
 
 DEFAULT_SCENARIOS = ("gsp", "gsp-stable", "gsp-worst", "multi-turn", "long-doc", "sanity")
@@ -50,6 +50,7 @@ class Case(NamedTuple):
         parts: Seeds that have no request in common; None: all.
         has_sessions: Whether a session comes back.
         notes: What a reader should know of the workload.
+        load: Which load this is, where the scenario has several.
     """
 
     scenario: Scenario
@@ -58,6 +59,7 @@ class Case(NamedTuple):
     parts: int | None = None
     has_sessions: bool = True
     notes: tuple[str, ...] = ()
+    load: str = ""
 
 
 class Task(NamedTuple):
@@ -88,7 +90,7 @@ class Task(NamedTuple):
         code = [] if scenario.recipe in SUITE_RECIPES else [recipe_file(scenario.recipe)]
         return Identity(
             suite_version=kvgym.__version__,
-            code_sha256=_code(),
+            code_sha256=code_hash(),
             scenario=scenario.name,
             scenario_version=scenario.version,
             overrides=files.without_folders(overrides),
@@ -105,7 +107,8 @@ class Task(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _code() -> str:
+def code_hash() -> str:
+    """SHA-256 of the sources of simulator and agents: other code is another result."""
     package = Path(kvgym.__file__).parent  # where a wheel has the agents, too, and a study
     return files.source_hash(package, Path(__file__).parents[1], but=[package / "theory"])
 
@@ -135,12 +138,6 @@ class Plan:
         return [Task(entry, case, self.seeds[: case.parts], self.split) for entry in self.entries]
 
 
-def anchor_plan() -> Plan:
-    """The anchors on all scenarios that need no file."""
-    cases = tuple(_case(name, {}, "test") for name in (*DEFAULT_SCENARIOS, *FLEET_SCENARIOS))
-    return _checked(Plan(ANCHORS, cases, tuple(range(N_SEEDS)), "test"))
-
-
 def make_plan(options: argparse.Namespace) -> Plan:
     """The plan that command-line options ask for.
 
@@ -152,10 +149,10 @@ def make_plan(options: argparse.Namespace) -> Plan:
     entries, axes = make_entries(options)
     cases = make_cases(options, options.scenario or _SCENARIOS[options.track])
     check_split(options.split, entries)
-    return _checked(Plan(entries, cases, tuple(range(seeds)), options.split, options.quick, options.track, axes))
+    return checked(Plan(entries, cases, tuple(range(seeds)), options.split, options.quick, options.track, axes))
 
 
-def _checked(plan: Plan) -> Plan:
+def checked(plan: Plan) -> Plan:
     """Makes every environment once: what is not allowed raises now, and kernels are compiled before processes start."""
     kinds: dict[Any, Task] = {}
     for case in plan.cases:
@@ -230,4 +227,5 @@ def _case(name: str, overrides: dict[str, Any], split: str) -> Case:
         None if facts is None else facts.parts,
         bool(made.requests["turn"].any()),
         tuple(notes),
+        f"x {overrides['rate_scale']:g}" if "rate_scale" in overrides else "",
     )
