@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvgym import _check
 from kvgym.envs.view import is_oracle
@@ -115,7 +115,7 @@ class Entry:
 def causal_routers() -> list[tuple[str, str]]:
     """The suite's routing agents that are no oracles, without the random one: name, and the view that it asks for."""
     says = {name: _made("--agent", name, "{}", ROUTE) for name in DEFAULT_AGENTS}
-    return [(name, view) for name, (oracle, _, _, view, _) in says.items() if not oracle]
+    return [(name, one.view) for name, one in says.items() if not one.oracle]
 
 
 def guests_in(value: Any) -> tuple[str, ...]:
@@ -161,7 +161,7 @@ def route_rows(options: argparse.Namespace) -> tuple[list[Entry], None]:
         own = [OWN, "rlt_code"] if name in _LBGR else [OWN]
         for evictor in options.evictor or own:
             _check.choice("--evictor", evictor, (OWN, *EVICTORS))
-            rows.append(Entry(name, args, evictor, "", ROUTE, *says))
+            rows.append(Entry(name, args, evictor, "", *says))
     if not (options.quick or options.agent or options.evictor):
         # What evictions could still give. One row: where a page is a token, looking ahead costs seconds an episode.
         rows.append(Entry(REFERENCE[0], evictor=ORACLE_EVICTORS[0]))
@@ -187,7 +187,7 @@ def _joint_rows(options: argparse.Namespace) -> tuple[list[Entry], Axes | None]:
     agents: Iterable[tuple[str, str]] = options.agent or ()
     if not (given or agents):
         agents = JOINT_AGENTS
-    rows = [Entry(name, args, "", "", JOINT, *_made("--agent", name, args, JOINT)) for name, args in agents]
+    rows = [Entry(name, args, "", "", *_made("--agent", name, args, JOINT)) for name, args in agents]
     if options.agent and not given:
         return rows, None
     routers = options.router or (QUICK_ROUTERS if options.quick else JOINT_ROUTERS)
@@ -212,35 +212,46 @@ def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], op
     knows = {router: _made("--router", router, "{}", ROUTE) for router in routers}
     rows = []
     for name, args, is_agent in evictors:
-        made = _made(option, name, args, EVICT) if is_agent else (False, "", "", "", 0)
+        own = _made(option, name, args, EVICT) if is_agent else None
         for router, says in knows.items():
-            if is_agent:
-                oracle, training, _, _, seeds = made
-                rows.append(Entry(name, args, "", router, EVICT, oracle or says[0], training, says[2], "", seeds))
+            if own:
+                both = own._replace(oracle=own.oracle or says.oracle, needs=says.needs, view="")
+                rows.append(Entry(name, args, "", router, *both))
             else:
-                rows.append(Entry(router, "{}", name, "", ROUTE, *says))
+                rows.append(Entry(router, "{}", name, "", *says))
     return rows
 
 
-def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, str, str, str, int]:
+class _Says(NamedTuple):
+    """What an agent says of itself, see `Entry`."""
+
+    environment: str
+    oracle: bool
+    training: str
+    needs: str
+    view: str
+    training_seeds: int
+
+
+def _made(option: str, name: str, args: str, environment: str) -> _Says:
     """Makes an agent once, to see whether it can be made and plays `environment`; what `Entry` has it say of itself."""
     guests = guests_in([name, json.loads(args)])
     try:
-        plays, *says = apart(_ask, name, args) if guests else _ask(name, args)
+        says = apart(_ask, name, args) if guests else _ask(name, args)
     except ValueError as error:
         raise ValueError(f"{option} {name}: {error}") from error
-    if plays != environment:
+    if says.environment != environment:
+        plays = says.environment
         tracks = {env: track for track, env in TRACKS.items()}
         raise ValueError(
             f"{option} {name}: it plays {plays}, an agent of {environment} is needed here"
             f" (--track {tracks[plays]} is for those of {plays})"
         )
-    oracle, training, needs, view, seeds = says
-    return bool(oracle), str(training), str(needs), str(view), int(seeds)
+    return says
 
 
-def _ask(name: str, args: str) -> tuple[str, bool, str, str, str, int]:
-    """Makes an agent: its environment, whether it is an oracle, its training, what it needs, view, training seeds."""
+def _ask(name: str, args: str) -> _Says:
+    """Makes an agent, and asks it."""
     try:
         agent = make_agent(name, **json.loads(args))
     except Exception as error:  # an agent's file or constructor may raise anything
@@ -254,4 +265,5 @@ def _ask(name: str, args: str) -> tuple[str, bool, str, str, str, int]:
         training = f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"
     asked = getattr(agent, "env_kwargs", None)  # what is wrong with it, the environment says
     view = str(asked.get("view", "")) if isinstance(asked, Mapping) else ""
-    return environment_of(agent), is_oracle(agent), training, getattr(agent, "needs", ""), view, seeds or 0
+    needs = str(getattr(agent, "needs", ""))
+    return _Says(environment_of(agent), is_oracle(agent), training, needs, view, int(seeds or 0))

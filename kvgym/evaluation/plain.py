@@ -27,9 +27,21 @@ def as_dict(report: Report) -> dict[str, Any]:
         "smoke_test": report.smoke,
         "notes": report.notes,
         "provenance": dict(report.provenance),
+        "players": [
+            _player_dict(player, report) for player in dict.fromkeys(one for names in report.names for one in names)
+        ],
         "scenarios": [_board_dict(board) for board in report.boards],
         "overall": [_overall_dict(one) for one in report.overall],
     }
+
+
+def _player_dict(player: Player, report: Report) -> dict[str, Any]:
+    """A player, and which row of each scenario is its own; None where it has none."""
+    rows = [{row.player: place for place, row in enumerate(board.rows)} for board in report.boards]
+    own = [
+        places.get(names[player]) if player in names else None for names, places in zip(report.names, rows, strict=True)
+    ]
+    return {**_who(player), "on": own}
 
 
 def _overall_dict(one: Overall) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from tabulate import tabulate
 
-from kvgym.evaluation.overall import Overall, Total
+from kvgym.evaluation.overall import Named, Overall, Total
 from kvgym.evaluation.standings import Board, Player, Standing
 from kvgym.evaluation.statistics import Interval
 from kvgym.scenarios import SUITE_SCENARIOS
@@ -37,6 +37,7 @@ class Report:
     """A run of the leaderboard on `n_seeds` seeds of a split: a table per scenario, scores over those that are ranked.
 
     Attributes:
+        names: For each board, how the players of the whole run are named there.
         provenance: What it takes to repeat it, as plain values: command, hash of the code, versions.
     """
 
@@ -45,6 +46,7 @@ class Report:
     n_seeds: int
     smoke: bool
     boards: Sequence[Board]
+    names: Sequence[Named]
     overall: Sequence[Overall]
     notes: list[str] = field(default_factory=list)
     track: str = "route"

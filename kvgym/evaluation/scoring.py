@@ -117,12 +117,14 @@ def _score(key: K, scenarios: Sequence[Results[K]]) -> Score:
         free, drawn = [float(n - 1)] * 2, _draw_training(logs, groups, n)
     least = FEWEST_FREE if groups is None else TRAINING_SEEDS - 1
     both = zip((speed_up, frontier), _both(drawn.mean(axis=0)), free, strict=True)
-    narrow = [_interval(value, part, n, df, df >= least) for value, part, df in both]
-    wide = _elsewhere(means, drawn if groups is not None else None)
+    found = [_interval(value, part, n, df, df >= least) for value, part, df in both]
+    found += _elsewhere(means, drawn if groups is not None else None)
     cost = [one.costs[key] for one in scenarios]
     return Score(
-        *narrow,
-        *wide,
+        reference=found[0],
+        frontier=found[1],
+        reference_elsewhere=found[2],
+        frontier_elsewhere=found[3],
         middle=float(np.exp(interquartile_mean(means[:, 0]))),
         wins_reference=float(np.mean([_wins(own, one.reference) for own, one in zip(cost, scenarios, strict=True)])),
         wins_frontier=float(np.mean([_wins(own, one.frontier) for own, one in zip(cost, scenarios, strict=True)])),
@@ -172,7 +174,7 @@ def _elsewhere(means: Floats, drawn: Floats | None) -> list[Interval]:
 
 def _interval(value: Floats, replicates: Floats, n: int, free: float, checked: bool) -> Interval:
     """The value with the interval of its replicates; without one where its coverage was not checked."""
-    if np.ptp(replicates) <= 1e-12 * abs(value):  # what an agent scores that is an anchor
+    if n > 1 and np.ptp(replicates) <= 1e-12 * abs(value):  # what an agent scores that is an anchor
         return Interval(float(value), float(value), float(value))
     ends = percentiles(replicates, n, free) if checked else (_NOTHING, _NOTHING)
     return Interval(float(value), *ends)
@@ -199,7 +201,7 @@ def profile(scenarios: Sequence[Results[K]], key: K) -> Floats:
     parts = [one.costs[key] / one.frontier for one in scenarios if one.frontier is not None]
     if not parts:
         return np.full(len(PROFILE), _NOTHING)
-    return np.mean([(part[:, None] <= np.array(PROFILE)).mean(axis=0) for part in parts], axis=0)
+    return np.asarray(np.mean([(part[:, None] <= np.array(PROFILE)).mean(axis=0) for part in parts], axis=0))
 
 
 def leave_one_out(scenarios: Sequence[Results[K]], agents: Sequence[K]) -> Floats:
