@@ -98,11 +98,13 @@ def aggregate(scenarios: Sequence[Results[K]]) -> dict[K, Score]:
     if not scenarios:
         return {}
     agents = [key for key in scenarios[0].costs if all(key in one.costs for one in scenarios)]
-    found = {key: _score(key, scenarios) for key in agents}
+    random = np.random.default_rng(0)
+    draws = [_times(len(one.reference), random) for one in scenarios]
+    found = {key: _score(key, scenarios, draws) for key in agents}
     return dict(sorted(found.items(), key=lambda one: -one[1].reference.mean))
 
 
-def _score(key: K, scenarios: Sequence[Results[K]]) -> Score:
+def _score(key: K, scenarios: Sequence[Results[K]], draws: Sequence[Floats]) -> Score:
     logs = [_logs(one, key) for one in scenarios]
     groups = [one.training[key] for one in scenarios] if key in scenarios[0].training else None
     means = np.stack([values.mean(axis=0) for values in logs])
@@ -111,7 +113,8 @@ def _score(key: K, scenarios: Sequence[Results[K]]) -> Score:
     shares = [[values[:, 0] for values in logs], [values @ _influence(means.mean(axis=0)) for values in logs]]
     if groups is None:
         free = [freedom(values) for values in shares]
-        drawn, n = _draw_seeds(logs), min(len(values) for values in logs)
+        drawn = np.stack([weights @ one for weights, one in zip(draws, logs, strict=True)])
+        n = min(len(values) for values in logs)
     else:
         n = int(max(part.max() for part in groups)) + 1
         free, drawn = [float(n - 1)] * 2, _draw_training(logs, groups, n)
@@ -150,23 +153,22 @@ def _influence(means: Floats) -> Floats:
     return np.array([0.0, means[2], -means[1]])
 
 
-def _draw_seeds(logs: Sequence[Floats]) -> Floats:
-    """Means of each scenario over seeds that are drawn: (scenarios, REPLICATES, 3)."""
-    random = np.random.default_rng(0)
-    return np.stack([random.multinomial(n := len(one), [1 / n] * n, REPLICATES) / n @ one for one in logs])
+def _times(n: int, random: np.random.Generator) -> Floats:
+    """How often each of n values is drawn, as shares, in samples of n with replacement: (REPLICATES, n)."""
+    return random.multinomial(n, [1 / n] * n, REPLICATES) / n
 
 
 def _draw_training(logs: Sequence[Floats], groups: Sequence[NDArray[np.int64]], n: int) -> Floats:
-    """The same over training seeds that are drawn, the same ones on all scenarios."""
-    times = np.random.default_rng(0).multinomial(n, [1 / n] * n, REPLICATES)
-    weights = [times[:, group].astype(float) for group in groups]
+    """Means of each scenario over training seeds that are drawn, the same on all: (scenarios, REPLICATES, 3)."""
+    times = _times(n, np.random.default_rng(1))
+    weights = [times[:, group] for group in groups]
     return np.stack([part / part.sum(axis=1, keepdims=True) @ one for part, one in zip(weights, logs, strict=True)])
 
 
 def _elsewhere(means: Floats, drawn: Floats | None) -> list[Interval]:
     """Scores with intervals over scenarios that are drawn; `drawn`: with training seeds that are drawn, too."""
     n = len(means)
-    times = np.random.default_rng(1).multinomial(n, [1 / n] * n, REPLICATES) / n
+    times = _times(n, np.random.default_rng(2))
     over = times @ means if drawn is None else np.einsum("rs,srk->rk", times, drawn)
     both = zip(_both(means.mean(axis=0)), _both(over), strict=True)
     return [_interval(value, part, n, n - 1.0, n >= FEWEST_SCENARIOS) for value, part in both]
