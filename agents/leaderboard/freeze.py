@@ -66,7 +66,7 @@ def freeze(options: argparse.Namespace, names: Sequence[str], workers: int) -> i
     for case in cases:
         if anchors.name_of(case.scenario) is None:
             raise ValueError(f"--anchors is for scenarios of the suite, got {case.scenario.name!r}")
-    n = _check.whole("--planner-seeds", options.planner_seeds or 8, 1)
+    n = _check.whole("--planner-seeds", 8 if options.planner_seeds is None else options.planner_seeds, 1)
     store = Store(options.out / "runs" if options.out else None)
     found = dict(anchors.load())
     for case in cases:
@@ -118,10 +118,13 @@ def _headroom(
     overrides = {} if requests is None else {"episode_requests": requests}
     changed = {**case.overrides, **overrides}
     shorter = case._replace(scenario=case.scenario.with_overrides(overrides), overrides=changed)
-    args = json.dumps({"incumbent": [best.agent]}, sort_keys=True)
-    planner = Entry(PLANNER, args, evictor=best.evictor, oracle=True)
+    planner = _planner(best)
     costs = _play((best, planner), shorter, seeds, "test", store, workers)
     return Headroom(_pair(planner, case), overrides, seeds, costs[planner], costs[best])
+
+
+def _planner(best: Entry) -> Entry:
+    return Entry(PLANNER, json.dumps({"incumbent": [best.agent]}), evictor=best.evictor, oracle=True)
 
 
 def _play(
