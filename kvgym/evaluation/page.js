@@ -21,7 +21,7 @@ function fill(node, attributes, children) {
     if (typeof value === "function") node.addEventListener(name, value);
     else if (value != null && value !== false) node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child != null));
+  node.append(...children.flat(Infinity).filter((child) => child != null));
   return node;
 }
 
@@ -53,9 +53,9 @@ function number(value, digits = 3) {
 const percent = (value) => (known(value) ? (100 * value).toFixed(1) : NONE);
 
 /** A value and its 95 % interval, or why there is none. */
-function ranged(value) {
+function ranged(value, few = "too few seeds") {
   if (!known(value?.mean)) return [NONE];
-  const ends = known(value.low) ? `${number(value.low)}, ${number(value.high)}` : "too few seeds";
+  const ends = known(value.low) ? `${number(value.low)}, ${number(value.high)}` : few;
   return [number(value.mean), el("span", { class: "range" }, ` [${ends}]`)];
 }
 
@@ -76,7 +76,9 @@ const short = (value) => String(Number(value.toPrecision(3)));
 
 const full = (row) => `${row.agent} + ${row.evictor}${row.oracle ? " (oracle)" : ""}`;
 const evictor = (row) => `${row.evictor}${row.oracle ? " (oracle)" : ""}`;
-const who = (row) => el("th", { class: "who", scope: "row" }, row.agent, el("small", {}, evictor(row)));
+const who = (row) => el("th", { class: "who", scope: "row" }, breakable(row.agent), el("small", {}, breakable(evictor(row))));
+/** A name that may be broken after underscores. */
+const breakable = (text) => text.split(/(?<=_)/).flatMap((part) => [part, el("wbr")]);
 
 // ------------------------------------------------------------------------------------------------------- Tables
 
@@ -150,13 +152,13 @@ function scoreColumns(rows) {
     { title: "#", up: true, text: "rank; – for what is shown and not ranked", value: (r) => r.rank, show: (r) => r.rank ?? NONE },
     WHO,
     { title: "x ref", text: "J_reference / J", value: (r) => r.reference.mean, show: (r) => ranged(r.reference) },
-    { title: "", text: "the same, drawn; the line is the reference", value: (r) => r.reference.mean, show: (r) => whisker(r.reference, scale) },
+    { title: "drawn", class: "drawn", text: "the same, drawn; the line is the reference", value: (r) => r.reference.mean, show: (r) => whisker(r.reference, scale) },
     { title: "score", text: "0: random + lru, 100: the best known causal pairs", value: (r) => r.frontier.mean, show: (r) => ranged(r.frontier) },
     share("wins %", "episodes with a lower J than the reference's", "wins_reference"),
     share("over best %", "episodes with a lower J than the best known pair's", "wins_frontier"),
     { title: "middle", text: "x ref over the middle half of the scenarios", value: (r) => r.middle, show: (r) => number(r.middle) },
     share("in time %", "requests that met their latency targets", "attainment"),
-    { title: "elsewhere", text: "95 % interval of x ref for other scenarios of the same kind", value: (r) => r.reference_elsewhere.low, show: (r) => ranged(r.reference_elsewhere)[1] ?? NONE },
+    { title: "elsewhere", text: "95 % interval of x ref for other scenarios of the same kind", value: (r) => r.reference_elsewhere.low, show: (r) => ranged(r.reference_elsewhere, "too few scenarios")[1] },
   ];
   if (rows.some((row) => known(row.worst_training)))
     columns.push({ title: "worst training", text: "x ref of the worst training seed", value: (r) => r.worst_training, show: (r) => number(r.worst_training) });
@@ -223,10 +225,19 @@ function heat(map) {
     };
     return { title, text: board.text, value, up: map.up, cell };
   });
-  return table(DATA.players, [WHO, ...columns], { name: "heat", tall: true, mark: (row) => (row.oracle ? "unranked" : "") });
+  return table(inOrder(), [WHO, ...columns], { name: "heat", tall: true, mark: (row) => (row.oracle ? "unranked" : "") });
 }
 
 const name = (board) => board.name + (board.load ? ` ${board.load}` : "");
+
+/** The players, the fastest first: by the mean of log x ref on the scenarios that each played. */
+function inOrder() {
+  const mean = (player) => {
+    const rows = DATA.scenarios.map((board, place) => board.rows[player.on[place]]).filter(Boolean);
+    return rows.reduce((sum, row) => sum + Math.log(row.speed_up.mean), 0) / rows.length;
+  };
+  return [...DATA.players].sort((a, b) => compare(mean(a), mean(b), false));
+}
 
 /** Where a value is between the least, -1, and the most, 1; of what is good when it is small, by its logarithm. */
 function placed(value, all, log) {

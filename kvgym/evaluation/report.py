@@ -72,12 +72,12 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{min(max(digits - 1 - size, 0), 4)}f}"
 
 
-def ranged(value: Interval, digits: int = 3) -> str:
+def ranged(value: Interval, few: str = "too few seeds") -> str:
     """A value with its interval; where there is none, why."""
     if not math.isfinite(value.mean):
         return "-"
-    ends = f"{number(value.low, digits)}, {number(value.high, digits)}"
-    return f"{number(value.mean, digits)} [{ends if math.isfinite(value.low) else 'too few seeds'}]"
+    ends = f"{number(value.low)}, {number(value.high)}" if math.isfinite(value.low) else few
+    return f"{number(value.mean)} [{ends}]"
 
 
 def _metric(name: str, digits: int = 3) -> Callable[[Standing], str]:
@@ -142,7 +142,7 @@ TOTALS: tuple[Column[Total], ...] = (
     Column(
         "elsewhere",
         "the 95 % interval of x ref for other scenarios of the same kind",
-        lambda row: ranged(row.score.reference_elsewhere).partition(" ")[2],
+        lambda row: ranged(row.score.reference_elsewhere, "too few scenarios").partition(" ")[2],
         7,
     ),
     Column("worst training", "x ref of the worst training seed", lambda row: number(row.score.worst_training), 6),
