@@ -43,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, metavar="N", help=f"episodes per scenario (default {anchors.N_SEEDS}, 3 with --quick)")
     add("--split", choices=SPLITS, help="workloads of which split (default test); all: all of a trace")
     command_line.add_options(parser)
+    add("--load", nargs="+", action="extend", type=float, metavar="X", help=_LOAD)
     add("--workers", type=int, metavar="N", help="processes (default: one per core)")
     add("--out", type=Path, metavar="DIR", help="write results here, and do not play again what is here already")
     add("--anchors", action="store_true", help=_ANCHORS)
@@ -59,8 +60,10 @@ _EVICTOR = f"""on the track route, what each agent is played with: {OWN} (the sc
 on evict and joint, the evictors that are compared, on joint also agents:NAME and path.py:Class. Those of the
 simulator: {", ".join(EVICTORS)}"""
 
+_LOAD = """each scenario at these loads, of what the best known policy sustains (0.5 0.8 1.05); tables and scores of
+each load apart"""
 _ANCHORS = """find the best causal pair of each scenario, play it, the other anchors and the planner, and freeze what
-they came to in the package; takes --scenario, --rate-scale, --workers, --out and those of the planner"""
+they came to in the package; takes --scenario, --load, --rate-scale, --workers, --out and those of the planner"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

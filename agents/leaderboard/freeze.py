@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--planner-requests", type=int, metavar="N", help="with --anchors: its episodes count so many requests")
 
 
-_ALLOWED = {"anchors", "workers", "scenario", "rate_scale", "out", "planner_seeds", "planner_requests"}
+_ALLOWED = {"anchors", "workers", "scenario", "load", "rate_scale", "out", "planner_seeds", "planner_requests"}
 
 
 def freeze(options: argparse.Namespace, names: Sequence[str], workers: int) -> int:
@@ -51,7 +51,7 @@ def freeze(options: argparse.Namespace, names: Sequence[str], workers: int) -> i
     Scenarios that are not named keep what they have.
 
     Args:
-        options: scenario, rate_scale, out, planner_seeds and planner_requests; others are refused.
+        options: scenario, load, rate_scale, out, planner_seeds and planner_requests; others are refused.
         names: Scenarios where the options name none.
         workers: Processes.
 

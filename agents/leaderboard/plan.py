@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -194,10 +195,12 @@ def make_cases(options: argparse.Namespace, names: Sequence[str]) -> tuple[Case,
     """
     if options.trace is not None and not options.scenario:
         names = ()
-    found: dict[str, Case] = {}
-    for name, overrides in command_line.scenarios(options, list(names)):
-        case = _case(name, overrides, options.split)
-        if found.setdefault(case.scenario.name, case).scenario != case.scenario:  # tables tell them apart by it
+    found: dict[tuple[str, str], Case] = {}
+    loads = [{"at_load": load} for load in getattr(options, "load", None) or ()] or [{}]
+    for (name, overrides), load in product(command_line.scenarios(options, list(names)), loads):
+        case = _case(name, overrides | load, options.split)
+        key = (case.scenario.name, case.load)
+        if found.setdefault(key, case).scenario != case.scenario:  # tables tell them apart by it
             raise ValueError(f"--scenario: two scenarios have the name {case.scenario.name!r}, give one another name")
     return tuple(found.values())
 
@@ -227,5 +230,12 @@ def _case(name: str, overrides: dict[str, Any], split: str) -> Case:
         None if facts is None else facts.parts,
         bool(made.requests["turn"].any()),
         tuple(notes),
-        f"x {overrides['rate_scale']:g}" if "rate_scale" in overrides else "",
+        _load_of(overrides),
     )
+
+
+def _load_of(overrides: Mapping[str, Any]) -> str:
+    """Which load this is, of what the best known policy sustains or of what the scenario has; "": the scenario's."""
+    if "at_load" in overrides:
+        return f"{overrides['at_load']:g}"
+    return f"x {overrides['rate_scale']:g}" if "rate_scale" in overrides else ""

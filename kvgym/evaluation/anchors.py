@@ -138,14 +138,15 @@ def _below(share: float) -> str:
 
 
 def name_of(scenario: Scenario) -> str | None:
-    """What a scenario's anchors are kept under: its name, with its load if that is not the suite's ("gsp@0.8").
+    """What a scenario's anchors are kept under: its name, with its rate_scale if that is not the suite's ("gsp@0.8").
 
     None for a scenario that is not of the suite, or of which another field than the load differs.
     """
     suite = SUITE_SCENARIOS.get(scenario.name)
-    if suite is None or replace(suite, rate_scale=scenario.rate_scale) != scenario:
+    if suite is None or replace(suite, rate_scale=scenario.rate_scale, load=scenario.load) != scenario:
         return None
-    return scenario.name if suite == scenario else f"{scenario.name}@{scenario.rate_scale:g}"
+    own = scenario.rate_scale == suite.rate_scale
+    return scenario.name if own else f"{scenario.name}@{scenario.rate_scale:.9g}"
 
 
 def frozen(scenario: Scenario) -> Anchors | None:

@@ -26,7 +26,18 @@ def small(monkeypatch):
 
 
 def options(**given):
-    names = ("anchors", "scenario", "rate_scale", "out", "planner_seeds", "planner_requests", "fleet", "set", "trace")
+    names = (
+        "anchors",
+        "scenario",
+        "load",
+        "rate_scale",
+        "out",
+        "planner_seeds",
+        "planner_requests",
+        "fleet",
+        "set",
+        "trace",
+    )
     more = dict.fromkeys((*names, "format", "jitter", "max_requests", "quick"))
     return argparse.Namespace(**{**more, "anchors": True, **given})
 

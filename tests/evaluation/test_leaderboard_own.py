@@ -12,6 +12,7 @@ import pytest
 
 from agents import make_agent
 from agents.leaderboard import __main__ as leaderboard
+from agents.leaderboard.plan import make_cases
 from kvgym.evaluation import anchors, play, standings
 from kvgym.evaluation.scoring import RANDOM, REFERENCE
 from kvgym.evaluation.standings import Player
@@ -132,3 +133,18 @@ def test_own_scenarios_have_no_part_in_the_scores(made_up, monkeypatch):
     assert anchors.frozen(replace(get_scenario("sanity"), slo_ttft_s=1.0)) is None
     assert anchors.frozen(replace(own.shop, name="sanity")) is None
     assert anchors.frozen(get_scenario("sanity")) is not None
+
+
+def test_a_scenario_is_played_at_several_loads(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({**own.shop.to_dict(), "load": 0.8}), encoding="utf-8")
+    options = leaderboard.make_parser().parse_args(["--scenario", str(path), "--load", "0.4", "1"])
+    options.split = "test"
+    cases = make_cases(options, options.scenario)
+    assert [(case.load, case.scenario.load, case.scenario.rate_scale) for case in cases] == [
+        ("0.4", 0.4, 0.5),
+        ("1", 1.0, 1.25),
+    ]
+    options.scenario = ["sanity"]
+    with pytest.raises(ValueError, match="what load scenario 'sanity' is has not been measured"):
+        make_cases(options, options.scenario)
