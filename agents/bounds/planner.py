@@ -112,8 +112,10 @@ class Planner(Agent):
             recording = record(make_agent(name), env.scenario, seed, evictor=env.simulator.evictor, split=env.split)
             if recording.episode.workload_sha256 != env.workload.content_hash():
                 raise ValueError("incumbents can be asked only for the first episode after reset(seed=..)")
-            actions = iter(recording.actions.tolist())
-            yield self._play(lambda simulator, _, given=actions: legal(simulator, next(given)))
+            yield self._of_actions(iter(recording.actions.tolist()))
+
+    def _of_actions(self, actions: Iterator[int]) -> Plan:
+        return self._play(lambda simulator, _: legal(simulator, next(actions)))
 
     def _improved(self, plan: Plan, ahead: int) -> Plan:
         """The plan of a pass of rollout around another one."""
