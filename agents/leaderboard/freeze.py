@@ -124,7 +124,7 @@ def _headroom(
 
 
 def _planner(best: Entry) -> Entry:
-    return Entry(PLANNER, json.dumps({"incumbent": [best.agent]}), evictor=best.evictor, oracle=True)
+    return Entry(PLANNER, json.dumps({"incumbents": [best.agent]}), evictor=best.evictor, oracle=True)
 
 
 def _play(

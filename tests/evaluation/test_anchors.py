@@ -22,7 +22,7 @@ def headroom(share, noise=0.01):
     """A planner that needs that share of the frontier's J, on shorter episodes."""
     frontier = np.random.default_rng(0).lognormal(0, 1, len(SEEDS))
     planner = frontier * share * np.random.default_rng(1).lognormal(0, noise, len(SEEDS))
-    return Headroom(Pair("planner", "lfu", {"incumbent": ["lpwl"]}), {"episode_requests": 9}, SEEDS, planner, frontier)
+    return Headroom(Pair("planner", "lfu", {"incumbents": ["lpwl"]}), {"episode_requests": 9}, SEEDS, planner, frontier)
 
 
 SAMPLE = anchors.Anchors(0, (0, 1, 2), RANDOM_ROW, REFERENCE_ROW, FRONTIER_ROW, headroom(0.8))
