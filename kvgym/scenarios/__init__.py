@@ -3,16 +3,18 @@
 from kvgym.scenarios.find import Overrides, ScenarioLike, get_scenario
 from kvgym.scenarios.library import SCENARIOS, SUITE_SCENARIOS, register_scenario
 from kvgym.scenarios.recipes import register_recipe
-from kvgym.scenarios.scenario import OBJECTIVES, SPLITS, Scenario
+from kvgym.scenarios.scenario import OBJECTIVES, SPLITS, TRAINING_SPLITS, Scenario, check_training_split
 
 __all__ = [
     "OBJECTIVES",
     "SCENARIOS",
     "SPLITS",
     "SUITE_SCENARIOS",
+    "TRAINING_SPLITS",
     "Overrides",
     "Scenario",
     "ScenarioLike",
+    "check_training_split",
     "get_scenario",
     "register_recipe",
     "register_scenario",
