@@ -20,11 +20,11 @@ from kvgym.evaluation.standings import Failure
 from kvgym.scenarios import SPLITS, Scenario, command_line, get_scenario
 from kvgym.sim import EVICTORS
 
+from ..leaderboard.backends import BACKENDS, backend
 from ..leaderboard.entries import OWN, Entry, route_rows
 from ..leaderboard.options import add_agents, cores
 from ..leaderboard.plan import Case, Task, check_split, make_cases
 from ..leaderboard.run import clock
-from .backends import BACKENDS, backend
 from .drive import Search, drive
 
 DEFAULT_SEEDS = 8

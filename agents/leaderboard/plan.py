@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ from kvgym import _check, _compile
 from kvgym.envs.base import KERNELS
 from kvgym.evaluation import files
 from kvgym.evaluation.anchors import N_SEEDS
+from kvgym.evaluation.remote import DECISION_TIMEOUT_S
 from kvgym.evaluation.report import Axes
 from kvgym.evaluation.runs import Identity
 from kvgym.evaluation.stage import ROUTE, make_env
@@ -23,9 +23,9 @@ from kvgym.scenarios import SUITE_SCENARIOS, Scenario, ScenarioLike, command_lin
 from kvgym.scenarios.find import is_file
 from kvgym.scenarios.recipes import SUITE_RECIPES, recipe_file
 
-from .. import make_agent
 from .entries import ANCHORS, SUITE, Entry, make_entries
 from .processes import apart
+from .seats import seated
 
 DEFAULT_SCENARIOS = ("gsp", "gsp-stable", "gsp-worst", "multi-turn", "long-doc", "sanity")
 FLEET_SCENARIOS = ("mixed-fleet", "straggler", "failover", "multi-node-agents")
@@ -60,6 +60,18 @@ class Case(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Terms(NamedTuple):
+    """How agents are played.
+
+    Attributes:
+        salt: See `kvgym.evaluation.remote.agent_seed`; for agents that come with a file.
+        timeout_s: Seconds that a decision, or a reset, of one of them may take.
+    """
+
+    salt: str = ""
+    timeout_s: float = DECISION_TIMEOUT_S
+
+
 class Task(NamedTuple):
     """Episodes of an entry on a case."""
 
@@ -67,10 +79,11 @@ class Task(NamedTuple):
     case: Case
     seeds: tuple[int, ...]
     split: str
+    terms: Terms = Terms()
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments of `record`, `replay` and `make_env`, beside agent and seed."""
+        """Arguments of `record` and `make_env`, beside agent and seed."""
         return {
             "scenario": self.case.source,
             "overrides": self.case.overrides,
@@ -110,14 +123,6 @@ def _code() -> str:
     return files.source_hash(package, Path(__file__).parents[1], but=[package / "theory"])
 
 
-def by_guests(tasks: Iterable[Task]) -> dict[tuple[str, ...], list[Task]]:
-    """Tasks by the files whose code they run: those of different files share no process."""
-    groups: dict[tuple[str, ...], list[Task]] = defaultdict(list)
-    for task in tasks:
-        groups[task.entry.guests].append(task)
-    return groups
-
-
 @dataclass(frozen=True)
 class Plan:
     """Everything that is to be played: each entry, the anchors first, on each case, with all seeds of a split."""
@@ -129,10 +134,11 @@ class Plan:
     smoke: bool = False
     track: str = "route"
     axes: Axes | None = None
+    terms: Terms = Terms()
 
     def tasks(self, case: Case) -> list[Task]:
         """What each entry plays on a case: of a trace as many seeds as it has parts."""
-        return [Task(entry, case, self.seeds[: case.parts], self.split) for entry in self.entries]
+        return [Task(entry, case, self.seeds[: case.parts], self.split, self.terms) for entry in self.entries]
 
 
 def anchor_plan() -> Plan:
@@ -162,24 +168,24 @@ def _checked(plan: Plan) -> Plan:
         for task in plan.tasks(case):
             alike = task.entry.environment == ROUTE and not task.entry.guests
             kinds.setdefault((task.options["evictor"] if alike else task.entry, case.scenario.name), task)
-    for guests, tasks in by_guests(kinds.values()).items():
-        if guests:
-            apart(_make_all, tasks)
+    for task in kinds.values():
+        if task.entry.guests and task.entry.oracle:
+            apart(_make_once, task)
         else:
-            _make_all(tasks)
+            _make_once(task)
     for name in KERNELS:
         _compile.load(name)
     return plan
 
 
-def _make_all(tasks: Iterable[Task]) -> None:
-    for task in tasks:
-        try:
-            make_env(make_agent(task.entry.agent, **task.entry.kwargs), **task.options)
-        except ValueError:
-            raise
-        except Exception as error:  # an agent may raise anything
-            raise ValueError(f"{task.entry.label}: {type(error).__name__}: {error}") from error
+def _make_once(task: Task) -> None:
+    try:
+        with seated(task.entry, task.options) as (agent, options):
+            make_env(agent(), **options)
+    except ValueError:
+        raise
+    except Exception as error:  # an agent may raise anything
+        raise ValueError(f"{task.entry.label}: {type(error).__name__}: {error}") from error
 
 
 def check_split(split: str, entries: Iterable[Entry]) -> None:

@@ -23,7 +23,7 @@ from kvgym.evaluation import files
 from kvgym.evaluation.episode import Episode
 from kvgym.evaluation.files import ResultError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _NUMBERS = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
 
 

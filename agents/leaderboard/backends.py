@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-from ..leaderboard.processes import Pool, pool
+from .processes import Pool, pool
 
 BACKENDS = ("local", "ray")
 _RETRIES = 3
