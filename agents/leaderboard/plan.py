@@ -15,7 +15,6 @@ from kvgym import _check, _compile
 from kvgym.envs.base import KERNELS
 from kvgym.evaluation import files
 from kvgym.evaluation.anchors import N_SEEDS
-from kvgym.evaluation.remote import DECISION_TIMEOUT_S
 from kvgym.evaluation.report import Axes
 from kvgym.evaluation.runs import Identity
 from kvgym.evaluation.stage import ROUTE, make_env
@@ -25,7 +24,7 @@ from kvgym.scenarios.recipes import SUITE_RECIPES, recipe_file
 
 from .entries import ANCHORS, SUITE, Entry, make_entries
 from .processes import apart
-from .seats import seated
+from .seats import DEFAULT_TERMS, Terms, seated
 
 DEFAULT_SCENARIOS = ("gsp", "gsp-stable", "gsp-worst", "multi-turn", "long-doc", "sanity")
 FLEET_SCENARIOS = ("mixed-fleet", "straggler", "failover", "multi-node-agents")
@@ -60,18 +59,6 @@ class Case(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-class Terms(NamedTuple):
-    """How agents are played.
-
-    Attributes:
-        salt: See `kvgym.evaluation.remote.agent_seed`; for agents that come with a file.
-        timeout_s: Seconds that a decision, or a reset, of one of them may take.
-    """
-
-    salt: str = ""
-    timeout_s: float = DECISION_TIMEOUT_S
-
-
 class Task(NamedTuple):
     """Episodes of an entry on a case."""
 
@@ -79,7 +66,7 @@ class Task(NamedTuple):
     case: Case
     seeds: tuple[int, ...]
     split: str
-    terms: Terms = Terms()
+    terms: Terms = DEFAULT_TERMS
 
     @property
     def options(self) -> dict[str, Any]:
@@ -134,7 +121,7 @@ class Plan:
     smoke: bool = False
     track: str = "route"
     axes: Axes | None = None
-    terms: Terms = Terms()
+    terms: Terms = DEFAULT_TERMS
 
     def tasks(self, case: Case) -> list[Task]:
         """What each entry plays on a case: of a trace as many seeds as it has parts."""

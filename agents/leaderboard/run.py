@@ -106,7 +106,7 @@ def _play(task: Task) -> Played:
     episodes: list[Episode] = []
     seed = task.seeds[0]
     try:
-        with seated(task.entry, task.options, *task.terms) as (agent, options):
+        with seated(task.entry, task.options, task.terms) as (agent, options):
             for seed in task.seeds:
                 episodes.append(replace(record(agent(), seed=seed, **options).episode, salt=salt))
     except Exception as error:  # an agent may raise anything: its row says so, the others go on
@@ -123,9 +123,7 @@ def _failure(seed: int, error: Exception) -> Failure:
     return Failure(f"seed {seed}: {type(error).__name__}: {error} ({os.path.basename(last.filename)}:{last.lineno})")
 
 
-def _outcomes(
-    tasks: list[Task], backend: AbstractContextManager[Submit] | None
-) -> Generator[tuple[Task, Played]]:
+def _outcomes(tasks: list[Task], backend: AbstractContextManager[Submit] | None) -> Generator[tuple[Task, Played]]:
     if backend is None:
         for task in tasks:
             yield task, play_task(task)
