@@ -14,7 +14,7 @@ DECLARED, DONE, FAILED, ASKED = b"M", b"D", b"E", b"P"
 """From the agent: what it declares (JSON); `NANOSECONDS`, and an action where one was due; what it raised (JSON); what
 it pulls (`ASK`)."""
 RESET, ACT, TOLD = b"R", b"A", b"T"
-"""To the agent: an episode begins (a pickle), a decision is due (`DECISION` and arrays), what it pulled (an array's bytes)."""
+"""To the agent: an episode begins (a pickle); a decision is due (`DECISION` and arrays); what it pulled (an array)."""
 FINISHED, PAGES, MASKS = range(3)
 """What may be pulled."""
 
