@@ -9,7 +9,7 @@ import argparse
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import SPLITS, command_line
 from kvgym.sim import EVICTORS
 
-from . import folder
+from . import folder, stored
 from .backends import Submit, add_places, opened
 from .entries import ANCHORS, OWN, TRACKS, Entry
 from .options import add_agents
@@ -41,7 +41,8 @@ def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     text = "Plays agents on the same seeds and compares them with the reference, lbgr_code + rlt_code."
     parser = _command.parser("agents.leaderboard", text)
-    parser.epilog = "Exit code: 0, 1 if an agent failed or broke a rule, 2 if an option is wrong, 130 if interrupted."
+    parser.epilog = _EPILOG
+    )
     add = parser.add_argument
     add("--track", choices=TRACKS, help=_TRACK)
     add("--quick", action="store_true", help="a smoke test: few agents and seeds, about a minute")
@@ -49,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_agents(parser, "agents (default: those of the suite)")
     add("--router", nargs="+", action="extend", metavar="NAME|path.py:Class", help=_ROUTER)
     add("--evictor", nargs="+", action="extend", metavar="NAME", help=_EVICTOR)
-    add("--seeds", type=int, metavar="N", help=f"episodes per scenario (default {anchors.N_SEEDS}, 3 with --quick)")
+    add("--seeds", metavar="N|A-B", help=f"episodes per scenario (default {anchors.N_SEEDS}, 3 with --quick), or which")
     add("--split", choices=SPLITS, help="workloads of which split (default test); all: all of a trace")
     command_line.add_options(parser)
     add_places(parser)
@@ -59,6 +60,9 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+_EPILOG = """Exit code: 0, 1 if an agent failed or broke a rule, 2 if an option is wrong, 130 if interrupted.
+Before the options may stand a command, each with --help of its own: run (what this page is about),
+aggregate DIR [DIR ..], verify DIR|FILE.zip, submit DIR, anchors (the same as --anchors)."""
 _TRACK = """route (default): agents that route; evict: agents and rules that evict, behind one router; joint: routers x
 evictors, and agents that do both"""
 _SCENARIO = f"""scenarios (default: all that need no file but the held-out {", ".join(FLEET_SCENARIOS)}; on evict
@@ -72,17 +76,19 @@ simulator: {", ".join(EVICTORS)}"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code. Raises SystemExit(2) if an option is not allowed."""
-    parser = make_parser()
-    options = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else [str(word) for word in argv]
+    command, rest = (words[0], words[1:]) if words and words[0] in COMMANDS else ("run", words)
     try:
-        return _main(parser, options)
+        return COMMANDS[command](rest)
     except KeyboardInterrupt:
-        kept = "run again with the same --out to go on" if options.out else "nothing is kept without --out"
+        kept = "run again with the same --out to go on" if "--out" in words else "nothing is kept without --out"
         print(f"\ninterrupted: {kept}", file=sys.stderr)
         return INTERRUPTED
 
 
-def _main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+def _run(words: list[str]) -> int:
+    parser = make_parser()
+    options = parser.parse_args(words)
     try:
         place = opened(options)
         if options.anchors:
@@ -90,13 +96,30 @@ def _main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             return freeze(place)
         options.split = options.split or "test"
         options.track = options.track or "route"
-        plan = make_plan(options)
         terms = Terms(folder.salt(options.out), _check.finite("--decision-timeout", options.decision_timeout))
-        plan = replace(plan, terms=terms)
-        store = Store(options.out / "runs" if options.out else None)
+        plan = replace(make_plan(options), terms=terms)
+        store = Store(options.out / folder.RUNS if options.out else None)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    return show(plan, store, run(plan, store, place), options.out)
+    if not options.out:
+        return show(plan, store, run(plan, store, place), None)
+    folder.write(options.out, folder.Kept(plan, {}, words))
+    errors = run(plan, store, place)
+    folder.write(options.out, folder.Kept(plan, errors, words))
+    return show(plan, store, errors, options.out)
+
+
+def _aggregate(words: list[str]) -> int:
+    return stored.aggregate(words, lambda kept, store, out: show(kept.plan, store, dict(kept.errors), out))
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "run": _run,
+    "aggregate": _aggregate,
+    "verify": stored.verify,
+    "submit": stored.submit,
+    "anchors": lambda words: _run(["--anchors", *words]),
+}
 
 
 def _only_anchors(options: argparse.Namespace) -> None:

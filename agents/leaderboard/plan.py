@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import kvgym
-from kvgym import _check, _compile
+from kvgym import _compile
 from kvgym.envs.base import KERNELS
 from kvgym.evaluation import files
 from kvgym.evaluation.anchors import N_SEEDS
@@ -67,6 +67,8 @@ class Task(NamedTuple):
     seeds: tuple[int, ...]
     split: str
     terms: Terms = DEFAULT_TERMS
+    known: Identity | None = None
+    """What results that are there are kept under; None: what code and files are now."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -82,6 +84,8 @@ class Task(NamedTuple):
     @property
     def identity(self) -> Identity:
         """What the results are kept under."""
+        if self.known is not None:
+            return self.known
         entry, scenario, overrides = self.entry, self.case.scenario, self.case.overrides
         evictor = entry.evictor_on(scenario)
         fields = {} if scenario.name in SUITE_SCENARIOS else scenario.to_dict()
@@ -122,10 +126,17 @@ class Plan:
     track: str = "route"
     axes: Axes | None = None
     terms: Terms = DEFAULT_TERMS
+    identities: Mapping[tuple[Entry, str], Identity] = field(default_factory=dict)
+    """Of results that are there, by entry and name of the scenario."""
 
     def tasks(self, case: Case) -> list[Task]:
         """What each entry plays on a case: of a trace as many seeds as it has parts."""
-        return [Task(entry, case, self.seeds[: case.parts], self.split, self.terms) for entry in self.entries]
+        seeds = tuple(seed for seed in self.seeds if case.parts is None or seed < case.parts)
+        known = self.identities
+        return [
+            Task(entry, case, seeds, self.split, self.terms, known.get((entry, case.scenario.name)))
+            for entry in self.entries
+        ]
 
 
 def anchor_plan() -> Plan:
@@ -140,12 +151,23 @@ def make_plan(options: argparse.Namespace) -> Plan:
     Raises:
         ValueError: If an option is not allowed; nothing has been played then.
     """
-    seeds = options.seeds if options.seeds is not None else QUICK_SEEDS if options.quick else N_SEEDS
-    _check.whole("--seeds", seeds, 1)
+    seeds = _seeds(options.seeds or str(QUICK_SEEDS if options.quick else N_SEEDS))
     entries, axes = make_entries(options)
     cases = make_cases(options, options.scenario or _SCENARIOS[options.track])
     check_split(options.split, entries)
-    return _checked(Plan(entries, cases, tuple(range(seeds)), options.split, options.quick, options.track, axes))
+    return _checked(Plan(entries, cases, seeds, options.split, options.quick, options.track, axes))
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    """The seeds 0 to N - 1 of "N", or A to B of "A-B"."""
+    first, dash, last = text.partition("-")
+    try:
+        begin, end = (int(first), int(last) + 1) if dash else (0, int(first))
+    except ValueError:
+        begin, end = 0, 0
+    if not 0 <= begin < end:
+        raise ValueError(f"--seeds must be an integer >= 1, or the first and the last one as in 16-31; got {text}")
+    return tuple(range(begin, end))
 
 
 def _checked(plan: Plan) -> Plan:

@@ -53,19 +53,24 @@ def run(plan: Plan, store: Store, backend: AbstractContextManager[Submit] | None
     Returns:
         What went wrong, by key of the identity.
     """
-    tasks = open_tasks(plan, store)
     errors: dict[str, Failure] = {}
+    for task, outcome in play_all(open_tasks(plan, store), backend):
+        if outcome.done:
+            store.add(task.identity, outcome.done)
+        if outcome.failure:
+            errors.setdefault(task.identity.key, outcome.failure)
+    return errors
+
+
+def play_all(tasks: list[Task], backend: AbstractContextManager[Submit] | None) -> Generator[tuple[Task, Played]]:
+    """Plays tasks, and gives what came of each as it comes; shows how far they are."""
     with (
         progress(sum(len(task.seeds) for task in tasks), "episode") as advance,
         closing(_outcomes(tasks, backend)) as outcomes,
     ):
         for task, outcome in outcomes:
-            if outcome.done:
-                store.add(task.identity, outcome.done)
-            if outcome.failure:
-                errors.setdefault(task.identity.key, outcome.failure)
+            yield task, outcome
             advance(len(task.seeds))
-    return errors
 
 
 def open_tasks(plan: Plan, store: Store) -> list[Task]:

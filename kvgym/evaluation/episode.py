@@ -69,7 +69,7 @@ class Episode:
     workload_sha256: str
     n_dropped: int
     oracle: bool
-    salt: str
+    salt: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
@@ -181,7 +181,6 @@ def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> R
         workload_sha256=env.workload.content_hash(),
         n_dropped=env.workload.n_dropped,
         oracle=not isinstance(view, View),
-        salt="",
     )
     return Recording(
         environment=environment_of(agent),
