@@ -42,7 +42,6 @@ def make_parser() -> argparse.ArgumentParser:
     text = "Plays agents on the same seeds and compares them with the reference, lbgr_code + rlt_code."
     parser = _command.parser("agents.leaderboard", text)
     parser.epilog = _EPILOG
-    )
     add = parser.add_argument
     add("--track", choices=TRACKS, help=_TRACK)
     add("--quick", action="store_true", help="a smoke test: few agents and seeds, about a minute")
@@ -103,9 +102,10 @@ def _run(words: list[str]) -> int:
         parser.error(str(error))
     if not options.out:
         return show(plan, store, run(plan, store, place), None)
-    folder.write(options.out, folder.Kept(plan, {}, words))
+    command = files.without_folders(words)
+    folder.write(options.out, folder.Kept(plan, {}, command))
     errors = run(plan, store, place)
-    folder.write(options.out, folder.Kept(plan, errors, words))
+    folder.write(options.out, folder.Kept(plan, errors, command))
     return show(plan, store, errors, options.out)
 
 

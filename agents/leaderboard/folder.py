@@ -32,7 +32,7 @@ class Kept:
     Attributes:
         plan: With the identities that its results are kept under.
         errors: What went wrong, by key of the identity.
-        command: The words of the command line.
+        command: The words of the command line, files without their folders.
     """
 
     plan: Plan
