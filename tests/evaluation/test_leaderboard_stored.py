@@ -117,10 +117,8 @@ def test_what_comes_out_otherwise_is_named(played, tmp_path, capsys):
     change(path, lambda episode: episode.update(J=0.1, records_sha256="0"))
     assert call("verify", other, "--episodes", 9, "--workers", 1) == 1
     out = capsys.readouterr().out
-    assert (
-        "9 episodes played again, 1 came out otherwise\n" in out
+    assert "9 episodes played again, 1 came out otherwise\n" in out
     assert "power_of_two, sanity, seed 0: J, records of its requests\n" in out
-    )
 
 
 def test_the_same_episode_twice_has_to_be_the_same(played, tmp_path, capsys):
