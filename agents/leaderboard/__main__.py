@@ -9,7 +9,9 @@ import argparse
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +19,20 @@ import numpy as np
 import kvgym
 from kvgym import _atomic, _check, _command
 from kvgym.evaluation import Episode, anchors, files, report, scoring, standings
+from kvgym.evaluation.remote import DECISION_TIMEOUT_S
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Board, Failure, Player
 from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import SPLITS, command_line
 from kvgym.sim import EVICTORS
 
+from . import folder, stored
+from .backends import Submit, add_places, opened
 from .entries import ANCHORS, OWN, TRACKS, Entry
-from .options import add_agents, cores
+from .options import add_agents
 from .plan import FLEET_SCENARIOS, Case, Plan, Task, anchor_plan, make_plan
 from .run import run
+from .seats import Terms
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -35,7 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     text = "Plays agents on the same seeds and compares them with the reference, lbgr_code + rlt_code."
     parser = _command.parser("agents.leaderboard", text)
-    parser.epilog = "Exit code: 0, 1 if an agent failed or broke a rule, 2 if an option is wrong, 130 if interrupted."
+    parser.epilog = _EPILOG
     add = parser.add_argument
     add("--track", choices=TRACKS, help=_TRACK)
     add("--quick", action="store_true", help="a smoke test: few agents and seeds, about a minute")
@@ -43,19 +49,24 @@ def make_parser() -> argparse.ArgumentParser:
     add_agents(parser, "agents (default: those of the suite)")
     add("--router", nargs="+", action="extend", metavar="NAME|path.py:Class", help=_ROUTER)
     add("--evictor", nargs="+", action="extend", metavar="NAME", help=_EVICTOR)
-    add("--seeds", type=int, metavar="N", help=f"episodes per scenario (default {anchors.N_SEEDS}, 3 with --quick)")
+    add("--seeds", metavar="N|A-B", help=f"episodes per scenario (default {anchors.N_SEEDS}, 3 with --quick), or which")
     add("--split", choices=SPLITS, help="workloads of which split (default test); all: all of a trace")
     command_line.add_options(parser)
-    add("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    add_places(parser)
+    add("--decision-timeout", type=float, default=DECISION_TIMEOUT_S, metavar="SECONDS", help=_TIMEOUT)
     add("--out", type=Path, metavar="DIR", help="write results here, and do not play again what is here already")
     add("--anchors", action="store_true", help="play the anchors on all scenarios and freeze them in the package")
     return parser
 
 
+_EPILOG = """Exit code: 0, 1 if an agent failed or broke a rule, 2 if an option is wrong, 130 if interrupted.
+Before the options may stand a command, each with --help of its own: run (what this page is about),
+aggregate DIR [DIR ..], verify DIR|FILE.zip, submit DIR, anchors (the same as --anchors)."""
 _TRACK = """route (default): agents that route; evict: agents and rules that evict, behind one router; joint: routers x
 evictors, and agents that do both"""
 _SCENARIO = f"""scenarios (default: all that need no file but the held-out {", ".join(FLEET_SCENARIOS)}; on evict
 and joint those where evictors make a difference); your own: a .json or .yml file, or module:name"""
+_TIMEOUT = f"that a decision, or a reset, of an agent from a file may take ({DECISION_TIMEOUT_S:g})"
 _ROUTER = "who routes: one on the track evict (default lbgr_code), the rows of the matrix on the track joint"
 _EVICTOR = f"""on the track route, what each agent is played with: {OWN} (the scenario's) or evictors of the simulator;
 on evict and joint, the evictors that are compared, on joint also agents:NAME and path.py:Class. Those of the
@@ -64,42 +75,64 @@ simulator: {", ".join(EVICTORS)}"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code. Raises SystemExit(2) if an option is not allowed."""
-    parser = make_parser()
-    options = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else [str(word) for word in argv]
+    command, rest = (words[0], words[1:]) if words and words[0] in COMMANDS else ("run", words)
     try:
-        return _main(parser, options)
+        return COMMANDS[command](rest)
     except KeyboardInterrupt:
-        kept = "run again with the same --out to go on" if options.out else "nothing is kept without --out"
+        kept = "run again with the same --out to go on" if "--out" in words else "nothing is kept without --out"
         print(f"\ninterrupted: {kept}", file=sys.stderr)
         return INTERRUPTED
 
 
-def _main(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+def _run(words: list[str]) -> int:
+    parser = make_parser()
+    options = parser.parse_args(words)
     try:
-        workers = cores() if options.workers is None else _check.whole("--workers", options.workers, 1)
+        place = opened(options)
         if options.anchors:
             _only_anchors(options)
-            return freeze(workers)
+            return freeze(place)
         options.split = options.split or "test"
         options.track = options.track or "route"
-        plan = make_plan(options)
-        store = Store(options.out / "runs" if options.out else None)
+        terms = Terms(folder.salt(options.out), _check.finite("--decision-timeout", options.decision_timeout))
+        plan = replace(make_plan(options), terms=terms)
+        store = Store(options.out / folder.RUNS if options.out else None)
     except (ValueError, OSError) as error:
         parser.error(str(error))
-    return show(plan, store, run(plan, store, workers), options.out)
+    if not options.out:
+        return show(plan, store, run(plan, store, place), None)
+    command = files.without_folders(words)
+    folder.write(options.out, folder.Kept(plan, {}, command))
+    errors = run(plan, store, place)
+    folder.write(options.out, folder.Kept(plan, errors, command))
+    return show(plan, store, errors, options.out)
+
+
+def _aggregate(words: list[str]) -> int:
+    return stored.aggregate(words, lambda kept, store, out: show(kept.plan, store, dict(kept.errors), out))
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "run": _run,
+    "aggregate": _aggregate,
+    "verify": stored.verify,
+    "submit": stored.submit,
+    "anchors": lambda words: _run(["--anchors", *words]),
+}
 
 
 def _only_anchors(options: argparse.Namespace) -> None:
     given = [name for name, value in vars(options).items() if value not in (None, False)]
-    if extra := sorted(set(given) - {"anchors", "workers"}):
+    if extra := sorted(set(given) - {"anchors", "workers", "backend", "ray_address", "decision_timeout"}):
         raise ValueError(f"--anchors is played as it must be; it takes no --{extra[0].replace('_', '-')}")
 
 
-def freeze(workers: int) -> int:
+def freeze(place: AbstractContextManager[Submit] | None) -> int:
     """Plays the anchors and writes the file that scores are checked against."""
     plan = anchor_plan()
     store = Store(None)
-    errors = run(plan, store, workers)
+    errors = run(plan, store, place)
     for failure in errors.values():
         print(f"{failure.verdict}: {failure.reason}", file=sys.stderr)
     if errors:

@@ -17,6 +17,7 @@ from typing import Any
 from kvgym import _check
 from kvgym.envs.view import is_oracle
 from kvgym.evaluation import RANDOM, REFERENCE, files
+from kvgym.evaluation.remote import AgentLost, RemoteAgent
 from kvgym.evaluation.report import Axes
 from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
 from kvgym.evaluation.standings import Player
@@ -24,7 +25,7 @@ from kvgym.scenarios import Scenario
 from kvgym.sim import EVICTORS
 
 from .. import AGENTS, EVICTION_AGENTS, make_agent
-from .processes import apart
+from .seats import apart_agent, guests_in
 
 TRACKS = {"route": ROUTE, "evict": EVICT, "joint": JOINT}
 """Track -> environment of the agents that are ranked on it."""
@@ -107,14 +108,6 @@ class Entry:
             suite = SUITE if self.agent in EVICTION_AGENTS else ""
             return Player(os.path.basename(self.router), suite + self.label, oracle, self.training)
         return Player(self.label, "joint" if self.environment == JOINT else evictor, oracle, self.training)
-
-
-def guests_in(value: Any) -> tuple[str, ...]:
-    """Files of code that is not the suite's: those of path.py:Class anywhere in a JSON value, agents in agents too."""
-    if isinstance(value, str):
-        return (value.rpartition(":")[0],) if ".py:" in value else ()
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return tuple(sorted({path for item in items for path in guests_in(item)}))
 
 
 def _short(value: Any) -> Any:
@@ -214,11 +207,15 @@ def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], op
 
 def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, str, str, str]:
     """Makes an agent once, to see whether it can be made and plays `environment`; what `Entry` has it say of itself."""
-    guests = guests_in([name, json.loads(args)])
     try:
-        plays, *says = apart(_ask, name, args) if guests else _ask(name, args)
-    except ValueError as error:
-        raise ValueError(f"{option} {name}: {error}") from error
+        if guests_in([name, json.loads(args)]):
+            with apart_agent(name, json.loads(args)) as agent:
+                plays, *says = _says(agent)
+        else:
+            plays, *says = _says(make_agent(name, **json.loads(args)))
+    except Exception as error:  # an agent's file or constructor may raise anything
+        own = isinstance(error, (ValueError, AgentLost))
+        raise ValueError(f"{option} {name}: {'' if own else f'{type(error).__name__}: '}{error}") from error
     if plays != environment:
         tracks = {env: track for track, env in TRACKS.items()}
         raise ValueError(
@@ -229,19 +226,13 @@ def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, st
     return bool(oracle), str(training), str(needs), str(view)
 
 
-def _ask(name: str, args: str) -> tuple[str, bool, str, str, str]:
-    """Makes an agent: its environment, whether it is an oracle, its training if any, what it needs, and its view."""
-    try:
-        agent = make_agent(name, **json.loads(args))
-    except Exception as error:  # an agent's file or constructor may raise anything
-        raise ValueError(str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}") from None
-    missing = [part for part in ("observation", "reset", "act") if not hasattr(agent, part)]
-    if missing:
-        raise ValueError(f"an agent has observation, reset and act; this one lacks {', '.join(missing)}")
+def _says(agent: Any) -> tuple[str, bool, str, str, str]:
+    """What an agent declares: its environment, whether it is an oracle, its training, what it needs, and its view."""
     training, seeds = "", getattr(agent, "training_seeds", None)
     if seeds is not None:
         ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
         training = f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"
     asked = getattr(agent, "env_kwargs", None)  # what is wrong with it, the environment says
     view = str(asked.get("view", "")) if isinstance(asked, Mapping) else ""
-    return environment_of(agent), is_oracle(agent), training, getattr(agent, "needs", ""), view
+    oracle = agent.declared_oracle if isinstance(agent, RemoteAgent) else is_oracle(agent)
+    return environment_of(agent), oracle, training, getattr(agent, "needs", ""), view
