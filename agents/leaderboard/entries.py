@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from kvgym import _check
 from kvgym.envs.view import is_oracle
 from kvgym.evaluation import RANDOM, REFERENCE, files
+from kvgym.evaluation.remote import AgentLost, RemoteAgent
 from kvgym.evaluation.report import Axes
 from kvgym.evaluation.scoring import TRAINING_SEEDS
 from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
@@ -25,7 +26,7 @@ from kvgym.scenarios import Scenario
 from kvgym.sim import EVICTORS
 
 from .. import AGENTS, EVICTION_AGENTS, make_agent
-from .processes import apart
+from .seats import apart_agent, guests_in
 
 TRACKS = {"route": ROUTE, "evict": EVICT, "joint": JOINT}
 """Track -> environment of the agents that are ranked on it."""
@@ -116,14 +117,6 @@ def causal_routers() -> list[tuple[str, str]]:
     """The suite's routing agents that are no oracles, without the random one: name, and the view that it asks for."""
     says = {name: _made("--agent", name, "{}", ROUTE) for name in DEFAULT_AGENTS}
     return [(name, one.view) for name, one in says.items() if not one.oracle]
-
-
-def guests_in(value: Any) -> tuple[str, ...]:
-    """Files of code that is not the suite's: those of path.py:Class anywhere in a JSON value, agents in agents too."""
-    if isinstance(value, str):
-        return (value.rpartition(":")[0],) if ".py:" in value else ()
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return tuple(sorted({path for item in items for path in guests_in(item)}))
 
 
 def _short(value: Any) -> Any:
@@ -235,11 +228,15 @@ class _Says(NamedTuple):
 
 def _made(option: str, name: str, args: str, environment: str) -> _Says:
     """Makes an agent once, to see whether it can be made and plays `environment`; what `Entry` has it say of itself."""
-    guests = guests_in([name, json.loads(args)])
     try:
-        says = apart(_ask, name, args) if guests else _ask(name, args)
-    except ValueError as error:
-        raise ValueError(f"{option} {name}: {error}") from error
+        if guests_in([name, json.loads(args)]):
+            with apart_agent(name, json.loads(args)) as agent:
+                says = _ask(agent)
+        else:
+            says = _ask(make_agent(name, **json.loads(args)))
+    except Exception as error:  # an agent's file or constructor may raise anything
+        own = isinstance(error, (ValueError, AgentLost))
+        raise ValueError(f"{option} {name}: {'' if own else f'{type(error).__name__}: '}{error}") from error
     if says.environment != environment:
         plays = says.environment
         tracks = {env: track for track, env in TRACKS.items()}
@@ -250,20 +247,14 @@ def _made(option: str, name: str, args: str, environment: str) -> _Says:
     return says
 
 
-def _ask(name: str, args: str) -> _Says:
-    """Makes an agent, and asks it."""
-    try:
-        agent = make_agent(name, **json.loads(args))
-    except Exception as error:  # an agent's file or constructor may raise anything
-        raise ValueError(str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}") from None
-    missing = [part for part in ("observation", "reset", "act") if not hasattr(agent, part)]
-    if missing:
-        raise ValueError(f"an agent has observation, reset and act; this one lacks {', '.join(missing)}")
+def _ask(agent: Any) -> _Says:
+    """What an agent declares."""
     training, seeds = "", getattr(agent, "training_seeds", None)
     if seeds is not None:
         ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
         training = f"trained on {agent.trained_on}, {seeds} training seed{'s' * (seeds != 1)}{ranked}"
     asked = getattr(agent, "env_kwargs", None)  # what is wrong with it, the environment says
     view = str(asked.get("view", "")) if isinstance(asked, Mapping) else ""
+    oracle = agent.declared_oracle if isinstance(agent, RemoteAgent) else is_oracle(agent)
     needs = str(getattr(agent, "needs", ""))
-    return _Says(environment_of(agent), is_oracle(agent), training, needs, view, int(seeds or 0))
+    return _Says(environment_of(agent), bool(oracle), training, needs, view, int(seeds or 0))

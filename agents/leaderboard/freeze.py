@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from kvgym.evaluation.runs import Store
 from kvgym.evaluation.statistics import Floats
 
 from .. import NAMED
+from .backends import Submit, opened
 from .entries import ANCHORS, CAUSAL_EVICTORS, OWN, Entry, causal_routers
+from .folder import RUNS
 from .plan import Case, Plan, checked, make_cases
 from .run import run
 from .tables import FAILED, OK, episodes_of
@@ -32,6 +35,9 @@ STRONG_EVICTORS = ("ghost_slru", "lfu", "lru")
 N_BEST = 4
 """Routers of the second stage."""
 PLANNER = "planner"
+Place = AbstractContextManager[Submit] | None
+Places = Callable[[], Place]
+"""Opens where episodes are played, once for each plan."""
 _SEEDS = (2, 4)  # validation seeds of the two stages
 
 
@@ -42,24 +48,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--planner-requests", type=int, metavar="N", help="with --anchors: its episodes count so many requests")
 
 
-_ALLOWED = {"anchors", "workers", "scenario", "load", "rate_scale", "out", "planner_seeds", "planner_requests"}
+_ALLOWED = {"scenario", "load", "rate_scale", "out", "planner_seeds", "planner_requests"}
+_PLACES = {"anchors", "workers", "backend", "ray_address", "decision_timeout"}
 
 
-def freeze(options: argparse.Namespace, names: Sequence[str], workers: int) -> int:
+def freeze(options: argparse.Namespace, names: Sequence[str]) -> int:
     """Plays the anchors and writes the file that scores are made with; returns the exit code.
 
     Scenarios that are not named keep what they have.
 
     Args:
-        options: scenario, load, rate_scale, out, planner_seeds and planner_requests; others are refused.
+        options: scenario, load, rate_scale, out, planner_seeds, planner_requests and where to play; others are refused.
         names: Scenarios where the options name none.
-        workers: Processes.
 
     Raises:
         ValueError: If an option is not allowed.
     """
     given = {name for name, value in vars(options).items() if value not in (None, False)}
-    if extra := sorted(given - _ALLOWED):
+    if extra := sorted(given - _ALLOWED - _PLACES):
         raise ValueError(f"--anchors is played as it must be; it takes no --{extra[0].replace('_', '-')}")
     options.split = "test"
     cases = make_cases(options, options.scenario or names)
@@ -67,11 +73,15 @@ def freeze(options: argparse.Namespace, names: Sequence[str], workers: int) -> i
         if anchors.name_of(case.scenario) is None:
             raise ValueError(f"--anchors is for scenarios of the suite, got {case.scenario.name!r}")
     n = _check.whole("--planner-seeds", 8 if options.planner_seeds is None else options.planner_seeds, 1)
-    store = Store(options.out / "runs" if options.out else None)
+    store = Store(options.out / RUNS if options.out else None)
+
+    def places() -> Place:
+        return opened(options)
+
     found = dict(anchors.load())
     for case in cases:
         try:
-            one = _anchors(case, store, workers, n, options.planner_requests)
+            one = _anchors(case, store, places, n, options.planner_requests)
         except RuntimeError as error:
             print(f"{case.scenario.name}: {error}", file=sys.stderr)
             return FAILED
@@ -83,43 +93,43 @@ def freeze(options: argparse.Namespace, names: Sequence[str], workers: int) -> i
     return OK
 
 
-def _anchors(case: Case, store: Store, workers: int, n: int, requests: int | None) -> Anchors:
+def _anchors(case: Case, store: Store, places: Places, n: int, requests: int | None) -> Anchors:
     seeds = tuple(range(anchors.N_SEEDS))
-    best = search(case, store, workers)
+    best = search(case, store, places)
     entries = (*ANCHORS, best)
-    costs = _play(entries, case, seeds, "test", store, workers)
+    costs = _play(entries, case, seeds, "test", store, places)
     random, reference, frontier = (Row(_pair(entry, case), costs[entry]) for entry in entries)
-    planner = _headroom(best, case, seeds[:n], requests, store, workers) if PLANNER in NAMED else None
+    planner = _headroom(best, case, seeds[:n], requests, store, places) if PLANNER in NAMED else None
     return Anchors(case.scenario.version, seeds, random, reference, frontier, planner)
 
 
-def search(case: Case, store: Store, workers: int) -> Entry:
+def search(case: Case, store: Store, places: Places) -> Entry:
     """The causal router and evictor with the lowest geometric mean of J on validation seeds, see the module."""
     evictors = dict.fromkeys((case.scenario.evictor, *STRONG_EVICTORS))
     first = [Entry(name, evictor=evictor, view=view) for name, view in causal_routers() for evictor in evictors]
     best: dict[str, Entry] = {}
-    for entry in _ordered(first, case, range(_SEEDS[0]), store, workers):
+    for entry in _ordered(first, case, range(_SEEDS[0]), store, places):
         best.setdefault(entry.agent, entry)
     routers = list(best.values())[:N_BEST]
     second = [Entry(one.agent, evictor=evictor, view=one.view) for one in routers for evictor in CAUSAL_EVICTORS]
-    return _ordered(second, case, range(_SEEDS[1]), store, workers)[0]
+    return _ordered(second, case, range(_SEEDS[1]), store, places)[0]
 
 
-def _ordered(entries: Sequence[Entry], case: Case, seeds: Sequence[int], store: Store, workers: int) -> list[Entry]:
+def _ordered(entries: Sequence[Entry], case: Case, seeds: Sequence[int], store: Store, places: Places) -> list[Entry]:
     """Those that played without an error, the best first."""
-    costs = _play(entries, case, tuple(seeds), "validation", store, workers, strict=False)
+    costs = _play(entries, case, tuple(seeds), "validation", store, places, strict=False)
     return sorted(costs, key=lambda entry: float(np.log(costs[entry]).mean()))
 
 
 def _headroom(
-    best: Entry, case: Case, seeds: tuple[int, ...], requests: int | None, store: Store, workers: int
+    best: Entry, case: Case, seeds: tuple[int, ...], requests: int | None, store: Store, places: Places
 ) -> Headroom:
     """The planner and the frontier on the same episodes; the planner knows the frontier's router."""
     overrides = {} if requests is None else {"episode_requests": requests}
     changed = {**case.overrides, **overrides}
     shorter = case._replace(scenario=case.scenario.with_overrides(overrides), overrides=changed)
     planner = _planner(best)
-    costs = _play((best, planner), shorter, seeds, "test", store, workers)
+    costs = _play((best, planner), shorter, seeds, "test", store, places)
     return Headroom(_pair(planner, case), overrides, seeds, costs[planner], costs[best])
 
 
@@ -133,7 +143,7 @@ def _play(
     seeds: tuple[int, ...],
     split: str,
     store: Store,
-    workers: int,
+    places: Places,
     strict: bool = True,
 ) -> dict[Entry, Floats]:
     """J per seed of each entry.
@@ -142,7 +152,7 @@ def _play(
         RuntimeError: If one of them failed, where `strict`; else it is left out.
     """
     plan = checked(Plan(tuple(entries), (case,), seeds, split))
-    errors = run(plan, store, workers)
+    errors = run(plan, store, places())
     if errors and strict:
         raise RuntimeError("; ".join(failure.reason for failure in errors.values()))
     played = ((task.entry, episodes_of(task, store)) for task in plan.tasks(case))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +17,21 @@ from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Board, Failure, Player
 
 from .entries import ANCHORS, Entry
-from .plan import Case, Plan, Task, code_hash
+from .folder import Kept
+from .plan import Case, Plan, Task
 
 OK, FAILED = 0, 1
-_NOWHERE = ("--out", "--workers")
+_NOWHERE = ("--out", "--workers", "--backend", "--ray-address")
 
 
-def show(plan: Plan, store: Store, errors: dict[str, Failure], out: Path | None, command: str) -> int:
+def show(kept: Kept, store: Store, out: Path | None) -> int:
     """Prints the tables, and writes them where they are wanted; returns the exit code."""
+    plan = kept.plan
+    identities = [task.identity for case in plan.cases for task in plan.tasks(case)]
     boards: list[tuple[Board, dict[Entry, Player]]] = []
     notes: list[str] = []
     for case in plan.cases:
-        names, board = _board(case, plan, store, errors)
+        names, board = _board(case, plan, store, kept.errors)
         if isinstance(board, str):
             notes.append(board)
         else:
@@ -48,7 +51,10 @@ def show(plan: Plan, store: Store, errors: dict[str, Failure], out: Path | None,
         notes=notes,
         track=plan.track,
         axes=plan.axes,
-        provenance={"command": command, "code_sha256": code_hash()},
+        provenance={
+            "command": command_line_of(kept.command),
+            "code_sha256": sorted({one.code_sha256 for one in identities}),
+        },
     )
     print(report.terminal(result, shutil.get_terminal_size((120, 24)).columns))
     if out:
@@ -60,10 +66,12 @@ def show(plan: Plan, store: Store, errors: dict[str, Failure], out: Path | None,
         ):
             _atomic.write(out / name, text)
         print(f"all of it: {out / 'leaderboard.html'}, also as .md and .json; episodes: {out / 'runs'}")
-    return FAILED if errors else OK
+    return FAILED if kept.errors else OK
 
 
-def _board(case: Case, plan: Plan, store: Store, errors: dict[str, Failure]) -> tuple[dict[Entry, Player], Board | str]:
+def _board(
+    case: Case, plan: Plan, store: Store, errors: Mapping[str, Failure]
+) -> tuple[dict[Entry, Player], Board | str]:
     """Who each entry is on a scenario, and its table, or why there is none."""
     played: dict[Player, list[Episode]] = {}
     failed: dict[Player, Failure] = {}
@@ -99,8 +107,8 @@ def episodes_of(task: Task, store: Store) -> list[Episode] | None:
     return [done[seed] for seed in task.seeds] if all(seed in done for seed in task.seeds) else None
 
 
-def command_line_of(program: str, argv: Sequence[str]) -> str:
-    """The command that was typed, without folders and without what decides nothing: where results go, processes."""
+def command_line_of(argv: Sequence[str]) -> str:
+    """The command that was typed, without folders and without what decides nothing: where it runs, and results go."""
     kept: list[str] = []
     words = iter(argv)
     for word in words:
@@ -108,4 +116,4 @@ def command_line_of(program: str, argv: Sequence[str]) -> str:
             next(words, None)
         elif not word.startswith(tuple(f"{option}=" for option in _NOWHERE)):
             kept.append(word)
-    return f"{program} {shlex.join(files.without_folders(kept))}".rstrip()
+    return f"python -m agents.leaderboard {shlex.join(files.without_folders(kept))}".rstrip()

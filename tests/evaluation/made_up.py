@@ -39,6 +39,7 @@ def episode(seed=0, cost=2.0, **changes):
         decision_us=12.5,
         env_s=0.25,
         actions_sha256="a" * 64,
+        records_sha256="d" * 64,
         workload_sha256="b" * 64,
         n_dropped=0,
         oracle=False,

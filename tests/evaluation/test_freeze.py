@@ -38,15 +38,16 @@ def options(**given):
         "set",
         "trace",
     )
-    more = dict.fromkeys((*names, "format", "jitter", "max_requests", "quick"))
-    return argparse.Namespace(**{**more, "anchors": True, **given})
+    more = dict.fromkeys((*names, "format", "jitter", "max_requests", "quick", "ray_address"))
+    places = {"backend": "local", "workers": 1}
+    return argparse.Namespace(**{**more, **places, "anchors": True, **given})
 
 
 def test_the_best_pair_is_looked_for_on_validation_seeds_and_played_on_test_seeds(small, capsys, monkeypatch):
     kept = {}
     monkeypatch.setattr(anchors, "load", lambda: {"gsp": "as it was"})
     monkeypatch.setattr(anchors, "save", lambda found, version: kept.update(found))
-    assert freeze.freeze(options(scenario=[SHORT]), (), 1) == 0
+    assert freeze.freeze(options(scenario=[SHORT]), ()) == 0
     assert kept["gsp"] == "as it was"
     one = kept[SHORT]
     first = {
@@ -75,7 +76,7 @@ def test_the_planner_plays_the_episodes_of_the_frontier(small, monkeypatch):
     monkeypatch.setattr(freeze, "_planner", lambda best: Entry("lmetric", evictor=best.evictor))
     monkeypatch.setattr(anchors, "load", dict)
     monkeypatch.setattr(anchors, "save", lambda found_, version: found.append(found_[SHORT]))
-    freeze.freeze(options(scenario=[SHORT], planner_seeds=1, planner_requests=100), (), 1)
+    freeze.freeze(options(scenario=[SHORT], planner_seeds=1, planner_requests=100), ())
     planner, pair = found[0].planner, found[0].frontier.pair
     assert (planner.overrides, planner.seeds) == ({"episode_requests": 100}, (0,))
     both = [
@@ -96,7 +97,7 @@ def test_the_planner_plays_the_episodes_of_the_frontier(small, monkeypatch):
 )
 def test_what_is_refused(small, given, message):
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
-        freeze.freeze(options(**given), (), 1)
+        freeze.freeze(options(**given), ())
 
 
 def test_no_oracle_is_among_the_routers():

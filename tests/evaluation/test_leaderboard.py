@@ -107,7 +107,7 @@ def test_an_agent_that_kills_its_process_does_not_take_the_others_with_it(board,
     argv = ["--scenario", "sanity", "--seeds", "5", "--workers", "1"]  # two tasks: both are played alone afterwards
     code, out = board(*argv, "--agent", f"{path}:Rude", "round_robin")
     assert code == leaderboard.FAILED
-    assert "FAILED rude.py:Rude + lru: the process that played it died" in out
+    assert "FAILED rude.py:Rude + lru: seed 0: its process died" in out
     assert lines(out, "round_robin")
 
 
@@ -118,6 +118,7 @@ def test_results_are_written_and_not_played_again(board, tmp_path, monkeypatch):
         "leaderboard.html",
         "leaderboard.md",
         "leaderboard.json",
+        "plan.json",
         "runs",
     }
     assert len(list((tmp_path / "runs").iterdir())) == 3
@@ -215,8 +216,9 @@ def test_several_processes_give_what_one_gives(board, tmp_path):
         (["--agent", "llmd", "--agent-args", "[1]"], "--agent-args must be a JSON object"),
         (["--agent-args", "{}"], "--agent-args belongs to the --agent before it"),
         (["--evictor", "best"], "--evictor must be one of own, lru, lru_node"),
-        (["--seeds", "0"], "--seeds must be an integer >= 1, got 0"),
-        (["--seeds", "many"], "invalid int value: 'many'"),
+        (["--seeds", "0"], "--seeds must be an integer >= 1, or the first and the last one as in 16-31; got 0"),
+        (["--seeds", "3-1"], "--seeds must be an integer >= 1, or the first and the last one as in 16-31; got 3-1"),
+        (["--seeds", "many"], "or the first and the last one as in 16-31; got many"),
         (["--workers", "0"], "--workers must be an integer >= 1, got 0"),
         (["--split", "holdout"], "'validation', 'test'"),
         (["--trace", "nowhere.jsonl"], "--trace: there is no file nowhere.jsonl"),
