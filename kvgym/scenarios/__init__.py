@@ -11,7 +11,7 @@ from kvgym.scenarios.library import (
     register_scenario,
 )
 from kvgym.scenarios.recipes import register_recipe
-from kvgym.scenarios.scenario import OBJECTIVES, OVERRIDES, SPLITS, Scenario
+from kvgym.scenarios.scenario import OBJECTIVES, OVERRIDES, SPLITS, TRAINING_SPLITS, Scenario, check_training_split
 
 __all__ = [
     "FAMILIES",
@@ -20,10 +20,12 @@ __all__ = [
     "SCENARIOS",
     "SPLITS",
     "SUITE_SCENARIOS",
+    "TRAINING_SPLITS",
     "Family",
     "Overrides",
     "Scenario",
     "ScenarioLike",
+    "check_training_split",
     "family_of",
     "get_scenario",
     "refuse_held_out",
