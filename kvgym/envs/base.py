@@ -59,7 +59,13 @@ class ClusterEnv(gym.Env[Observation, Any]):
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 16}  # noqa: RUF012  Env has it so
     _FORM: ClassVar[int] = 0
     """Further bits of `form`."""
-    _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_act_kernel", "_costs_kernel", "_finished_kernel", "_address")
+    _COMPILED: ClassVar[tuple[str, ...]] = (
+        "_step_kernel",
+        "_act_kernel",
+        "_costs_kernel",
+        "_finished_kernel",
+        "_address",
+    )
     workload: Workload
     n_invalid: int = 0
     first_share: float = 1.0

@@ -32,7 +32,7 @@ def prepare(s):
 
 @entry_point("int64(int64, int64[::1])")
 def prompt_pages(s, out):
-    """Writes ids of the full pages of the prompt that is due, if `out` has room for them; returns how many there are."""
+    """Writes ids of the full pages of the prompt that is due, if `out` has room; returns how many there are."""
     q = clock(s).request
     if q < 0:
         return 0
