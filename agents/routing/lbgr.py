@@ -141,7 +141,8 @@ class Lbgr(Agent):
         """
         expected = cost + self.load
         limit = self._bound * expected
-        corrected: Floats = expected + np.clip(dot([*self.theta.T], phi), -limit, limit)
+        # Twice as fast as np.clip.
+        corrected: Floats = expected + np.minimum(np.maximum(dot([*self.theta.T], phi), -limit), limit)
         return corrected
 
     def _forget(self, worker: int) -> None:

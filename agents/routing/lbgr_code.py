@@ -94,8 +94,8 @@ class LbgrCode(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
-        self.queue = [0] * self.n_workers  # whole ms, as in the code
-        self.bias = [0.0] * self.n_workers
+        self.queue = np.zeros(self.n_workers, np.int64)  # whole ms, as in the code
+        self.bias = np.zeros(self.n_workers)
         self._r = [self.p0] * self.n_workers
         self._sent: dict[int, Sent] = {}
         self._decisions = 0
@@ -122,7 +122,7 @@ class LbgrCode(Agent):
                 best = worker
         best_base = float(bases[best])
         added = _round(best_base)
-        self._sent[self._decisions] = Sent(best, now, best_base, self.queue[best], added)
+        self._sent[self._decisions] = Sent(best, now, best_base, int(self.queue[best]), added)
         self.queue[best] += added
         self._decisions += 1
         return best
@@ -136,12 +136,9 @@ class LbgrCode(Agent):
         """Applies the ticks up to `time`."""
         ticks = self._ticks_in(time)
         due, self._ticks = ticks - self._ticks, max(ticks, self._ticks)
-        for worker, load in enumerate(self.queue):
-            for _ in range(due):
-                if load == 0:
-                    break
-                load = load * self.decay_numerator // self.decay_denominator
-            self.queue[worker] = load
+        while due > 0 and self.queue.any():
+            self.queue = self.queue * self.decay_numerator // self.decay_denominator
+            due -= 1
 
     def _ticks_in(self, seconds: float) -> int:
         # The code counts whole milliseconds; half a microsecond makes up for the rounding of floats.

@@ -145,6 +145,7 @@ def test_equal_page_ids_are_equal_prefixes(scenario):
         pages = env.prompt_pages().tolist()
         q = int(env.simulator.tables["clock"]["request"][0])
         assert len(pages) == env.workload.requests["prompt_tokens"][q] // env.workload.page_size
+        assert pages == sorted(pages)
         new = [page for page in pages if page not in known]
         assert new == list(range(len(known), len(known) + len(new)))
         assert pages[len(pages) - len(new) :] == new  # old ones first: a prefix
