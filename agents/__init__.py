@@ -51,6 +51,7 @@ _TABLE: dict[str, dict[str, str]] = {
         "llmd": "llmd:LlmD",
         "llmd_scenario": "llmd:LlmD",
         "llmd_agentic": "llmd:LlmDAgentic",
+        "llmd_predicted": "llmd_predicted:LlmDPredicted",
         "dynamo": "dynamo:Dynamo",
         "dynamo_scenario": "dynamo:Dynamo",
         "mooncake": "mooncake:Mooncake",

@@ -56,6 +56,7 @@ class PromptIndex:
         self._used = [0] * lists
         self._n_rows, self._n_sends = 1, 0
         self._ids: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._looked_up: Rows = np.zeros(0, np.int32)
         self._sizes = np.zeros(n)
 
     @property

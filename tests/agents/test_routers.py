@@ -421,6 +421,67 @@ def test_least_work_counts_what_is_left():
     assert ask(agent, env, mask=[1, 1, 0]) == 1
 
 
+def predicted(env, times, **kwargs):
+    """The agent, with times to first token (ms) in place of its trees."""
+    agent = started(make_agent("llmd_predicted", **kwargs), env)
+    agent.trees.predict = lambda features: np.array(times)
+    return agent
+
+
+@pytest.mark.parametrize(
+    ("times", "share", "inflight", "target", "expected"),
+    [
+        # Without a target: all miss it, weights 1 + int(100 (1 - place)), places 0, 0.25 and 1.
+        ([100, 200, 500], [0, 0, 0], [1, 1, 1], 0, [101, 76, 1]),
+        ([100, 200, 500], [0, 0, 0], [1, 0, 0], 0, [0, 101, 1]),  # somebody has nothing in flight
+        ([100, 200, 500], [0.5, 0.9, 0.8], [1, 1, 1], 0, [0, 101, 1]),  # most of the prompt is there
+        ([100, 6000, 7000], [0.5, 0.9, 0.8], [1, 1, 1], 0, [101, 15, 1]),  # 5.9 s later: not worth it
+        ([100, 5000, 7000], [0.5, 0.9, 0.8], [1, 1, 1], 0, [0, 101, 1]),  # 4.9 s
+        # 300 ms: two meet it, the one that is nearer to it is the better one (to keep the others free).
+        ([100, 200, 500], [0, 0, 0], [0, 1, 0], 300, [1, 101, 0]),
+        ([100, 200, 500], [0, 0, 0.8], [1, 1, 1], 300, [0, 0, 51]),  # a single one has no place
+    ],
+)
+def test_llmd_predicted_weighs_times_expected(times, share, inflight, target, expected):
+    pytest.importorskip("lightgbm", reason="needs the extra trees")
+    env = FakeEnv(3)
+    agent = predicted(env, times, explore=0.0)
+    agent.matched = lambda observation, gone: np.array(share)
+    ask(agent, env, prompt=100, inflight=inflight, request={"slo_ttft": target / 1e3})
+    assert agent.scores == expected
+
+
+def test_llmd_predicted_learns_from_what_finished_every_ten_seconds():
+    pytest.importorskip("lightgbm", reason="needs the extra trees")
+    env = FakeEnv(2, page_size=16)
+    agent = started(make_agent("llmd_predicted", least=60), env)
+    rng = np.random.default_rng(0)
+    for n in range(80):
+        prompt = [1000, 8000][n % 2]
+        env.done = [done(n - 1, 0, 0.0, 0.1 if n % 2 else 0.8)] if n else []
+        queued = rng.integers(0, 3, 2).tolist()
+        ask(agent, env, range(100 * n, 100 * n + 4), prompt=prompt, time=0.2 * n, queued=queued, inflight=[2, 2])
+        trained = agent._trained
+        assert trained == (0.0 if n < 60 else 12.0)  # with 60 samples, and not again for 10 s
+    features = agent.features(env.observation(request={"prompt": 1000}, inflight=[2, 2]), np.zeros(2))
+    assert features[0].tolist() == [0, 1000, 0, 2, 0, 1000, 0]
+    longer = agent.features(env.observation(request={"prompt": 8000}, inflight=[2, 2]), np.array([0.6, 1.0]))
+    assert longer[:, 4:].tolist() == [[0.6, 3200, 2], [1.0, 0, 3]]
+    # First tokens after 100 ms for 1,000 tokens, 800 ms for 8,000.
+    assert agent.trees.predict(features)[0] == pytest.approx(100, rel=0.1)
+
+
+def test_llmd_predicted_before_its_first_trees():
+    pytest.importorskip("lightgbm", reason="needs the extra trees")
+    env = FakeEnv(3)
+    agent = started(make_agent("llmd_predicted"), env)
+    agent.matched = lambda observation, gone: np.array([0.0, 0.5, 1.0])
+    ask(agent, env, prompt=100, queued=[0, 2, 4], kv_use=[0.0, 0.5, 1.0])
+    assert agent.scores == [67, 50, 33]
+    ask(agent, env, prompt=100, queued=[2, 2, 2], kv_use=[1.0, 1.0, 1.0], mask=[1, 1, 0])
+    assert agent.scores == [1, 17, 0]
+
+
 def test_loadaware_trades_the_match_for_load():
     env = FakeEnv(3)
     agent = started(make_agent("loadaware"), env)
