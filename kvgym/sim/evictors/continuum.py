@@ -122,7 +122,7 @@ def _time_to_live_ps(s, w, pages):
     returns = 0
     for b in range(TIMES):
         returns += returned(s)[w * TIMES + b]
-        worth = returns / own.finished * gain_s - price * pages * (2.0**b / 16.0)
+        worth = returns / own.finished * gain_s - price * pages * ((1 << b) / 16.0)
         if worth > best:
             best, best_ps = worth, np.int64(SHORTEST_PS << b)
     return best_ps
