@@ -11,7 +11,7 @@ import numpy as np
 from kvgym import _check
 from kvgym.envs.kernels.codes import REWARDS
 from kvgym.envs.layout import FORMS
-from kvgym.scenarios import SPLITS, Overrides, Scenario, ScenarioLike, get_scenario
+from kvgym.scenarios import OVERRIDES, SPLITS, Overrides, Scenario, ScenarioLike, get_scenario
 from kvgym.sim import EVICTORS, ROUTERS, RULES
 
 HORIZONS = ("drain", "truncate")
@@ -29,7 +29,7 @@ space of theirs, and is asked for with the argument `rules`."""
 
 # What may be an override. Where an environment has no argument `evictor` its agent evicts: overriding the scenario's is
 # no way to give it one.
-_OVERRIDES = {field.name for field in fields(Scenario)} - {"name", "version", "evictor"} | {"n_workers"}
+_OVERRIDES = {field.name for field in fields(Scenario)} - {"name", "version", "evictor"} | set(OVERRIDES)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,22 @@
 """Settings: a scenario is a workload recipe, a cluster, engine settings and an objective; of the suite, or your own."""
 
 from kvgym.scenarios.find import Overrides, ScenarioLike, get_scenario
-from kvgym.scenarios.library import SCENARIOS, SUITE_SCENARIOS, register_scenario
+from kvgym.scenarios.library import FAMILIES, SCENARIOS, SUITE_SCENARIOS, Family, family_of, register_scenario
 from kvgym.scenarios.recipes import register_recipe
-from kvgym.scenarios.scenario import OBJECTIVES, SPLITS, Scenario
+from kvgym.scenarios.scenario import OBJECTIVES, OVERRIDES, SPLITS, Scenario
 
 __all__ = [
+    "FAMILIES",
     "OBJECTIVES",
+    "OVERRIDES",
     "SCENARIOS",
     "SPLITS",
     "SUITE_SCENARIOS",
+    "Family",
     "Overrides",
     "Scenario",
     "ScenarioLike",
+    "family_of",
     "get_scenario",
     "register_recipe",
     "register_scenario",

@@ -6,13 +6,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from kvgym import _check, _named
 from kvgym.scenarios.library import SCENARIOS
-from kvgym.scenarios.scenario import Scenario
+from kvgym.scenarios.scenario import OVERRIDES, Scenario
 
 ScenarioLike = str | os.PathLike[str] | Mapping[str, Any] | Scenario
 """A scenario by name, file, `"module:name"` or its fields, or itself."""
@@ -86,12 +86,12 @@ def _from_fields(values: Mapping[str, Any], argument: str) -> Scenario:
         _check.keywords(argument, given, Scenario)
         return Scenario(**given)
     based = SCENARIOS[_check.choice(f"base of {argument}", base, SCENARIOS)]
-    if "name" not in given:
-        raise ValueError(f"{argument}: 'name' is missing; beside base there must be a name, got {dict(values)!r}")
     for key in given:
-        _check.choice(f"field of {argument}", key, ["base", *(field.name for field in fields(Scenario)), "n_workers"])
-    own = {"name": given.pop("name"), "version": given.pop("version", 0)}
-    return replace(based.with_overrides({"text": f"{base} with other fields", **given}), **own)
+        _check.choice(f"field of {argument}", key, ["base", *(field.name for field in fields(Scenario)), *OVERRIDES])
+    try:
+        return based.variant(given)
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from error
 
 
 def _from_module(place: str, argument: str) -> Scenario:

@@ -36,6 +36,17 @@ SPLITS = ("train", "validation", "test", "all")
 """Workloads of different splits come from different random streams, or from different blocks of a trace; "all" is all
 of a trace, for those who train nothing."""
 
+OVERRIDES = ("at_load", "n_workers")
+"""What `Scenario.with_overrides` takes beside fields, and keys of workers."""
+_WITHOUT_LOAD = frozenset(
+    {
+        *("text", "objective", "warmup_requests", "warmup_router", "episode_requests", "reward_scale_s"),
+        *("slo_ttft_s", "slo_tpot_s", "refusal_cost_s", "evictor", "view", "history_tokens", "metrics_period_s"),
+        "output_hint_sigma",
+    }
+)
+"""Fields that have nothing to do with how much work arrives, nor with who does it."""
+
 # Children of an episode's seed; the workload's own streams are its children 0, 1, .. (`kvgym.workload.random`).
 _RULES, _HINTS, _FAULTS, _CLASSES = 1000, 1001, 1002, 1003
 
@@ -55,6 +66,8 @@ class Scenario:
         recipe_args: Keyword arguments of the recipe.
         rate_scale: Requests, or the sessions of closed loops, arrive so many times as fast as the recipe has them; the
             pauses inside sessions stay.
+        load: What this is of the highest rate that the best known policy sustains (docs/scenarios.md), as measured with
+            all other fields as they are; None where nobody has measured it.
         workers: Worker descriptions; each has either the keys model, gpu and optionally tp, weights, form,
             kv_dtype, context_tokens, data_attention, mem_fraction, overhead_ms of `kvgym.cluster.worker_spec`, and
             kv_tokens, its KV memory if it is not what the GPU has left; or kv_tokens and cost (keyword arguments of
@@ -100,6 +113,7 @@ class Scenario:
     recipe: str
     recipe_args: Mapping[str, Any] = field(default_factory=dict)
     rate_scale: float = 1.0
+    load: float | None = None
     workers: Sequence[Mapping[str, Any]]
     engine: EngineSpec = field(default_factory=EngineSpec)
     objective: str = "e2e"
@@ -139,6 +153,8 @@ class Scenario:
         _check.choice("evictor", self.evictor, EVICTORS)
         _check.choice("view", self.view, ("exact", "history"))
         _check.choice("warmup_router", self.warmup_router, ROUTERS[1:])
+        if self.load is not None and not _check.finite("load", self.load) > 0:
+            raise ValueError(f"load must be a finite number > 0 or None, got {self.load!r}")
         _check.whole("history_tokens", self.history_tokens, self.engine.page_size)
         _check.whole("warmup_requests", self.warmup_requests, 0)
         _check.whole("episode_requests", self.episode_requests, 1)
@@ -182,16 +198,21 @@ class Scenario:
 
         Another "recipe" starts without arguments. Beside the fields there may be keys of a worker (model, gpu, tp, ..):
         the fleet is then as many as before, or "count", all as the first worker with those keys changed. "n_workers" is
-        another name of count.
+        another name of count. "at_load" sets rate_scale so that the load is this. A change that leaves nobody knowing
+        the load makes it None.
 
         Raises:
             ValueError: If a key is no field (the message lists those that are), or a value is not allowed.
         """
         changes = dict(_check.mapping("scenario_overrides", overrides))
         known = [f.name for f in fields(self) if f.init and f.name not in ("name", "version")]
-        known += ["n_workers", *WORKER_KEYS]
+        known += [*OVERRIDES, *WORKER_KEYS]
         for key in changes:
             _check.choice("scenario_overrides key", key, known)
+        if "at_load" in changes:
+            changes.update(self._at_load(changes.pop("at_load"), changes))
+        elif not _WITHOUT_LOAD.issuperset(changes):
+            changes.setdefault("load", None)
         if "engine" in changes:
             changes["engine"] = make_engine(changes["engine"], self.engine)
         if "recipe_args" in changes or "recipe" in changes:
@@ -202,6 +223,31 @@ class Scenario:
         if own := {key: changes.pop(key) for key in WORKER_KEYS if key in changes}:
             changes["workers"] = (_fleet_of(_workers(changes.get("workers", self.workers)), own),)
         return replace(self, **changes)
+
+    def _at_load(self, load: Any, changes: Mapping[str, Any]) -> dict[str, float]:
+        if not _check.finite("at_load", load) > 0:
+            raise ValueError(f"at_load must be a finite number > 0, got {load!r}")
+        if self.load is None:
+            raise ValueError(f"at_load: what load scenario {self.name!r} is has not been measured; use rate_scale")
+        if others := sorted({*changes} - _WITHOUT_LOAD):
+            raise ValueError(
+                f"at_load: with another {others[0]} the load of {self.name!r} is not known; use rate_scale"
+            )
+        return {"load": load, "rate_scale": self.rate_scale * load / self.load}
+
+    def variant(self, changes: Mapping[str, Any]) -> Scenario:
+        """Another scenario: `changes` are its name, and as in `with_overrides` the fields in which it differs.
+
+        Its version is 0 unless they say so; its text says what it is a variant of.
+
+        Raises:
+            ValueError: If there is no name, a key is no field, or a value is not allowed.
+        """
+        given = dict(changes)
+        if "name" not in given:
+            raise ValueError(f"'name' is missing; a variant must have a name, got {given!r}")
+        own = {"name": given.pop("name"), "version": given.pop("version", 0)}
+        return replace(self.with_overrides({"text": f"{self.name} with other fields", **given}), **own)
 
     def seeds(self, seed: int, split: str, episode: int) -> tuple[np.random.SeedSequence, np.random.SeedSequence]:
         """Seeds of one episode's workload, and of the random choices of rules."""

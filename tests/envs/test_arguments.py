@@ -63,7 +63,7 @@ ROUTER_NAMES = [
         ("horizon", "never", "horizon must be one of drain, truncate; got 'never'"),
         ("split", "dev", "split must be one of train, validation, test, all; got 'dev'"),
         ("render_mode", "rgb", "render_mode must be one of human, rgb_array, ansi; got 'rgb'"),
-        ("scenario", "gps", "scenario must be one of gsp, "),
+        ("scenario", "gps", "scenario must be one of "),
     ],
 )
 def test_refused(make, name, value, message):

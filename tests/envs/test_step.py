@@ -159,8 +159,8 @@ def page_ids(env, q):
 
 
 REFUSALS = [
-    ({"scenario": "gps"}, r"scenario must be one of gsp, .*trace; got 'gps'"),
-    ({"scenario": None}, "scenario must be one of gsp"),
+    ({"scenario": "gps"}, r"scenario must be one of .*trace, .*; got 'gps'"),
+    ({"scenario": None}, "scenario must be one of "),
     ({"observation": "raw"}, "observation must be one of scaled, physical"),
     ({"reward": "tpot"}, "reward must be one of e2e, ttft"),
     ({"reward": ""}, "reward must be one of e2e, ttft"),

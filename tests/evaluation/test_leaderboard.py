@@ -196,7 +196,7 @@ def test_several_processes_give_what_one_gives(board, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--scenario", "gpt"], "--scenario must be one of gsp, gsp-stable"),
+        (["--scenario", "gpt"], "--scenario must be one of "),
         (["--scenario", "trace"], "--scenario trace needs a trace file"),
         (["--agent", "clever"], "--agent clever: agent must be one of random, round_robin"),
         (["--agent", "nowhere.py:Agent"], "nowhere.py"),

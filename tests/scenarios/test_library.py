@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
-from kvgym.scenarios import OBJECTIVES, SCENARIOS, SPLITS, get_scenario
+from kvgym.scenarios import FAMILIES, OBJECTIVES, SCENARIOS, SPLITS, SUITE_SCENARIOS, family_of, get_scenario
 from kvgym.sim import EVICTORS, ROUTERS
 from tests.scenarios.golden import FILE, content
 
@@ -37,7 +38,7 @@ def test_fields(name):
     scenario = SCENARIOS[name]
     assert scenario.name == name
     assert scenario.objective in OBJECTIVES and scenario.evictor in EVICTORS and scenario.warmup_router in ROUTERS
-    assert len(scenario.cluster) in (2, 4, 6, 8)
+    assert 2 <= len(scenario.cluster) <= 64
     assert scenario.text and "\n" not in scenario.text
     assert scenario.evictor != "belady"  # an oracle is nobody's default
 
@@ -89,10 +90,44 @@ def test_hints_follow_the_workload_and_the_seed():
 
 
 def test_unknown_scenario():
-    with pytest.raises(ValueError, match=r"scenario must be one of gsp, .*, trace; got 'gps'"):
+    with pytest.raises(ValueError, match=r"scenario must be one of .*, trace, .*; got 'gps'"):
         get_scenario("gps")
 
 
 def test_unknown_split():
     with pytest.raises(ValueError, match="split must be one of train, validation, test, all; got 'dev'"):
         SCENARIOS["gsp"].seeds(0, "dev", 0)
+
+
+def test_each_scenario_is_of_one_family():
+    named = [name for family in FAMILIES.values() for name in family.scenarios]
+    assert sorted(named) == sorted(SUITE_SCENARIOS)
+    assert all(family.text for family in FAMILIES.values())
+    assert {name for name, family in FAMILIES.items() if family.held_out} == {"unseen"}
+    assert family_of("chat-stale") == "chat" and family_of("mine") == ""
+
+
+def test_a_variant_has_the_workloads_of_its_own_name():
+    chat, stale = SCENARIOS["chat"], SCENARIOS["chat-stale"]
+    assert stale.recipe_args == chat.recipe_args and stale.engine == chat.engine
+    assert workload("chat").content_hash() != workload("chat-stale").content_hash()
+
+
+@pytest.mark.parametrize("name", GENERATED)
+@pytest.mark.parametrize("form", ["KVGym/Route-v0", "KVGym/Joint-v0"])
+def test_every_scenario_plays(form, name):
+    env = gym.make(form, scenario=name, scenario_overrides={"episode_requests": 24, "warmup_requests": 8})
+    env.action_space.seed(0)
+    _, info = env.reset(seed=0)
+    over = False
+    while not over:
+        _, _, over, truncated, info = env.step(env.action_space.sample(mask=_mask(env, info)))
+        assert not truncated
+    assert 0 < info["episode_metrics"]["J"] < 1000
+
+
+def _mask(env, info):
+    mask = info["action_mask"]
+    if isinstance(env.action_space, gym.spaces.Discrete):
+        return mask
+    return tuple(np.split(mask, np.cumsum(env.action_space.nvec)[:-1]))

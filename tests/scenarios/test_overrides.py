@@ -1,5 +1,7 @@
 """Overrides: what is merged, what is replaced, what is refused and how."""
 
+from dataclasses import replace
+
 import pytest
 
 from kvgym.cluster import worker_spec
@@ -136,3 +138,28 @@ def test_workers_may_name_weights_and_form():
     assert second.cost == worker_spec("llama-3.1-8b", "l4", form="published").cost
     with pytest.raises(ValueError, match=r"worker 0: llama-3.1-405b does not fit on 4 x h100"):
         get_scenario("sanity", {"workers": [{"model": "llama-3.1-405b", "gpu": "h100", "tp": 4, "form": "published"}]})
+
+
+def test_at_load_scales_the_rate_and_keeps_the_requests():
+    scenario = replace(SCENARIOS["gsp-stable"], load=0.8)
+    over = scenario.with_overrides({"at_load": 1.0})
+    assert (over.load, over.rate_scale) == (1.0, 1.25)
+    assert over.key == scenario.key  # the same requests, closer together
+    assert scenario.with_overrides({"view": "exact", "episode_requests": 10}).load == 0.8
+    assert scenario.with_overrides({"n_workers": 2}).load is None
+    assert scenario.with_overrides({"rate_scale": 2.0}).load is None
+
+
+@pytest.mark.parametrize(
+    ("load", "more", "message"),
+    [
+        (0.8, {"at_load": 0}, "at_load must be a finite number > 0, got 0"),
+        (0.8, {"at_load": "high"}, "at_load must be a finite number >= 0"),
+        (None, {"at_load": 0.5}, "has not been measured"),
+        (0.8, {"at_load": 0.5, "count": 2}, "with another count the load of"),
+    ],
+)
+def test_at_load_is_refused_where_it_means_nothing(load, more, message):
+    scenario = replace(SCENARIOS["gsp-stable"], load=load)
+    with pytest.raises(ValueError, match=message):
+        scenario.with_overrides(more)

@@ -3,9 +3,14 @@
 NONE = -1
 """No worker, request, row or entry; not yet."""
 
-ROUTERS = ("agent", "random", "round_robin", "least_loaded", "prefix_affinity")
+ROUTERS = (
+    *("agent", "random", "round_robin", "least_loaded", "prefix_affinity"),
+    *("lmetric", "least_prefill", "least_prefill_aged"),
+)
 """Who routes: the agent, or a rule of the simulator."""
-AGENT, RANDOM_ROUTER, ROUND_ROBIN, LEAST_LOADED, PREFIX_AFFINITY = range(len(ROUTERS))
+AGENT, RANDOM_ROUTER, ROUND_ROBIN, LEAST_LOADED, PREFIX_AFFINITY, LMETRIC, LEAST_PREFILL, LEAST_PREFILL_AGED = range(
+    len(ROUTERS)
+)
 
 STOPS = ("ROUTE", "EVICT", "DONE", "TRUNCATED", "LOG_FULL", "CONTRADICTION", "PAUSED")
 """Why `events.advance` came back; PAUSED: it has been called for so many events, and there are more."""

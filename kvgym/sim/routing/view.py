@@ -4,6 +4,8 @@ The `history` view is the router's own tree of what it sent where: it never hear
 recency, deepest first, so the oldest is always a leaf.
 """
 
+import numpy as np
+
 from kvgym._kernel import kernel
 from kvgym.sim.base.access import config, index_rows, nodes, paths, requests, rows, workers
 from kvgym.sim.base.codes import NONE
@@ -15,9 +17,16 @@ from kvgym.sim.base.rows import row_of
 @kernel
 def visible_hit(s, w, q):
     """Prompt tokens of request `q` that would hit on worker `w`, as the view shows it."""
+    return visible_match(s, w, q)[0]
+
+
+@kernel
+def visible_match(s, w, q):
+    """The same, and when a prompt through the deepest of the matched pages was last sent there; -1 = never."""
     request = requests(s)[q]
     history = config(s).history_view
     matched = 0
+    sent_ps = np.int64(-1)
     for i in range(request.path_start, request.path_start + request.path_nodes):
         v = paths(s)[i]
         node = nodes(s)[v]
@@ -27,9 +36,11 @@ def visible_hit(s, w, q):
         r = row_of(s, w, v)
         pages = index_rows(s)[r].pages if history else rows(s)[r].cached
         matched += min(pages, limit)
+        if pages > 0 and index_rows(s)[r].sent_ps >= 0:
+            sent_ps = index_rows(s)[r].sent_ps
         if pages < limit:
             break
-    return hit_tokens(s, matched, request.prompt_tokens)
+    return hit_tokens(s, matched, request.prompt_tokens), sent_ps
 
 
 @kernel
