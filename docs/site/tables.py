@@ -101,9 +101,7 @@ def scenario_table() -> str:
         for key, s in family.scenarios.items():
             requests = f"{s.warmup_requests} + {s.episode_requests}"
             load = "" if s.load is None else f"{s.load:.2f}"
-            lines.append(
-                f"| `{key}` | {len(s.cluster)} | {requests} | {s.objective} | {s.view} | {load} | {s.text} |"
-            )
+            lines.append(f"| `{key}` | {len(s.cluster)} | {requests} | {s.objective} | {s.view} | {load} | {s.text} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
