@@ -110,7 +110,8 @@ def _agents() -> Iterator[tuple[str, str]]:
     agents = _homes.load("agents")
     for name, made in agents.NAMED.items():
         preset = ", ".join(f"{key}={value}" for key, value in agents.PRESETS.get(name, {}).items())
-        yield name, str(made.__doc__).partition("\n")[0] + (f" {preset}" if preset else "")
+        tuned = " (tuned)" if name in agents.TUNED else ""
+        yield name, str(made.__doc__).partition("\n")[0] + (f" {preset}{tuned}" if preset else "")
 
 
 def _evictors() -> Iterator[tuple[str, str]]:

@@ -111,14 +111,14 @@ def test_a_search_goes_on_as_if_it_had_not_been_interrupted(played, tmp_path):
 
 def test_a_small_search_writes_what_the_leaderboard_takes(tmp_path, capsys):
     pytest.importorskip("optuna", reason="needs the extra tune")
-    command = ["lpwl", "--agent-args", '{"max_age_s": 9}', *SMALL, "--evictor", "lru", "rlt", "--budget", "200"]
+    options = [*SMALL[:2], "--evictor", "lru", "rlt", "--budget", "200", *SMALL[2:]]
+    command = ["lpwl", "--agent-args", '{"max_age_s": 9}', *options]
     assert tune.main([*command, "--workers", "1", "--out", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     best = json.loads((tmp_path / "best.json").read_text())
     assert best["decisions"] <= best["budget"] == 200 and best["trials"] == 4
     assert best["agent_args"]["max_age_s"] == 9
-    kept = " ".join(command[3:])
-    assert best["command"] == f"python -m agents.tune lpwl --agent-args '{command[2]}' {kept}"
+    assert best["command"] == f"python -m agents.tune lpwl --agent-args '{command[2]}' {' '.join(options)}"
     make_agent(best["agent"], **best["agent_args"])
     assert f"--agent lpwl --agent-args '{json.dumps(best['agent_args'])}'" in said
     assert best["versions"]["optuna"] and best["plan"]["ranges"]["evictor"] == ["lru", "rlt"]
