@@ -67,8 +67,8 @@ class Kthena(Agent):
         tokens = self.index.look_up(self.fallen(info))
         queued = self.column(observation, "queued")
         up = self.up(info)
-        if (up & (queued < self.max_waiting)).any():
-            up &= queued < self.max_waiting
+        short = up & (queued < self.max_waiting)
+        up = short if short.any() else up
         load = self.column(observation, "running") + 100.0 * queued
         most = load[up].max()
         requests = np.floor(100.0 * (most - load) / most) if most else np.full(self.n_workers, 100.0)

@@ -51,7 +51,7 @@ class PromptIndex:
         self._limits = [max(1, int(tokens) // size) for tokens in np.full(lists, capacities or 0)]
         self._row_of = np.zeros(1, np.int32)  # by page id; row 0 is for blocks that nobody was sent
         self._held = np.zeros((1, n), bool)
-        self._sent = [np.zeros(1, np.int32) for _ in range(lists)]  # number of the last send; 0: not remembered
+        self._sent = np.zeros((lists, 1), np.int32)  # number of the last send; 0: not remembered
         self._sends: list[deque[tuple[int, Rows]]] = [deque() for _ in range(lists)]
         self._used = [0] * lists
         self._n_rows, self._n_sends = 1, 0
@@ -113,7 +113,7 @@ class PromptIndex:
             self._n_rows = end
             if end > len(self._held):
                 self._held = _grown(self._held, end)
-                self._sent = [_grown(sent, end) for sent in self._sent]
+                self._sent = np.ascontiguousarray(_grown(self._sent.T, end).T)
         return rows
 
     def _drop_oldest(self, place: int, count: int) -> None:
@@ -136,7 +136,7 @@ class PromptIndex:
         self._held[:, worker] = False
         self._sizes[worker] = 0.0
         if self._limits and not self._shared:  # in a shared list blocks stay, with one holder less
-            self._sent[worker][:] = 0
+            self._sent[worker] = 0
             self._sends[worker].clear()
             self._used[worker] = 0
 

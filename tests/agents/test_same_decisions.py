@@ -1,4 +1,4 @@
-"""Rules that were made faster decide as they did: SHA-256 of the actions of whole episodes, as the slower code had them.
+"""Rules that were made faster decide as they did: SHA-256 of the actions of whole episodes by the slower code.
 
 A rule, or what it sees, that changes on purpose has another hash: say so in CHANGELOG.md.
 """
