@@ -5,6 +5,7 @@ import pytest
 
 from agents import make_agent
 from kvgym.evaluation import play
+from kvgym.evaluation.stage import make_env
 from tests.envs.helpers import SMALL
 
 SHORT = {"episode_requests": 16}
@@ -21,10 +22,36 @@ def test_it_plays_and_repeats_itself(scenario):
     assert np.isfinite(once.J) and once.oracle
 
 
-def test_with_much_caution_it_is_the_rule():
-    rule = make_agent("planner", rules=["prefix_affinity"], ahead=())
-    blind = make_agent("planner_blind", rule="prefix_affinity", futures=2, ahead=8, caution=1e9)
-    assert episode(blind, "mixed-fleet").actions_sha256 == episode(rule, "mixed-fleet").actions_sha256
+class Said:
+    """Stands for a look-ahead: the rule takes worker 0, and futures say in turn what the others cost."""
+
+    def __init__(self, costs):
+        self.costs_of = iter(costs)
+
+    def choice(self, simulator, rule):
+        return 0
+
+    def costs(self, simulator, rule, ahead):
+        return np.array(next(self.costs_of))[:, None] * np.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("caution", "costs", "taken"),
+    [
+        (0.0, [[9, 5, 8, 20], [9, 11, 9, 20]], 1),  # d = 0, -1, -0.5
+        (1.0, [[9, 5, 8, 20], [9, 11, 9, 20]], 0),  # d + e = 0, -1 + 3, -0.5 + 0.5: the first of equals
+        (1.0, [[9, 5, 7, 20], [9, 11, 8, 20]], 2),  # -1.5 + 0.5
+        (1.0, [[9, 5, np.inf, 20], [9, 11, np.inf, 20]], 0),  # worker 2 is down
+    ],
+)
+def test_where_futures_disagree_the_rule_stands(caution, costs, taken):
+    agent = make_agent("planner_blind", futures=2, caution=caution)
+    env = make_env(agent, "gsp-stable", overrides={**SMALL["gsp-stable"], **SHORT}, split="train")
+    observation, info = env.reset(seed=0)
+    agent.reset(env, 0)
+    agent._lookahead = Said(costs)
+    info["action_mask"][:] = np.isfinite(costs).all(axis=0)
+    assert agent.act(observation, info) == taken
 
 
 def test_it_improves_a_bad_rule():
