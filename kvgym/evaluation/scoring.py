@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvgym.evaluation.statistics import (
+    BOOTSTRAP_FROM,
     REPLICATES,
     Floats,
     Interval,
@@ -28,9 +29,6 @@ RANDOM = ("random", "lru")
 """The anchor that scores 0 against the frontier: agent and evictor."""
 REFERENCE = ("lbgr_code", "rlt_code")
 """What J is compared with: agent and evictor."""
-FEWEST_FREE = 8
-"""Degrees of freedom (about: seeds less scenarios) from which scores have intervals: below that their coverage was not
-checked."""
 TRAINING_SEEDS = 5
 """That a learned agent needs for a ranked row, and for an interval."""
 FEWEST_SCENARIOS = 8
@@ -126,7 +124,10 @@ def _score(key: K, scenarios: Sequence[Results[K]], draws: Sequence[Floats]) -> 
         found, elsewhere, worst = _over_seeds(logs, draws), _elsewhere(means, len(draws[0])), _NOTHING
     cost = [one.costs[key] for one in scenarios]
     return Score(
-        *(*found, *elsewhere),
+        reference=found[0],
+        frontier=found[1],
+        reference_elsewhere=elsewhere[0],
+        frontier_elsewhere=elsewhere[1],
         middle=float(np.exp(interquartile_mean(means[:, 0]))),
         wins_reference=float(np.mean([_wins(own, one.reference) for own, one in zip(cost, scenarios, strict=True)])),
         wins_frontier=float(np.mean([_wins(own, one.frontier) for own, one in zip(cost, scenarios, strict=True)])),
@@ -139,10 +140,10 @@ def _over_seeds(logs: Sequence[Floats], draws: Sequence[Floats]) -> list[Interva
     means = np.mean([values.mean(axis=0) for values in logs], axis=0)
     drawn = np.mean([weights @ one for weights, one in zip(draws, logs, strict=True)], axis=0)
     # What an episode changes: of the speed-up, and of the ratio of two means to first order.
-    free = [freedom([values @ by for values in logs]) for by in (np.array([1.0, 0.0, 0.0]), _influence(means))]
+    free = [freedom([values[:, 0] for values in logs]), freedom([values @ _influence(means) for values in logs])]
     n = min(len(values) for values in logs)
     both = zip(_both(means), _both(drawn), free, strict=True)
-    return [_interval(value, part, n, df, df >= FEWEST_FREE) for value, part, df in both]
+    return [_interval(value, part, n, df, n >= BOOTSTRAP_FROM) for value, part, df in both]
 
 
 def _by_training(logs: Sequence[Floats], groups: Sequence[NDArray[np.int64]]) -> Floats:
@@ -157,11 +158,11 @@ def _by_training(logs: Sequence[Floats], groups: Sequence[NDArray[np.int64]]) ->
 
 
 def _over_training(means: Floats, networks: Floats) -> list[Interval]:
-    """Both scores, with intervals over training seeds: Student's t, since a bootstrap of five values holds too little."""
+    """Both scores, with intervals over training seeds: Student's t, since bootstraps of five values hold too little."""
     both = _both(over := means.mean(axis=0))
     if len(networks) < TRAINING_SEEDS:
         return [Interval(float(value), _NOTHING, _NOTHING) for value in both]
-    of_log, of_ratio = (t_interval(networks @ by) for by in (np.array([1.0, 0.0, 0.0]), _influence(over)))
+    of_log, of_ratio = t_interval(networks[:, 0]), t_interval(networks @ _influence(over))
     factor, half = np.exp(of_log.high - of_log.mean), 100 * (of_ratio.high - of_ratio.mean) / over[2] ** 2
     speed_up, score = map(float, both)
     return [
