@@ -204,6 +204,8 @@ def _elsewhere(means: Floats, replicates: int) -> list[Interval]:
 
 def _interval(value: Floats, replicates: Floats, n: int, free: float, checked: bool) -> Interval:
     """The value with the interval of its replicates; without one where its coverage was not checked."""
+    if not np.isfinite(value):
+        return Interval(_NOTHING, _NOTHING, _NOTHING)
     if n > 1 and np.ptp(replicates) <= 1e-12 * abs(value):  # what an agent scores that is an anchor
         return Interval(float(value), float(value), float(value))
     ends = percentiles(replicates, n, free) if checked else (_NOTHING, _NOTHING)
