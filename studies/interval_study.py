@@ -1,6 +1,6 @@
 """How often the leaderboard's 95 % intervals hold what they are for, on made-up latencies whose scores are known.
 
-`python -m studies.interval_study` prints the table of docs/leaderboard.md (five minutes on one core), --trials N a
+`python -m studies.interval_study` prints the table of docs/leaderboard.md (six minutes on one core), --trials N a
 shorter one.
 """
 
