@@ -27,7 +27,7 @@ from kvgym import _atomic, _check, _command
 from kvgym.evaluation import files
 from kvgym.evaluation.runs import machine
 from kvgym.evaluation.stage import ROUTE, environment_of
-from kvgym.evaluation.statistics import interval, method
+from kvgym.evaluation.statistics import interval
 from kvgym.scenarios import command_line, get_scenario, refuse_held_out
 from kvgym.sim import EVICTORS
 
@@ -173,7 +173,7 @@ def _show(result: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     )
     print(
         f"on {plan['validation_seeds']} validation seeds J x {ratio['mean']:.3f} "
-        f"[{ratio['low']:.3f}, {ratio['high']:.3f}] ({method(plan['validation_seeds'])})"
+        f"[{ratio['low']:.3f}, {ratio['high']:.3f}] (95 %)"
     )
     if result["agent_args"] == plan["fixed"] and EVICTOR not in result:
         print("nothing better than the agent as it is was found")
