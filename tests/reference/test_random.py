@@ -27,8 +27,9 @@ from tests.reference import (
     simulate,
 )
 from tests.reference.faults import Faults
+from tests.reference.roster import ALONE
 
-EVICTORS = (*RULES, "rlt_code", "belady", "agent", "agent_rules", "mixed")
+EVICTORS = (*RULES, *ALONE, "agent", "agent_rules", "mixed")
 
 
 def random_case(seed):

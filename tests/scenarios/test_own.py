@@ -141,9 +141,7 @@ def test_yaml_is_imported_only_where_it_is_read(tmp_path, monkeypatch):
         get_scenario(saved(tmp_path / "a.yml", YAML))
 
 
-UNKNOWN = (
-    "'speed' (given 3) is not known; allowed are name, version, text, recipe, recipe_args, rate_scale, load, "
-)
+UNKNOWN = "'speed' (given 3) is not known; allowed are name, version, text, recipe, recipe_args, rate_scale, load, "
 REFUSED = [
     ("gps", "scenario must be one of "),
     ("gps", "got 'gps'; or a file (.json, .yml, .yaml), \"module:name\", a mapping of fields, or a Scenario"),
