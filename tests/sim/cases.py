@@ -307,3 +307,26 @@ def bushy_case(seed: int, evictor: str, schedule: str, page_size: int, router: s
     workers = [dataclasses.replace(worker, kv_pages=need + rng.randint(0, need // 2)) for worker in case.workers]
     engine = dataclasses.replace(case.engine, chunk_tokens=page_size * rng.randint(24, 32))
     return dataclasses.replace(case, requests=requests, workers=workers, engine=engine)
+
+
+def slow_case(seed: int, evictor: str, schedule: str, page_size: int) -> Case:
+    """A random case of few sessions whose iterations take about 1/50 s, 1/5 s or 1 s, and all else in proportion.
+
+    Rules that count in seconds see nothing of the picoseconds of other cases.
+    """
+    case = random_case(seed, evictor, schedule, page_size)
+    rng = random.Random(seed + 4_000_000)
+    chunk = case.engine.chunk_tokens
+    factor = round(rng.choice([0.02, 0.2, 1.0]) / SECONDS_PER_PS / float(case.workers[0].cost.g_ps(chunk)[chunk]))
+    sessions = rng.randint(1, 8)
+    requests = [
+        dataclasses.replace(
+            old,
+            arrival_ps=None if old.arrival_ps is None else old.arrival_ps * factor,
+            think_ps=old.think_ps * factor * rng.choice([1, 1, 10]),
+            session=rng.randrange(sessions),
+        )
+        for old in case.requests
+    ]
+    workers = [dataclasses.replace(worker, cost=worker.cost.slowed(factor)) for worker in case.workers]
+    return dataclasses.replace(case, requests=requests, workers=workers)
