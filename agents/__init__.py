@@ -14,7 +14,15 @@ from kvgym.evaluation.stage import env_kwargs_of, environment_of
 
 from .base import Agent
 
-__all__ = ["ADMISSION_AGENTS", "AGENTS", "EVICTION_AGENTS", "JOINT_AGENTS", "Agent", "make_agent"]
+__all__ = [
+    "ADMISSION_AGENTS",
+    "AGENTS",
+    "BOUND_AGENTS",
+    "EVICTION_AGENTS",
+    "JOINT_AGENTS",
+    "Agent",
+    "make_agent",
+]
 
 _TABLE: dict[str, dict[str, str]] = {
     "routing": {
@@ -56,6 +64,7 @@ _TABLE: dict[str, dict[str, str]] = {
     "admission": {"early_rejection": "early_rejection:EarlyRejection"},
     "eviction": {"lru": "lru:Lru", "random_leaf": "random_leaf:RandomLeaf", "rlt": "rlt:Rlt", "gdsf": "gdsf:Gdsf"},
     "joint": {"pair": "pair:Pair", "rule_pair": "rule_pair:RulePair"},
+    "bounds": {"planner": "planner:Planner"},
     "learned": {"learned": "agent:Learned"},
 }
 """Folder -> name of an agent -> its module and class: a new agent is a file there and a row here."""
@@ -80,7 +89,11 @@ of the simulator."""
 JOINT_AGENTS = _classes("joint")
 """Agents that do both, for KVGym/Joint-v0: name -> class."""
 
-NAMED = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | ADMISSION_AGENTS | _classes("learned")
+BOUND_AGENTS = _classes("bounds")
+"""Oracles that plan ahead on copies of the cluster, for KVGym/Route-v0: name -> class. They play where they are asked
+for: an episode takes them seconds to minutes."""
+
+NAMED = AGENTS | EVICTION_AGENTS | JOINT_AGENTS | ADMISSION_AGENTS | BOUND_AGENTS | _classes("learned")
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The default threshold of 0.5 sits on the sharing ratio of the GSP load; a tuned one is the fairer rival.
@@ -103,7 +116,7 @@ def make_agent(name_or_path: str, **kwargs: Any) -> Any:
     """Makes an agent.
 
     Args:
-        name_or_path: A name in `AGENTS`, `ADMISSION_AGENTS`, `EVICTION_AGENTS` or `JOINT_AGENTS`, or
+        name_or_path: A name in `AGENTS`, `ADMISSION_AGENTS`, `EVICTION_AGENTS`, `JOINT_AGENTS` or `BOUND_AGENTS`, or
             "path/to/file.py:Class" for an agent of your own: a class with `observation`, `reset(env, seed)` and
             `act(observation, info)`; one that does not play KVGym/Route-v0 says so with `environment`, see
             `agents.base`.

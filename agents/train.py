@@ -21,7 +21,14 @@ from typing import Any
 
 from envs_registry import ENVIRONMENTS
 from kvgym import _check, _command
-from kvgym.scenarios import FAMILIES, SUITE_SCENARIOS, command_line, family_of, get_scenario
+from kvgym.scenarios import (
+    FAMILIES,
+    SUITE_SCENARIOS,
+    check_training_split,
+    command_line,
+    family_of,
+    get_scenario,
+)
 
 from .learned import ALGORITHMS
 
@@ -96,6 +103,7 @@ def _train(given: argparse.Namespace) -> None:
     found = hyperparams.load(given.algorithm, env_id, given.hyperparams)
     total = found.n_timesteps if given.total_steps is None else _check.whole("--total-steps", given.total_steps, 1)
     found = replace(found, env_kwargs={**found.env_kwargs, **env_kwargs})
+    check_training_split("agents.train", found.env_kwargs.get("split", "train"))
     if given.num_envs is not None:
         found = found.with_envs(_check.whole("--num-envs", given.num_envs, 1))
     plan = learner.Plan(

@@ -1,10 +1,11 @@
 """Time of a routing decision of each rule in Python, on one thread.
 
-    python -m benchmarks.decision_time [--workers 64] [--agents NAME ..] [--decisions N] [--out FILE]
+    python -m benchmarks.decision_time [--workers 64] [--agents NAME ..] [--decisions N] [--apart] [--out FILE]
 
 Each rule plays gsp-stable on so many workers, with as many times the requests, and `act` alone is timed: the median,
 and the 99th percentile, after a sixth of the decisions. What an index or a prefix tree of the rule's own costs grows
-with the prompt, here some 140 pages.
+with the prompt, here some 140 pages. With --apart rules sit in processes of their own, as agents from files do on the
+leaderboard: what is timed is then the way there and back as well.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from tqdm import tqdm
 
 from agents import AGENTS, make_agent
+from agents.leaderboard.seats import apart_agent
 from benchmarks.timing import command, report
 from kvgym.envs.view import shown
 from kvgym.evaluation.stage import make_env
@@ -26,13 +29,18 @@ SCENARIO = "gsp-stable"
 WORKERS, DECISIONS = 64, 1200
 
 
-def decisions(name: str, workers: int, n: int) -> Iterator[int]:
+def decisions(name: str, workers: int, n: int, apart: bool = False) -> Iterator[int]:
     """Nanoseconds of each decision of an episode."""
+    with ExitStack() as stack:
+        agent = stack.enter_context(apart_agent(name, {})) if apart else make_agent(name)
+        yield from _decisions(agent, workers, n)
+
+
+def _decisions(agent: Any, workers: int, n: int) -> Iterator[int]:
     scenario = get_scenario(SCENARIO)
     count = sum(worker.get("count", 1) for worker in scenario.workers if isinstance(worker, dict))
     rate = scenario.recipe_args["rate"] * workers / count
     overrides = {"n_workers": workers, "recipe_args": {"rate": rate}, "episode_requests": n}
-    agent: Any = make_agent(name)
     env = make_env(agent, SCENARIO, overrides=overrides, split="validation")
     observation, info = env.reset(seed=0)
     agent.reset(shown(env, agent), 0)
@@ -45,11 +53,11 @@ def decisions(name: str, workers: int, n: int) -> Iterator[int]:
         over = terminated or truncated
 
 
-def measure(names: Sequence[str], workers: int, n: int) -> list[dict[str, Any]]:
+def measure(names: Sequence[str], workers: int, n: int, apart: bool = False) -> list[dict[str, Any]]:
     """A row per rule."""
     rows = []
     for name in tqdm(names, unit="rule", disable=None):
-        times = sorted(list(decisions(name, workers, n))[n // 6 :])
+        times = sorted(list(decisions(name, workers, n, apart))[n // 6 :])
         p99 = times[len(times) * 99 // 100]
         rows.append({"rule": name, "median (us)": statistics.median(times) / 1e3, "p99 (us)": p99 / 1e3})
     return rows
@@ -61,10 +69,11 @@ def main(argv: list[str] | None = None) -> None:
     add("--agents", nargs="+", choices=AGENTS, default=list(AGENTS), metavar="NAME", help=", ".join(AGENTS))
     add("--workers", type=int, default=WORKERS, help=f"of the cluster ({WORKERS})")
     add("--decisions", type=int, default=DECISIONS, help=f"of each rule ({DECISIONS})")
+    add("--apart", action="store_true", help="rules in processes of their own")
     args = parser.parse_args(argv)
     if args.workers < 1 or args.decisions < 6:
         parser.error("--workers must be at least 1, --decisions at least 6")
-    rows = measure(args.agents, args.workers, args.decisions)
+    rows = measure(args.agents, args.workers, args.decisions, args.apart)
     report(f"time of one routing decision on {args.workers} workers, one thread", rows, args.out)
 
 

@@ -20,11 +20,11 @@ from kvgym.evaluation.standings import Failure
 from kvgym.scenarios import SPLITS, Scenario, command_line, get_scenario
 from kvgym.sim import EVICTORS
 
+from ..leaderboard.backends import add_places, backend
 from ..leaderboard.entries import OWN, Entry, route_rows
 from ..leaderboard.options import add_agents, cores
 from ..leaderboard.plan import Case, Task, check_split, make_cases
 from ..leaderboard.run import clock
-from .backends import BACKENDS, backend
 from .drive import Search, drive
 
 DEFAULT_SEEDS = 8
@@ -44,9 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=int, metavar="N", help=f"episodes of each point ({DEFAULT_SEEDS}; of a trace as many as it has)"
     )
     add("--split", choices=SPLITS, help="workloads of which split (test; of a trace all)")
-    add("--backend", choices=BACKENDS, default="local", help="where episodes are played: here, or on a Ray cluster")
-    add("--ray-address", metavar="HOST:PORT", help="of the cluster (RAY_ADDRESS, or one that is started here)")
-    add("--workers", type=int, metavar="N", help="local processes (default: one per core)")
+    add_places(parser)
     add("--out", type=Path, metavar="DIR", help="write results here, and do not play again what is here already")
 
 

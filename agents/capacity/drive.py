@@ -10,10 +10,9 @@ from kvgym.evaluation import Episode
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Failure
 
+from ..leaderboard.backends import Lost, Submit, result
 from ..leaderboard.plan import Task
-from ..leaderboard.processes import apart
-from ..leaderboard.run import Played, play_task
-from .backends import Lost, Submit, result
+from ..leaderboard.run import Played, play_alone, play_task
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
@@ -45,7 +44,7 @@ class _Drive:
     def __init__(self, searches: Any, store: Store, submit: Submit, told: Callable[[int, int], object]) -> None:
         self.searches, self.store, self.submit, self.told = dict(searches), store, submit, told
         self.asked: dict[Any, Sequence[Task]] = {}
-        self.playing: dict[Future[Played[Episode]], tuple[Any, Task, bool]] = {}
+        self.playing: dict[Future[Played], tuple[Any, Task, bool]] = {}
         self.left: dict[Any, int] = {}
         self.found: dict[Any, Any] = {}
         self.n_played = 0
@@ -84,9 +83,9 @@ class _Drive:
         return [[there[seed] for seed in task.seeds] for task, there in zip(self.asked[key], done, strict=True)]
 
     def _play(self, key: Any, part: Task, again: bool = False) -> None:
-        self.playing[self.submit(play_part, part)] = key, part, again
+        self.playing[self.submit(play_task, part)] = key, part, again
 
-    def _take(self, future: Future[Played[Episode]]) -> None:
+    def _take(self, future: Future[Played]) -> None:
         key, part, again = self.playing.pop(future)
         try:
             played = result(future)
@@ -94,7 +93,7 @@ class _Drive:
             if not again:
                 self._play(key, part, again=True)
                 return
-            played = _alone(part)
+            played = play_alone(part)
         self.store.add(part.identity, played.done)
         self.n_played += len(played.done)
         self.left[key] -= 1
@@ -110,17 +109,3 @@ class _Drive:
         self.searches[key].close()
         self.found[key] = value
         self.told(self.n_played, len(self.found))
-
-
-def _alone(part: Task) -> Played[Episode]:
-    """Played in a process of its own here: if that dies, it is this task that did it."""
-    try:
-        return apart(play_part, part)
-    except ValueError:
-        return Played([], Failure(f"seed {part.seeds[0]}: the process that played it died"))
-
-
-def play_part(task: Task) -> Played[Episode]:
-    """The episodes of a task, without the second time that ranks on the leaderboard need."""
-    played = play_task(task)
-    return Played([recording.episode for recording in played.done], played.failure)

@@ -26,9 +26,9 @@ from kvgym.evaluation.report import number
 from kvgym.evaluation.standings import Failure
 from kvgym.scenarios import command_line
 
-from .. import make_agent
 from ..leaderboard.entries import Entry
 from ..leaderboard.plan import Task
+from ..leaderboard.seats import seated
 from . import common
 from .common import Setting
 from .drive import Search
@@ -252,8 +252,8 @@ def _tables(
     """Rows of each episode, which is played here again: a store keeps no rows."""
     for (entry, point), task in tasks.items():
         for seed in task.seeds:
-            agent = make_agent(entry.agent, **entry.kwargs)
-            recording = record(agent, seed=seed, **task.options)
+            with seated(entry, task.options) as (agent, options):
+                recording = record(agent(), seed=seed, **options)
             records, log = columns.rows_of(recording, seed=seed, **task.options)
             who = {"agent": entry.label, "evictor": task.options["evictor"] or "", "seed": seed}
             yield {**dict(zip(axes, point, strict=True)), **who}, records if name == "records" else log

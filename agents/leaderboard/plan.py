@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import kvgym
-from kvgym import _check, _compile
+from kvgym import _compile
 from kvgym.envs.base import KERNELS
 from kvgym.evaluation import files
 from kvgym.evaluation.anchors import N_SEEDS
@@ -23,9 +23,9 @@ from kvgym.scenarios import SUITE_SCENARIOS, Scenario, ScenarioLike, command_lin
 from kvgym.scenarios.find import is_file
 from kvgym.scenarios.recipes import SUITE_RECIPES, recipe_file
 
-from .. import make_agent
-from .entries import ANCHORS, SUITE, Entry, make_entries
+from .entries import SUITE, Entry, make_entries
 from .processes import apart
+from .seats import DEFAULT_TERMS, Terms, seated
 
 DEFAULT_SCENARIOS = ("gsp", "gsp-stable", "gsp-worst", "multi-turn", "long-doc", "sanity")
 FLEET_SCENARIOS = ("mixed-fleet", "straggler", "failover", "multi-node-agents")
@@ -50,6 +50,7 @@ class Case(NamedTuple):
         parts: Seeds that have no request in common; None: all.
         has_sessions: Whether a session comes back.
         notes: What a reader should know of the workload.
+        load: Which load this is, where the scenario has several.
     """
 
     scenario: Scenario
@@ -58,6 +59,12 @@ class Case(NamedTuple):
     parts: int | None = None
     has_sessions: bool = True
     notes: tuple[str, ...] = ()
+    load: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tables tell it apart by: name and load."""
+        return self.scenario.name, self.load
 
 
 class Task(NamedTuple):
@@ -67,10 +74,13 @@ class Task(NamedTuple):
     case: Case
     seeds: tuple[int, ...]
     split: str
+    terms: Terms = DEFAULT_TERMS
+    known: Identity | None = None
+    """What results that are there are kept under; None: what code and files are now."""
 
     @property
     def options(self) -> dict[str, Any]:
-        """Arguments of `record`, `replay` and `make_env`, beside agent and seed."""
+        """Arguments of `record` and `make_env`, beside agent and seed."""
         return {
             "scenario": self.case.source,
             "overrides": self.case.overrides,
@@ -82,6 +92,8 @@ class Task(NamedTuple):
     @property
     def identity(self) -> Identity:
         """What the results are kept under."""
+        if self.known is not None:
+            return self.known
         entry, scenario, overrides = self.entry, self.case.scenario, self.case.overrides
         evictor = entry.evictor_on(scenario)
         fields = {} if scenario.name in SUITE_SCENARIOS else scenario.to_dict()
@@ -110,14 +122,6 @@ def _code() -> str:
     return files.source_hash(package, Path(__file__).parents[1], but=[package / "theory"])
 
 
-def by_guests(tasks: Iterable[Task]) -> dict[tuple[str, ...], list[Task]]:
-    """Tasks by the files whose code they run: those of different files share no process."""
-    groups: dict[tuple[str, ...], list[Task]] = defaultdict(list)
-    for task in tasks:
-        groups[task.entry.guests].append(task)
-    return groups
-
-
 @dataclass(frozen=True)
 class Plan:
     """Everything that is to be played: each entry, the anchors first, on each case, with all seeds of a split."""
@@ -129,16 +133,17 @@ class Plan:
     smoke: bool = False
     track: str = "route"
     axes: Axes | None = None
+    terms: Terms = DEFAULT_TERMS
+    identities: Mapping[tuple[Entry, tuple[str, str]], Identity] = field(default_factory=dict)
+    """Of results that are there, by entry and name of the scenario."""
 
     def tasks(self, case: Case) -> list[Task]:
         """What each entry plays on a case: of a trace as many seeds as it has parts."""
-        return [Task(entry, case, self.seeds[: case.parts], self.split) for entry in self.entries]
-
-
-def anchor_plan() -> Plan:
-    """The anchors on all scenarios that need no file."""
-    cases = tuple(_case(name, {}, "test") for name in (*DEFAULT_SCENARIOS, *FLEET_SCENARIOS))
-    return _checked(Plan(ANCHORS, cases, tuple(range(N_SEEDS)), "test"))
+        seeds = tuple(seed for seed in self.seeds if case.parts is None or seed < case.parts)
+        known = self.identities
+        return [
+            Task(entry, case, seeds, self.split, self.terms, known.get((entry, case.key))) for entry in self.entries
+        ]
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
@@ -147,39 +152,50 @@ def make_plan(options: argparse.Namespace) -> Plan:
     Raises:
         ValueError: If an option is not allowed; nothing has been played then.
     """
-    seeds = options.seeds if options.seeds is not None else QUICK_SEEDS if options.quick else N_SEEDS
-    _check.whole("--seeds", seeds, 1)
+    seeds = _seeds(options.seeds or str(QUICK_SEEDS if options.quick else N_SEEDS))
     entries, axes = make_entries(options)
     cases = make_cases(options, options.scenario or _SCENARIOS[options.track])
     check_split(options.split, entries)
-    return _checked(Plan(entries, cases, tuple(range(seeds)), options.split, options.quick, options.track, axes))
+    return checked(Plan(entries, cases, seeds, options.split, options.quick, options.track, axes))
 
 
-def _checked(plan: Plan) -> Plan:
+def _seeds(text: str) -> tuple[int, ...]:
+    """The seeds 0 to N - 1 of "N", or A to B of "A-B"."""
+    first, dash, last = text.partition("-")
+    try:
+        begin, end = (int(first), int(last) + 1) if dash else (0, int(first))
+    except ValueError:
+        begin, end = 0, 0
+    if not 0 <= begin < end:
+        raise ValueError(f"--seeds must be an integer >= 1, or the first and the last one as in 16-31; got {text}")
+    return tuple(range(begin, end))
+
+
+def checked(plan: Plan) -> Plan:
     """Makes every environment once: what is not allowed raises now, and kernels are compiled before processes start."""
     kinds: dict[Any, Task] = {}
     for case in plan.cases:
         for task in plan.tasks(case):
             alike = task.entry.environment == ROUTE and not task.entry.guests
             kinds.setdefault((task.options["evictor"] if alike else task.entry, case.scenario.name), task)
-    for guests, tasks in by_guests(kinds.values()).items():
-        if guests:
-            apart(_make_all, tasks)
+    for task in kinds.values():
+        if task.entry.guests and task.entry.oracle:
+            apart(_make_once, task)
         else:
-            _make_all(tasks)
+            _make_once(task)
     for name in KERNELS:
         _compile.load(name)
     return plan
 
 
-def _make_all(tasks: Iterable[Task]) -> None:
-    for task in tasks:
-        try:
-            make_env(make_agent(task.entry.agent, **task.entry.kwargs), **task.options)
-        except ValueError:
-            raise
-        except Exception as error:  # an agent may raise anything
-            raise ValueError(f"{task.entry.label}: {type(error).__name__}: {error}") from error
+def _make_once(task: Task) -> None:
+    try:
+        with seated(task.entry, task.options) as (agent, options):
+            make_env(agent(), **options)
+    except ValueError:
+        raise
+    except Exception as error:  # an agent may raise anything
+        raise ValueError(f"{task.entry.label}: {type(error).__name__}: {error}") from error
 
 
 def check_split(split: str, entries: Iterable[Entry]) -> None:
@@ -197,10 +213,11 @@ def make_cases(options: argparse.Namespace, names: Sequence[str]) -> tuple[Case,
     """
     if options.trace is not None and not options.scenario:
         names = ()
-    found: dict[str, Case] = {}
-    for name, overrides in command_line.scenarios(options, list(names)):
-        case = _case(name, overrides, options.split)
-        if found.setdefault(case.scenario.name, case).scenario != case.scenario:  # tables tell them apart by it
+    found: dict[tuple[str, str], Case] = {}
+    loads = [{"at_load": load} for load in getattr(options, "load", None) or ()] or [{}]
+    for (name, overrides), load in product(command_line.scenarios(options, list(names)), loads):
+        case = _case(name, overrides | load, options.split)
+        if found.setdefault(case.key, case).scenario != case.scenario:  # tables tell them apart by it
             raise ValueError(f"--scenario: two scenarios have the name {case.scenario.name!r}, give one another name")
     return tuple(found.values())
 
@@ -230,4 +247,12 @@ def _case(name: str, overrides: dict[str, Any], split: str) -> Case:
         None if facts is None else facts.parts,
         bool(made.requests["turn"].any()),
         tuple(notes),
+        _load_of(overrides),
     )
+
+
+def _load_of(overrides: Mapping[str, Any]) -> str:
+    """Which load this is, of what the best known policy sustains or of what the scenario has; "": the scenario's."""
+    if "at_load" in overrides:
+        return f"{overrides['at_load']:g}"
+    return f"x {overrides['rate_scale']:g}" if "rate_scale" in overrides else ""

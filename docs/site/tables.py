@@ -22,7 +22,7 @@ from kvgym.envs.features import (
     WORKER_FEATURES,
     Feature,
 )
-from kvgym.scenarios import SCENARIOS
+from kvgym.scenarios import FAMILIES
 from kvgym.sim.evictors import TABLE
 from kvgym.workload import PRESETS
 
@@ -92,14 +92,18 @@ def block_table() -> str:
 
 
 def scenario_table() -> str:
-    """A row per scenario."""
-    lines = ["| scenario | workers | requests | objective | view | evictor | what |", "|---|---|---|---|---|---|---|"]
-    for name, s in SCENARIOS.items():
-        requests = f"{s.warmup_requests} + {s.episode_requests}"
-        lines.append(
-            f"| `{name}` | {len(s.cluster)} | {requests} | {s.objective} | {s.view} | {s.evictor} | {s.text} |"
-        )
-    return "\n".join(lines)
+    """A table per family, with a row per scenario."""
+    head = ["| scenario | workers | requests | objective | view | load | what |", "|---|---|---|---|---|---|---|"]
+    parts = []
+    for name, family in FAMILIES.items():
+        held_out = " Held out: training refuses it." if family.held_out else ""
+        lines = [f"### {name}\n\n{family.text[0].upper()}{family.text[1:]}.{held_out}\n", *head]
+        for key, s in family.scenarios.items():
+            requests = f"{s.warmup_requests} + {s.episode_requests}"
+            load = "" if s.load is None else f"{s.load:.2f}"
+            lines.append(f"| `{key}` | {len(s.cluster)} | {requests} | {s.objective} | {s.view} | {load} | {s.text} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
 
 
 def evictor_table() -> str:
@@ -124,8 +128,8 @@ TABLES = {
         "blocks": block_table,
         "observation": observation_table,
         "candidates": candidate_table,
-        "scenarios": scenario_table,
     },
+    "scenarios.md": {"scenarios": scenario_table},
     "evictors.md": {"evictors": evictor_table},
     "workloads.md": {"presets": preset_table},
 }

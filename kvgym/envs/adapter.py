@@ -117,9 +117,6 @@ class Adapter:
 class RouterAdapter(Adapter):
     """That of a routing agent: the observation, info and pulled methods of KVGym/Route-v0.
 
-    Attributes:
-        answers: The workers that it has chosen in this episode, in their order.
-
     Args:
         env: The environment.
         name: "module:name".
@@ -148,12 +145,6 @@ class RouterAdapter(Adapter):
             )
         super().__init__(env, agent, env.layout.of_router(), env.layout.n_workers)
         self._form = self.layout.bits(agent.observation)
-        self.answers: list[int] = []
-
-    def reset(self, seed: int) -> None:
-        """See `Adapter.reset`."""
-        self.answers = []
-        super().reset(seed)
 
     def choose(self) -> int:
         """The agent's answer to the ROUTE decision that is due; one that is not legal as in KVGym/Route-v0."""
@@ -163,7 +154,6 @@ class RouterAdapter(Adapter):
         worker = int(self.ask(observation, mask.copy(), time, session))
         if not 0 <= worker < n:
             raise ValueError(f"the router must choose a worker from 0 to {n - 1}, it chose {worker}")
-        self.answers.append(worker)
         return worker if mask[worker] else legal_instead(worker, mask)
 
     def action_masks(self) -> NDArray[np.bool_]:

@@ -121,10 +121,6 @@ class EvictEnv(ClusterEnv):
             if result[0] != ROUTE:
                 return result
 
-    def routed(self) -> list[int]:
-        """The workers that the routing agent has chosen in this episode, in their order; none where a rule routes."""
-        return [] if self.adapter is None else self.adapter.answers
-
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:

@@ -11,7 +11,7 @@ import numpy as np
 from kvgym import _check
 from kvgym.envs.kernels.codes import REWARDS
 from kvgym.envs.layout import FORMS
-from kvgym.scenarios import OVERRIDES, SPLITS, Overrides, Scenario, ScenarioLike, get_scenario
+from kvgym.scenarios import OVERRIDES, SPLITS, Overrides, Scenario, ScenarioLike, check_training_split, get_scenario
 from kvgym.sim import EVICTORS, ROUTERS, RULES
 
 HORIZONS = ("drain", "truncate")
@@ -21,8 +21,8 @@ _SIZES = ("width", "height")
 DEFAULT_SCENARIO = "gsp-stable"
 
 V0_RULES = (
-    *("lru", "lru_node", "random", "rlt", "fifo", "lfu", "mru", "slru", "ghost_slru", "wlfu", "tail_lru", "gdsf"),
-    "workload_aware",
+    *("lru", "lru_node", "random", "rlt", "fifo", "lfu", "mru", "slru_two_hits", "ghost_slru", "wlfu"),
+    *("tail_lru", "gdsf", "workload_aware"),
 )
 """Evictors that the rule forms of the ids of version 0 choose from: an evictor that is added later changes no action
 space of theirs, and is asked for with the argument `rules`."""
@@ -70,6 +70,8 @@ class EnvSettings:
         scenario = get_scenario(self.scenario, self.scenario_overrides)
         for name, allowed in (("split", SPLITS), ("observation", FORMS), ("horizon", HORIZONS)):
             _check.choice(name, getattr(self, name), allowed)
+        if self.horizon == "truncate":
+            check_training_split('horizon="truncate"', self.split)
         if self.render_mode is not None:
             _check.choice("render_mode", self.render_mode, RENDER_MODES)
         if self.render_size is not None:

@@ -18,6 +18,7 @@ from kvgym import _check, _compile
 from kvgym.envs.base import ClusterEnv, Observation, legal_instead
 from kvgym.envs.kernels.codes import COST, SKIP
 from kvgym.envs.picture import Painter, grid
+from kvgym.scenarios import check_training_split
 from kvgym.sim.base.codes import EVICT, ROUTE, TRUNCATED
 from kvgym.sim.evictors import ASK
 
@@ -120,6 +121,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             found = {**found, "render_mode": "rgb_array"}
         self.envs: list[Single] = [single, *(self.env_class(**found) for _ in range(self.num_envs - 1))]
         self.stagger = _check.flag("stagger", stagger)
+        if self.stagger:
+            check_training_split("stagger=True", single.split)
         for i, env in enumerate(self.envs):
             env.first_share = (i + 1) / self.num_envs if self.stagger else 1.0
         self._painter = Painter(None, single.metadata["render_fps"])

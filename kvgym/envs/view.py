@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any, NoReturn, ParamSpec, TypeVar, cast
+from typing import Any, NoReturn
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
 from kvgym.envs.layout import Layout
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 RULE = (
     "a ranked agent knows what it is shown and nothing behind it; one that needs more declares `oracle = True`, "
@@ -89,8 +84,8 @@ class Settings(Closed):
 class View(Closed):
     """Given to an agent in place of its environment, or of its adapter to one.
 
-    The environment is held where no attribute leads to it. That is a rule made visible, not a wall: whoever walks the
-    interpreter's memory finds it. So the leaderboard plays what it ranks a second time (`kvgym.evaluation.replay`).
+    A rule made visible, not a wall: in a process that holds the environment it can be found. So agents that come with a
+    file play in processes that don't (`kvgym.evaluation.remote`).
 
     Attributes:
         layout: Where features stand in an observation.
@@ -109,7 +104,7 @@ class View(Closed):
     observation_space: spaces.Space[Any]
 
     def __init__(self, env: Any) -> None:
-        """Copies what is constant, and seals what is pulled."""
+        """Copies what is constant."""
         scenario = env.scenario
         self.__dict__.update(
             layout=replace(env.layout),
@@ -117,10 +112,7 @@ class View(Closed):
             action_space=deepcopy(env.action_space),
             observation_space=deepcopy(env.observation_space),
             **({"rules": tuple(env.rules)} if hasattr(env, "rules") else {}),
-            _finished=sealed(env.finished),
-            _n_finished=sealed(env.n_finished),
-            _prompt_pages=sealed(env.prompt_pages),
-            _action_masks=sealed(env.action_masks),
+            _env=env,
         )
 
     @property
@@ -131,21 +123,21 @@ class View(Closed):
     def finished(self, first: int | None = None) -> NDArray[np.float64]:
         """See `ClusterEnv.finished`."""
         # A plain number: what else there is runs its methods where it is looked at, and that is to be here.
-        rows: NDArray[np.float64] = self._finished() if first is None else self._finished(plain(first))
+        rows: NDArray[np.float64] = self._env.finished() if first is None else self._env.finished(plain(first))
         return rows
 
     def n_finished(self) -> int:
         """See `ClusterEnv.n_finished`."""
-        return int(self._n_finished())
+        return int(self._env.n_finished())
 
     def prompt_pages(self) -> NDArray[np.int64]:
         """See `ClusterEnv.prompt_pages`."""
-        pages: NDArray[np.int64] = self._prompt_pages()
+        pages: NDArray[np.int64] = self._env.prompt_pages()
         return pages
 
     def action_masks(self) -> NDArray[np.bool_]:
         """See `ClusterEnv.action_masks`."""
-        masks: NDArray[np.bool_] = self._action_masks()
+        masks: NDArray[np.bool_] = self._env.action_masks()
         return masks
 
     def __repr__(self) -> str:
@@ -183,13 +175,3 @@ def plain(number: Any) -> int:
     """
     index = operator.index(number)
     return index if type(index) in (int, bool) else int(index)
-
-
-def sealed(function: Callable[P, R]) -> Callable[P, R]:
-    """`function` behind a callable from which no attribute leads to it, as `__closure__` and `__self__` would.
-
-    A cache that keeps nothing is such a callable, written in C.
-    """
-    seal: Any = lru_cache(maxsize=0)(function)
-    del seal.__wrapped__
-    return cast("Callable[P, R]", seal)

@@ -9,11 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
-from kvgym.envs.view import View, plain, sealed, shown
-from kvgym.evaluation.guard import watch
+from kvgym.envs.view import View, shown
+from kvgym.evaluation.actions import reader
 from kvgym.evaluation.stage import env_kwargs_of, environment_of, make_env
 from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import ScenarioLike
@@ -47,12 +46,15 @@ class Episode:
         metrics: See `kvgym.envs.metrics.episode_metrics`.
         n_actions: Decisions taken.
         n_invalid: Actions that the mask did not allow.
-        decision_us: Mean time inside `act` (microseconds).
+        decision_us: Mean time inside `act` (microseconds), measured where the agent runs.
         env_s: Time inside `reset` and `step` of the environment (s).
         actions_sha256: Of the actions, as comma-separated decimals; pairs in brackets.
+        records_sha256: Of what became of each request.
         workload_sha256: Content hash of the workload.
         n_dropped: Requests of the source that fit on no worker.
         oracle: The agent was given the environment itself.
+        salt: Of the seed that an agent in a process of its own was given, see `kvgym.evaluation.remote.agent_seed`;
+            else "".
     """
 
     seed: int
@@ -63,9 +65,11 @@ class Episode:
     decision_us: float
     env_s: float
     actions_sha256: str
+    records_sha256: str
     workload_sha256: str
     n_dropped: int
     oracle: bool
+    salt: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain values."""
@@ -81,8 +85,6 @@ class Recording:
         observation: Likewise.
         env_kwargs: Likewise.
         actions: What it did: int32 (n,), or (n, 2).
-        answers: Answers of the routing agent inside the environment, if there is one: int32.
-        records_sha256: Of what became of each request.
         episode: What it came to.
     """
 
@@ -90,8 +92,6 @@ class Recording:
     observation: str
     env_kwargs: Mapping[str, Any]
     actions: NDArray[np.int32]
-    answers: NDArray[np.int32]
-    records_sha256: str
     episode: Episode
 
 
@@ -147,11 +147,11 @@ def play_all(
 
 def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> Recording:
     """Plays an episode and keeps what it takes to play it again; arguments and errors as those of `play`."""
-    # All that is left here of the environment is sealed: an agent that looks around sees the variables of its callers.
-    begin, step, end, read, view = _open(agent, scenario, options)
+    env = make_env(agent, scenario, **options)
+    view, read = shown(env, agent), reader(env.action_space)
     clock = time.perf_counter_ns
     began = clock()
-    observation, info = begin(seed)
+    observation, info = env.reset(seed=seed)
     env_ns = clock() - began
     agent.reset(view, seed)
     actions: list[Any] = []
@@ -164,56 +164,31 @@ def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> R
         action = read(chosen)
         actions.append(action)
         decided = clock()
-        observation, _, terminated, truncated, info = step(action)
+        observation, _, terminated, truncated, info = env.step(action)
         env_ns += clock() - decided
-        deciding_ns += acted - began
+        deciding_ns += getattr(agent, "measured_ns", acted - began)
         over = terminated or truncated
-    records_sha256, found, answers = end(info["episode_metrics"])
     episode = Episode(
         seed=seed,
+        J=info["episode_metrics"]["J"],
+        metrics=info["episode_metrics"],
         n_actions=len(actions),
+        n_invalid=env.n_invalid,
         decision_us=deciding_ns / 1e3 / len(actions),
         env_s=env_ns / 1e9,
         actions_sha256=digest(actions),
+        records_sha256=hashlib.sha256(env.simulator.records().tobytes()).hexdigest(),
+        workload_sha256=env.workload.content_hash(),
+        n_dropped=env.workload.n_dropped,
         oracle=not isinstance(view, View),
-        **found,
     )
     return Recording(
         environment=environment_of(agent),
         observation=agent.observation,
         env_kwargs=env_kwargs_of(agent),
         actions=np.array(actions, np.int32),
-        answers=np.array(answers, np.int32),
-        records_sha256=records_sha256,
         episode=episode,
     )
-
-
-def _open(agent: Agent, scenario: ScenarioLike, options: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The environment as callables (begin, step, end, read an action), and what is shown of it."""
-    env = make_env(agent, scenario, **options)
-
-    def begin(seed: int) -> Any:
-        with watch(False):
-            return env.reset(seed=seed)
-
-    def end(metrics: dict[str, float]) -> tuple[str, dict[str, Any], list[int]]:
-        return *course(env, metrics), list(getattr(env, "routed", list)())
-
-    read = _pair if isinstance(env.action_space, spaces.MultiDiscrete) else _index
-    return sealed(begin), sealed(env.step), sealed(end), read, shown(env, agent)
-
-
-def course(env: Any, metrics: dict[str, float]) -> tuple[str, dict[str, Any]]:
-    """How an episode went that is over: SHA-256 of its records, and what `Episode` has of the environment."""
-    found = {
-        "J": metrics["J"],
-        "metrics": metrics,
-        "n_invalid": env.n_invalid,
-        "workload_sha256": env.workload.content_hash(),
-        "n_dropped": env.workload.n_dropped,
-    }
-    return hashlib.sha256(env.simulator.records().tobytes()).hexdigest(), found
 
 
 def digest(actions: list[Any]) -> str:
@@ -223,18 +198,3 @@ def digest(actions: list[Any]) -> str:
         text = ",".join(map(str, actions[start : start + _PART]))
         total.update((("," if start else "") + text).encode())
     return total.hexdigest()
-
-
-def _index(action: Any) -> int:
-    try:
-        return plain(action)
-    except TypeError:
-        raise ValueError(f"act() must return the index of an action, got {action!r}") from None
-
-
-def _pair(action: Any) -> tuple[int, int]:
-    try:
-        worker, rule = map(plain, action)
-    except (TypeError, ValueError):
-        raise ValueError(f"act() must return a worker and the number of a rule, got {action!r}") from None
-    return worker, rule

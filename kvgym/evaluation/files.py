@@ -20,9 +20,14 @@ def to_text(value: Any) -> str:
     return json.dumps(_finite(value), sort_keys=True, indent=1, allow_nan=False) + "\n"
 
 
+def sha256(content: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def digest(value: Any) -> str:
     """SHA-256 of a value's JSON."""
-    return hashlib.sha256(to_text(value).encode()).hexdigest()
+    return sha256(to_text(value).encode())
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from kvgym.evaluation import files
 from kvgym.evaluation.episode import Episode
 from kvgym.evaluation.files import ResultError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _NUMBERS = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
 
 
@@ -152,6 +152,14 @@ def _fields(path: Path, where: str, value: Any, cls: type) -> dict[str, Any]:
     return out
 
 
+def differences(one: Episode, other: Episode) -> list[str]:
+    """What two episodes of one identity and seed differ in, in words; what was measured in seconds may differ."""
+    names = {"actions_sha256": "actions", "records_sha256": "records of its requests", "workload_sha256": "workload"}
+    free = ("decision_us", "env_s", "salt")
+    a, b = ({**item.as_dict(), "metrics": repr(sorted(item.metrics.items()))} for item in (one, other))
+    return [names.get(name, name) for name in a if name not in free and a[name] != b[name]]
+
+
 class Store:
     """The finished episodes in a folder of result files, by identity; new ones are written as they come."""
 
@@ -165,9 +173,23 @@ class Store:
         self.machine = machine()
         self._episodes: dict[str, dict[int, Episode]] = defaultdict(dict)
         self._own: dict[str, dict[int, Episode]] = defaultdict(dict)
-        for path in sorted(folder.glob("*.json")) if folder else ():
+        if folder:
+            self.read(folder)
+
+    def read(self, folder: Path) -> None:
+        """Takes in all files of a folder.
+
+        Raises:
+            ResultError: If one of them is not a result file, or has an episode that is there and came out otherwise.
+        """
+        for path in sorted(folder.glob("*.json")):
             identity, where, episodes = read_run(path)
-            self._episodes[identity.key] |= episodes
+            there = self._episodes[identity.key]
+            for seed, episode in episodes.items():
+                # With another salt an agent has other random numbers: the first one counts.
+                kept = there.setdefault(seed, episode)
+                if kept.salt == episode.salt and (differ := differences(kept, episode)):
+                    raise ResultError(f"{path}: seed {seed} is there already with other {', '.join(differ)}")
             if where == self.machine:
                 self._own[identity.key] |= episodes
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from kvgym.envs.vector import ClusterVectorEnv, make_vec
+from kvgym.scenarios import check_training_split
 
 Indices = None | int | Iterable[int]
 
@@ -28,7 +29,8 @@ class Sb3VecEnv(VecEnv):
         envs: The environments, made with autoreset_mode="SameStep".
 
     Raises:
-        ValueError: If they are not native, or made with another mode: SB3 knows no steps that only reset.
+        ValueError: If they are not native, or made with another mode: SB3 knows no steps that only reset. If they play
+            workloads that agents are scored on.
     """
 
     def __init__(self, envs: ClusterVectorEnv[Any]) -> None:
@@ -37,6 +39,7 @@ class Sb3VecEnv(VecEnv):
             raise ValueError(f"envs must be a native vector environment of kvgym, got {envs!r}")
         if envs.autoreset_mode != AutoresetMode.SAME_STEP:
             raise ValueError(f'envs must have autoreset_mode="SameStep", got "{envs.autoreset_mode.value}"')
+        check_training_split(type(self).__name__, envs.envs[0].split)
         self.envs = envs
         self._actions: Any = None
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)

@@ -3,7 +3,7 @@
 from kvgym.scenarios.find import Overrides, ScenarioLike, get_scenario
 from kvgym.scenarios.library import FAMILIES, SCENARIOS, SUITE_SCENARIOS, Family, family_of, register_scenario
 from kvgym.scenarios.recipes import register_recipe
-from kvgym.scenarios.scenario import OBJECTIVES, OVERRIDES, SPLITS, Scenario
+from kvgym.scenarios.scenario import OBJECTIVES, OVERRIDES, SPLITS, TRAINING_SPLITS, Scenario, check_training_split
 
 __all__ = [
     "FAMILIES",
@@ -12,10 +12,12 @@ __all__ = [
     "SCENARIOS",
     "SPLITS",
     "SUITE_SCENARIOS",
+    "TRAINING_SPLITS",
     "Family",
     "Overrides",
     "Scenario",
     "ScenarioLike",
+    "check_training_split",
     "family_of",
     "get_scenario",
     "register_recipe",

@@ -35,6 +35,8 @@ OBJECTIVES = ("e2e", "ttft")
 SPLITS = ("train", "validation", "test", "all")
 """Workloads of different splits come from different random streams, or from different blocks of a trace; "all" is all
 of a trace, for those who train nothing."""
+TRAINING_SPLITS = ("train", "validation")
+"""Those that a learner may see: what it is scored on it has not been shown."""
 
 OVERRIDES = ("at_load", "n_workers")
 """What `Scenario.with_overrides` takes beside fields, and keys of workers."""
@@ -343,6 +345,15 @@ class Scenario:
         )
         hints: NDArray[np.int32] = np.clip(np.rint(lengths), 1, np.iinfo(np.int32).max).astype(np.int32)
         return hints
+
+
+def check_training_split(what: str, split: str) -> None:
+    """Raises a ValueError that names `what` if it is for learning, and workloads of `split` are not."""
+    if split not in TRAINING_SPLITS:
+        raise ValueError(
+            f"{what} is for training, and split must be one of {', '.join(TRAINING_SPLITS)} there; got {split!r}: what "
+            "agents are scored on is never trained on"
+        )
 
 
 def _child(seed: np.random.SeedSequence, number: int) -> np.random.SeedSequence:

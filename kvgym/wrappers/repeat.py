@@ -10,6 +10,7 @@ from gymnasium.utils import RecordConstructorArgs
 from gymnasium.vector import VectorEnv, VectorWrapper
 
 from kvgym import _check
+from kvgym.scenarios import check_training_split
 from kvgym.wrappers import _unwrap
 
 
@@ -37,12 +38,12 @@ class RepeatWorkload(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         repeat: Number of the present episode among those of its workload, 0 .. k-1.
 
     Raises:
-        ValueError: If `env` is none of kvgym, or k is no integer >= 1.
+        ValueError: If `env` is none of kvgym or not of a split for training, or k is no integer >= 1.
     """
 
     def __init__(self, env: gym.Env[Any, Any], k: int) -> None:
         RecordConstructorArgs.__init__(self, k=k)
-        _unwrap.single(env)
+        check_training_split(type(self).__name__, _unwrap.single(env).split)
         super().__init__(env)
         self.k = _check.whole("k", k, 1)
         self._seed: int | None = None
@@ -80,11 +81,12 @@ class GroupWorkloads(VectorWrapper):
         k: Size of a group; it divides num_envs.
 
     Raises:
-        ValueError: If `env` is none or is staggered, or k does not divide num_envs.
+        ValueError: If `env` is none, is staggered or not of a split for training, or k does not divide num_envs.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any], k: int) -> None:
         inside = _unwrap.native(env)
+        check_training_split(type(self).__name__, inside.envs[0].split)
         super().__init__(env)
         self.k = _check.whole("k", k, 1)
         if self.num_envs % self.k:

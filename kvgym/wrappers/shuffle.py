@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
 from kvgym.envs.layout import Layout
+from kvgym.scenarios import check_training_split
 from kvgym.wrappers import _unwrap
 
 Orders = NDArray[np.int64]
@@ -71,12 +72,13 @@ class ShuffleWorkers(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         order: int64 (M,), the worker that is shown at each place.
 
     Raises:
-        ValueError: If `env` is none of kvgym.
+        ValueError: If `env` is none of kvgym, or not of a split for training.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         RecordConstructorArgs.__init__(self)
         self._inside: Any = _unwrap.single(env)
+        check_training_split(type(self).__name__, self._inside.split)
         super().__init__(env)
         self._layout = self._inside.layout
         self.order: Orders = np.arange(self._layout.n_workers)
@@ -137,11 +139,12 @@ class VectorShuffleWorkers(VectorWrapper):
         orders: int64 (num_envs, M), the worker that is shown at each place.
 
     Raises:
-        ValueError: If `env` is none.
+        ValueError: If `env` is none, or not of a split for training.
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
         self._inside = _unwrap.native(env)
+        check_training_split(type(self).__name__, self._inside.envs[0].split)
         super().__init__(env)
         self._layout = self._inside.layout
         self.orders: Orders = np.tile(np.arange(self._layout.n_workers), (self.num_envs, 1))

@@ -9,8 +9,8 @@ import pytest
 
 from agents.capacity import sweep
 from agents.capacity.__main__ import main
-from agents.capacity.backends import Lost, backend, result
 from agents.capacity.drive import drive
+from agents.leaderboard.backends import Lost, backend, result
 from agents.leaderboard.entries import Entry
 from agents.leaderboard.plan import Case, Task
 from kvgym.evaluation.runs import Store

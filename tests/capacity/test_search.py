@@ -17,7 +17,7 @@ from kvgym.evaluation import Episode
 
 
 def episode(seed, **metrics):
-    text = {"actions_sha256": "", "workload_sha256": ""}
+    text = {"actions_sha256": "", "records_sha256": "", "workload_sha256": ""}
     return Episode(seed, 1.0, metrics, 1, 0, 0.0, 0.0, n_dropped=0, oracle=False, **text)
 
 

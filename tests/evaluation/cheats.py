@@ -2,8 +2,10 @@
 
 import copy
 import gc
+import os
 import pickle
 import sys
+import time
 
 import numpy as np
 
@@ -124,34 +126,34 @@ class ReadsTheFuture(Honest):
         self.lengths = scenario.workload(scenario.seeds(seed, "test", 0)[0], "test").requests["output_tokens"]
 
 
+class CallsUnbound(Honest):
+    """A clone by the function, where the method is not there."""
+
+    def reset(self, env, seed):
+        from kvgym.sim import Simulator
+
+        self.ahead = Simulator.clone(env)
+
+
 class WalksMemory(Honest):
-    """Looks for the simulator among all objects."""
+    """Looks for environment, simulator or workload among all objects, and in its callers' variables."""
 
-    def reset(self, env, seed):
-        (self.simulator,) = [value for value in gc.get_objects() if type(value).__name__ == "Simulator"][-1:]
-        self.simulator.tables["requests"]["output_tokens"][:] = 1
+    def act(self, observation, info):
+        from kvgym.envs.base import ClusterEnv
+        from kvgym.sim import Simulator
+        from kvgym.workload import Workload
 
-
-class WalksWithoutAsking(Honest):
-    """Takes what leads to memory before anybody listens: the listener is told at the call, so this does not help."""
-
-    look = staticmethod(gc.get_referents)
-
-    def reset(self, env, seed):
-        self.look(env)
+        found = [value for value in gc.get_objects() if isinstance(value, (ClusterEnv, Simulator, Workload))]
+        found += [name for name in frames() if name in ("scenario", "salt", "tables", "workload")]
+        assert not found, found
+        return 0
 
 
-class WalksFrames(Honest):
-    """Looks for the environment among the variables of its callers."""
-
-    def reset(self, env, seed):
-        frame, self.found = sys._getframe(), []
-        while frame is not None:
-            self.found += [value for value in frame.f_locals.values() if hasattr(type(value), "simulator")]
-            self.found += [v for v in frame.f_locals.values() if "simulator" in getattr(v, "__dict__", ())]
-            frame = frame.f_back
-        for env in self.found:
-            env.simulator.tables["requests"]["output_tokens"][:] = 1
+def frames():
+    frame = sys._getframe()
+    while frame is not None:
+        yield from frame.f_locals
+        frame = frame.f_back
 
 
 class PatchesStep(Honest):
@@ -199,27 +201,27 @@ class PatchesMemory(Honest):
         Scenario.simulator = simulator
 
 
-class PatchesEvaluation(Honest):
-    """Another scenario is played, and what is written down is made up."""
+class PatchesArrivals(Honest):
+    """Requests come later, and so wait less."""
 
-    def __init__(self):
-        from kvgym.evaluation import episode
+    def act(self, observation, info):
+        from kvgym.sim import Simulator
 
-        real = episode.course
-        episode.course = lambda env, metrics: real(env, {**metrics, "J": 1e-3})
+        real = Simulator.records
+
+        def records(self):
+            rows = real(self)
+            rows["arrival"] = rows["finish"] - 1e-3
+            return rows
+
+        Simulator.records = records
+        return 0
 
 
-class PatchesChecks(Honest):
-    """Asks for what it may not ask for, with the checks of that gone: memory is managed by an oracle."""
+class Asks(Honest):
+    """Wants another evictor than the row's."""
 
-    def __init__(self):
-        from kvgym.evaluation import episode, stage
-
-        for module in (episode, stage):
-            module.env_kwargs_of = lambda agent: dict(agent.env_kwargs)
-        real = episode.make_env
-        episode.make_env = lambda agent, scenario, **rest: real(agent, scenario, **{**rest, "evictor": None})
-        self.env_kwargs = {"evictor": "belady"}
+    env_kwargs = {"evictor": "belady"}  # noqa: RUF012
 
 
 class Oracle(Honest):
@@ -240,6 +242,47 @@ class Hides(Oracle):
     @property
     def oracle(self):
         return sys._getframe(2).f_code.co_name == "shown"
+
+    def act(self, observation, info):
+        self.env.simulator.clone()
+        return 0
+
+
+class Raises(Honest):
+    def act(self, observation, info):
+        raise KeyError("no such worker")
+
+
+class Dies(Honest):
+    def act(self, observation, info):
+        os._exit(3)
+
+
+class Stalls(Honest):
+    def act(self, observation, info):
+        time.sleep(60)
+
+
+class StallsAtReset(Honest):
+    def reset(self, env, seed):
+        time.sleep(60)
+
+
+class Floods(Honest):
+    """Sends what nobody asked for."""
+
+    def act(self, observation, info):
+        for value in gc.get_objects():
+            if type(value).__name__ == "Channel":
+                value.send(b"X", b"0" * 100)
+        return 0
+
+
+class TellsSeed(Honest):
+    """Goes by the seed that it is given: worker 1 if it is that of the episode."""
+
+    def act(self, observation, info):
+        return int(self.seed < 32)
 
 
 class Evicts(Honest):

@@ -1,32 +1,27 @@
 """What an agent may not do, and what comes of it."""
 
 import copy
-import gc
-import io
 import json
 import pickle
 import shutil
-import types
 from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
-import numpy as np
 import pytest
 
 from agents import make_agent
 from agents.joint.pair import Pair
 from agents.joint.rule_pair import RulePair
 from agents.leaderboard import __main__ as leaderboard
-from agents.leaderboard import run as leaderboard_run
-from agents.leaderboard.plan import make_plan
-from kvgym.envs.base import ClusterEnv
-from kvgym.envs.view import PUBLIC, RuleBroken, View, sealed
-from kvgym.evaluation import guard, play, replay
-from kvgym.evaluation.episode import record
-from kvgym.evaluation.runs import Store
+from agents.leaderboard.entries import Entry
+from agents.leaderboard.plan import Case, Task
+from agents.leaderboard.run import play_task
+from agents.leaderboard.seats import Terms
+from kvgym.envs.view import PUBLIC, RuleBroken
+from kvgym.evaluation import intact, play
+from kvgym.evaluation.remote import agent_seed
 from kvgym.scenarios import Scenario, get_scenario
-from kvgym.sim import Simulator
 from tests.evaluation import cheats
 
 CHEATS = Path(__file__).with_name("cheats.py")
@@ -56,72 +51,10 @@ def test_a_view_refuses_and_names_the_rule(cheat):
         play(cheat(), scenario, 0)
 
 
-def records_of(agent):
-    return record(agent, "sanity", 0, overrides=SHORT).records_sha256
-
-
 def test_what_an_agent_is_given_is_a_copy():
-    assert records_of(cheats.ChangesSettings()) == records_of(cheats.Honest())
+    changes, honest = (play(kind(), "sanity", 0, overrides=SHORT) for kind in (cheats.ChangesSettings, cheats.Honest))
+    assert changes.records_sha256 == honest.records_sha256
     assert get_scenario("sanity").workers[0]
-
-
-def test_callers_of_an_agent_hold_no_environment():
-    agent = cheats.WalksFrames()
-    assert records_of(agent) == records_of(cheats.Honest())
-    assert agent.found == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "options"), [("Route", {}), ("Evict", {"router": "tests.envs.spy:physical"}), ("Joint", {})]
-)
-def test_no_attribute_of_a_view_leads_to_the_environment(kind, options):
-    env = gym.make(f"kvgym:KVGym/{kind}-v0", scenario="multi-turn", **options).unwrapped
-    env.reset(seed=0)
-    views = [View(env)] + ([env.adapter.view] if options else [])
-    for view in views:
-        for name in ("finished", "prompt_pages", "action_masks", "n_finished"):
-            getattr(view, name)()
-        assert reached(view) > 100
-
-
-ATTRIBUTES = ("__self__", "__func__", "__closure__", "__wrapped__", "__dict__", "cell_contents", "args", "func")
-SAFE = (str, bytes, int, float, type(None), type, type(io), np.generic, np.dtype, np.random.Generator)
-
-
-def reached(start):
-    """How many objects can be reached by attributes, items and closures, none of them the environment's."""
-    todo, seen = [start], {}
-    while todo:
-        value = todo.pop()
-        if id(value) in seen or isinstance(value, SAFE):
-            continue
-        seen[id(value)] = value
-        assert not isinstance(value, (ClusterEnv, Simulator, Scenario)), value
-        if isinstance(value, np.ndarray):
-            todo.append(value.base)
-            continue
-        # What is bound has new wrappers at each look, without end.
-        bound = isinstance(value, (types.MethodType, types.BuiltinFunctionType, types.MethodWrapperType))
-        for name in ATTRIBUTES if bound else [*dir(value), *ATTRIBUTES]:
-            if name in ("__globals__", "__builtins__"):
-                continue  # modules lead everywhere, as an import does
-            try:
-                todo.append(getattr(value, name))
-            except Exception:
-                continue
-        if isinstance(value, dict):
-            todo += value.values()
-        elif isinstance(value, (list, tuple)):
-            todo += value
-    return len(seen)
-
-
-def test_a_sealed_function_shows_nothing():
-    secret = ["future"]
-    seal = sealed(lambda: len(secret))
-    assert seal() == 1
-    assert not any(hasattr(seal, name) for name in ("__closure__", "__self__", "__wrapped__", "__code__"))
-    assert gc.get_referents(seal)  # what is walked is found: a rule, not a wall
 
 
 def test_settings_are_those_of_the_scenario_and_can_be_kept():
@@ -134,26 +67,6 @@ def test_settings_are_those_of_the_scenario_and_can_be_kept():
     for name in set(PUBLIC) - {"cluster", "warmup_requests", "episode_requests"}:
         assert getattr(agent.kept, name) == getattr(scenario, name)
     assert not hasattr(agent.kept, "workload")
-
-
-def test_a_strange_number_is_looked_at_where_the_environment_is_not():
-    class Strange(int):
-        def _look(self, other=0):
-            cheats.WalksFrames.reset(agent, None, None)
-            return 0
-
-        __index__ = __int__ = __lt__ = __le__ = __eq__ = __hash__ = __rsub__ = _look
-
-    class Answers(cheats.Honest):
-        found = ()
-
-        def act(self, observation, info):
-            self.env.finished(Strange(0))
-            return Strange(0)
-
-    agent = Answers()
-    play(agent, "sanity", 0, overrides=SHORT)
-    assert list(agent.found) == []
 
 
 def test_an_oracle_is_given_the_environment():
@@ -181,88 +94,115 @@ def test_an_oracle_behind_an_adapter_is_given_the_adapter(oracle, monkeypatch):
             env.reset(seed=0)
 
 
-PLAYED = [
-    ("lbgr", "gsp-stable", {"evictor": "rlt"}, {}),
-    ("power_of_two", "failover", {}, {}),
-    ("lru", "multi-turn", {"router": "agents:lbgr_code"}, {}),
-    ("random_leaf", "long-doc", {"router": "agents:power_of_two"}, {}),
-    ("pair", "multi-turn", {}, {"router": "lbgr_code", "evictor": "gdsf"}),
-    ("rule_pair", "gsp-stable", {}, {"router": "lbgr", "rule": "lfu"}),
-]
+def mine(folder, kind, name="mine"):
+    """An agent of `cheats` as one that comes with a file."""
+    shutil.copy(CHEATS, folder / f"{name}.py")
+    return f"{folder}/{name}.py:{kind.__name__}"
 
 
-@pytest.mark.parametrize(("name", "scenario", "options", "arguments"), PLAYED)
-def test_what_is_played_again_is_the_same(name, scenario, options, arguments):
-    recording = record(make_agent(name, **arguments), scenario, 3, overrides=SHORT, **options)
-    again = replay.replay(recording, scenario, 3, overrides=SHORT, **options)
-    assert repr(again) == repr(recording.episode)  # NaN is not equal to itself
+def outcome(folder, kind, scenario="sanity", timeout_s=10.0, **entry):
+    """What comes of such an agent."""
+    played = Case(get_scenario(scenario, SHORT), SHORT, scenario)
+    terms = Terms(salt="salt", timeout_s=timeout_s)
+    return play_task(Task(Entry(mine(folder, kind), **entry), played, (0,), "test", terms))
 
 
-def changed(recording, **changes):
-    for name, value in changes.items():
-        object.__setattr__(recording, name, value)
-    return recording
+LOST = {
+    cheats.WritesTables: ("has no simulator", True),
+    cheats.CallsUnbound: ("has no", True),
+    cheats.ReadsTheFuture: ("which is the future", True),
+    cheats.PatchesStep: ("kvgym.envs.route.RouteEnv.step was replaced", True),
+    cheats.PatchesMemory: ("kvgym.scenarios.scenario.Scenario.simulator was replaced", True),
+    cheats.Floods: ("sent what nobody asked for", True),
+    cheats.Hides: ("has no simulator", True),
+    cheats.Raises: ("KeyError: 'no such worker' (mine.py:", False),
+    cheats.Dies: ("its process died, exit code 3", False),
+    cheats.Stalls: ("no answer within 0.5 s", False),
+    cheats.StallsAtReset: ("no answer within 0.5 s", False),
+}
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"actions": lambda r: r.actions[:-1]}, "not over after its last action"),
-        ({"actions": lambda r: np.append(r.actions, 0)}, "over before its last action"),
-        ({"actions": lambda r: np.where(np.arange(100) == 50, 7, r.actions)}, "0 to 1, got 7"),
-        ({"actions": lambda r: 1 - r.actions * 0}, "J was .* the same actions played again give"),
-        ({"episode": lambda r: replace(r.episode, workload_sha256="0")}, "the workload that was played is not"),
-        (
-            {"episode": lambda r: replace(r.episode, metrics={**r.episode.metrics, "J": 0.1})},
-            "J was 0.1 s.* other metrics",
-        ),
-        ({"records_sha256": lambda r: "0"}, "other records of its requests"),
-        ({"env_kwargs": lambda r: {"evictor": "belady"}}, "env_kwargs must be one of action"),
-    ],
-)
-def test_what_is_not_the_same_is_not_ranked(change, message):
-    recording = record(cheats.Turns(), "sanity", 0, overrides=SHORT)
-    changed(recording, **{name: make(recording) for name, make in change.items()})
-    with pytest.raises((RuleBroken, ValueError), match=message):
-        replay.replay(recording, "sanity", 0, overrides=SHORT)
+@pytest.mark.slow
+@pytest.mark.parametrize("cheat", LOST)
+def test_whoever_breaks_a_rule_stalls_or_dies_loses_its_episode(tmp_path, cheat):
+    reason, broke_rule = LOST[cheat]
+    done, failure = outcome(tmp_path, cheat, timeout_s=0.5)
+    assert not done
+    assert reason in failure.reason
+    assert failure.broke_rule == broke_rule
 
 
-def test_answers_of_a_router_are_checked_too():
-    options = {"overrides": SHORT, "router": "agents:power_of_two"}
-    recording = record(make_agent("lru"), "multi-turn", 0, **options)
-    assert len(recording.answers) == 100
-    with pytest.raises(RuleBroken, match="can't be played again: StopIteration"):
-        replay.replay(changed(recording, answers=recording.answers[:-1]), "multi-turn", 0, **options)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [cheats.WalksMemory, cheats.PatchesNumpy, cheats.ChangesSettings, cheats.TellsSeed])
+def test_in_the_process_of_an_agent_there_is_nothing_to_find_or_to_change(tmp_path, kind):
+    """The agent's own numbers are its own affair; worker 0 is what it gets."""
+    (episode,) = outcome(tmp_path, kind).done
+    honest = play(cheats.Honest(), "sanity", 0, overrides=SHORT)
+    assert episode.records_sha256 == honest.records_sha256
+    assert repr(episode.metrics) == repr(honest.metrics)  # NaN is not equal to itself
+    assert episode.salt == "salt"
 
 
-@pytest.mark.parametrize("cheat", [cheats.ReadsTheFuture, cheats.WalksMemory, cheats.WalksWithoutAsking])
-def test_a_watched_process_refuses(cheat):
-    play(cheats.Honest(), "sanity", 0, overrides=SHORT)
-    with guard.watch():
-        play(cheats.Honest(), "sanity", 0, overrides=SHORT)
-        with pytest.raises(RuleBroken, match=r"leads to what is behind the view|which is the future"):
-            play(cheat(), "sanity", 0, overrides=SHORT)
-    gc.get_objects()
-    get_scenario("sanity").workload(np.random.SeedSequence(0), "test")
+PLAYED = {
+    "lbgr": ("agents.routing.lbgr:Lbgr", "gsp-stable", {"evictor": "rlt"}, {}),
+    "llmd": ("agents.routing.llmd:LlmD", "failover", {}, {}),
+    "gdsf": ("agents.eviction.gdsf:Gdsf", "multi-turn", {"evictor": "", "router": "lbgr_code"}, {}),
+    "pair": ("agents.joint.pair:Pair", "multi-turn", {"evictor": ""}, {"router": "llmd", "evictor": "gdsf"}),
+    "rule_pair": ("agents.joint.rule_pair:RulePair", "gsp-stable", {"evictor": ""}, {"router": "lbgr", "rule": "lfu"}),
+}
+"""A name -> its class, a scenario, who else plays, arguments."""
 
 
-def test_a_watched_agent_may_train_on_other_workloads():
-    with guard.watch():
-        for split in ("train", "validation"):
-            get_scenario("sanity").workload(np.random.SeedSequence(0), split)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLAYED)
+def test_an_agent_does_the_same_in_a_process_of_its_own(tmp_path, name):
+    place, scenario, others, arguments = PLAYED[name]
+    module, _, cls = place.partition(":")
+    (tmp_path / "mine.py").write_text(f"from {module} import {cls} as Base\n\n\nclass Mine(Base):\n    pass\n")
+    case = Case(get_scenario(scenario, SHORT), SHORT, scenario)
+    environment = make_agent(name, **arguments).environment
+    args = json.dumps(arguments)
+    made = [Entry(one, args, environment=environment, **others) for one in (name, f"{tmp_path}/mine.py:Mine")]
+    here, apart = (play_task(Task(entry, case, (3, 4), "test")) for entry in made)
+    assert not here.failure and not apart.failure
+    for one, other in zip(here.done, apart.done, strict=True):
+        timings = {"decision_us": 0.0, "env_s": 0.0}
+        assert repr(replace(one, **timings)) == repr(replace(other, **timings))
+
+
+@pytest.mark.slow
+def test_a_router_with_a_file_sits_apart_from_the_environment_that_asks_it(tmp_path):
+    case = Case(get_scenario("multi-turn", SHORT), SHORT, "multi-turn")
+    entry = Entry("lru", evictor="", router=mine(tmp_path, cheats.WalksMemory), environment="KVGym/Evict-v0")
+    done, failure = play_task(Task(entry, case, (0,), "test"))
+    assert not failure and len(done) == 1
+    dies = replace(entry, router=mine(tmp_path, cheats.Dies))
+    assert "its process died" in play_task(Task(dies, case, (0,), "test")).failure.reason
+
+
+def test_the_seed_of_an_agent_tells_nothing_and_can_be_had_again():
+    seeds = [agent_seed(salt, seed) for salt in ("a", "b") for seed in range(32)]
+    assert len(set(seeds)) == 64
+    assert min(seeds) > 32 and max(seeds) < 2**63
+    assert seeds[0] == agent_seed("a", 0)
+    assert agent_seed("", 7) == 7  # of the suite's own agents
+
+
+def test_suite_code_that_was_replaced_is_named(monkeypatch):
+    before = intact.parts()
+    intact.check(before)
+    monkeypatch.setattr(Scenario, "workload", lambda self, *rest: None)
+    with pytest.raises(RuleBroken, match=r"kvgym.scenarios.scenario.Scenario.workload was replaced"):
+        intact.check(before)
 
 
 @pytest.fixture
 def table(tmp_path, capsys):
-    """Runs the leaderboard; who patches has a file of its own. Rows and errors by name, and what is printed."""
+    """Runs the leaderboard. Rows and errors by name, and what is printed."""
 
-    def call(*kinds):
-        names = []
-        for kind in kinds:
-            stem = kind.__name__ if kind.__name__.startswith("Patches") else "mine"
-            shutil.copy(CHEATS, tmp_path / f"{stem}.py")
-            names.append(f"{tmp_path}/{stem}.py:{kind.__name__}")
-        argv = ["--scenario", "sanity", "--seeds", "1", "--workers", "2", "--out", str(tmp_path / "out")]
+    def call(*kinds, more=()):
+        names = [mine(tmp_path, kind) for kind in kinds]
+        argv = ["--scenario", "sanity", "--seeds", "1", "--workers", "2", "--out", str(tmp_path / "out"), *more]
         code = leaderboard.main([*argv, "--agent", *names])
         (scenario,) = json.loads((tmp_path / "out" / "leaderboard.json").read_text())["scenarios"]
         rows, errors = ({row["agent"].rpartition(":")[2]: row for row in scenario[key]} for key in ("rows", "errors"))
@@ -274,27 +214,24 @@ def table(tmp_path, capsys):
 @pytest.mark.slow
 def test_cheats_are_not_ranked_and_oracles_are_marked(table):
     reasons = {
-        cheats.WritesTables: "has no simulator",
-        cheats.ReadsTheFuture: "which is the future",
-        cheats.WalksMemory: "gc.get_objects",
-        cheats.PatchesStep: "the same actions played again give",
-        cheats.PatchesMetrics: "J was 0.001 s, and the same actions played again give",
-        cheats.PatchesNumpy: "the same actions played again give",
-        cheats.PatchesEvaluation: "J was 0.001 s",
-        cheats.PatchesChecks: "quantum, rules, admission, view; got 'evictor'",
+        cheats.WritesTables: ("has no simulator", True),
+        cheats.ReadsTheFuture: ("which is the future", True),
+        cheats.Stalls: ("no answer within 1 s", False),
+        cheats.Dies: ("its process died", False),
     }
-    oracles = (cheats.Oracle, cheats.Hides)
-    code, rows, errors, out = table(*reasons, cheats.Honest, *oracles)
+    oracles = (cheats.Oracle,)
+    code, rows, errors, out = table(*reasons, cheats.Honest, *oracles, more=("--decision-timeout", "1"))
     assert code == leaderboard.FAILED
-    assert set(rows) == {"random", "lbgr_code", "Honest", "Oracle", "Hides"}
+    assert set(rows) == {"random", "lbgr_code", "Honest", "Oracle"}
     assert rows["Honest"]["J"] == play(cheats.Honest(), "sanity", 0).J  # the others did nothing to it
-    for cheat, reason in reasons.items():
+    for cheat, (reason, broke_rule) in reasons.items():
         error = errors.pop(cheat.__name__)
-        assert error["broke_rule"]
+        assert error["broke_rule"] == broke_rule
         assert reason in error["error"]
+        verdict = "NOT RANKED" if broke_rule else "FAILED"
         row = next(line for line in out.splitlines() if f".py:{cheat.__name__} " in line)
-        assert "NOT RANKED" in row
-        assert f"NOT RANKED {error['agent']} + lru: {error['error']}" in out
+        assert verdict in row
+        assert f"{verdict} {error['agent']} + lru: {error['error']}" in out
     assert errors == {}
     for oracle in oracles:
         assert rows[oracle.__name__]["oracle"]
@@ -303,30 +240,8 @@ def test_cheats_are_not_ranked_and_oracles_are_marked(table):
     assert not rows["Honest"]["oracle"]
 
 
-def test_whatever_a_process_hands_in_is_no_more_than_not_ranked():
-    options = leaderboard.make_parser().parse_args(["--scenario", "sanity", "--seeds", "1", "--split", "test"])
-    options.track = "route"
-    task = leaderboard_run.open_tasks(make_plan(options), Store(None))[0]
-    assert not leaderboard_run.check(task, leaderboard_run.play_task(task)).failure
-    for rubbish in (None, 7, changed(leaderboard_run.play_task(task).done[0], actions="left")):
-        outcome = leaderboard_run.check(task, leaderboard_run.Played([rubbish]))
-        assert (outcome.done, outcome.failure.broke_rule) == ([], True)
-        assert "seed 0: what was recorded can't be checked" in outcome.failure.reason
-
-
 @pytest.mark.slow
-def test_memory_that_is_not_there_is_noticed(tmp_path, capsys):
-    """On sanity nobody lacks memory; here it is all that matters."""
-    shutil.copy(CHEATS, tmp_path / "mine.py")
-    argv = [
-        "--scenario",
-        "gsp-stable",
-        "--seeds",
-        "1",
-        "--workers",
-        "1",
-        "--agent",
-        f"{tmp_path}/mine.py:PatchesMemory",
-    ]
-    assert leaderboard.main(argv) == leaderboard.FAILED
-    assert "NOT RANKED mine.py:PatchesMemory + lru: seed 0: J was" in capsys.readouterr().out
+def test_an_agent_that_asks_for_more_than_it_may_is_refused_before_anything_is_played(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        leaderboard.main(["--scenario", "sanity", "--seeds", "1", "--agent", mine(tmp_path, cheats.Asks)])
+    assert "quantum, rules, admission, view; got 'evictor'" in capsys.readouterr().err

@@ -6,6 +6,7 @@ pass its address, one integer, around: a call from Python with twenty structured
 
 import numpy as np
 from numba import from_dtype, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
@@ -35,6 +36,18 @@ def array_at(dtype):
         return array_type(types.int64, types.int64), codegen
 
     return array
+
+
+@intrinsic
+def copy_bytes(typing_context, target, source, n):
+    """Copies `n` bytes from one address to another."""
+
+    def codegen(context, builder, signature, args):
+        to, of = (builder.inttoptr(address, address.type.as_pointer()) for address in args[:2])
+        cgutils.raw_memcpy(builder, to, of, args[2], 1)
+        return context.get_dummy_value()
+
+    return types.none(types.int64, types.int64, types.int64), codegen
 
 
 def _load_constant(builder, address):

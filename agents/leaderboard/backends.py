@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from ..leaderboard.processes import Pool, pool
+from kvgym import _check
+
+from .options import cores
+from .processes import Pool, pool
 
 BACKENDS = ("local", "ray")
 _RETRIES = 3
@@ -17,6 +21,26 @@ Submit = Callable[..., Future[Any]]
 
 class Lost(Exception):
     """A worker died, and with it what it had begun: that has to be submitted again."""
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say where episodes are played."""
+    add = parser.add_argument
+    add("--backend", choices=BACKENDS, default="local", help="where episodes are played: here, or on a Ray cluster")
+    add("--ray-address", metavar="HOST:PORT", help="of the cluster (RAY_ADDRESS, or one that is started here)")
+    add("--workers", type=int, metavar="N", help="local processes (default: one per core)")
+
+
+def opened(options: argparse.Namespace) -> AbstractContextManager[Submit] | None:
+    """What these options ask for; None: this process.
+
+    Raises:
+        ValueError: If an option is not allowed.
+    """
+    workers = cores() if options.workers is None else _check.whole("--workers", options.workers, 1)
+    if options.backend == "local" and workers == 1:
+        return None
+    return backend(options.backend, workers, options.ray_address)
 
 
 @contextmanager
