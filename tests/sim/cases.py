@@ -330,3 +330,27 @@ def slow_case(seed: int, evictor: str, schedule: str, page_size: int) -> Case:
     ]
     workers = [dataclasses.replace(worker, cost=worker.cost.slowed(factor)) for worker in case.workers]
     return dataclasses.replace(case, requests=requests, workers=workers)
+
+
+def long_case(seed: int, evictor: str, schedule: str, page_size: int) -> Case:
+    """Hundreds of requests for few popular and many rare short prompts, on a worker or two that hold some of them.
+
+    Who is popular drifts, and scans come between: queues, ghosts and counts by age show what they do after a while.
+    """
+    rng = random.Random(seed + 5_000_000)
+    items, fresh = rng.randint(20, 80), itertools.count(1)
+    workers = [WorkerSpec(rng.randint(10, 45), coarse_cost(rng)) for _ in range(rng.randint(1, 2))]
+    skew, drift, scan = rng.choice([2.0, 3.0, 4.0]), rng.choice([0, 0, 50]), rng.choice([0.0, 0.05, 0.3])
+    requests, clock = [], 0
+    for index in range(rng.randint(200, 400)):
+        item = int(items * rng.random() ** skew) + (index // drift if drift else 0)
+        if rng.random() < scan:
+            item = 1000 + index
+        pages = [item % 3, item, item][: 1 + item % 3] if item % 2 else [item]
+        prompt = (*itertools.chain.from_iterable((page,) * page_size for page in pages), item)
+        clock += 10 * rng.choice([0, rng.randint(1, 30), rng.randint(1, 30)])
+        output = tuple(-next(fresh) for _ in range(rng.choice([1, 1, 2, page_size + 1])))
+        requests.append(RefRequest(prompt, output, clock, session=rng.randint(0, 20)))
+    engine = EngineSpec(page_size, schedule, chunk_tokens=8 * page_size, max_running=rng.randint(1, 6))
+    routes = [rng.randrange(len(workers)) for _ in requests]
+    return Case(requests, workers, engine, evictor, rng.choice(ROUTES), routes, seed=seed)
