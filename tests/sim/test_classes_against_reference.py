@@ -24,6 +24,13 @@ AT_LEAST = {
 }
 
 
+def test_priority_of_pages():
+    evicted = 0
+    for seed in range(20):
+        evicted += assert_agree(class_case(seed, "priority", ["mixed", "prefill_first"][seed % 2]))["evicted"]
+    assert evicted > 300
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 def test_random_cases(schedule):
