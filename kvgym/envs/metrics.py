@@ -13,6 +13,7 @@ from kvgym.scenarios import Scenario
 from kvgym.sim import Simulator
 
 PERCENTILES = (50, 95, 99)
+MOVED = ("inside_gb", "inside_s", "between_gb", "between_s", "given_up")
 NAMES = (
     "J",
     *(f"{what}_{part}" for what in ("e2e", "ttft", "tpot") for part in ("mean", *(f"p{p}" for p in PERCENTILES))),
@@ -31,11 +32,8 @@ NAMES = (
     "refused_share",
     "busy_s",
     "fetched_tokens",
-    "inside_gb",
-    "inside_s",
-    "between_gb",
-    "between_s",
-    "given_up",
+    *MOVED,
+    "J_bound",
 )
 """Of all metrics but n and those of classes, in their order."""
 OF_CLASS = ("slo_attainment", "goodput", "ttft_p95", "tpot_p95")
@@ -61,10 +59,13 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
         workers x time of the arrivals, above 1 in overload; preemptions; returns: how often crashes sent requests back
         to the router; busy_s: busy seconds of all workers; fetched_tokens: moved by transfers for these requests; by
         all transfers since the start: inside_gb, inside_s, between_gb, between_s: 10^9 bytes and seconds over links
-        inside nodes and between them; given_up: transfers that came to nothing. Where the scenario has classes also
+        inside nodes and between them; given_up: transfers that came to nothing; J_bound: the mean of lower bounds of
+        the objective's latency, see `kernels.bound` (s). Where the scenario has classes also
         slo_attainment, goodput, ttft_p95 and tpot_p95 of each, as "goodput/NAME".
     """
-    done, e2e, ttft, tpot, slowdown, met, sent, sums = _compile.load("kvgym.envs.kernels.measure").measure(sim.address)
+    done, e2e, ttft, tpot, slowdown, served, slowed, met, sent, sums = _compile.load(
+        "kvgym.envs.kernels.measure"
+    ).measure(sim.address)
     total = Sums(*sums.tolist())
     n = len(done) + total.refused
     names = [one.name for one in scenario.service_classes] if scenario.classes else []
@@ -87,7 +88,10 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
     metrics["output_throughput"] = float(total.output / span)
     metrics["goodput"] = float(met.sum() / span)
     metrics["slo_attainment"] = float(met.sum() / n)
-    metrics["jain_index"], metrics["largest_slowdown"] = _fairness(sim.tables["requests"]["tenant"][done], slowdown)
+    if len(served) == 0:  # a tenant has a high number, there are gaps
+        tenants = np.unique(sim.tables["requests"]["tenant"][done], return_inverse=True)[1]
+        served, slowed = np.bincount(tenants), np.bincount(tenants, slowdown)
+    metrics["jain_index"], metrics["largest_slowdown"] = _fairness(served, slowed)
     metrics["imbalance"] = float(sent.max() / sent.mean())
     busy = sim.totals()["busy"].sum()
     length = total.latest_ps * 1e-12 - total.earliest_ps * 1e-12
@@ -95,6 +99,8 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
     metrics["preemptions"] = float(total.preemptions)
     metrics["returns"] = float(total.returns)
     metrics["busy_s"] = float(busy)
+    bound_ps = total.bound_e2e_ps if is_e2e else total.bound_ttft_ps
+    metrics["J_bound"] = bound_ps * 1e-12 / len(done)
     metrics["fetched_tokens"] = float(total.fetched)
     return metrics | _moved(sim)
 
@@ -123,18 +129,21 @@ def _of_classes(
     return metrics
 
 
-def _fairness(tenants: NDArray[np.int32], slowdown: NDArray[np.float64]) -> tuple[float, float]:
+def _fairness(served: NDArray[np.int64], slowed: NDArray[np.float64]) -> tuple[float, float]:
     """Jain's index over 1 / slowdown of the tenants, and their largest slowdown; refused requests have none.
 
     A request's slowdown is its E2E over the time that it would take alone on the fastest worker with an empty cache
     (`kernels.measure.alone_ps`); a tenant's is the mean of its requests. The index, (sum x)^2 / (n sum x^2), is 1 if
     all are served alike and 1/n if one alone is served: Jain, Chiu and Hawe, "A quantitative measure of fairness and
     discrimination for resource allocation in shared computer systems", DEC-TR-301, 1984.
+
+    Args:
+        served: Requests of each tenant, 0 for numbers that nobody has.
+        slowed: The sum of their slowdowns.
     """
-    if tenants.max() >= len(tenants):  # numbers with gaps; sorting takes longer than all else here
-        tenants = np.unique(tenants, return_inverse=True)[1].astype(np.int32)
-    counts = np.bincount(tenants)
-    means = np.bincount(tenants, slowdown)[counts > 0] / counts[counts > 0]
+    if len(served) == 1:
+        return 1.0, float(slowed[0] / served[0])
+    means = slowed[served > 0] / served[served > 0]
     share = 1.0 / means
     return float(share.sum() ** 2 / (len(share) * (share**2).sum())), float(means.max())
 
@@ -142,7 +151,7 @@ def _fairness(tenants: NDArray[np.int32], slowdown: NDArray[np.float64]) -> tupl
 def _moved(sim: Simulator) -> dict[str, float]:
     """Traffic over links of either kind."""
     if not sim.settings.transfers:
-        return dict.fromkeys(NAMES[-5:], 0.0)
+        return dict.fromkeys(MOVED, 0.0)
     traffic = sim.traffic()
     moved: dict[str, float] = {}
     for kind in ("inside", "between"):
