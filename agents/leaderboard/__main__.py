@@ -54,6 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     command_line.add_options(parser)
     add_places(parser)
     add("--decision-timeout", type=float, default=DECISION_TIMEOUT_S, metavar="SECONDS", help=_TIMEOUT)
+    add("--charge-decision-time", action="store_true", help=_CHARGE)
     add("--out", type=Path, metavar="DIR", help="write results here, and do not play again what is here already")
     add("--anchors", action="store_true", help="play the anchors on all scenarios and freeze them in the package")
     return parser
@@ -66,6 +67,8 @@ _TRACK = """route (default): agents that route; evict: agents and rules that evi
 evictors, and agents that do both"""
 _SCENARIO = f"""scenarios (default: all that need no file but the held-out {", ".join(FLEET_SCENARIOS)}; on evict
 and joint those where evictors make a difference); your own: a .json or .yml file, or module:name"""
+_CHARGE = """each decision takes as long in the simulated cluster as it took here: the request waits, and those behind
+it (default: none; --set decision_s=SECONDS for the same of all)"""
 _TIMEOUT = f"that a decision, or a reset, of an agent from a file may take ({DECISION_TIMEOUT_S:g})"
 _ROUTER = "who routes: one on the track evict (default lbgr_code), the rows of the matrix on the track joint"
 _EVICTOR = f"""on the track route, what each agent is played with: {OWN} (the scenario's) or evictors of the simulator;
@@ -95,7 +98,8 @@ def _run(words: list[str]) -> int:
             return freeze(place)
         options.split = options.split or "test"
         options.track = options.track or "route"
-        terms = Terms(folder.salt(options.out), _check.finite("--decision-timeout", options.decision_timeout))
+        timeout = _check.finite("--decision-timeout", options.decision_timeout)
+        terms = Terms(folder.salt(options.out), timeout, options.charge_decision_time)
         plan = replace(make_plan(options), terms=terms)
         store = Store(options.out / folder.RUNS if options.out else None)
     except (ValueError, OSError) as error:

@@ -53,6 +53,7 @@ def identity(**changes):
         router="",
         oracle=False,
         split="test",
+        charged=False,
         files={},
     )
     return replace(made, **changes)
