@@ -26,7 +26,7 @@ from agents import make_agent, train
 from agents.learned.run import read_curve
 from benchmarks.timing import command, report
 from kvgym.evaluation.episode import play
-from kvgym.evaluation.scoring import ratio
+from kvgym.evaluation.statistics import ratio
 
 
 class Rival(NamedTuple):

@@ -12,13 +12,14 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kvgym import _check
 from kvgym.envs.view import is_oracle
 from kvgym.evaluation import RANDOM, REFERENCE, files
 from kvgym.evaluation.remote import AgentLost, RemoteAgent
 from kvgym.evaluation.report import Axes
+from kvgym.evaluation.scoring import TRAINING_SEEDS
 from kvgym.evaluation.stage import EVICT, JOINT, ROUTE, environment_of
 from kvgym.evaluation.standings import Player
 from kvgym.scenarios import Scenario
@@ -33,8 +34,6 @@ OWN = "own"
 """Stands for the evictor that a scenario names."""
 ORACLE_EVICTORS = ("belady",)
 CAUSAL_EVICTORS = tuple(name for name in EVICTORS if name not in ORACLE_EVICTORS)
-TRAINING_SEEDS = 5
-"""That a learned agent needs for a ranked row."""
 SUITE = "agents:"
 """Before the name of an eviction agent of the suite, since evictors of the simulator have the same names."""
 
@@ -47,7 +46,7 @@ _LBGR = ("lbgr", "lbgr_code")
 DEFAULT_EVICTION_AGENTS = ("lru", "random_leaf")
 
 JOINT_ROUTERS = ("round_robin", "least_loaded", "cache_aware", "lmetric", "lbgr_code")
-JOINT_EVICTORS = ("lru", "lru_node", "lfu", "slru", "ghost_slru", "rlt", "rlt_code", "random")
+JOINT_EVICTORS = ("lru", "lru_node", "lfu", "slru", "ghost_slru", "arc", "rlt", "rlt_code", "random")
 JOINT_AGENTS = (("pair", '{"evictor": "random_leaf", "router": "lbgr_code"}'),)
 QUICK_ROUTERS = ("least_loaded", "cache_aware", "lbgr_code")
 QUICK_EVICTORS = ("lru", "lfu", "rlt")
@@ -67,6 +66,7 @@ class Entry:
         training: What a learned agent was trained on, and with how many training seeds; "" for rules.
         needs: What it goes by, see `agents.base.Agent`.
         view: The view of the caches that an agent asks for; "": the scenario's.
+        training_seeds: Of a learned agent, else 0.
     """
 
     agent: str
@@ -78,6 +78,7 @@ class Entry:
     training: str = ""
     needs: str = ""
     view: str = ""
+    training_seeds: int = 0
 
     @property
     def kwargs(self) -> dict[str, Any]:
@@ -106,8 +107,16 @@ class Entry:
         oracle = oracle or self.oracle or evictor in ORACLE_EVICTORS
         if self.environment == EVICT:
             suite = SUITE if self.agent in EVICTION_AGENTS else ""
-            return Player(os.path.basename(self.router), suite + self.label, oracle, self.training)
-        return Player(self.label, "joint" if self.environment == JOINT else evictor, oracle, self.training)
+            names = os.path.basename(self.router), suite + self.label
+        else:
+            names = self.label, "joint" if self.environment == JOINT else evictor
+        return Player(*names, oracle, self.training, self.training_seeds)
+
+
+def causal_routers() -> list[tuple[str, str]]:
+    """The suite's routing agents that are no oracles, without the random one: name, and the view that it asks for."""
+    says = {name: _made("--agent", name, "{}", ROUTE) for name in DEFAULT_AGENTS}
+    return [(name, one.view) for name, one in says.items() if not one.oracle]
 
 
 def _short(value: Any) -> Any:
@@ -145,7 +154,7 @@ def route_rows(options: argparse.Namespace) -> tuple[list[Entry], None]:
         own = [OWN, "rlt_code"] if name in _LBGR else [OWN]
         for evictor in options.evictor or own:
             _check.choice("--evictor", evictor, (OWN, *EVICTORS))
-            rows.append(Entry(name, args, evictor, "", ROUTE, *says))
+            rows.append(Entry(name, args, evictor, "", *says))
     if not (options.quick or options.agent or options.evictor):
         # What evictions could still give. One row: where a page is a token, looking ahead costs seconds an episode.
         rows.append(Entry(REFERENCE[0], evictor=ORACLE_EVICTORS[0]))
@@ -171,7 +180,7 @@ def _joint_rows(options: argparse.Namespace) -> tuple[list[Entry], Axes | None]:
     agents: Iterable[tuple[str, str]] = options.agent or ()
     if not (given or agents):
         agents = JOINT_AGENTS
-    rows = [Entry(name, args, "", "", JOINT, *_made("--agent", name, args, JOINT)) for name, args in agents]
+    rows = [Entry(name, args, "", "", *_made("--agent", name, args, JOINT)) for name, args in agents]
     if options.agent and not given:
         return rows, None
     routers = options.router or (QUICK_ROUTERS if options.quick else JOINT_ROUTERS)
@@ -196,38 +205,50 @@ def _cells(routers: Iterable[str], evictors: Iterable[tuple[str, str, bool]], op
     knows = {router: _made("--router", router, "{}", ROUTE) for router in routers}
     rows = []
     for name, args, is_agent in evictors:
-        oracle, training, *_ = _made(option, name, args, EVICT) if is_agent else (False, "")
+        own = _made(option, name, args, EVICT) if is_agent else None
         for router, says in knows.items():
-            if is_agent:
-                rows.append(Entry(name, args, "", router, EVICT, oracle or says[0], training, says[2]))
+            if own:
+                both = own._replace(oracle=own.oracle or says.oracle, needs=says.needs, view="")
+                rows.append(Entry(name, args, "", router, *both))
             else:
-                rows.append(Entry(router, "{}", name, "", ROUTE, *says))
+                rows.append(Entry(router, "{}", name, "", *says))
     return rows
 
 
-def _made(option: str, name: str, args: str, environment: str) -> tuple[bool, str, str, str]:
+class _Says(NamedTuple):
+    """What an agent says of itself, see `Entry`."""
+
+    environment: str
+    oracle: bool
+    training: str
+    needs: str
+    view: str
+    training_seeds: int
+
+
+def _made(option: str, name: str, args: str, environment: str) -> _Says:
     """Makes an agent once, to see whether it can be made and plays `environment`; what `Entry` has it say of itself."""
     try:
         if guests_in([name, json.loads(args)]):
             with apart_agent(name, json.loads(args)) as agent:
-                plays, *says = _says(agent)
+                says = _ask(agent)
         else:
-            plays, *says = _says(make_agent(name, **json.loads(args)))
+            says = _ask(make_agent(name, **json.loads(args)))
     except Exception as error:  # an agent's file or constructor may raise anything
         own = isinstance(error, (ValueError, AgentLost))
         raise ValueError(f"{option} {name}: {'' if own else f'{type(error).__name__}: '}{error}") from error
-    if plays != environment:
+    if says.environment != environment:
+        plays = says.environment
         tracks = {env: track for track, env in TRACKS.items()}
         raise ValueError(
             f"{option} {name}: it plays {plays}, an agent of {environment} is needed here"
             f" (--track {tracks[plays]} is for those of {plays})"
         )
-    oracle, training, needs, view = says
-    return bool(oracle), str(training), str(needs), str(view)
+    return says
 
 
-def _says(agent: Any) -> tuple[str, bool, str, str, str]:
-    """What an agent declares: its environment, whether it is an oracle, its training, what it needs, and its view."""
+def _ask(agent: Any) -> _Says:
+    """What an agent declares."""
     training, seeds = "", getattr(agent, "training_seeds", None)
     if seeds is not None:
         ranked = "" if seeds >= TRAINING_SEEDS else f", not ranked: needs {TRAINING_SEEDS}"
@@ -235,4 +256,5 @@ def _says(agent: Any) -> tuple[str, bool, str, str, str]:
     asked = getattr(agent, "env_kwargs", None)  # what is wrong with it, the environment says
     view = str(asked.get("view", "")) if isinstance(asked, Mapping) else ""
     oracle = agent.declared_oracle if isinstance(agent, RemoteAgent) else is_oracle(agent)
-    return environment_of(agent), oracle, training, getattr(agent, "needs", ""), view
+    needs = str(getattr(agent, "needs", ""))
+    return _Says(environment_of(agent), bool(oracle), training, needs, view, int(seeds or 0))

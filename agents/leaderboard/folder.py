@@ -73,7 +73,7 @@ def as_dict(kept: Kept) -> dict[str, Any]:
 
 
 def _case_dict(case: Case) -> dict[str, Any]:
-    fields = {name: getattr(case, name) for name in ("overrides", "parts", "has_sessions", "notes")}
+    fields = {name: getattr(case, name) for name in ("overrides", "parts", "has_sessions", "notes", "load")}
     return {**fields, "source": case.source.to_dict() if isinstance(case.source, Scenario) else case.source}
 
 
@@ -96,7 +96,7 @@ def read(folder: Path, change: Callable[[Any], Any] = lambda value: value) -> Ke
     try:
         entries = tuple(Entry(**change(entry)) for entry in value["entries"])
         cases = tuple(map(_case, value["cases"]))
-        known = {(entries[e], cases[c].scenario.name): Identity(**identity) for e, c, identity in value["identities"]}
+        known = {(entries[e], cases[c].key): Identity(**identity) for e, c, identity in value["identities"]}
         plan = Plan(
             entries=entries,
             cases=cases,
@@ -117,7 +117,15 @@ def read(folder: Path, change: Callable[[Any], Any] = lambda value: value) -> Ke
 def _case(value: Mapping[str, Any]) -> Case:
     source = value["source"] if isinstance(value["source"], str) else Scenario(**value["source"])
     scenario = get_scenario(source, value["overrides"])
-    return Case(scenario, value["overrides"], source, value["parts"], value["has_sessions"], tuple(value["notes"]))
+    return Case(
+        scenario,
+        value["overrides"],
+        source,
+        value["parts"],
+        value["has_sessions"],
+        tuple(value["notes"]),
+        value["load"],
+    )
 
 
 def merged(kept: Mapping[Path, Kept]) -> Kept:
@@ -136,14 +144,15 @@ def _both(first: Path, one: Kept, folder: Path, other: Kept) -> Kept:
     for name in ("split", "track"):
         if getattr(a, name) != getattr(b, name):
             raise ResultError(f"{folder}: {name} is {getattr(b, name)!r}, that of {first} is {getattr(a, name)!r}")
-    cases = {case.scenario.name: case for case in a.cases}
+    cases = {case.key: case for case in a.cases}
     for case in b.cases:
-        if cases.setdefault(case.scenario.name, case).scenario != case.scenario:
+        if cases.setdefault(case.key, case).scenario != case.scenario:
             raise ResultError(f"{folder}: {case.scenario.name!r} is not the scenario of that name in {first}")
     for row in a.identities.keys() & b.identities.keys():
         mine, theirs = a.identities[row].as_dict(), b.identities[row].as_dict()
         if differ := [name for name in mine if mine[name] != theirs[name]]:
-            raise ResultError(f"{folder}: {row[0].label} on {row[1]} has another {', '.join(differ)} than in {first}")
+            where = " ".join(row[1]).strip()
+            raise ResultError(f"{folder}: {row[0].label} on {where} has another {', '.join(differ)} than in {first}")
     axes = None
     if a.axes and b.axes:
         axes = Axes(*(tuple(dict.fromkeys(both)) for both in ((*x, *y) for x, y in zip(a.axes, b.axes, strict=True))))

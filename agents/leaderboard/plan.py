@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from kvgym.scenarios import SUITE_SCENARIOS, Scenario, ScenarioLike, command_lin
 from kvgym.scenarios.find import is_file
 from kvgym.scenarios.recipes import SUITE_RECIPES, recipe_file
 
-from .entries import ANCHORS, SUITE, Entry, make_entries
+from .entries import SUITE, Entry, make_entries
 from .processes import apart
 from .seats import DEFAULT_TERMS, Terms, seated
 
@@ -49,6 +50,7 @@ class Case(NamedTuple):
         parts: Seeds that have no request in common; None: all.
         has_sessions: Whether a session comes back.
         notes: What a reader should know of the workload.
+        load: Which load this is, where the scenario has several.
     """
 
     scenario: Scenario
@@ -57,6 +59,12 @@ class Case(NamedTuple):
     parts: int | None = None
     has_sessions: bool = True
     notes: tuple[str, ...] = ()
+    load: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tables tell it apart by: name and load."""
+        return self.scenario.name, self.load
 
 
 class Task(NamedTuple):
@@ -128,7 +136,7 @@ class Plan:
     track: str = "route"
     axes: Axes | None = None
     terms: Terms = DEFAULT_TERMS
-    identities: Mapping[tuple[Entry, str], Identity] = field(default_factory=dict)
+    identities: Mapping[tuple[Entry, tuple[str, str]], Identity] = field(default_factory=dict)
     """Of results that are there, by entry and name of the scenario."""
 
     def tasks(self, case: Case) -> list[Task]:
@@ -136,15 +144,8 @@ class Plan:
         seeds = tuple(seed for seed in self.seeds if case.parts is None or seed < case.parts)
         known = self.identities
         return [
-            Task(entry, case, seeds, self.split, self.terms, known.get((entry, case.scenario.name)))
-            for entry in self.entries
+            Task(entry, case, seeds, self.split, self.terms, known.get((entry, case.key))) for entry in self.entries
         ]
-
-
-def anchor_plan() -> Plan:
-    """The anchors on all scenarios that need no file."""
-    cases = tuple(_case(name, {}, "test") for name in (*DEFAULT_SCENARIOS, *FLEET_SCENARIOS))
-    return _checked(Plan(ANCHORS, cases, tuple(range(N_SEEDS)), "test"))
 
 
 def make_plan(options: argparse.Namespace) -> Plan:
@@ -157,7 +158,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     entries, axes = make_entries(options)
     cases = make_cases(options, options.scenario or _SCENARIOS[options.track])
     check_split(options.split, entries)
-    return _checked(Plan(entries, cases, seeds, options.split, options.quick, options.track, axes))
+    return checked(Plan(entries, cases, seeds, options.split, options.quick, options.track, axes))
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -172,7 +173,7 @@ def _seeds(text: str) -> tuple[int, ...]:
     return tuple(range(begin, end))
 
 
-def _checked(plan: Plan) -> Plan:
+def checked(plan: Plan) -> Plan:
     """Makes every environment once: what is not allowed raises now, and kernels are compiled before processes start."""
     kinds: dict[Any, Task] = {}
     for case in plan.cases:
@@ -214,10 +215,11 @@ def make_cases(options: argparse.Namespace, names: Sequence[str]) -> tuple[Case,
     """
     if options.trace is not None and not options.scenario:
         names = ()
-    found: dict[str, Case] = {}
-    for name, overrides in command_line.scenarios(options, list(names)):
-        case = _case(name, overrides, options.split)
-        if found.setdefault(case.scenario.name, case).scenario != case.scenario:  # tables tell them apart by it
+    found: dict[tuple[str, str], Case] = {}
+    loads = [{"at_load": load} for load in getattr(options, "load", None) or ()] or [{}]
+    for (name, overrides), load in product(command_line.scenarios(options, list(names)), loads):
+        case = _case(name, overrides | load, options.split)
+        if found.setdefault(case.key, case).scenario != case.scenario:  # tables tell them apart by it
             raise ValueError(f"--scenario: two scenarios have the name {case.scenario.name!r}, give one another name")
     return tuple(found.values())
 
@@ -247,4 +249,12 @@ def _case(name: str, overrides: dict[str, Any], split: str) -> Case:
         None if facts is None else facts.parts,
         bool(made.requests["turn"].any()),
         tuple(notes),
+        _load_of(overrides),
     )
+
+
+def _load_of(overrides: Mapping[str, Any]) -> str:
+    """Which load this is, of what the best known policy sustains or of what the scenario has; "": the scenario's."""
+    if "at_load" in overrides:
+        return f"{overrides['at_load']:g}"
+    return f"x {overrides['rate_scale']:g}" if "rate_scale" in overrides else ""

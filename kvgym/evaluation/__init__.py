@@ -1,7 +1,7 @@
 """Counting: episodes played and written down, paired statistics, scores, tables."""
 
 from kvgym.evaluation.episode import Agent, Episode, play, play_all
-from kvgym.evaluation.scoring import RANDOM, REFERENCE, Score, aggregate, compare, score, tier
+from kvgym.evaluation.scoring import RANDOM, REFERENCE, Results, Score, aggregate, compare
 from kvgym.evaluation.statistics import Interval, interval
 
 __all__ = [
@@ -10,12 +10,11 @@ __all__ = [
     "Agent",
     "Episode",
     "Interval",
+    "Results",
     "Score",
     "aggregate",
     "compare",
     "interval",
     "play",
     "play_all",
-    "score",
-    "tier",
 ]

@@ -1,29 +1,23 @@
-"""The leaderboard as text for the terminal, as Markdown (both from one list of columns), and as JSON."""
+"""The leaderboard as text for the terminal and as Markdown, both from one list of columns; see `plain` and `page`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from tabulate import tabulate
 
-from kvgym.evaluation import files
+from kvgym.evaluation.overall import Named, Overall, Total
 from kvgym.evaluation.standings import Board, Player, Standing
-from kvgym.evaluation.statistics import Interval, method
+from kvgym.evaluation.statistics import Interval
 from kvgym.scenarios import SUITE_SCENARIOS
 
-SCHEMA_VERSION = 1
-_TIERS = {
-    "main": "Score over the main tier",
-    "overloaded": "Score over the overloaded tier (random + lru can't keep up: J grows with the episode's length)",
-    "own, main": "Score over the scenarios that are not the suite's",
-    "own, overloaded": "Score over the overloaded scenarios that are not the suite's",
-}
+R = TypeVar("R")
 
-
-_LEGEND = """J: mean latency, what counts (lower is better). Score: 0 = random + lru, 100 = reference, logarithmic in J.
+_LEGEND = """J: mean latency, what counts (lower is better). x ref: the reference's J over this one, 2 = twice as fast.
+x best: the same for the best known causal pair of the scenario. Score: 0 = random + lru, 100 = those pairs.
 Evictor "own": the one that the scenario names. An oracle may know the future: it is shown and not ranked.
 Latencies in seconds. TTFT: time to first token. hit %: prompt tokens found in a cache. us/act: time per decision.
 busy: share of the time; how much more a router could take, `kvgym capacity` says."""
@@ -40,26 +34,33 @@ class Axes(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """A run of the leaderboard on `n_seeds` seeds of a split: a table per scenario, scores over those of each tier."""
+    """A run of the leaderboard on `n_seeds` seeds of a split: a table per scenario, scores over those that are ranked.
+
+    Attributes:
+        names: For each board, how the players of the whole run are named there.
+        provenance: What it takes to repeat it, as plain values: command, hash of the code, versions.
+    """
 
     suite_version: str
     split: str
     n_seeds: int
     smoke: bool
     boards: Sequence[Board]
-    overall: dict[str, dict[Player, Interval]]
+    names: Sequence[Named]
+    overall: Sequence[Overall]
     notes: list[str] = field(default_factory=list)
     track: str = "route"
     axes: Axes | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(Generic[R]):
     """A heading, a text for the legend, the cell of a row, and a rank: a narrow terminal leaves out the highest."""
 
     title: str
     text: str
-    show: Callable[[Standing], str]
+    show: Callable[[R], str]
     rank: int
 
 
@@ -71,13 +72,12 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{min(max(digits - 1 - size, 0), 4)}f}"
 
 
-def signed(value: Interval) -> str:
-    """A difference with its interval, to two significant digits of the interval's half width."""
-    half = (value.high - value.low) / 2
-    if not math.isfinite(half):
-        return f"{value.mean:+.3f}"
-    decimals = len(number(half, 2).partition(".")[2]) if half else 2
-    return f"{value.mean:+.{decimals}f} [{value.low:+.{decimals}f}, {value.high:+.{decimals}f}]"
+def ranged(value: Interval, few: str = "too few seeds") -> str:
+    """A value with its interval; where there is none, why."""
+    if not math.isfinite(value.mean):
+        return "-"
+    ends = f"{number(value.low)}, {number(value.high)}" if math.isfinite(value.low) else few
+    return f"{number(value.mean)} [{ends}]"
 
 
 def _metric(name: str, digits: int = 3) -> Callable[[Standing], str]:
@@ -88,19 +88,15 @@ def _pair(name: str) -> Callable[[Standing], str]:
     return lambda row: f"{number(row.metrics[f'{name}_p50'])} / {number(row.metrics[f'{name}_p95'])}"
 
 
-def _difference(row: Standing) -> str:
-    return "reference" if row.label == "anchor: 100" else signed(row.versus.difference)
-
-
-def _score(row: Standing) -> str:
-    return f"{row.score.value:.0f}" if row.counts else f"({row.score.value:.0f})"
+def _share(value: float) -> str:
+    return f"{100 * value:.1f}" if math.isfinite(value) else "-"
 
 
 def _percent(name: str) -> Callable[[Standing], str]:
-    return lambda row: f"{100 * row.metrics[name]:.1f}"
+    return lambda row: _share(row.metrics[name])
 
 
-COLUMNS = (
+COLUMNS: tuple[Column[Standing], ...] = (
     Column("agent", "who routes", lambda row: row.player.agent, 0),
     Column(
         "evictor",
@@ -108,10 +104,9 @@ COLUMNS = (
         lambda row: row.player.evictor_text,
         0,
     ),
-    Column("J [s]", "mean latency of the objective, what counts", lambda row: number(row.J, 4), 0),
-    Column("score", "0 = random + lru, 100 = reference, logarithmic; in brackets: not counted", _score, 0),
-    Column("J - reference [s], 95 %", "paired difference on the same seeds", _difference, 1),
-    Column("speed-up", "J_reference / J, geometric mean", lambda row: f"{row.versus.speed_up.mean:.2f}", 5),
+    Column("J [s]", "mean latency, mean over the seeds", lambda row: number(row.J), 0),
+    Column("x ref", "J_reference / J, geometric mean over the seeds, 95 %", lambda row: ranged(row.speed_up), 1),
+    Column("x best", "J of the best known causal pair / J, likewise", lambda row: ranged(row.of_frontier), 6),
     Column("TTFT p50 / p95", "time to first token (s)", _pair("ttft"), 2),
     Column("E2E p50 / p95", "time to last token (s)", _pair("e2e"), 7),
     Column("TPOT", "mean time per output token after the first (s)", _metric("tpot_mean"), 8),
@@ -127,11 +122,40 @@ COLUMNS = (
 )
 
 
-def columns_of(board: Board) -> list[Column]:
+TOTALS: tuple[Column[Total], ...] = (
+    Column("#", "rank; - for what is shown and not ranked", lambda row: str(row.rank or "-"), 0),
+    Column("agent", "who routes", lambda row: row.player.agent, 0),
+    Column("evictor", "which cached pages go", lambda row: row.player.evictor_text, 0),
+    Column(
+        "x ref", "J_reference / J, geometric mean over the scenarios, 95 %", lambda row: ranged(row.score.reference), 0
+    ),
+    Column(
+        "score",
+        "0: random + lru, 100: the best known causal pairs; a ratio of means of log J, 95 %",
+        lambda row: ranged(row.score.frontier),
+        1,
+    ),
+    Column("wins %", "episodes with a lower J than the reference's", lambda row: _share(row.score.wins_reference), 4),
+    Column("over best %", "the same for the best pairs", lambda row: _share(row.score.wins_frontier), 3),
+    Column("middle", "x ref over the middle half of the scenarios", lambda row: number(row.score.middle), 5),
+    Column("in time %", "requests that met their latency targets", lambda row: _share(row.attainment), 2),
+    Column(
+        "elsewhere",
+        "the 95 % interval of x ref for other scenarios of the same kind",
+        lambda row: ranged(row.score.reference_elsewhere, "too few scenarios").partition(" ")[2],
+        7,
+    ),
+    Column("worst training", "x ref of the worst training seed", lambda row: number(row.score.worst_training), 6),
+)
+
+
+def columns_of(board: Board) -> list[Column[Standing]]:
     """The columns, and one for each service class where there are several."""
     names = [one.name for one in board.scenario.service_classes]
     text = "requests of class {} that met its targets"
-    own = [Column(f"{one} ok %", text.format(one), _percent(f"slo_attainment/{one}"), 13) for one in names]
+    own: list[Column[Standing]] = [
+        Column(f"{one} ok %", text.format(one), _percent(f"slo_attainment/{one}"), 13) for one in names
+    ]
     return [*COLUMNS, *(own if len(own) > 1 else ())]
 
 
@@ -139,11 +163,12 @@ def terminal(report: Report, width: int) -> str:
     """Tables with the columns that fit into `width` characters."""
     blocks = [_banner(report), *report.notes]
     for board in report.boards:
-        blocks.append("\n".join([*_heading(board), "", _fit(board, width), *_errors(board)]))
-        blocks += matrix(report.axes, {row.player: row.score.value for row in board.rows}, "simple")
-    for tier, scores in report.overall.items():
-        blocks.append("\n".join([_tier_heading(report, tier), "", _overall(report, scores, "simple")]))
-        blocks += matrix(report.axes, {player: score.mean for player, score in scores.items()}, "simple")
+        blocks.append("\n".join([*_heading(board), "", _fit(board.rows, columns_of(board), width, board.errors)]))
+        blocks[-1] = "\n".join([blocks[-1], *_errors(board)])
+        blocks += matrix(report.axes, {row.player: row.speed_up.mean for row in board.rows}, "simple")
+    for one in report.overall:
+        blocks.append("\n".join([_title(one), "", _fit(one.totals, _columns_of(one), width), *_below(one)]))
+        blocks += matrix(report.axes, {row.player: row.score.reference.mean for row in one.totals}, "simple")
     blocks.append(_LEGEND if report.track == "route" else f"{_LEGEND}\n{_EVICTORS}")
     return "\n\n".join(blocks) + "\n"
 
@@ -152,89 +177,34 @@ def markdown(report: Report) -> str:
     """Tables with all columns, and a legend."""
     lines = ["# KVGym leaderboard", "", _banner(report), ""]
     lines += [f"{note}\n" for note in report.notes]
-    for tier, scores in report.overall.items():
-        means = {player: score.mean for player, score in scores.items()}
-        lines += [f"## {_tier_heading(report, tier)}", "", _overall(report, scores, "github"), ""]
+    for one in report.overall:
+        lines += [f"## {_title(one)}", "", _table(one.totals, _columns_of(one), "github"), ""]
+        lines += [f"{line}\n" for line in _below(one)]
+        means = {row.player: row.score.reference.mean for row in one.totals}
         lines += [f"{table}\n" for table in matrix(report.axes, means, "github")]
     for board in report.boards:
         title, *rest = _heading(board)
         lines += [f"## {title}", ""] + [f"{line}\n" for line in rest]
-        means = {row.player: row.score.value for row in board.rows}
-        lines += [f"{table}\n" for table in matrix(report.axes, means, "github")]
-        lines += [_table(board, columns_of(board), "github"), "", *(f"- {line}" for line in _errors(board)), ""]
-    texts = {column.title: column.text for board in report.boards for column in columns_of(board)}
+        speeds = {row.player: row.speed_up.mean for row in board.rows}
+        lines += [f"{table}\n" for table in matrix(report.axes, speeds, "github")]
+        lines += [_table(board.rows, columns_of(board), "github", board.errors), ""]
+        lines += [*(f"- {line}" for line in _errors(board)), ""]
+    texts = {column.title: column.text for one in report.overall for column in _columns_of(one)}
+    texts |= {column.title: column.text for board in report.boards for column in columns_of(board)}
     lines += ["## Columns", ""] + [f"- **{title}**: {text}" for title, text in texts.items()]
     lines += ["", _EVICTORS] if report.track != "route" else []
     return "\n".join(lines).rstrip() + "\n"
 
 
-def as_dict(report: Report) -> dict[str, Any]:
-    """All numbers of all tables, for other programs."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "suite_version": report.suite_version,
-        "track": report.track,
-        "matrix": report.axes and {name: list(names) for name, names in report.axes._asdict().items()},
-        "split": report.split,
-        "seeds": report.n_seeds,
-        "smoke_test": report.smoke,
-        "notes": report.notes,
-        "scenarios": [_board_dict(board) for board in report.boards],
-        "overall": {
-            tier: [{**_who(player), "score": score._asdict()} for player, score in scores.items()]
-            for tier, scores in report.overall.items()
-        },
-    }
-
-
-def _board_dict(board: Board) -> dict[str, Any]:
-    own = board.scenario.name not in SUITE_SCENARIOS
-    return {
-        "name": board.scenario.name,
-        "version": board.scenario.version,
-        "overrides": board.overrides,
-        "fields": files.without_folders(board.scenario.to_dict()) if own else None,
-        "objective": board.scenario.objective,
-        "tier": board.tier,
-        "separation": board.separation._asdict(),
-        "frozen_anchors": board.frozen,
-        "dropped_requests": board.n_dropped,
-        "notes": board.notes,
-        "rows": [_row_dict(row) for row in board.rows],
-        "errors": [
-            {**_who(player), "error": failure.reason, "broke_rule": failure.broke_rule}
-            for player, failure in board.errors.items()
-        ],
-    }
-
-
-def _row_dict(row: Standing) -> dict[str, Any]:
-    return {
-        **_who(row.player),
-        "label": row.label,
-        "seeds": row.n,
-        "J": row.J,
-        "score": row.score.value,
-        "raw_score": row.score.raw,
-        "difference": row.versus.difference._asdict(),
-        "speed_up": row.versus.speed_up._asdict(),
-        "metrics": row.metrics,
-    }
-
-
-def _who(player: Player) -> dict[str, Any]:
-    return {"agent": player.agent, "evictor": player.evictor, "oracle": player.oracle}
-
-
 def matrix(axes: Axes | None, scores: Mapping[Player, float], style: str) -> list[str]:
-    """A table of scores in a style of tabulate, if there are axes: "-" where there is no score."""
+    """A table of J_reference / J in a style of tabulate, if there are axes: "-" where there is no score."""
     if axes is None:
         return []
-    cells = {(player.agent, player.evictor): f"{score:.0f}" for player, score in scores.items()}
+    cells = {(player.agent, player.evictor): f"{number(score)}" for player, score in scores.items()}
     routers, evictors = axes
     rows = [[router, *(cells.get((router, evictor), "-") for evictor in evictors)] for router in routers]
     align = ["left", *("right" for _ in evictors)]
-    return [tabulate(rows, ["score", *evictors], style, disable_numparse=True, colalign=align)]
+    return [tabulate(rows, ["x ref", *evictors], style, disable_numparse=True, colalign=align)]
 
 
 def _banner(report: Report) -> str:
@@ -242,60 +212,82 @@ def _banner(report: Report) -> str:
         f"{report.n_seeds} {report.split} seed{'s' if report.n_seeds > 1 else ''} per scenario, the same for all agents"
     )
     track = "" if report.track == "route" else f", {report.track} track"
-    text = f"kvgym {report.suite_version}{track}: {seeds}; 95 % intervals by {method(report.n_seeds)}"
+    text = f"kvgym {report.suite_version}{track}: {seeds}; intervals at 95 %"
     return f"SMOKE TEST, not a result. {text}" if report.smoke else text
 
 
 def _heading(board: Board) -> list[str]:
     scenario = board.scenario
     kind = "" if scenario.name in SUITE_SCENARIOS else ", not of the suite"
-    name = f"{scenario.name} (version {scenario.version}{kind}{', with overrides' if board.overrides else ''})"
-    mean, low, high = board.separation
-    spread = f" [{low:.2f}, {high:.2f}]" if math.isfinite(low) else ""
-    seeds = "frozen anchors" if board.frozen else "anchors played here"
+    load = f", load {board.load}" if board.load else ""
+    name = f"{scenario.name} (version {scenario.version}{load}{kind}{', with overrides' if board.overrides else ''})"
     lines = [
         f"{name}: {scenario.text}" if scenario.text else name,
-        f"tier: {board.tier}; J_random / J_reference = {mean:.2f}{spread} ({seeds})",
+        f"not ranked: {board.not_ranked}" if board.not_ranked else "ranked",
+        *_bounds(board),
     ]
     if board.n_dropped:
         lines.append(f"{board.n_dropped} requests fit on no worker and were left out (over all seeds)")
     return lines + [f"note: {note}" for note in board.notes]
 
 
+def _bounds(board: Board) -> list[str]:
+    """What the frozen anchors say of how low J can be, in a line."""
+    if board.anchors is None or board.anchors.frontier is None:
+        return []
+    row, planner, n = board.anchors.frontier, board.anchors.planner, len(board.anchors.seeds)
+    line = f"best known causal pair: {row.pair}, {number(float(row.J.mean()))} s on {n} test seeds"
+    if planner is None:
+        return [line]
+    mean, low, high = planner.ratio
+    there = f"{len(planner.seeds)} seeds{' of shorter episodes' if planner.overrides else ''}"
+    return [f"{line}; {planner.pair} needs {mean:.2f} [{low:.2f}, {high:.2f}] of its J ({there})"]
+
+
 def _errors(board: Board) -> list[str]:
     return [f"{failure.verdict} {player}: {failure.reason}" for player, failure in board.errors.items()]
 
 
-def _table(board: Board, columns: Sequence[Column], style: str) -> str:
-    cells = [[column.show(row) for column in columns] for row in board.rows]
+def _table(
+    rows: Sequence[R], columns: Sequence[Column[R]], style: str, errors: Mapping[Player, Any] | None = None
+) -> str:
+    cells = [[column.show(row) for column in columns] for row in rows]
     # Players that failed have a row too: their place in the table is where a reader looks for them.
     blank = [""] * (len(columns) - 3)
-    cells += [[player.agent, player.evictor, failure.verdict, *blank] for player, failure in board.errors.items()]
+    cells += [[player.agent, player.evictor, failure.verdict, *blank] for player, failure in (errors or {}).items()]
     align = ["left" if column.title in ("agent", "evictor") else "right" for column in columns]
     return tabulate(cells, [column.title for column in columns], style, disable_numparse=True, colalign=align)
 
 
-def _fit(board: Board, width: int) -> str:
+def _fit(
+    rows: Sequence[R], columns: Sequence[Column[R]], width: int, errors: Mapping[Player, Any] | None = None
+) -> str:
     """The table without the columns that would make it wider than `width`."""
-    columns = columns_of(board)
+    left = list(columns)
     while True:
-        table = _table(board, columns, "simple")
-        last = max(columns, key=lambda column: column.rank)
+        table = _table(rows, left, "simple", errors)
+        last = max(left, key=lambda column: column.rank)
         if max(map(len, table.splitlines())) <= width or last.rank == 0:
             return table
-        columns.remove(last)
+        left.remove(last)
 
 
-def _tier_heading(report: Report, tier: str) -> str:
-    names = ", ".join(board.scenario.name for board in report.boards if board.tier == tier)
-    return f"{_TIERS[tier]}: {names}"
+def _columns_of(one: Overall) -> list[Column[Total]]:
+    """The columns, without those of learned agents where there is none."""
+    learned = any(row.player.training_seeds for row in one.totals)
+    return [column for column in TOTALS if learned or column.title != "worst training"]
 
 
-def _overall(report: Report, scores: Mapping[Player, Interval], style: str) -> str:
-    cells = []
-    for player, score in scores.items():
-        # A bootstrap over very few seeds says nothing.
-        spread = f"[{score.low:.1f}, {score.high:.1f}]" if method(report.n_seeds) == "bootstrap" else "-"
-        cells.append([player.agent, player.evictor_text, f"{score.mean:.1f}", spread])
-    align = ["left", "left", "right", "right"]
-    return tabulate(cells, ["agent", "evictor", "score", "95 %"], style, disable_numparse=True, colalign=align)
+def _title(one: Overall) -> str:
+    load = f", load {one.load}" if one.load else ""
+    return f"Scores over the ranked scenarios{load}: {', '.join(one.scenarios)}"
+
+
+def _below(one: Overall) -> list[str]:
+    """What a reader should know of the order."""
+    taus = {name: tau for name, tau in one.leave_one_out.items() if math.isfinite(tau)}
+    if not taus:
+        return []
+    name = min(taus, key=lambda name: taus[name])
+    what = "order of the ranked ones with a scenario left out"
+    return [f"{what}: Kendall's tau {taus[name]:.2f} or more (without {name})"]

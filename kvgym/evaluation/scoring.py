@@ -1,104 +1,226 @@
-"""Scores: 0 is the random router with LRU, 100 the reference; logarithmic in between, since latencies multiply."""
+"""Scores over scenarios: against the reference and against the frontier, on a logarithmic scale.
+
+Latencies multiply, so what is averaged are logarithms of ratios: first over the seeds of a scenario, then over the
+scenarios. All scores order agents by the same number, the mean of log J.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kvgym.evaluation.statistics import Floats, Interval, interval, over_scenarios, percentiles, resample
+from kvgym.evaluation.statistics import REPLICATES, Floats, Interval, freedom, interquartile_mean, percentiles, ratio
 
 RANDOM = ("random", "lru")
-"""The anchor that scores 0: agent and evictor."""
+"""The anchor that scores 0 against the frontier: agent and evictor."""
 REFERENCE = ("lbgr_code", "rlt_code")
-"""The anchor that scores 100: agent and evictor."""
-LOWEST, HIGHEST = -100.0, 200.0
-SEPARATION = 1.25
-"""A scenario counts if the reference is at least this many times as fast as the random router, with 95 % confidence."""
+"""What J is compared with: agent and evictor."""
+FEWEST_FREE = 8
+"""Degrees of freedom (about: seeds less scenarios) from which scores have intervals: below that their coverage was not
+checked."""
+TRAINING_SEEDS = 5
+"""That a learned agent needs for a ranked row, and for an interval."""
+FEWEST_SCENARIOS = 8
+"""From which there are intervals for other scenarios of the same kind."""
+PROFILE = tuple(round(float(x), 3) for x in np.geomspace(0.5, 8.0, 41))
+"""Where performance profiles are taken: J over that of the frontier."""
+
+K = TypeVar("K", bound=Hashable)
+_NOTHING = float("nan")
+
+
+@dataclass(frozen=True)
+class Results(Generic[K]):
+    """J (s) per test seed on one scenario, the same seeds in the same order everywhere.
+
+    Attributes:
+        random: Of the random anchor.
+        reference: Of the reference.
+        frontier: Of the best known causal pair; None where that is not known for these seeds.
+        costs: Of each agent.
+        training: Of learned agents, which of its training seeds played each episode.
+    """
+
+    random: Floats
+    reference: Floats
+    frontier: Floats | None
+    costs: Mapping[K, Floats]
+    training: Mapping[K, NDArray[np.int64]] = field(default_factory=dict)
 
 
 class Score(NamedTuple):
-    """A score, and what it was before it was clipped to -100 .. 200."""
-
-    value: float
-    raw: float
-
-
-class Comparison(NamedTuple):
-    """How an agent compares with the reference on the same seeds.
+    """What an agent comes to over several scenarios; NaN where it is not known.
 
     Attributes:
-        difference: J - J_reference (s).
-        speed_up: J_reference / J, a geometric mean over the seeds: 1 = as fast, 2 = twice as fast.
+        reference: J_reference / J, geometric mean: 1 = as fast, 2 = twice as fast. The interval is for other seeds (for
+            a learned agent: other training seeds) of these scenarios.
+        frontier: 100 x mean log(J_random / J) / mean log(J_random / J_frontier): 0 is random + lru, 100 the frontier.
+        reference_elsewhere: As `reference`, with the interval for other scenarios of the same kind.
+        frontier_elsewhere: As `frontier`, likewise.
+        middle: J_reference / J, geometric mean over the middle half of the scenarios (interquartile mean of logs).
+        wins_reference: Share of the episodes in which J is below the reference's (a tie is half), mean over scenarios.
+        wins_frontier: The same for the frontier.
+        worst_training: `reference` of the worst training seed of a learned agent.
     """
 
-    difference: Interval
-    speed_up: Interval
+    reference: Interval
+    frontier: Interval
+    reference_elsewhere: Interval
+    frontier_elsewhere: Interval
+    middle: float
+    wins_reference: float
+    wins_frontier: float
+    worst_training: float
 
 
-def score(cost: Floats, random: Floats, reference: Floats) -> Score:
-    """100 x mean log(J_random / J) / mean log(J_random / J_reference), over the seeds that all three played.
-
-    NaN where random and reference are equally fast.
-    """
-    scale = float(np.mean(np.log(random / reference)))
-    raw = 100.0 * float(np.mean(np.log(random / cost))) / scale if scale else float("nan")
-    return Score(float(np.clip(raw, LOWEST, HIGHEST)), raw)
+def compare(cost: Floats, other: Floats) -> Interval:
+    """J_other / J over the seeds that both played, a geometric mean: 1 = as fast, 2 = twice as fast as the other."""
+    return ratio(other, cost)
 
 
-def compare(cost: Floats, reference: Floats) -> Comparison:
-    """Paired comparison with the reference."""
-    return Comparison(interval(cost - reference), ratio(reference, cost))
+def aggregate(scenarios: Sequence[Results[K]]) -> dict[K, Score]:
+    """Scores over several scenarios, with paired bootstraps.
 
-
-def ratio(slow: Floats, fast: Floats) -> Interval:
-    """The geometric mean of slow / fast over the seeds, with its 95 % interval."""
-    return Interval(*(float(np.exp(x)) for x in interval(np.log(slow / fast))))
-
-
-def tier(random: Floats, reference: Floats, utilisation: float) -> str:
-    """Where a scenario's scores go: "main", "overloaded", or "not counted" when its anchors are too close together.
+    What is drawn with replacement is what is independent: of each scenario the seeds, the same ones for all agents and
+    anchors; of a learned agent its training seeds, each with all episodes that it played, on all scenarios at once; for
+    the intervals that hold elsewhere the scenarios.
 
     Args:
-        random: J of the random anchor per seed.
-        reference: J of the reference on the same seeds.
-        utilisation: Of the random anchor. Above 1 J grows with the episode's length.
-    """
-    if not ratio(random, reference).low >= SEPARATION:
-        return "not counted"
-    return "overloaded" if utilisation > 1 else "main"
-
-
-def aggregate(costs: Sequence[Mapping[Any, Floats]], random: Any, reference: Any) -> dict[Any, Interval]:
-    """Scores over several scenarios, with a bootstrap over the seeds.
-
-    The seeds of a scenario are drawn with replacement, the same ones for all agents; scenarios are drawn independently,
-    since their workloads are.
-
-    Args:
-        costs: Per scenario: J per seed of each agent (seeds in the same order for all).
-        random: Key of the random anchor.
-        reference: Key of the reference.
+        scenarios: What was played on each.
 
     Returns:
-        For each agent that played all of the scenarios its mean score (interquartile mean from 12 scenarios on), the
-        highest first.
+        The score of each agent that played all of the scenarios, the best (lowest mean of log J) first.
     """
-    if not costs:
+    if not scenarios:
         return {}
-    generator = np.random.default_rng(0)
-    agents = [key for key in costs[0] if all(key in scenario for scenario in costs)]
-    scores = np.empty((len(costs), len(agents)))
-    replicates: list[Floats] = []
-    fewest = min(len(scenario[reference]) for scenario in costs)
-    for row, scenario in enumerate(costs):
-        logs = {key: np.log(scenario[random] / scenario[key]) for key in [*agents, reference]}
-        index = resample(len(logs[reference]), generator)
-        drawn = {key: values[index].mean(axis=1) for key, values in logs.items()}
-        replicates.append(np.stack([100 * drawn[key] / drawn[reference] for key in agents]).clip(LOWEST, HIGHEST))
-        scores[row] = [score(scenario[key], scenario[random], scenario[reference]).value for key in agents]
-    means = over_scenarios(scores, axis=0)
-    spread = over_scenarios(np.stack(replicates), axis=0)
-    result = {key: Interval(float(means[i]), *percentiles(spread[i], fewest)) for i, key in enumerate(agents)}
-    return dict(sorted(result.items(), key=lambda one: -one[1].mean))
+    agents = [key for key in scenarios[0].costs if all(key in one.costs for one in scenarios)]
+    random = np.random.default_rng(0)
+    draws = [_times(len(one.reference), random) for one in scenarios]
+    found = {key: _score(key, scenarios, draws) for key in agents}
+    return dict(sorted(found.items(), key=lambda one: -one[1].reference.mean))
+
+
+def _score(key: K, scenarios: Sequence[Results[K]], draws: Sequence[Floats]) -> Score:
+    logs = [_logs(one, key) for one in scenarios]
+    groups = [one.training[key] for one in scenarios] if key in scenarios[0].training else None
+    means = np.stack([values.mean(axis=0) for values in logs])
+    speed_up, frontier = _both(means.mean(axis=0))
+    # What an episode changes: of the speed-up, and of the ratio of two means to first order.
+    shares = [[values[:, 0] for values in logs], [values @ _influence(means.mean(axis=0)) for values in logs]]
+    if groups is None:
+        free = [freedom(values) for values in shares]
+        drawn = np.stack([weights @ one for weights, one in zip(draws, logs, strict=True)])
+        n = min(len(values) for values in logs)
+    else:
+        n = int(max(part.max() for part in groups)) + 1
+        free, drawn = [float(n - 1)] * 2, _draw_training(logs, groups, n)
+    least = FEWEST_FREE if groups is None else TRAINING_SEEDS - 1
+    both = zip((speed_up, frontier), _both(drawn.mean(axis=0)), free, strict=True)
+    found = [_interval(value, part, n, df, df >= least) for value, part, df in both]
+    found += _elsewhere(means, drawn if groups is not None else None)
+    cost = [one.costs[key] for one in scenarios]
+    return Score(
+        reference=found[0],
+        frontier=found[1],
+        reference_elsewhere=found[2],
+        frontier_elsewhere=found[3],
+        middle=float(np.exp(interquartile_mean(means[:, 0]))),
+        wins_reference=float(np.mean([_wins(own, one.reference) for own, one in zip(cost, scenarios, strict=True)])),
+        wins_frontier=float(np.mean([_wins(own, one.frontier) for own, one in zip(cost, scenarios, strict=True)])),
+        worst_training=_worst(logs, groups),
+    )
+
+
+def _logs(one: Results[K], key: K) -> Floats:
+    """Of each seed: log J_reference / J, log J_random / J and log J_random / J_frontier: (n, 3)."""
+    cost = one.costs[key]
+    frontier = np.full(len(cost), _NOTHING) if one.frontier is None else one.frontier
+    return np.log(np.stack([one.reference / cost, one.random / cost, one.random / frontier], axis=1))
+
+
+def _both(means: Floats) -> tuple[Floats, Floats]:
+    """Score against the reference and against the frontier, of means of `_logs` over scenarios: (.., 3)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.exp(means[..., 0]), 100 * means[..., 1] / means[..., 2]
+
+
+def _influence(means: Floats) -> Floats:
+    """How the ratio of two means changes with each of the `_logs`, to first order (but for a constant factor)."""
+    return np.array([0.0, means[2], -means[1]])
+
+
+def _times(n: int, random: np.random.Generator) -> Floats:
+    """How often each of n values is drawn, as shares, in samples of n with replacement: (REPLICATES, n)."""
+    return random.multinomial(n, [1 / n] * n, REPLICATES) / n
+
+
+def _draw_training(logs: Sequence[Floats], groups: Sequence[NDArray[np.int64]], n: int) -> Floats:
+    """Means of each scenario over training seeds that are drawn, the same on all: (scenarios, REPLICATES, 3)."""
+    times = _times(n, np.random.default_rng(1))
+    weights = [times[:, group] for group in groups]
+    return np.stack([part / part.sum(axis=1, keepdims=True) @ one for part, one in zip(weights, logs, strict=True)])
+
+
+def _elsewhere(means: Floats, drawn: Floats | None) -> list[Interval]:
+    """Scores with intervals over scenarios that are drawn; `drawn`: with training seeds that are drawn, too."""
+    n = len(means)
+    times = _times(n, np.random.default_rng(2))
+    over = times @ means if drawn is None else np.einsum("rs,srk->rk", times, drawn)
+    both = zip(_both(means.mean(axis=0)), _both(over), strict=True)
+    return [_interval(value, part, n, n - 1.0, n >= FEWEST_SCENARIOS) for value, part in both]
+
+
+def _interval(value: Floats, replicates: Floats, n: int, free: float, checked: bool) -> Interval:
+    """The value with the interval of its replicates; without one where its coverage was not checked."""
+    if n > 1 and np.ptp(replicates) <= 1e-12 * abs(value):  # what an agent scores that is an anchor
+        return Interval(float(value), float(value), float(value))
+    ends = percentiles(replicates, n, free) if checked else (_NOTHING, _NOTHING)
+    return Interval(float(value), *ends)
+
+
+def _wins(cost: Floats, other: Floats | None) -> float:
+    return _NOTHING if other is None else float(np.mean((cost < other) + 0.5 * (cost == other)))
+
+
+def _worst(logs: Sequence[Floats], groups: Sequence[NDArray[np.int64]] | None) -> float:
+    if groups is None:
+        return _NOTHING
+    everything = np.unique(np.concatenate(groups))
+    pairs = list(zip(logs, groups, strict=True))
+    return min(float(np.exp(np.mean([one[part == seed, 0].mean() for one, part in pairs]))) for seed in everything)
+
+
+def profile(scenarios: Sequence[Results[K]], key: K) -> Floats:
+    """The performance profile: share of the episodes with J <= x times the frontier's, for each x of `PROFILE`.
+
+    Dolan and Moré, "Benchmarking optimization software with performance profiles", Mathematical Programming 91 (2002),
+    with the frontier in the place of the best of those that are compared. Scenarios count alike.
+    """
+    parts = [one.costs[key] / one.frontier for one in scenarios if one.frontier is not None]
+    if not parts:
+        return np.full(len(PROFILE), _NOTHING)
+    return np.asarray(np.mean([(part[:, None] <= np.array(PROFILE)).mean(axis=0) for part in parts], axis=0))
+
+
+def leave_one_out(scenarios: Sequence[Results[K]], agents: Sequence[K]) -> Floats:
+    """Kendall's tau-b between the order of agents over all scenarios and that without one of them: (scenarios,).
+
+    NaN where there are fewer than two agents or scenarios.
+    """
+    if len(scenarios) < 2 or len(agents) < 2:
+        return np.full(len(scenarios), _NOTHING)
+    means = np.array([[np.log(one.costs[key]).mean() for key in agents] for one in scenarios])
+    total = means.sum(axis=0)
+    return np.array([kendall(total, total - one) for one in means])
+
+
+def kendall(first: Floats, second: Floats) -> float:
+    """Kendall's tau-b of two rows of numbers: 1 where they order alike, -1 where they do the opposite."""
+    upper = np.triu_indices(len(first), 1)
+    a, b = (np.sign(np.subtract.outer(x, x))[upper] for x in (np.asarray(first), np.asarray(second)))
+    size = np.sqrt(float((a != 0).sum()) * float((b != 0).sum()))
+    return float(a @ b / size) if size else _NOTHING

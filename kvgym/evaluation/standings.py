@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from kvgym.evaluation import anchors, scoring
+from kvgym.evaluation.anchors import Anchors
 from kvgym.evaluation.episode import Episode
-from kvgym.evaluation.scoring import Comparison, Score
+from kvgym.evaluation.scoring import TRAINING_SEEDS, Results
 from kvgym.evaluation.statistics import Floats, Interval
 from kvgym.scenarios import SUITE_SCENARIOS, Scenario
 
@@ -28,12 +29,19 @@ class Player:
         evictor: Name of the evictor; "own" where it is each scenario's own.
         oracle: It knows the future.
         training: What a learned agent was trained on.
+        training_seeds: How many of its training seeds take turns, by test seed; 0: it has not learned.
     """
 
     agent: str
     evictor: str
     oracle: bool = False
     training: str = ""
+    training_seeds: int = 0
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether it has a rank: oracles are shown without one, and learned agents with too few training seeds."""
+        return not self.oracle and (self.training_seeds == 0 or self.training_seeds >= TRAINING_SEEDS)
 
     @property
     def evictor_text(self) -> str:
@@ -63,22 +71,20 @@ class Standing:
 
     Attributes:
         player: Who; an evictor is named here even where it is the scenario's own.
-        label: "anchor: 0", "anchor: 100", "oracle", what a learned agent was trained on, or nothing.
-        counts: Whether the scenario counts: where it does not, the score says little.
+        label: "anchor: random", "anchor: reference", "oracle", what a learned agent was trained on, or nothing.
         n: Seeds.
         J: Mean over the seeds of the mean latency (s).
-        score: See `kvgym.evaluation.scoring.score`.
-        versus: Comparison with the reference.
+        speed_up: J_reference / J, see `kvgym.evaluation.scoring.compare`.
+        of_frontier: J_frontier / J, likewise; NaN where the frontier is not known for these seeds.
         metrics: Means over the seeds of all metrics of an episode, and of decision_us and n_invalid.
     """
 
     player: Player
     label: str
-    counts: bool
     n: int
     J: float
-    score: Score
-    versus: Comparison
+    speed_up: Interval
+    of_frontier: Interval
     metrics: dict[str, float]
 
 
@@ -89,26 +95,27 @@ class Board:
     Attributes:
         scenario: The scenario, with its overrides.
         overrides: Its changed fields.
-        tier: See `kvgym.evaluation.scoring.tier`; with "own, " before it where the scenario is not one of the suite, so
-            that no score over the suite has a part in it.
-        separation: J_random / J_reference of the anchors that decide the tier, with its 95 % interval.
-        frozen: Whether those are the frozen anchors.
+        load: Which load this is, where a scenario has several: scores are over the scenarios of one load.
+        not_ranked: Why the scenario has no part in the scores; "" where it has.
+        anchors: The frozen ones; None where there are none, or those played here are others.
         n_dropped: Requests that fit on no worker, over all seeds.
         rows: The rows.
         errors: What went wrong, by player.
-        costs: J per seed of each player without an error.
+        results: J per seed of each player without an error, and of the anchors.
+        workloads: Content hash of the workload of each seed.
         notes: What a reader should know.
     """
 
     scenario: Scenario
     overrides: Mapping[str, Any]
-    tier: str
-    separation: Interval
-    frozen: bool
+    load: str
+    not_ranked: str
+    anchors: Anchors | None
     n_dropped: int
     rows: list[Standing]
     errors: Mapping[Player, Failure]
-    costs: Mapping[Player, Floats]
+    results: Results[Player]
+    workloads: tuple[str, ...]
     notes: list[str] = field(default_factory=list)
 
 
@@ -121,6 +128,7 @@ def board(
     random: Player,
     reference: Player,
     parts: int | None = None,
+    load: str = "",
 ) -> Board:
     """Compares what was played on a scenario.
 
@@ -130,50 +138,68 @@ def board(
         split: Whose seeds were played.
         played: Episodes of each player, all with the same seeds in the same order; both anchors among them.
         errors: What went wrong, by player.
-        random: The anchor that scores 0.
-        reference: The anchor that scores 100.
+        random: The random anchor.
+        reference: The reference.
         parts: Of a trace: how many of its parts were played. Fewer than `PARTS_FOR_INTERVALS` give no intervals.
+        load: Which load this is.
     """
     costs = {player: np.array([episode.J for episode in episodes]) for player, episodes in played.items()}
-    means = {player: _means(episodes) for player, episodes in played.items()}
     seeds = tuple(episode.seed for episode in played[reference])
-    here = anchors.Anchors(scenario.version, seeds, costs[random], costs[reference], means[random]["utilisation"])
-    known = anchors.frozen(scenario) if split == "test" else None
-    notes = []
-    if known is not None and not known.agree(seeds, here.random, here.reference):
+    known, notes = anchors.frozen(scenario), []
+    if known is not None and split == "test" and not known.agree(seeds, costs[random], costs[reference]):
         notes.append(
             "the anchors played here are not the frozen ones: this code is not the code of the published table"
         )
         known = None
-    decisive = known or here
-    spread = parts is None or parts >= PARTS_FOR_INTERVALS
-    if not spread:
-        notes.append(f"no intervals, and not counted: {parts} of {PARTS_FOR_INTERVALS} parts of a trace that they need")
-    place = decisive.tier if spread else "not counted"
-    if scenario.name not in SUITE_SCENARIOS and place != "not counted":
-        place = f"own, {place}"
-    labels = {random: "anchor: 0", reference: "anchor: 100"}
+    has_intervals = parts is None or parts >= PARTS_FOR_INTERVALS
+    if not has_intervals:
+        notes.append(f"no intervals: {parts} of {PARTS_FOR_INTERVALS} parts of a trace that they need")
+    frontier = known.on(seeds, known.frontier) if known and known.frontier and split == "test" else None
+    # An agent with a file of its own is not told the plain seed: whose turn it was is not known.
+    taught = [player for player in played if player.training_seeds and ".py:" not in player.agent]
+    training = {player: np.array(seeds) % player.training_seeds for player in taught}
+    labels = {random: "anchor: random", reference: "anchor: reference"}
 
-    def shown(found: Interval) -> Interval:
-        return found if spread else Interval(found.mean, math.nan, math.nan)
+    def versus(cost: Floats, other: Floats | None) -> Interval:
+        if other is None:
+            return Interval(math.nan, math.nan, math.nan)
+        found = scoring.compare(cost, other)
+        return found if has_intervals else Interval(found.mean, math.nan, math.nan)
 
     rows = [
         Standing(
             player=player,
             label="oracle" if player.oracle else labels.get(player, player.training),
-            counts=place != "not counted",
             n=len(episodes),
             J=float(costs[player].mean()),
-            score=scoring.score(costs[player], here.random, here.reference),
-            versus=scoring.Comparison(*map(shown, scoring.compare(costs[player], here.reference))),
-            metrics=means[player],
+            speed_up=versus(costs[player], costs[reference]),
+            of_frontier=versus(costs[player], frontier),
+            metrics=_means(episodes),
         )
         for player, episodes in played.items()
     ]
-    rows.sort(key=lambda row: row.J)
-    ratio = shown(scoring.ratio(decisive.random, decisive.reference))
-    n_dropped = sum(episode.n_dropped for episode in played[reference])
-    return Board(scenario, overrides, place, ratio, known is not None, n_dropped, rows, errors, costs, notes)
+    return Board(
+        scenario=scenario,
+        overrides=overrides,
+        load=load,
+        not_ranked=_why_not_ranked(scenario, known),
+        anchors=known,
+        n_dropped=sum(episode.n_dropped for episode in played[reference]),
+        rows=sorted(rows, key=lambda row: row.J),
+        errors=errors,
+        results=Results(costs[random], costs[reference], frontier, costs, training),
+        workloads=tuple(episode.workload_sha256 for episode in played[reference]),
+        notes=notes,
+    )
+
+
+def _why_not_ranked(scenario: Scenario, known: Anchors | None) -> str:
+    if scenario.name not in SUITE_SCENARIOS:
+        return "it is not of the suite"
+    if known is None:
+        changed = anchors.name_of(scenario) is None
+        return "its fields were changed" if changed else "there are no frozen anchors of what was played"
+    return known.why_not_ranked
 
 
 def _means(episodes: Sequence[Episode]) -> dict[str, float]:

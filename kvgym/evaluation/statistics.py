@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,8 @@ BOOTSTRAP_FROM = 10
 """Seeds from which intervals are bootstrapped: fewer values say too little of their tails, so Student's t is used."""
 REPLICATES = 10_000
 COVERAGE = 0.95
-_IQM_FROM = 12
+FEWEST = 3
+"""Seeds from which ratios have intervals: below that their coverage was not checked."""
 
 
 class Interval(NamedTuple):
@@ -59,19 +61,48 @@ def resample(n: int, random: np.random.Generator) -> NDArray[np.int64]:
     return random.integers(n, size=(REPLICATES, n))
 
 
-def percentiles(replicates: Floats, n: int) -> tuple[float, float]:
-    """The ends of the 95 % interval of bootstrap replicates over `n` seeds, NaN for a single one.
+def percentiles(replicates: Floats, n: int, free: float | None = None) -> tuple[float, float]:
+    """The ends of the 95 % interval of bootstrap replicates, NaN for a single value.
 
     Farther out than 2.5 %, as Student's t is wider than the normal distribution and n wider than n - 1: Hesterberg,
     "What Teachers Should Know About the Bootstrap" (2015), section 5.3.
+
+    Args:
+        replicates: What the statistic came to.
+        n: How many values were drawn, in each stratum.
+        free: Degrees of freedom; default n - 1.
     """
     if n < 2:
         return math.nan, math.nan
     from scipy.special import ndtr, stdtrit
 
-    tail = float(ndtr(-math.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + COVERAGE) / 2)))
+    t = stdtrit(n - 1 if free is None else free, (1 + COVERAGE) / 2)
+    tail = float(ndtr(-math.sqrt(n / (n - 1)) * t))
     low, high = np.quantile(replicates, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def freedom(strata: Sequence[Floats]) -> float:
+    """Degrees of freedom of a mean of means of strata, 0 without spread.
+
+    Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics Bulletin 2 (1946).
+    """
+    of_means = [float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else math.nan for values in strata]
+    spread = sum(of_means)
+    if not spread > 0:
+        return 0.0
+    return spread**2 / sum(one**2 / (len(values) - 1) for one, values in zip(of_means, strata, strict=True))
+
+
+def ratio(slow: Floats, fast: Floats) -> Interval:
+    """The geometric mean of slow / fast over the seeds, with its 95 % interval: Student's t of the logarithms.
+
+    On this scale paired latencies have no heavy tail, whatever those of the latencies are. Below `FEWEST` seeds there
+    is no interval.
+    """
+    logs = np.log(slow / fast)
+    ends = t_interval(logs) if len(logs) >= FEWEST else Interval(float(logs.mean()), math.nan, math.nan)
+    return Interval(*(float(np.exp(x)) for x in ends))
 
 
 def interquartile_mean(values: Floats, axis: int = -1) -> Floats:
@@ -80,10 +111,3 @@ def interquartile_mean(values: Floats, axis: int = -1) -> Floats:
     n = ordered.shape[axis]
     middle = np.arange(n // 4, n - n // 4)
     return np.asarray(np.take(ordered, middle, axis=axis).mean(axis=axis))
-
-
-def over_scenarios(values: Floats, axis: int = -1) -> Floats:
-    """How scores of several scenarios become one: their mean, and their interquartile mean from 12 scenarios on."""
-    if np.shape(values)[axis] >= _IQM_FROM:
-        return interquartile_mean(values, axis)
-    return np.asarray(np.mean(values, axis=axis))

@@ -66,13 +66,13 @@ def test_anchors_are_played_with_whoever_is_asked_for(board):
     assert code == 0
     assert len(lines(out, "least_loaded")) >= 1
     assert lines(out, "random  ")
-    assert "reference" in next(line for line in lines(out, "lbgr_code") if "rlt_code" in line)
+    assert "1.00 [" in next(line for line in lines(out, "lbgr_code") if "rlt_code" in line)
 
 
 def test_evictors_are_crossed_with_agents(board):
     _, out = board(*FAST, "--agent", "least_loaded", "round_robin", "--evictor", "rlt", "belady")
     for agent in ("least_loaded", "round_robin"):
-        rows = lines(out.split("Score over")[0], agent)
+        rows = lines(out.split("Scores over")[0], agent)
         assert sorted(line.split()[1] for line in rows) == ["belady", "rlt"]
         assert all(("(oracle)" in line) == ("belady" in line) for line in rows)
 
@@ -114,7 +114,13 @@ def test_an_agent_that_kills_its_process_does_not_take_the_others_with_it(board,
 def test_results_are_written_and_not_played_again(board, tmp_path, monkeypatch):
     argv = [*FAST, "--agent", "round_robin", "--out", tmp_path]
     board(*argv)
-    assert {path.name for path in tmp_path.iterdir()} == {"leaderboard.md", "leaderboard.json", "plan.json", "runs"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "leaderboard.html",
+        "leaderboard.md",
+        "leaderboard.json",
+        "plan.json",
+        "runs",
+    }
     assert len(list((tmp_path / "runs").iterdir())) == 3
     first = (tmp_path / "leaderboard.json").read_bytes()
     with monkeypatch.context() as patch:
@@ -172,11 +178,15 @@ def test_a_trace_is_played(board, trace, tmp_path):
     argv = ["--trace", trace, "--rate-scale", 2, "--max-requests", 64, "--seeds", 2, "--agent", "round_robin"]
     code, out = board(*argv, "--workers", 1, "--out", tmp_path / "out")
     assert code == 0
-    assert "trace (version 1, with overrides)" in out
-    assert "no intervals, and not counted: 1 of 8 parts of a trace that they need" in out
+    assert "trace (version 1, load x 2, with overrides)" in out
+    assert "no intervals: 1 of 8 parts of a trace that they need" in out
     value = json.loads((tmp_path / "out" / "leaderboard.json").read_text())
     (scenario,) = value["scenarios"]
     assert scenario["overrides"]["rate_scale"] == 2.0
+    assert (scenario["load"], scenario["not_ranked"]) == ("x 2", "its fields were changed")
+    assert value["provenance"]["command"].endswith(
+        "--trace trace.jsonl --rate-scale 2 --max-requests 64 --seeds 2 --agent round_robin"
+    )
     assert (scenario["overrides"]["warmup_requests"], scenario["rows"][0]["metrics"]["n"]) == (8, 56.0)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from agents import make_agent
 from agents.leaderboard import __main__ as leaderboard
+from agents.leaderboard.plan import make_cases
 from kvgym.evaluation import anchors, play, standings
 from kvgym.evaluation.scoring import RANDOM, REFERENCE
 from kvgym.evaluation.standings import Player
@@ -61,15 +62,12 @@ def test_two_processes_find_module_and_file(folder):
     assert list(boards) == ["shop", "filed", "sanity"]
     assert "shop (version 0, not of the suite): orders in three shops" in text
     for name in ("shop", "filed"):
-        assert not boards[name]["frozen_anchors"] and "(anchors played here)" in text
+        assert boards[name]["anchors"] is None and boards[name]["not_ranked"] == "it is not of the suite"
         assert not boards[name]["errors"] and set(costs(boards[name])) == {"random", "least_loaded", "lbgr_code"}
-        assert boards[name]["tier"] != "main" and boards[name]["fields"]["recipe_args"] == {"rate": 30.0}
-        reference = next(row for row in boards[name]["rows"] if row["agent"] == "lbgr_code")
+        assert boards[name]["fields"]["recipe_args"] == {"rate": 30.0}
         other = next(row for row in boards[name]["rows"] if row["agent"] == "least_loaded")
-        assert other["difference"]["mean"] == pytest.approx(other["J"] - reference["J"])
-        assert other["difference"]["low"] < other["difference"]["mean"] < other["difference"]["high"]
-    assert boards["sanity"]["fields"] is None and boards["sanity"]["frozen_anchors"]
-    assert "Score over the main tier: sanity\n" in text
+        assert other["speed_up"]["low"] < other["speed_up"]["mean"] < other["speed_up"]["high"]
+    assert boards["sanity"]["fields"] is None and boards["sanity"]["anchors"]
     assert costs(boards["shop"])["least_loaded"] != costs(boards["filed"])["least_loaded"]  # its own requests
     # Nothing is played again; a change of the recipe's code, or of a field, is another result.
     runs = {path.name for path in (folder / "out" / "runs").iterdir()}
@@ -118,8 +116,8 @@ def test_two_of_one_name_are_refused(tmp_path, capsys):
     assert "two scenarios have the name 'shop'" in capsys.readouterr().err
 
 
-def test_own_scenarios_have_tiers_of_their_own(made_up):
-    """No score over the suite has a part in them."""
+def test_own_scenarios_have_no_part_in_the_scores(made_up, monkeypatch):
+    monkeypatch.setattr(anchors, "load", lambda: {"sanity": made_up.frozen(get_scenario("sanity"))})
     random, reference = Player(*RANDOM), Player(*REFERENCE)
 
     def board(scenario):
@@ -130,8 +128,23 @@ def test_own_scenarios_have_tiers_of_their_own(made_up):
         return standings.board(scenario, {}, "validation", played, {}, random, reference)
 
     boards = [board(own.shop), board(get_scenario("sanity"))]
-    assert [one.tier for one in boards] == ["own, main", "main"]
+    assert [one.not_ranked for one in boards] == ["it is not of the suite", ""]
     # A scenario that has the name of one of the suite, but other fields, has none of its anchors.
     assert anchors.frozen(replace(get_scenario("sanity"), slo_ttft_s=1.0)) is None
     assert anchors.frozen(replace(own.shop, name="sanity")) is None
     assert anchors.frozen(get_scenario("sanity")) is not None
+
+
+def test_a_scenario_is_played_at_several_loads(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({**own.shop.to_dict(), "load": 0.8}), encoding="utf-8")
+    options = leaderboard.make_parser().parse_args(["--scenario", str(path), "--load", "0.4", "1"])
+    options.split = "test"
+    cases = make_cases(options, options.scenario)
+    assert [(case.load, case.scenario.load, case.scenario.rate_scale) for case in cases] == [
+        ("0.4", 0.4, 0.5),
+        ("1", 1.0, 1.25),
+    ]
+    options.scenario = ["sanity"]
+    with pytest.raises(ValueError, match="what load scenario 'sanity' is has not been measured"):
+        make_cases(options, options.scenario)

@@ -7,10 +7,10 @@ from scipy import stats
 from kvgym.evaluation.statistics import (
     BOOTSTRAP_FROM,
     bootstrap_interval,
+    freedom,
     interquartile_mean,
     interval,
     method,
-    over_scenarios,
     t_interval,
 )
 
@@ -65,8 +65,8 @@ def test_interquartile_mean_is_the_trimmed_mean(n):
     assert interquartile_mean(values) == pytest.approx(stats.trim_mean(values, 0.25, axis=1))
 
 
-def test_scores_of_few_scenarios_are_averaged():
-    values = np.arange(12.0) ** 2
-    assert over_scenarios(values[:11]) == pytest.approx(values[:11].mean())
-    assert over_scenarios(values) == pytest.approx(values[3:9].mean())
-    assert over_scenarios(values[:, None], axis=0) == pytest.approx([values[3:9].mean()])
+def test_degrees_of_freedom_are_those_of_welch():
+    first, second = np.random.default_rng(3).normal(size=6), np.random.default_rng(4).normal(0, 5, 11)
+    assert freedom([first, second]) == pytest.approx(stats.ttest_ind(first, second, equal_var=False).df)
+    assert freedom([first]) == pytest.approx(5)
+    assert freedom([np.ones(4), np.ones(4)]) == 0

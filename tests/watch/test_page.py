@@ -1,31 +1,15 @@
 """The page of `kvgym watch` in headless Chromium: it loads, draws, plays, and tells what the films hold."""
 
-import os
-import shutil
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from agents import make_agent
 from kvgym.watch.film import film
 from kvgym.watch.payload import page
+from tests.browser import chromium, needs_browser, screen
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="no Chromium and chromedriver on PATH")
+pytestmark = needs_browser
 
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 SHORT = {"episode_requests": 80, "warmup_requests": 40}
 CRASHES = {"episode_requests": 400, "faults": {"crash_every_s": 20.0, "down_s": 4.0}}
 CASES = {
@@ -56,16 +40,8 @@ def films():
 
 @pytest.fixture(scope="module")
 def browser():
-    os.environ["SE_OFFLINE"] = "true"  # selenium's manager would ask its maker for drivers
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    chrome.set_script_timeout(30)
-    yield chrome
-    chrome.quit()
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture
@@ -73,10 +49,7 @@ def show(browser, films, tmp_path):
     """Shows films on a screen of a size; returns what runs JavaScript in the page."""
 
     def of(case, width=1600, height=900, dark=False):
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        theme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [theme]})
+        screen(browser, width, height, dark)
         file = tmp_path / "page.html"
         file.write_text(page(films(case)), encoding="utf-8")
         browser.get(file.as_uri())
@@ -462,7 +435,7 @@ def test_tooltip_tells_what_lies_under_the_pointer(show, films, browser):
 
 @pytest.mark.slow
 def test_a_broken_film_says_so(browser, films, tmp_path):
-    file = Path(tmp_path / "broken.html")
+    file = tmp_path / "broken.html"
     whole = page(films(ONE))
     start = whole.index('type="application/json">') + len('type="application/json">')
     file.write_text(whole[:start] + "AAAA" + whole[whole.index("</script>", start) :], encoding="utf-8")
