@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from kvgym.evaluation import anchors
 from kvgym.evaluation.anchors import Anchors, Headroom, Pair, Row
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.statistics import Floats
+from kvgym.scenarios import SUITE_SCENARIOS
 
 from .. import NAMED
 from .backends import Submit, opened
@@ -30,15 +32,19 @@ from .plan import Case, Plan, checked, make_cases
 from .run import run
 from .tables import FAILED, OK, episodes_of
 
-STRONG_EVICTORS = ("ghost_slru", "lfu", "lru")
+STRONG_EVICTOR = "ghost_slru"
 """Of the first stage, beside the scenario's own."""
-N_BEST = 4
+N_BEST = 3
 """Routers of the second stage."""
+SEARCH_REQUESTS = 1536
+"""That count in an episode of the search, at most."""
+FORESEEING = "belady"
+"""What the planner is played with, beside the frontier's evictor."""
 PLANNER = "planner"
 Place = AbstractContextManager[Submit] | None
 Places = Callable[[], Place]
 """Opens where episodes are played, once for each plan."""
-_SEEDS = (2, 4)  # validation seeds of the two stages
+_SEEDS = (2, 3)  # validation seeds of the two stages
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,14 +58,14 @@ _ALLOWED = {"scenario", "load", "rate_scale", "out", "planner_seeds", "planner_r
 _PLACES = {"anchors", "workers", "backend", "ray_address", "decision_timeout"}
 
 
-def freeze(options: argparse.Namespace, names: Sequence[str]) -> int:
+def freeze(options: argparse.Namespace) -> int:
     """Plays the anchors and writes the file that scores are made with; returns the exit code.
 
     Scenarios that are not named keep what they have.
 
     Args:
-        options: scenario, load, rate_scale, out, planner_seeds, planner_requests and where to play; others are refused.
-        names: Scenarios where the options name none.
+        options: scenario (default: all that need no file), load, rate_scale, out, planner_seeds, planner_requests and
+            where to play; others are refused.
 
     Raises:
         ValueError: If an option is not allowed.
@@ -68,7 +74,7 @@ def freeze(options: argparse.Namespace, names: Sequence[str]) -> int:
     if extra := sorted(given - _ALLOWED - _PLACES):
         raise ValueError(f"--anchors is played as it must be; it takes no --{extra[0].replace('_', '-')}")
     options.split = "test"
-    cases = make_cases(options, options.scenario or names)
+    cases = make_cases(options, options.scenario or [name for name in SUITE_SCENARIOS if name != "trace"])
     for case in cases:
         if anchors.name_of(case.scenario) is None:
             raise ValueError(f"--anchors is for scenarios of the suite, got {case.scenario.name!r}")
@@ -105,7 +111,8 @@ def _anchors(case: Case, store: Store, places: Places, n: int, requests: int | N
 
 def search(case: Case, store: Store, places: Places) -> Entry:
     """The causal router and evictor with the lowest geometric mean of J on validation seeds, see the module."""
-    evictors = dict.fromkeys((case.scenario.evictor, *STRONG_EVICTORS))
+    case = _shorter(case, min(SEARCH_REQUESTS, case.scenario.episode_requests))
+    evictors = dict.fromkeys((case.scenario.evictor, STRONG_EVICTOR))
     first = [Entry(name, evictor=evictor, view=view) for name, view in causal_routers() for evictor in evictors]
     best: dict[str, Entry] = {}
     for entry in _ordered(first, case, range(_SEEDS[0]), store, places):
@@ -124,17 +131,29 @@ def _ordered(entries: Sequence[Entry], case: Case, seeds: Sequence[int], store: 
 def _headroom(
     best: Entry, case: Case, seeds: tuple[int, ...], requests: int | None, store: Store, places: Places
 ) -> Headroom:
-    """The planner and the frontier on the same episodes; the planner knows the frontier's router."""
-    overrides = {} if requests is None else {"episode_requests": requests}
-    changed = {**case.overrides, **overrides}
-    shorter = case._replace(scenario=case.scenario.with_overrides(overrides), overrides=changed)
-    planner = _planner(best)
-    costs = _play((best, planner), shorter, seeds, "test", store, places)
-    return Headroom(_pair(planner, case), overrides, seeds, costs[planner], costs[best])
+    """The planner, which knows the frontier's router, and the frontier on the same episodes.
+
+    It is played with the frontier's evictor and with one that knows the future; the better one of each seed counts.
+    """
+    requests = case.scenario.episode_requests if requests is None else requests
+    case = _shorter(case, requests)
+    planners = [_planner(best, evictor) for evictor in dict.fromkeys((best.evictor, FORESEEING))]
+    costs = _play((best, *planners), case, seeds, "test", store, places)
+    pair = _pair(planners[0], case)
+    evictors = " or ".join(dict.fromkeys((pair.evictor, FORESEEING)))
+    lowest = np.min([costs[planner] for planner in planners], axis=0)
+    overrides = {"episode_requests": requests}
+    return Headroom(replace(pair, evictor=evictors), overrides, seeds, lowest, costs[best])
 
 
-def _planner(best: Entry) -> Entry:
-    return Entry(PLANNER, json.dumps({"incumbents": [best.agent]}), evictor=best.evictor, oracle=True)
+def _planner(best: Entry, evictor: str) -> Entry:
+    return Entry(PLANNER, json.dumps({"incumbents": [best.agent]}), evictor=evictor, oracle=True)
+
+
+def _shorter(case: Case, requests: int) -> Case:
+    """The case with episodes of so many counted requests."""
+    overrides = {"episode_requests": requests}
+    return case._replace(scenario=case.scenario.with_overrides(overrides), overrides={**case.overrides, **overrides})
 
 
 def _play(
