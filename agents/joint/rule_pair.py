@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 
 from kvgym import _check
+from kvgym.envs.settings import V0_RULES
 from kvgym.envs.view import is_oracle
 from kvgym.evaluation.stage import JOINT, ROUTE, env_kwargs_of
 from kvgym.sim import RULES
@@ -39,7 +40,8 @@ class RulePair(Agent):
         self.router = as_agent("router", router, ROUTE)
         self.rule = _check.choice("rule", rule, RULES)
         self.observation = self.router.observation
-        self.env_kwargs = {**env_kwargs_of(self.router), **type(self).env_kwargs}
+        choices = {} if rule in V0_RULES else {"rules": (*V0_RULES, rule)}
+        self.env_kwargs = {**env_kwargs_of(self.router), **type(self).env_kwargs, **choices}
         self.oracle = is_oracle(self.router)
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:

@@ -21,8 +21,8 @@ _SIZES = ("width", "height")
 DEFAULT_SCENARIO = "gsp-stable"
 
 V0_RULES = (
-    *("lru", "lru_node", "random", "rlt", "fifo", "lfu", "mru", "slru", "ghost_slru", "wlfu", "tail_lru", "gdsf"),
-    "workload_aware",
+    *("lru", "lru_node", "random", "rlt", "fifo", "lfu", "mru", "slru_two_hits", "ghost_slru", "wlfu"),
+    *("tail_lru", "gdsf", "workload_aware"),
 )
 """Evictors that the rule forms of the ids of version 0 choose from: an evictor that is added later changes no action
 space of theirs, and is asked for with the argument `rules`."""

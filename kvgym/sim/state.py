@@ -124,7 +124,8 @@ def make_tables(
         tables["progress"][time] = -1
     leaf_capacity = min(n_nodes, max(kv_pages))
     kept = evictors.kept(settings.evictor, settings.candidates)
-    tables |= _kept_tables(kept, Sizes(m, n_rows, all_pages, leaf_capacity))
+    heaps = m * max(getattr(evictors.module(name), "QUEUES", 1) for name in kept) if kept else 0
+    tables |= _kept_tables(kept, Sizes(m, n_rows, all_pages, leaf_capacity, heaps, sizes["sessions"]))
     for name in kept:
         if hasattr(evictors.module(name), "fill"):
             evictors.module(name).fill(tables, workload, m)

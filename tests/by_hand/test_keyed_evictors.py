@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from tests.by_hand import hand
 from tests.by_hand.hand import SIMPLE, engine, one_by_one, request, run
-from tests.reference import RefCost
+from tests.reference import RefClass, RefCost
 
 SECOND = 10**12
 FLAT = RefCost([100] * 9000, 0.0, 0.0, 0.0, 0)
@@ -47,17 +49,36 @@ def test_mru():
 
 
 def test_slru():
+    # Worker of 2. [1] twice, then 2, 3 and 4: 1 was hit once, and stays; lru lets it go first.
+    requests = one_by_one([1], [1], [2], [3], [4])
+    assert first_pages(run(requests, 2).evictions) == [0, 2]
+    assert first_pages(run(requests, 2, evictor="slru").evictions) == [2, 3]
+
+
+def test_slru_has_no_ghosts():
+    # As below: no page was hit, so all of them go as under lru.
+    requests = one_by_one([1], [2], [3], [1], [4], [5])
+    assert first_pages(run(requests, 2, evictor="slru").evictions) == [0, 1, 2, 0]
+
+
+def test_slru_two_hits():
     # Worker of 2. [1] three times, then 2 and 3: the first victim is 2, 3 the next, since 1 was hit twice. lru: 1, then
     # 2.
     requests = one_by_one([1], [1], [1], [2], [3], [4])
-    assert first_pages(run(requests, 2, evictor="slru").evictions) == [3, 4]
     assert first_pages(run(requests, 2).evictions) == [0, 3]
+    assert first_pages(run(requests, 2, evictor="slru_two_hits").evictions) == [3, 4]
 
 
-def test_slru_does_not_count_hits():
-    # Worker of 2: 1 was hit three times, 2 twice and later. [3]: for slru both are protected, 1 is older; lfu takes 2.
+def test_one_hit_is_not_two():
+    requests = one_by_one([1], [1], [2], [3], [4])
+    assert first_pages(run(requests, 2, evictor="slru_two_hits").evictions) == [0, 2]
+
+
+@pytest.mark.parametrize("evictor", ["slru", "slru_two_hits"])
+def test_those_that_protect_do_not_count_hits(evictor):
+    # Worker of 2: 1 was hit three times, 2 twice and later. [3]: both are protected, 1 is older; lfu takes 2.
     requests = one_by_one([1], [1], [1], [1], [2], [2], [2], [3])
-    assert first_pages(run(requests, 2, evictor="slru").evictions) == [0]
+    assert first_pages(run(requests, 2, evictor=evictor).evictions) == [0]
     assert first_pages(run(requests, 2, evictor="lfu").evictions) == [4]
 
 
@@ -66,7 +87,6 @@ def test_ghost_slru():
     # evicts 3. [5] finds 1 and 4, none hit: lru takes 1, but it came in as a ghost: 4.
     requests = one_by_one([1], [2], [3], [1], [4], [5])
     assert first_pages(run(requests, 2).evictions) == [0, 1, 2, 0]
-    assert first_pages(run(requests, 2, evictor="slru").evictions) == [0, 1, 2, 0]
     assert first_pages(run(requests, 2, evictor="ghost_slru").evictions) == [0, 1, 2, 4]
 
 
@@ -118,6 +138,44 @@ def test_tail_lru_learns_an_output_at_its_end(at, victim):
     result = hand.simulate(requests, [(37, FLAT), (37, FLAT)], settings, "tail_lru", [0, 0, 1, 0])
     assert result.records[2].finish_ps == 50_100
     assert result.evictions == [[victim], []]
+
+
+def test_priority():
+    # Worker of 3: 1 and 3 of a class of priority 0, 2 of one of priority 5, the less urgent. [4]: lru takes 1.
+    requests = one_by_one([1], [2], [3], [4])
+    requests[1] = dataclasses.replace(requests[1], service_class=1)
+    classes = [RefClass(), RefClass(priority=5)]
+    assert first_pages(run(requests, 3, classes=classes).evictions) == [0]
+    assert first_pages(run(requests, 3, evictor="priority", classes=classes).evictions) == [1]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_most_urgent_use_counts(order):
+    # Worker of 3: 1 is used by both classes, in either order, so its priority is that of 3, 0; 2 has 5, and 3 is newer
+    # than 1. [4] takes 2, [5] takes 1.
+    requests = one_by_one([1], [1], [2], [3], [4], [5])
+    requests = [dataclasses.replace(r, service_class=k) for r, k in zip(requests, (*order, 1, 0, 0, 0), strict=True)]
+    classes = [RefClass(), RefClass(priority=5)]
+    assert first_pages(run(requests, 3, evictor="priority", classes=classes).evictions) == [2, 0]
+
+
+def test_lru_k():
+    # Worker of 2, the counter at admissions: 1, 3, 5, 7. 1 is used at 1 and 7, 2 at 3 and 5: of the uses before the
+    # last ones that of 1 is older. lru: 2.
+    requests = one_by_one([1], [2], [2], [1], [3])
+    assert first_pages(run(requests, 2).evictions) == [1]
+    assert first_pages(run(requests, 2, evictor="lru_k").evictions) == [0]
+    # 1 at 1, 5 and 7, 2 at 3 and 9: 2. lru: 1.
+    requests = one_by_one([1], [2], [1], [1], [2], [3])
+    assert first_pages(run(requests, 2).evictions) == [0]
+    assert first_pages(run(requests, 2, evictor="lru_k").evictions) == [1]
+
+
+def test_lru_k_lets_go_what_was_used_once():
+    # Worker of 3: 1 and 2 were used twice, 3 once: it goes, then 4. lru: 1, 2.
+    requests = one_by_one([1], [1], [2], [2], [3], [4], [5])
+    assert first_pages(run(requests, 3).evictions) == [0, 2]
+    assert first_pages(run(requests, 3, evictor="lru_k").evictions) == [4, 5]
 
 
 def test_gdsf_ages():

@@ -38,7 +38,7 @@ EVICTOR: dict[str, dict[str, Any]] = {
     "sanity": {},
 }
 # Without those whose keys are made of logarithms and exponentials.
-RULES = ["lru", "lru_node", "random", "rlt", "fifo", "lfu", "mru", "slru", "gdsf"]
+RULES = ["lru", "lru_node", "random", "rlt", "fifo", "lfu", "mru", "slru_two_hits", "gdsf"]
 PLAYED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "KVGym/Route-v0": ("KVGym/Route-v0", {}, tuple(EVICTOR)),
     "KVGym/Evict-v0": ("KVGym/Evict-v0", {"candidates": 8}, ("gsp", "gsp-stable", "multi-turn", "long-doc", "sanity")),

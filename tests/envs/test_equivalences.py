@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from agents import make_agent
+from kvgym.envs.settings import V0_RULES
 from kvgym.sim import RULES
 from tests.envs.helpers import SMALL, digest, make_form, play, random_policy
 from tests.envs.spy import make_agent as make_spy
@@ -59,7 +60,7 @@ def test_slot_0_is_lru(scenario, agent):
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_always_named_is_the_evictor(rule, scenario):
     """Under a routing agent, and under a rule of the simulator."""
-    env = make_form("evict-rule", scenario, router="agents:lbgr_code")
+    env = make_form("evict-rule", scenario, router="agents:lbgr_code", rules=RULES)
     agent = make_agent("lbgr_code")
     expected = routed_run("physical", rule, agent, scenario, observation="physical")
     assert played(env, RULES.index(rule)) == expected
@@ -74,7 +75,7 @@ def test_a_rule_always_named_is_the_evictor(rule, scenario):
 def test_joint_rule_form_with_one_rule_is_route(rule):
     """The scenario's evictor, which plays the warm-up, is the rule too."""
     more = {"evictor": rule, "warmup_requests": 8, "episode_requests": 36}
-    joint, route = make_form("joint", more=more), make_form("route", more=more)
+    joint, route = make_form("joint", more=more, rules=RULES), make_form("route", more=more)
     workers, number = random_policy(3, seed=5), RULES.index(rule)
     evicted = 0
     for seed in range(3):
@@ -108,9 +109,9 @@ def test_a_router_is_shown_what_route_shows(form, scenario, view):
     """Observations, info, finished requests, pages of the prompt: two episodes, the warm-up's end included."""
     more = {"view": view, "metrics_period_s": 0.1, "warmup_requests": 4, "episode_requests": 30}
     env = make_form("evict-rule", scenario, more, router=f"tests.envs.spy:{form}")
-    played(env, RULES.index("slru"), seeds=2)
+    played(env, V0_RULES.index("lfu"), seeds=2)
     spy = make_spy(form)
-    routed_run(form, "slru", spy, scenario, seeds=2, more=more, observation=form)
+    routed_run(form, "lfu", spy, scenario, seeds=2, more=more, observation=form)
     assert len(spy.seen) == 2 * 31 or (scenario == "failover" and len(spy.seen) > 2 * 31)  # some come back
     assert env.adapter.agent.seen == spy.seen
 

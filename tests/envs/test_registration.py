@@ -13,7 +13,7 @@ from gymnasium.envs.registration import EnvSpec
 import envs_registry
 import kvgym
 from envs_registry import ENVIRONMENTS
-from kvgym.sim import RULES
+from kvgym.envs.settings import V0_RULES
 from tests.envs.helpers import FORMS, SMALL, digest, play, pressed, small
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_an_environment_made_from_its_spec_as_json_is_the_same(form):
     assert again.unwrapped.scenario == env.unwrapped.scenario
     assert digest(play(env, seed=5)) == digest(play(again, seed=5))
     if not form.startswith("route"):
-        assert env.unwrapped.rules == again.unwrapped.rules == tuple(settings.get("rules", RULES))
+        assert env.unwrapped.rules == again.unwrapped.rules == tuple(settings.get("rules", V0_RULES))
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)

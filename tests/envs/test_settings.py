@@ -14,8 +14,8 @@ from kvgym.sim import EVICTORS, RULES
 from tests.envs.helpers import make_form
 
 V0 = (
-    *("lru", "lru_node", "random", "rlt", "fifo", "lfu", "mru", "slru", "ghost_slru", "wlfu", "tail_lru", "gdsf"),
-    "workload_aware",
+    *("lru", "lru_node", "random", "rlt", "fifo", "lfu", "mru", "slru_two_hits", "ghost_slru", "wlfu"),
+    *("tail_lru", "gdsf", "workload_aware"),
 )
 
 

@@ -16,6 +16,7 @@ from kvgym.envs.route import RouteEnv
 from kvgym.scenarios import recipes
 from kvgym.workload import Workload
 from tests.reference import RefRequest
+from tests.sim.agreed import RULES
 from tests.sim.cases import Case
 
 MS = 10**9
@@ -57,7 +58,7 @@ def make_asked_env(
     }
     form = {"action": "leaf", "candidates": case.candidates, "quantum": case.quantum}
     if not case.candidates:
-        form = {"action": "rule"}
+        form = {"action": "rule", "rules": RULES}
     if case.router != "agent":
         form |= {"router": case.router}
     made: Any = EvictEnv if case.router != "agent" else JointEnv

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost
 from kvgym.sim import EVICTORS, Simulator
-from kvgym.workload import Workload, gsp
+from kvgym.workload import ServiceClass, Workload, gsp
 
 FILE = Path(__file__).with_name("golden.json")
 COST = IterationCost.from_table([1, 8192], [10.0, 10.0 + 8191 * 0.125], a_kv=2.0**-12)
 FIELDS = ("worker", "arrived_ps", "admitted_ps", "first_token_ps", "finish_ps", "hit_tokens", "preemptions")
+CLASSES = (ServiceClass("urgent"), ServiceClass("patient", priority=1))
 WITH_LIBM = ("wlfu", "workload_aware")
 ON_SHARED_PREFIXES = ("lru", "lru_node", "random", "rlt", "rlt_code", "belady")
 
@@ -37,6 +38,7 @@ def documents() -> Workload:
         [i / 8 for i in range(240)],
         16,
         sessions=asked,
+        service_classes=[d % 2 for d in asked],
     )
 
 
@@ -51,7 +53,7 @@ def digests() -> dict[str, str]:
                 continue
             workload, pages = (shared, 400) if evictor in ON_SHARED_PREFIXES else (documents(), 700)
             sim = Simulator(ClusterSpec.uniform(2, pages, COST), engine, evictor, "prefix_affinity")
-            sim.reset(workload, 3)
+            sim.reset(workload, 3, classes=CLASSES)
             sim.run()
             digest = hashlib.sha256()
             for name in FIELDS:

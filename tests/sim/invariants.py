@@ -11,6 +11,7 @@ import numpy as np
 from kvgym.sim import EVICTORS, Simulator
 from kvgym.sim.cache.tree import PLANNED, READY
 from kvgym.sim.evictors import bit
+from kvgym.sim.evictors.departed import RETURNED
 
 Page = tuple[int, int]
 """A node of the workload, and a page of it."""
@@ -72,16 +73,20 @@ class Recount:
         """Whether a module of evictors is told what happens."""
         return bool(self.config["keeps"] & bit(module))
 
-    def check_heap(self, leaves: set[int]) -> None:
-        """The heap holds the leaves, each in its place, and none before the one above it."""
-        if not self.keeps("keyed") or self.tables["heaps"]["rule"][self.worker] < 0:
+    def check_heaps(self, leaves: set[int]) -> None:
+        """The heaps hold the leaves, each in its place, and none before the one above it."""
+        heaps = self.tables["heaps"]
+        if not self.keeps("heap") or heaps["rule"][self.worker] < 0:
             return
-        first = self.worker * int(self.config["leaf_capacity"])
-        entries = self.tables["heap_entries"][first : first + int(self.tables["heaps"]["size"][self.worker])]
-        assert set(entries["row"].tolist()) == leaves and len(entries) == len(leaves)
-        assert self.tables["heap_places"][entries["row"]].tolist() == list(range(len(entries)))
-        order = [(entry["key"], entry["tie"]) for entry in entries]
-        assert all(order[(i - 1) // 4] <= order[i] for i in range(1, len(order)))
+        found = []
+        for heap in range(self.worker, len(heaps), len(self.tables["workers"])):
+            first = heap * int(self.config["leaf_capacity"])
+            entries = self.tables["heap_entries"][first : first + int(heaps["size"][heap])]
+            assert self.tables["heap_places"][entries["row"]].tolist() == list(range(len(entries)))
+            order = [(entry["key"], entry["tie"]) for entry in entries]
+            assert all(order[(i - 1) // 4] <= order[i] for i in range(1, len(order)))
+            found += entries["row"].tolist()
+        assert sorted(found) == sorted(leaves)
 
     def is_marked(self, row: Any, page: int) -> bool:
         """Whether a page of a row carries a mark of the current phase."""
@@ -94,6 +99,8 @@ class Recount:
         self.check_sets(row_of_node)
         if self.keeps("histories"):
             self.check_spans(list(row_of_node.values()))
+        if self.keeps("departed"):
+            self.check_departed(list(row_of_node.values()))
         self.check_transfers()
         for q in self.running:
             progress, request = self.tables["progress"][q], self.tables["requests"][q]
@@ -163,7 +170,7 @@ class Recount:
         parents = {r: row_of_node[parent_of[v]][0] for v, (r, _) in row_of_node.items() if parent_of[v] >= 0}
         order = {r: i for i, r in enumerate(listed)}
         assert all(order[r] < order[parents[r]] for r in listed if parents.get(r) in order)
-        self.check_heap({r for r in listed if self.tables["rows"]["children"][r] == 0})
+        self.check_heaps({r for r in listed if self.tables["rows"]["children"][r] == 0})
         if not self.keeps("leaves"):
             return
         capacity = int(self.config["leaf_capacity"])
@@ -198,6 +205,44 @@ class Recount:
         begin = int(kv_pages[: self.worker].sum())
         free = self.chain(int(self.tables["remembered"]["free_span"][self.worker]), above)
         assert sorted(used + free) == list(range(begin, begin + int(kv_pages[self.worker])))
+
+    def check_departed(self, cache_rows: list[tuple[int, Any]]) -> None:
+        """Pages of queues and ghosts are as many as is said; pages that are there say whether they were ghosts."""
+        spans, above = self.tables["spans"], self.tables["spans"]["above"].tolist()
+        numbers, first = self.tables["departures"], self.tables["first_departures"].tolist()
+        once = small = 0
+        away = self.numbers_of_worker()
+        for r, row in cache_rows:
+            end = row["cached"]
+            for i in self.chain(int(self.tables["last_spans"][r]), above):
+                span = spans[i]
+                there = numbers[first[r] + span["first"] : first[r] + end]
+                assert set(there.tolist()) == {RETURNED if span["ghost"] else 0}
+                once += (end - int(span["first"])) * (span["hits"] == 0 and span["ghost"] == 0)
+                small += (end - int(span["first"])) * (span["main"] == 0)
+                end = int(span["first"])
+        if self.keeps("arc"):
+            gone = self.tables["arc_ghosts"][2 * self.worker : 2 * self.worker + 2]
+            assert once == self.tables["arc_lists"]["once"][self.worker]
+            for sign, one in zip((1, -1), gone, strict=True):
+                mine = away[np.sign(away) == sign]
+                assert (one["gone"] - np.abs(mine) < self.row["kv_pages"]).sum() == one["left"]
+        if self.keeps("s3_fifo"):
+            assert small == self.tables["s3_probation"]["small"][self.worker]
+
+    def numbers_of_worker(self) -> Any:
+        """Numbers of pages of this worker that went."""
+        rows, nodes = self.tables["rows"], self.tables["nodes"]
+        shared = nodes["slot"][rows["node"]] < self.config["n_shared"]
+        home = np.where(
+            shared,
+            np.arange(len(rows)) % len(self.tables["workers"]),
+            self.tables["progress"]["worker"][nodes["first_request"][rows["node"]]],
+        )
+        numbers = self.tables["departures"]
+        pages = nodes["n_pages"][rows["node"]]
+        numbers = numbers[np.repeat(home, pages) == self.worker]
+        return numbers[(numbers != 0) & (numbers != RETURNED)]
 
 
 def check(simulator: Simulator) -> None:

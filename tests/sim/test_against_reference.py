@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from kvgym.cluster import EngineSpec, IterationCost, WorkerSpec
-from kvgym.sim import EVICTORS, RULES
 from kvgym.workload import Workload, gsp, multi_turn
 from tests.reference import RefRequest
+from tests.sim.agreed import EVICTORS, RULES
 from tests.sim.cases import Case, bushy_case, random_case
 from tests.sim.compare import assert_agree
 

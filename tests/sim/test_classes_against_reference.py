@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from kvgym.sim import EVICTORS
+from tests.sim.agreed import EVICTORS
 from tests.sim.class_cases import class_case
 from tests.sim.compare import assert_agree
 

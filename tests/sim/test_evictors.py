@@ -1,8 +1,8 @@
 """Small workloads in which each evictor lets another page go than `lru` would: a rule that silently did nothing fails.
 
 A capital letter is a prompt of two pages of one token that it shares with nobody. It hits if its first page is still
-there (the last token is always computed), and the requests come one by one. `fifo`, `lfu`, `mru`, `slru` and
-`ghost_slru` are in tests/by_hand.
+there (the last token is always computed), and the requests come one by one. `fifo`, `lfu`, `mru`, `slru`,
+`ghost_slru` and later ones are in tests/by_hand.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ import pytest
 
 from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost
 from kvgym.sim import EVICTORS, Simulator
-from kvgym.workload import Workload
+from kvgym.workload import ServiceClass, Workload
+from tests import reference
+from tests.reference import keyed
+from tests.sim.golden import documents
 
 QUICK = IterationCost(k=1e-3)  # 1 us per token: a request has long finished when the next one comes
 QUADRATIC = IterationCost(k=1e-3, a_s=1e-3)  # later tokens of a prompt cost more
@@ -109,24 +112,42 @@ def growing_sessions(seed, n):
     session, length, turn = np.array(rows).T
     arrivals = np.cumsum(rng.exponential(20.0, n))
     zeros, ones = np.zeros(n, int), np.ones(n, int)
-    return Workload.from_segments(
-        np.arange(n + 1), session, zeros, length, ones, arrivals, 512, sessions=session, turns=turn
-    )
+    columns = {"sessions": session, "turns": turn, "service_classes": session % 2}
+    return Workload.from_segments(np.arange(n + 1), session, zeros, length, ones, arrivals, 512, **columns)
 
 
 def test_no_two_evictors_do_the_same():
     # Prompts long enough for tail_lru to have tails that it lets go, accesses enough for the bonus of wlfu to fade.
-    workload = growing_sessions(0, 3000)
-    cluster = ClusterSpec.uniform(1, 200, QUADRATIC)
-    found = {}
+    # Sessions there are too many to wait for: where they come back at once, on documents, continuum is not lru.
+    plays = [(growing_sessions(0, 3000), 200), (documents(), 700)]
+    classes = [ServiceClass("a"), ServiceClass("b", priority=1)]
+    found: dict[str, list[int]] = {}
     for evictor in EVICTORS:
-        simulator = Simulator(cluster, EngineSpec(512), evictor, "round_robin")
-        simulator.reset(workload)
-        simulator.run()
-        found[evictor] = simulator.records()["hit_tokens"]
-        assert simulator.totals()["evicted"][0] > 200
-    alike = [(a, b) for a, b in itertools.combinations(EVICTORS, 2) if np.array_equal(found[a], found[b])]
+        found[evictor] = []
+        for workload, pages in plays:
+            cluster, engine = ClusterSpec.uniform(1, pages, QUADRATIC), EngineSpec(workload.page_size)
+            simulator = Simulator(cluster, engine, evictor, "round_robin")
+            simulator.reset(workload, classes=classes)
+            simulator.run()
+            found[evictor] += simulator.records()["hit_tokens"].tolist()
+            assert simulator.totals()["evicted"][0] > 200
+    alike = [(a, b) for a, b in itertools.combinations(EVICTORS, 2) if found[a] == found[b]]
     assert alike == []
+
+
+def test_tail_lru_without_constants_is_lru(monkeypatch):
+    """SGLang's `tlru` with the defaults of its constructor, 0 and 0: all of a session that grows is needed."""
+    monkeypatch.setattr(keyed, "NEXT_PROMPT_TOKENS", 0)
+    monkeypatch.setattr(keyed, "SPARED_TOKENS", 0)
+    prompts = [range(100 * s, 100 * s + 3 * turn) for turn in range(1, 9) for s in (0, 1, 2, turn)]
+    requests = [
+        reference.RefRequest(tuple(prompt), (-1 - q,), 10_000 * q, session=prompt.start)
+        for q, prompt in enumerate(prompts)
+    ]
+    cost, engine = reference.RefCost([100] * 65, 0.0, 0.0, 0.0, 0), reference.RefEngine(1, "mixed", 64, 8)
+    played = (reference.simulate(requests, [(60, cost)], engine, name, [0] * 32) for name in ("lru", "tail_lru"))
+    lru, tail_lru = (result.evictions for result in played)
+    assert tail_lru == lru and len(lru[0]) > 100
 
 
 @pytest.mark.parametrize("evictor", EVICTORS)

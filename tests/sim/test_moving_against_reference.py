@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from kvgym.sim import EVICTORS, RULES
+from tests.sim.agreed import EVICTORS, RULES
 from tests.sim.cases import bushy_case
 from tests.sim.compare import assert_agree
 from tests.sim.moving_cases import moving_case

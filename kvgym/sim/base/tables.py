@@ -282,12 +282,16 @@ class Sizes(NamedTuple):
         rows: Rows of the cache.
         pages: Pages of KV memory of all workers.
         leaves: Leaves that one worker may have.
+        heaps: Heaps of leaves of all workers.
+        sessions: Sessions.
     """
 
     workers: int
     rows: int
     pages: int
     leaves: int
+    heaps: int
+    sessions: int
 
 
 class KeptTable(NamedTuple):

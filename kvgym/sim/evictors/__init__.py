@@ -1,6 +1,6 @@
 """Evictors: which cached pages of a worker go when memory is short.
 
-Rules: docs/semantics.md#c6-victims, #c7-keys; docs/evictors.md.
+Rules: docs/semantics.md#c6-victims, #c7-keys, #c8-queues; docs/evictors.md.
 
 An evictor is a row of the table below and, in its module, a kernel that chooses. Its name says how:
 
@@ -10,6 +10,9 @@ An evictor is a row of the table below and, in its module, a kernel that chooses
   where the module has KEYS_OF_SPANS, pages of one history have the same key, and go together;
   if there is a kernel ``NAME_took(s, w, key)``, it is told the key of each page that goes;
 - ``NAME_score(s, w, r)``: the same where keys change with time, so that every leaf is looked at.
+
+Where leaves stand in several queues (``queued``), ``NAME_queue(s, w, r)`` says in which of its QUEUES leaf `r` stands,
+with which key and tie; ``NAME_victim`` takes the first one of a queue.
 
 Who chooses never evicts: the room `cache` does. The modules that an evictor *keeps* are told what happens to pages, if
 they have a kernel of the name (a *hook*, see ``dispatch.HOOKS``), and have tables of their own (``access.kept_table``).
@@ -29,8 +32,8 @@ class Evictor(NamedTuple):
         text: The page that goes: the one with the smallest key, or as it says.
         module: Module of this folder that chooses.
         keeps: Modules of this folder that are told what happens while it is in use.
-        alone: Whether it can't take turns with others on one cache: what it keeps contradicts theirs, or it is an
-            oracle.
+        alone: Whether it can't take turns with others on one cache: what it keeps contradicts theirs or follows from
+            its own choices, or it is an oracle.
     """
 
     text: str
@@ -52,25 +55,56 @@ TABLE = {
         ("leaves", "marks", "splits", "rlt_code"),
         alone=True,
     ),
-    "belady": Evictor("farthest next use: an oracle", "belady", ("belady", "keyed"), alone=True),
-    "fifo": Evictor("first to enter", "age", ("histories", "keyed")),
-    "lfu": Evictor("fewest hits", "frequency", ("histories", "keyed")),
-    "mru": Evictor("largest stamp", "age", ("histories", "keyed")),
-    "slru": Evictor("key 1 if it was hit twice or more, else 0", "frequency", ("histories", "keyed")),
+    "belady": Evictor("farthest next use: an oracle", "belady", ("belady", "heap", "keyed"), alone=True),
+    "fifo": Evictor("first to enter", "age", ("histories", "heap", "keyed")),
+    "lfu": Evictor("fewest hits", "frequency", ("histories", "heap", "keyed")),
+    "mru": Evictor("largest stamp", "age", ("histories", "heap", "keyed")),
+    "slru": Evictor("key 1 if it was hit, else 0", "frequency", ("histories", "heap", "keyed")),
     "ghost_slru": Evictor(
-        "key 1 if it was hit or entered as a ghost, else 0", "frequency", ("ghosts", "histories", "keyed")
+        "key 1 if it was hit or entered as a ghost, else 0",
+        "frequency",
+        ("departed", "ghosts", "histories", "heap", "keyed"),
     ),
     "wlfu": Evictor(
-        "page accesses of the worker at the last stamp + 3000 ln(1 + hits)", "frequency", ("histories", "keyed")
+        "page accesses of the worker at the last stamp + 3000 ln(1 + hits)", "frequency", ("histories", "heap", "keyed")
     ),
     "tail_lru": Evictor(
         "key 0 if it lies beyond token max(0, L + 500 - 4096) of its session, else 1",
         "tail_lru",
-        ("histories", "tail_lru", "keyed"),
+        ("histories", "tail_lru", "heap", "keyed"),
     ),
-    "gdsf": Evictor("inflation + uses x seconds to compute it again", "gdsf", ("histories", "keyed")),
+    "gdsf": Evictor("inflation + uses x seconds to compute it again", "gdsf", ("histories", "heap", "keyed")),
     "workload_aware": Evictor(
         "probability that it is used within 300 s", "workload_aware", ("leaves", "workload_aware", "histories")
+    ),
+    "slru_two_hits": Evictor("key 1 if it was hit twice or more, else 0", "frequency", ("histories", "heap", "keyed")),
+    "priority": Evictor(
+        "largest priority number of those that used it: the least urgent", "priority", ("histories", "heap", "keyed")
+    ),
+    "lru_k": Evictor("used once; else the oldest use before the last one", "lru_k", ("histories", "heap", "keyed")),
+    "arc": Evictor(
+        "smallest stamp: of the pages used once if these are more than a target, else of the others",
+        "arc",
+        ("departed", "histories", "heap", "queued", "arc"),
+        alone=True,
+    ),
+    "s3_fifo": Evictor(
+        "first of a small queue or of the main one; pages in use since have another chance",
+        "s3_fifo",
+        ("departed", "histories", "heap", "queued", "s3_fifo"),
+        alone=True,
+    ),
+    "lhd": Evictor(
+        "the oldest of a class by hits: where hits are expected to be fewest for the time that they take",
+        "lhd",
+        ("histories", "heap", "queued", "lhd"),
+        alone=True,
+    ),
+    "continuum": Evictor(
+        "smallest stamp of those that are not held any more for their session to come back",
+        "continuum",
+        ("histories", "heap", "queued", "continuum"),
+        alone=True,
     ),
 }
 """Evictors by name, in the order of their numbers."""

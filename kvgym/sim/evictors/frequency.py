@@ -1,4 +1,4 @@
-"""Evictors that count hits: `lfu`, `wlfu`, and those that protect pages with some hits, `slru` and `ghost_slru`."""
+"""Evictors that count hits: `lfu`, `wlfu`, and those that protect pages with some hits: `slru` and its kin."""
 
 import math
 
@@ -7,7 +7,6 @@ from kvgym.sim.evictors.histories import tail_span
 
 KEYS_OF_SPANS = True
 """Pages of one history have the same key."""
-SLRU_HITS = 2
 WLFU_BONUS = 3000.0
 
 
@@ -20,9 +19,16 @@ def lfu_key(s, w, r):
 
 @kernel
 def slru_key(s, w, r):
+    """1 if the page was hit, else 0."""
+    span = tail_span(s, r)
+    return 1.0 if span.hits > 0 else 0.0, span.stamp
+
+
+@kernel
+def slru_two_hits_key(s, w, r):
     """1 if the page was hit twice, else 0."""
     span = tail_span(s, r)
-    return 1.0 if span.hits >= SLRU_HITS else 0.0, span.stamp
+    return 1.0 if span.hits > 1 else 0.0, span.stamp
 
 
 @kernel

@@ -7,11 +7,11 @@ are enough. Histories are kept page by page, and not node by node: where a node 
 import numpy as np
 
 from kvgym._kernel import kernel
-from kvgym.sim.base.access import clock, config, kept_table, nodes, paths, requests, rows, workers
+from kvgym.sim.base.access import classes, clock, config, kept_table, nodes, paths, requests, rows, workers
 from kvgym.sim.base.codes import NONE
-from kvgym.sim.base.requests import known_tokens
-from kvgym.sim.base.rows import row_of
-from kvgym.sim.evictors.ghosts import known_ghosts
+from kvgym.sim.base.requests import class_of, known_tokens
+from kvgym.sim.base.rows import row_of, unlocked_pages
+from kvgym.sim.evictors.departed import like_returns
 
 SPAN = np.dtype(
     [
@@ -24,19 +24,27 @@ SPAN = np.dtype(
         ("sessions", "i4"),  # 1 + changes of session from use to use
         ("turn", "i4"),  # of the last use
         ("ghost", "i4"),  # it entered as a ghost
+        ("priority", "i4"),  # the smallest of its uses
+        ("used", "i4"),  # recency counter at the last use
+        ("used_before", "i4"),  # and at the use before that, -1 if there is none
+        ("count", "i4"),  # of s3_fifo
+        ("main", "i4"),  # it is in the main queue of s3_fifo
+        ("place", "i4"),  # there
         ("born_ps", "i8"),
         ("used_ps", "i8"),  # time of the stamp; of the entry if it has none
         ("gap_us", "i8"),  # sum of the idle times that its hits ended
         ("accesses", "i8"),  # page accesses of the worker at the stamp
         ("inflation", "f8"),  # of gdsf, at the last use
+        ("until_ps", "i8"),  # continuum holds it until then
     ],
     align=True,
 )
 """Neighbouring pages of one node with the same history: they entered together and were used together since."""
-WORKER = np.dtype([("free_span", "i8"), ("accesses", "i8"), ("inflation", "f8")], align=True)
-"""Per worker: the first free span, pages of the prompts admitted so far, and the inflation of gdsf."""
+WORKER = np.dtype([("free_span", "i8"), ("accesses", "i8"), ("inflation", "f8"), ("moves", "i8")], align=True)
+"""Per worker: the first free span, pages of the prompts admitted so far, the inflation of gdsf, moves of s3_fifo."""
 
 PS_PER_US = 1_000_000
+LARGEST_COUNT = 3
 
 DATES_PAGES = True
 """Pages that fill up during a burst of decodes enter one by one, each at its time."""
@@ -66,12 +74,20 @@ def cleared(s, w):
     memory.free_span = first
     memory.accesses = 0
     memory.inflation = 0.0
+    memory.moves = 0
 
 
 @kernel
 def tail_span(s, r):
     """The span of the last resident page of row `r`."""
     return spans(s)[last_spans(s)[r]]
+
+
+@kernel
+def alike(s, r):
+    """How many pages of leaf `r`, the last one included, may go and have its history."""
+    row = rows(s)[r]
+    return min(unlocked_pages(s, row), row.cached - tail_span(s, r).first)
 
 
 @kernel
@@ -86,11 +102,11 @@ def entered(s, w, q, i, first, last, old, time_ps):
     if old >= last:
         return
     r = row_of(s, w, paths(s)[requests(s)[q].path_start + i])
-    ghosts = known_ghosts(s, w, r, old, last)
-    if ghosts > 0:
-        _add_span(s, w, q, r, np.int64(old), time_ps, np.int64(1))
-    if old + ghosts < last:
-        _add_span(s, w, q, r, np.int64(old + ghosts), time_ps, np.int64(0))
+    page = np.int64(old)
+    while page < last:
+        ghost, pages = like_returns(s, r, page, last)
+        _add_span(s, w, q, r, page, time_ps, ghost)
+        page += pages
 
 
 @kernel
@@ -109,11 +125,18 @@ def _add_span(s, w, q, r, first, time_ps, ghost):
     span.sessions = 1
     span.turn = requests(s)[q].turn
     span.ghost = ghost
+    span.priority = classes(s)[class_of(s, q)].priority
+    span.used = workers(s)[w].counter
+    span.used_before = -1
+    span.count = 0
+    span.main = ghost
+    span.place = memory.moves
     span.born_ps = time_ps
     span.used_ps = time_ps
     span.gap_us = 0
     span.accesses = 0
     span.inflation = memory.inflation
+    span.until_ps = 0
 
 
 @kernel
@@ -134,7 +157,8 @@ def touched(s, w, q, pages):
 def _touch(s, w, q, r, n):
     """An admission of request `q` touches the first `n` pages of row `r`."""
     session = requests(s)[q].session
-    i = _cut(s, w, r, n)
+    priority = classes(s)[class_of(s, q)].priority
+    i = cut(s, w, r, n)
     while i >= 0:
         span = spans(s)[i]
         span.turn = requests(s)[q].turn
@@ -144,6 +168,10 @@ def _touch(s, w, q, r, n):
             span.session = session
             span.sessions += 1
         span.inflation = remembered(s)[w].inflation
+        span.priority = min(span.priority, priority)
+        span.used_before = span.used
+        span.used = workers(s)[w].counter
+        span.count = min(span.count + 1, LARGEST_COUNT)
         _stamp(s, w, span)
         i = span.above
 
@@ -151,7 +179,7 @@ def _touch(s, w, q, r, n):
 @kernel
 def stamped(s, w, r, n):
     """The recency counter has been written on the first `n` pages of row `r`."""
-    i = _cut(s, w, r, n)
+    i = cut(s, w, r, n)
     while i >= 0:
         _stamp(s, w, spans(s)[i])
         i = spans(s)[i].above
@@ -165,7 +193,7 @@ def _stamp(s, w, span):
 
 
 @kernel
-def _cut(s, w, r, n):
+def cut(s, w, r, n):
     """The deepest span of the first `n` pages of row `r`, all resident; a span that goes on below them is cut."""
     table = spans(s)
     i = last_spans(s)[r]
@@ -192,3 +220,58 @@ def dropped(s, w, r, n):
         last_spans(s)[r] = spans(s)[i].above
         spans(s)[i].above = remembered(s)[w].free_span
         remembered(s)[w].free_span = i
+
+
+def each_touched(tell):
+    """A kernel for `touched` that tells of each span, as it was before, how many of its pages are touched.
+
+    Args:
+        tell: A kernel (s, w, q, span, pages).
+    """
+
+    @kernel
+    def tell_of_row(s, w, q, r, n):
+        i = last_spans(s)[r]
+        end = rows(s)[r].cached
+        while i >= 0:
+            span = spans(s)[i]
+            pages = min(end, n) - span.first
+            if pages > 0:
+                tell(s, w, q, span, np.int64(pages))
+            end = span.first
+            i = span.above
+
+    @kernel(inlined=False)
+    def tell_of_path(s, w, q, pages):
+        request = requests(s)[q]
+        for i in range(request.path_start, request.path_start + request.path_nodes):
+            v = paths(s)[i]
+            node = nodes(s)[v]
+            n = min(pages - node.start_page, node.n_pages)
+            if n <= 0:
+                break
+            tell_of_row(s, w, q, row_of(s, w, v), n)
+
+    return tell_of_path
+
+
+def each_dropped(tell):
+    """A kernel for `dropped` that tells of each span, as it was before, which pages of the row go, the last ones first.
+
+    Args:
+        tell: A kernel (s, w, r, span, first, last): pages [first, last) go.
+    """
+
+    @kernel(inlined=False)
+    def tell_of_row(s, w, r, n):
+        left = rows(s)[r].cached
+        last = np.int64(left + n)
+        i = last_spans(s)[r]
+        while last > left:
+            span = spans(s)[i]
+            first = np.int64(max(span.first, left))
+            tell(s, w, r, span, first, last)
+            last = first
+            i = span.above
+
+    return tell_of_row

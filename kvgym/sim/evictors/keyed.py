@@ -12,10 +12,9 @@ from kvgym._kernel import kernel, kernel_of_cases
 from kvgym.sim.base.access import config, rows
 from kvgym.sim.base.codes import NONE
 from kvgym.sim.base.lists import recency_ends
-from kvgym.sim.base.rows import unlocked_pages
 from kvgym.sim.evictors import ASK, TABLE, choosers, module
 from kvgym.sim.evictors.heap import add_last, forget, heaps, order, put, take_out, top
-from kvgym.sim.evictors.histories import tail_span
+from kvgym.sim.evictors.histories import alike
 
 _OF_SPANS = sum(1 << i for i, row in enumerate(TABLE.values()) if hasattr(module(row.module), "KEYS_OF_SPANS"))
 
@@ -105,8 +104,7 @@ def like_pages(s, w, r):
     """How many pages of leaf `r`, the last one included, have its key for sure."""
     if not _OF_SPANS >> heaps(s)[w].rule & 1:
         return np.int64(1)
-    row = rows(s)[r]
-    return min(unlocked_pages(s, row), row.cached - tail_span(s, r).first)
+    return alike(s, r)
 
 
 took = kernel_of_cases(

@@ -8,9 +8,8 @@ import math
 import numpy as np
 
 from kvgym._kernel import kernel
-from kvgym.sim.base.access import clock, kept_table, nodes, paths, requests, rows, workers
-from kvgym.sim.base.rows import row_of
-from kvgym.sim.evictors.histories import gap_us, last_spans, spans, tail_span
+from kvgym.sim.base.access import clock, kept_table, requests, workers
+from kvgym.sim.evictors.histories import each_touched, gap_us, tail_span
 
 CATEGORY = np.dtype([("uses", "i8"), ("reuses", "i8"), ("gap_us", "i8")], align=True)
 """Counts of a worker and category, in pages."""
@@ -42,41 +41,28 @@ def entered(s, w, q, i, first, last, old, time_ps):
     _category(s, w, np.int64(requests(s)[q].turn)).uses += max(0, last - old)
 
 
-@kernel(inlined=False)
+@kernel
+def _count_reuses(s, w, q, span, pages):
+    """`pages` pages of a span are used again."""
+    before = _category(s, w, np.int64(span.turn))
+    before.reuses += pages
+    before.gap_us += gap_us(s, span) * pages
+    _category(s, w, np.int64(requests(s)[q].turn)).uses += pages
+
+
+_count_touched = each_touched(_count_reuses)
+
+
+@kernel
 def touched(s, w, q, pages):
     """The first `pages` pages of request `q`'s path are touched by its admission; `histories` does not know it yet."""
-    request = requests(s)[q]
-    for i in range(request.path_start, request.path_start + request.path_nodes):
-        v = paths(s)[i]
-        node = nodes(s)[v]
-        n = min(pages - node.start_page, node.n_pages)
-        if n <= 0:
-            break
-        _count_reuses(s, w, q, row_of(s, w, v), n)
+    _count_touched(s, w, q, pages)
     for number in range(N_CATEGORIES):
         count = _category(s, w, number)
         if count.uses > 4 * workers(s)[w].kv_pages:  # old counts fade: those before count half from now on
             count.uses //= 2
             count.reuses //= 2
             count.gap_us //= 2
-
-
-@kernel
-def _count_reuses(s, w, q, r, n):
-    """The first `n` pages of row `r` are used again."""
-    own = _category(s, w, np.int64(requests(s)[q].turn))
-    i = last_spans(s)[r]
-    end = rows(s)[r].cached
-    while i >= 0:
-        span = spans(s)[i]
-        used = min(end, n) - span.first
-        if used > 0:
-            before = _category(s, w, np.int64(span.turn))
-            before.reuses += used
-            before.gap_us += gap_us(s, span) * used
-            own.uses += used
-        end = span.first
-        i = span.above
 
 
 @kernel(inlined=False)
