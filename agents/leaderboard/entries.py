@@ -46,7 +46,7 @@ _LBGR = ("lbgr", "lbgr_code")
 DEFAULT_EVICTION_AGENTS = ("lru", "random_leaf")
 
 JOINT_ROUTERS = ("round_robin", "least_loaded", "cache_aware", "lmetric", "lbgr_code")
-JOINT_EVICTORS = ("lru", "lru_node", "lfu", "slru", "ghost_slru", "rlt", "rlt_code", "random")
+JOINT_EVICTORS = ("lru", "lru_node", "lfu", "slru", "ghost_slru", "arc", "rlt", "rlt_code", "random")
 JOINT_AGENTS = (("pair", '{"evictor": "random_leaf", "router": "lbgr_code"}'),)
 QUICK_ROUTERS = ("least_loaded", "cache_aware", "lbgr_code")
 QUICK_EVICTORS = ("lru", "lfu", "rlt")

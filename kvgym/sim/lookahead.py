@@ -26,6 +26,7 @@ class Lookahead:
         """Loads the kernels."""
         self._kernels = _compile.load("kvgym.sim.rollout")
         self._given: state.Tables = {}
+        self._scratch: state.Tables = {}
 
     def costs(
         self,
@@ -78,15 +79,22 @@ class Lookahead:
         return int(self._kernels.choose(simulator.address, number_of(rule)))
 
     def _bind(self, simulator: Simulator) -> None:
-        """Makes scratch tables for a simulator, which its own ones are copied to."""
+        """Makes scratch tables for a simulator, to which its own ones are copied."""
         if simulator.settings.evictor < 0:
             raise ValueError("simulator must have a rule as its evictor, an agent can't be asked in a copy")
-        given, scratch = simulator.tables, state.copy_tables(simulator.tables)
-        config = scratch["config"] = given["config"].copy()
+        given, shared = simulator.tables, state.shared_tables()
+        scratch: state.Tables = {}
+        for name, table in given.items():
+            old = self._scratch.get(name)  # room of another simulator serves for this one, if there is as much of it
+            if name not in shared:
+                scratch[name] = old if old is not None and old.shape == table.shape else table.copy()
+            else:
+                scratch[name] = table.copy() if name == "config" else table
+        config = scratch["config"]
         config["router"] = ROUTERS.index("agent")
         for name in ("truncate", "debug", "log_iterations", "log_draws"):
             config[name] = 0
-        changing = [name for name in handle_order() if scratch[name] is not given[name] and name != "config"]
+        changing = [name for name in handle_order() if name not in shared]
         rows = [(given[name].ctypes.data, scratch[name].ctypes.data, given[name].nbytes) for name in changing]
         self._copies = np.array(rows, np.int64)
         self._config, self._scratch = config, scratch

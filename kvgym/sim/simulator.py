@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from kvgym import _check, _compile
 from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
-from kvgym.sim import state
+from kvgym.sim import futures, state
 from kvgym.sim.base.codes import CONTRADICTION, CONTRADICTIONS, EVICT, LOG_FULL, PAUSED, ROUTE, ROUTERS, STOPS
 from kvgym.sim.evictors import ASK, EVICTORS, RULES
 from kvgym.sim.inspection import Inspection
@@ -303,11 +303,25 @@ class Simulator(Inspection):
         other.__dict__.update(self.__dict__, workload=None, tables={})
         return other
 
-    def clone(self) -> Self:
-        """An independent copy that goes on from here. It knows the future: an agent that uses it is an oracle."""
+    def clone(self, resample_future: int | None = None) -> Self:
+        """An independent copy that goes on from here.
+
+        Args:
+            resample_future: None: the copy knows the future, and an agent that uses it is an oracle. Or a seed: what
+                has not begun to arrive is drawn anew (docs/semantics.md#d8-future-drawn-anew).
+
+        Raises:
+            ValueError: If the seed is no integer >= 0.
+            RuntimeError: If a future is to be drawn before `reset()`.
+        """
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__)
         copy.tables = state.copy_tables(self.tables)
+        if resample_future is not None:
+            self._check_reset()
+            assert self.workload is not None
+            seed = _check.whole("resample_future", resample_future, 0)
+            copy.workload = futures.redraw(copy.tables, self.workload, seed)
         copy._open()
         return copy
 

@@ -219,9 +219,14 @@ def make_handle(tables: Tables) -> NDArray[np.int64]:
     return np.array(pairs, np.int64).ravel()
 
 
+def shared_tables() -> set[str]:
+    """Names of the tables that a run never writes."""
+    return {*READ_ONLY, *(table.name for table in KEPT_TABLES.values() if table.read_only)}
+
+
 def copy_tables(tables: Tables) -> Tables:
     """A copy for a clone; tables that a run never writes are shared."""
-    shared = {*READ_ONLY, *(table.name for table in KEPT_TABLES.values() if table.read_only)}
+    shared = shared_tables()
     return {name: table if name in shared else table.copy() for name, table in tables.items()}
 
 

@@ -49,7 +49,7 @@ def test_a_plan_without_passes_is_what_the_incumbent_does(scenario):
             for agent in (make_agent(name), make_agent("planner", rules=(), incumbents=[name], ahead=()))
         )
         assert own.actions.tolist() == planned.actions.tolist()
-        assert own.records_sha256 == planned.records_sha256
+        assert own.episode.records_sha256 == planned.episode.records_sha256
 
 
 def test_it_gains_where_a_rule_does_badly():

@@ -151,7 +151,7 @@ def test_the_evict_track_has_all_evictors_and_agents():
 def test_the_joint_track_crosses_its_rosters():
     rows, axes = plan("--track", "joint")
     assert (axes.routers, axes.evictors) == (entries.JOINT_ROUTERS, entries.JOINT_EVICTORS)
-    assert len([row for row in rows if row.environment == "KVGym/Route-v0"]) == 5 * 8 + 1  # and random + lru
+    assert len([row for row in rows if row.environment == "KVGym/Route-v0"]) == 5 * 9 + 1  # and random + lru
     assert [row.label for row in rows if row.environment != "KVGym/Route-v0"] == [
         "pair(evictor=random_leaf, router=lbgr_code)"
     ]

@@ -20,7 +20,10 @@ from tests.sim.cases import Case, bushy_case, random_case
 from tests.sim.compare import iterations, play, records, target
 from tests.sim.moving_cases import moving_case
 
-MOVING = ("lru", "lru_node", "random", "rlt", "rlt_code", "belady", "fifo", "slru", "ghost_slru", "workload_aware")
+MOVING = (
+    *("lru", "lru_node", "random", "rlt", "rlt_code", "belady", "fifo", "slru", "ghost_slru", "workload_aware"),
+    *("arc", "s3_fifo", "lhd", "continuum"),
+)
 
 MOST_DECISIONS = 8  # of one allocation with quantum "leaf" (rule D6)
 
