@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,26 +31,33 @@ from .plan import Case, Plan, checked, make_cases
 from .run import run
 from .tables import FAILED, OK, episodes_of
 
-STRONG_EVICTOR = "ghost_slru"
+STRONG_EVICTOR = "arc"
 """Of the first stage, beside the scenario's own."""
 N_BEST = 3
 """Routers of the second stage."""
-SEARCH_REQUESTS = 1536
+SEARCH_REQUESTS = 1024
 """That count in an episode of the search, at most."""
 FORESEEING = "belady"
 """What the planner is played with, beside the frontier's evictor."""
+LOOK_AHEAD = (32,)
+"""Arrivals that it looks ahead."""
+PLANNED_REQUESTS = 512
+"""That count in its episodes then."""
 PLANNER = "planner"
 Place = AbstractContextManager[Submit] | None
 Places = Callable[[], Place]
 """Opens where episodes are played, once for each plan."""
-_SEEDS = (2, 3)  # validation seeds of the two stages
+_SEEDS = 2  # validation seeds
+
+
+_REQUESTS = f"with --anchors: that its episodes count where it looks ahead ({PLANNED_REQUESTS})"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that no other command has."""
     add = parser.add_argument
     add("--planner-seeds", type=int, metavar="N", help="with --anchors: test seeds that the planner plays (default 8)")
-    add("--planner-requests", type=int, metavar="N", help="with --anchors: its episodes count so many requests")
+    add("--planner-requests", type=int, metavar="N", help=_REQUESTS)
 
 
 _ALLOWED = {"scenario", "load", "rate_scale", "out", "planner_seeds", "planner_requests"}
@@ -78,6 +84,8 @@ def freeze(options: argparse.Namespace) -> int:
     for case in cases:
         if anchors.name_of(case.scenario) is None:
             raise ValueError(f"--anchors is for scenarios of the suite, got {case.scenario.name!r}")
+    requests = PLANNED_REQUESTS if options.planner_requests is None else options.planner_requests
+    _check.whole("--planner-requests", requests, 1)
     n = _check.whole("--planner-seeds", 8 if options.planner_seeds is None else options.planner_seeds, 1)
     store = Store(options.out / RUNS if options.out else None)
 
@@ -87,7 +95,7 @@ def freeze(options: argparse.Namespace) -> int:
     found = dict(anchors.load())
     for case in cases:
         try:
-            one = _anchors(case, store, places, n, options.planner_requests)
+            one = _anchors(case, store, places, n, requests)
         except RuntimeError as error:
             print(f"{case.scenario.name}: {error}", file=sys.stderr)
             return FAILED
@@ -99,7 +107,7 @@ def freeze(options: argparse.Namespace) -> int:
     return OK
 
 
-def _anchors(case: Case, store: Store, places: Places, n: int, requests: int | None) -> Anchors:
+def _anchors(case: Case, store: Store, places: Places, n: int, requests: int) -> Anchors:
     seeds = tuple(range(anchors.N_SEEDS))
     best = search(case, store, places)
     entries = (*ANCHORS, best)
@@ -115,11 +123,11 @@ def search(case: Case, store: Store, places: Places) -> Entry:
     evictors = dict.fromkeys((case.scenario.evictor, STRONG_EVICTOR))
     first = [Entry(name, evictor=evictor, view=view) for name, view in causal_routers() for evictor in evictors]
     best: dict[str, Entry] = {}
-    for entry in _ordered(first, case, range(_SEEDS[0]), store, places):
+    for entry in _ordered(first, case, range(_SEEDS), store, places):
         best.setdefault(entry.agent, entry)
     routers = list(best.values())[:N_BEST]
     second = [Entry(one.agent, evictor=evictor, view=one.view) for one in routers for evictor in CAUSAL_EVICTORS]
-    return _ordered(second, case, range(_SEEDS[1]), store, places)[0]
+    return _ordered(second, case, range(_SEEDS), store, places)[0]
 
 
 def _ordered(entries: Sequence[Entry], case: Case, seeds: Sequence[int], store: Store, places: Places) -> list[Entry]:
@@ -128,26 +136,32 @@ def _ordered(entries: Sequence[Entry], case: Case, seeds: Sequence[int], store: 
     return sorted(costs, key=lambda entry: float(np.log(costs[entry]).mean()))
 
 
-def _headroom(
-    best: Entry, case: Case, seeds: tuple[int, ...], requests: int | None, store: Store, places: Places
+def _headroom(best: Entry, case: Case, seeds: tuple[int, ...], requests: int, store: Store, places: Places) -> Headroom:
+    """The planner beside the frontier; where it is not far enough below without a look-ahead, with one.
+
+    A look-ahead takes seconds or minutes for an episode, so episodes are short then.
+    """
+    found = _planned(best, case, seeds, (), store, places)
+    if found.enough:
+        return found
+    short = _shorter(case, min(requests, case.scenario.episode_requests))
+    return _planned(best, short, seeds, LOOK_AHEAD, store, places)
+
+
+def _planned(
+    best: Entry, case: Case, seeds: tuple[int, ...], ahead: Sequence[int], store: Store, places: Places
 ) -> Headroom:
     """The planner, which knows the frontier's router, and the frontier on the same episodes.
 
     It is played with the frontier's evictor and with one that knows the future; the better one of each seed counts.
     """
-    requests = case.scenario.episode_requests if requests is None else requests
-    case = _shorter(case, requests)
-    planners = [_planner(best, evictor) for evictor in dict.fromkeys((best.evictor, FORESEEING))]
+    args = json.dumps({"ahead": ahead, "incumbents": [best.agent]})
+    evictors = tuple(dict.fromkeys((best.evictor_on(case.scenario), FORESEEING)))
+    planners = [Entry(PLANNER, args, evictor=evictor, oracle=True) for evictor in evictors]
     costs = _play((best, *planners), case, seeds, "test", store, places)
-    pair = _pair(planners[0], case)
-    evictors = " or ".join(dict.fromkeys((pair.evictor, FORESEEING)))
+    pair = Pair(PLANNER, " or ".join(evictors), planners[0].kwargs)
     lowest = np.min([costs[planner] for planner in planners], axis=0)
-    overrides = {"episode_requests": requests}
-    return Headroom(replace(pair, evictor=evictors), overrides, seeds, lowest, costs[best])
-
-
-def _planner(best: Entry, evictor: str) -> Entry:
-    return Entry(PLANNER, json.dumps({"incumbents": [best.agent]}), evictor=evictor, oracle=True)
+    return Headroom(pair, {"episode_requests": case.scenario.episode_requests}, seeds, lowest, costs[best])
 
 
 def _shorter(case: Case, requests: int) -> Case:
