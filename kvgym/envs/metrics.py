@@ -13,6 +13,7 @@ from kvgym.scenarios import Scenario
 from kvgym.sim import Simulator
 
 PERCENTILES = (50, 95, 99)
+MOVED = ("inside_gb", "inside_s", "between_gb", "between_s", "given_up")
 NAMES = (
     "J",
     *(f"{what}_{part}" for what in ("e2e", "ttft", "tpot") for part in ("mean", *(f"p{p}" for p in PERCENTILES))),
@@ -31,11 +32,8 @@ NAMES = (
     "refused_share",
     "busy_s",
     "fetched_tokens",
-    "inside_gb",
-    "inside_s",
-    "between_gb",
-    "between_s",
-    "given_up",
+    *MOVED,
+    "J_bound",
 )
 """Of all metrics but n and those of classes, in their order."""
 OF_CLASS = ("slo_attainment", "goodput", "ttft_p95", "tpot_p95")
@@ -61,7 +59,8 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
         workers x time of the arrivals, above 1 in overload; preemptions; returns: how often crashes sent requests back
         to the router; busy_s: busy seconds of all workers; fetched_tokens: moved by transfers for these requests; by
         all transfers since the start: inside_gb, inside_s, between_gb, between_s: 10^9 bytes and seconds over links
-        inside nodes and between them; given_up: transfers that came to nothing. Where the scenario has classes also
+        inside nodes and between them; given_up: transfers that came to nothing; J_bound: the mean of lower bounds of
+        the objective's latency, see `kernels.bound` (s). Where the scenario has classes also
         slo_attainment, goodput, ttft_p95 and tpot_p95 of each, as "goodput/NAME".
     """
     done, e2e, ttft, tpot, slowdown, met, sent, sums = _compile.load("kvgym.envs.kernels.measure").measure(sim.address)
@@ -95,6 +94,8 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
     metrics["preemptions"] = float(total.preemptions)
     metrics["returns"] = float(total.returns)
     metrics["busy_s"] = float(busy)
+    bound_ps = total.bound_e2e_ps if is_e2e else total.bound_ttft_ps
+    metrics["J_bound"] = bound_ps * 1e-12 / len(done)
     metrics["fetched_tokens"] = float(total.fetched)
     return metrics | _moved(sim)
 
@@ -142,7 +143,7 @@ def _fairness(tenants: NDArray[np.int32], slowdown: NDArray[np.float64]) -> tupl
 def _moved(sim: Simulator) -> dict[str, float]:
     """Traffic over links of either kind."""
     if not sim.settings.transfers:
-        return dict.fromkeys(NAMES[-5:], 0.0)
+        return dict.fromkeys(MOVED, 0.0)
     traffic = sim.traffic()
     moved: dict[str, float] = {}
     for kind in ("inside", "between"):

@@ -117,6 +117,12 @@ COLUMNS: tuple[Column[Standing], ...] = (
     Column(
         "busy", "busy share: busy seconds of the workers over those in which requests arrive", _metric("utilisation"), 6
     ),
+    Column(
+        "bound [s]",
+        "a bound below J: each request alone on the fastest worker, all cached that can be",
+        lambda row: number(row.metrics.get("J_bound", math.nan)),
+        13,
+    ),
     Column("inval", "actions per episode that the mask did not allow", _metric("n_invalid"), 12),
     Column("us/act", "microseconds per decision", _metric("decision_us"), 4),
 )

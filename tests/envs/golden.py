@@ -56,6 +56,7 @@ PLAYED: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
 ADDED = (
     *("returns", "busy_s", "fetched_tokens", "inside_gb", "inside_s", "between_gb", "between_s", "given_up"),
     *("refused", "refused_share", "jain_index", "largest_slowdown"),
+    "J_bound",
 )
 """Metrics that came later: they are in no hash, so that the hashes stay what they were."""
 

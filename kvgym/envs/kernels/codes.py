@@ -45,6 +45,8 @@ class Sums(NamedTuple):
     refused: int  # requests that count and were refused
     refused_e2e_ps: int  # time that they were in the system, and what the refusals cost, in request time
     refused_ttft_ps: int  # the same without the time after a first token
+    bound_ttft_ps: int  # lower bounds of the latencies of those that have finished
+    bound_e2e_ps: int
 
 
 SUM = Sums(*range(len(Sums._fields)))

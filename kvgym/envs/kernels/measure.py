@@ -3,6 +3,7 @@
 import numpy as np
 
 from kvgym._kernel import entry_point, kernel
+from kvgym.envs.kernels.bound import bounds_ps, fewest_ps
 from kvgym.envs.kernels.codes import SUM
 from kvgym.envs.kernels.costs import is_late, is_slow
 from kvgym.sim.base.access import classes, config, costs, g_table, progress, requests, workers
@@ -58,6 +59,8 @@ def measure(s):
     sums = np.zeros(len(SUM), np.int64)
     sums[SUM.first_ps] = sums[SUM.earliest_ps] = np.iinfo(np.int64).max
     fastest = fastest_worker(s)
+    fewest = np.empty((len(costs(s)), config(s).page_size + 1), np.int64)
+    fewest_ps(s, fewest)
     count = several = 0
     for q in range(n):
         status = progress(s)[q]
@@ -84,6 +87,9 @@ def measure(s):
             several += 1
         slowdown[count] = (status.finish_ps - status.arrived_ps) / alone_ps(s, fastest, q)
         met[count] = not is_late(s, q) and not is_slow(s, q)
+        ttft_ps, e2e_ps = bounds_ps(s, fewest, q)
+        sums[SUM.bound_ttft_ps] += ttft_ps
+        sums[SUM.bound_e2e_ps] += e2e_ps
         sums[SUM.hit] += status.hit_tokens
         sums[SUM.prompt] += request.prompt_tokens
         sums[SUM.output] += request.output_tokens
