@@ -1,7 +1,8 @@
 """Freezes the anchors: random and the reference, the best causal pair that a search finds, and the planner.
 
-The search is on validation seeds, in two stages: every causal router of the suite with the scenario's evictor and with
-some strong ones; then the best routers with every causal evictor. What it finds is played on the test seeds.
+The search is on validation seeds, in stages: every causal router of the suite with the scenario's evictor and with
+a strong one; then the best routers with every causal evictor, both on short episodes. The best pairs of these play
+whole ones. What comes out is played on the test seeds.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ STRONG_EVICTOR = "arc"
 """Of the first stage, beside the scenario's own."""
 N_BEST = 3
 """Routers of the second stage."""
-SEARCH_REQUESTS = 1024
-"""That count in an episode of the search, at most."""
+SEARCH_REQUESTS, SEARCH_SEEDS = 1024, 2
+"""That count in an episode of these two stages, at most; validation seeds."""
+N_FINAL, FINAL_SEEDS = 6, 6
+"""Pairs that play whole episodes in the end, and on how many validation seeds."""
 FORESEEING = "belady"
 """What the planner is played with, beside the frontier's evictor."""
 LOOK_AHEAD = (32,)
@@ -47,7 +50,6 @@ PLANNER = "planner"
 Place = AbstractContextManager[Submit] | None
 Places = Callable[[], Place]
 """Opens where episodes are played, once for each plan."""
-_SEEDS = 2  # validation seeds
 
 
 _REQUESTS = f"with --anchors: that its episodes count where it looks ahead ({PLANNED_REQUESTS})"
@@ -119,15 +121,20 @@ def _anchors(case: Case, store: Store, places: Places, n: int, requests: int) ->
 
 def search(case: Case, store: Store, places: Places) -> Entry:
     """The causal router and evictor with the lowest geometric mean of J on validation seeds, see the module."""
-    case = _shorter(case, min(SEARCH_REQUESTS, case.scenario.episode_requests))
+    short = _shorter(case, min(SEARCH_REQUESTS, case.scenario.episode_requests))
     evictors = dict.fromkeys((case.scenario.evictor, STRONG_EVICTOR))
     first = [Entry(name, evictor=evictor, view=view) for name, view in causal_routers() for evictor in evictors]
     best: dict[str, Entry] = {}
-    for entry in _ordered(first, case, range(_SEEDS), store, places):
+    for entry in _ordered(first, short, range(SEARCH_SEEDS), store, places):
         best.setdefault(entry.agent, entry)
     routers = list(best.values())[:N_BEST]
     second = [Entry(one.agent, evictor=evictor, view=one.view) for one in routers for evictor in CAUSAL_EVICTORS]
-    return _ordered(second, case, range(_SEEDS), store, places)[0]
+    return final(_ordered(second, short, range(SEARCH_SEEDS), store, places), case, store, places)
+
+
+def final(ordered: Sequence[Entry], case: Case, store: Store, places: Places) -> Entry:
+    """The best of the first few pairs on whole episodes of more seeds."""
+    return _ordered(ordered[:N_FINAL], case, range(FINAL_SEEDS), store, places)[0]
 
 
 def _ordered(entries: Sequence[Entry], case: Case, seeds: Sequence[int], store: Store, places: Places) -> list[Entry]:
