@@ -38,7 +38,7 @@ N_BEST = 3
 """Routers of the second stage."""
 SEARCH_REQUESTS, SEARCH_SEEDS = 1024, 2
 """That count in an episode of these two stages, at most; validation seeds."""
-N_FINAL, FINAL_SEEDS = 6, 6
+N_FINAL, FINAL_SEEDS = 5, 4
 """Pairs that play whole episodes in the end, and on how many validation seeds."""
 FORESEEING = "belady"
 """What the planner is played with, beside the frontier's evictor."""
