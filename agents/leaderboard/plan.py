@@ -100,7 +100,7 @@ class Task(NamedTuple):
         code = [] if scenario.recipe in SUITE_RECIPES else [recipe_file(scenario.recipe)]
         return Identity(
             suite_version=kvgym.__version__,
-            code_sha256=_code(),
+            code_sha256=suite_code(),
             scenario=scenario.name,
             scenario_version=scenario.version,
             overrides=files.without_folders(overrides),
@@ -117,7 +117,8 @@ class Task(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _code() -> str:
+def suite_code() -> str:
+    """SHA-256 of the sources of simulator and agents."""
     package = Path(kvgym.__file__).parent  # where a wheel has the agents, too, and a study
     return files.source_hash(package, Path(__file__).parents[1], but=[package / "theory"])
 
@@ -152,14 +153,14 @@ def make_plan(options: argparse.Namespace) -> Plan:
     Raises:
         ValueError: If an option is not allowed; nothing has been played then.
     """
-    seeds = _seeds(options.seeds or str(QUICK_SEEDS if options.quick else N_SEEDS))
+    seeds = seeds_of(options.seeds or str(QUICK_SEEDS if options.quick else N_SEEDS))
     entries, axes = make_entries(options)
     cases = make_cases(options, options.scenario or _SCENARIOS[options.track])
     check_split(options.split, entries)
     return checked(Plan(entries, cases, seeds, options.split, options.quick, options.track, axes))
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def seeds_of(text: str) -> tuple[int, ...]:
     """The seeds 0 to N - 1 of "N", or A to B of "A-B"."""
     first, dash, last = text.partition("-")
     try:

@@ -73,6 +73,7 @@ class Lbgr(Agent):
         ValueError: If an argument is out of range.
     """
 
+    draws = False
     alpha_cached: float = 0.0
     alpha_miss: float = 0.16e-3
     alpha_output: float = 0.0

@@ -67,6 +67,7 @@ class LbgrCode(Agent):
         ValueError: If an argument is out of range.
     """
 
+    draws = False
     characters_per_token: float = 6.0
     ms_per_character: float = 1.0
     hysteresis_ms: float = 1.0

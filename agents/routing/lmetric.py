@@ -21,6 +21,7 @@ class LMetric(Agent):
         max_age_s: A match that was sent longer ago than that counts as cold; None: none does (default, as the paper).
     """
 
+    draws = False
     max_age_s: float | None = None
 
     def __post_init__(self) -> None:

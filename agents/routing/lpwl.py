@@ -28,6 +28,7 @@ class Lpwl(Agent):
             router that is not told of evictions may guess that what is old is gone.
     """
 
+    draws = False
     miss_weight: float = 1.0
     max_age_s: float | None = None
 

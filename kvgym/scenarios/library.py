@@ -65,6 +65,13 @@ def family_of(name: str) -> str:
     return next((family for family, one in FAMILIES.items() if name in one.scenarios), "")
 
 
+def check_not_held_out(argument: str, name: str) -> None:
+    """Raises a ValueError that names `argument` if the scenario of that name is for testing alone."""
+    family = FAMILIES.get(family_of(name))
+    if family is not None and family.held_out:
+        raise ValueError(f"{argument} {name} is held out for tests of what was trained on others")
+
+
 def register_scenario(scenario: Scenario) -> None:
     """Lets environments of this process name a scenario; "module:name" is found by other processes too.
 
