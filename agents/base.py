@@ -25,6 +25,12 @@ Info = Mapping[str, Any]
 # about it.
 DECISION, ARRIVAL, FIRST_TOKEN, FINISH, OUTPUT_TOKENS = 0, 2, 3, 4, 6
 
+Range = tuple[float, float] | tuple[float, float, str] | list[str]
+"""What is searched of a constant, see `Agent.tunable`."""
+
+AGES: Range = (5.0, 1000.0, "log")
+"""Ages of a match (s): the longest is as good as none."""
+
 EXACT: Mapping[str, Any] = MappingProxyType({"view": "exact"})
 """`Agent.env_kwargs` of a rule whose index is fed by the engines' events."""
 
@@ -56,6 +62,8 @@ class Agent(ABC):
         draws: What it does may depend on random numbers of its own. False: it says that an episode so far settles its
             next action.
         needs: "sessions" if it goes by them alone: tables say so where no session comes back.
+        tunable: Constants that `agents.tune` may search, by the name of the argument: (low, high), (low, high, "log")
+            for those that are searched by their logarithm, whole numbers where both ends are ints; or a list of names.
         scores: How it rated the actions of its last decision, higher for those that it prefers; None: it does not say.
             For those who look on (`kvgym watch`).
         env: The unwrapped environment, or the view of it; this and the rest are there after `reset`.
@@ -71,6 +79,7 @@ class Agent(ABC):
     oracle: bool = False
     draws: bool = True
     needs: ClassVar[str] = ""
+    tunable: ClassVar[Mapping[str, Range]] = MappingProxyType({})
     scores: Sequence[float] | None = None
     env: Any
     layout: Layout

@@ -21,13 +21,7 @@ from typing import Any
 
 from envs_registry import ENVIRONMENTS
 from kvgym import _check, _command
-from kvgym.scenarios import (
-    SUITE_SCENARIOS,
-    check_not_held_out,
-    check_training_split,
-    command_line,
-    get_scenario,
-)
+from kvgym.scenarios import SUITE_SCENARIOS, check_training_split, command_line, get_scenario, refuse_held_out
 
 from .learned import ALGORITHMS
 
@@ -81,7 +75,7 @@ def _train(given: argparse.Namespace) -> None:
     env_id = given.env.removeprefix("kvgym:")
     _check.choice("--env", env_id, ENVIRONMENTS)
     scenario = get_scenario(given.scenario, argument="--scenario")
-    check_not_held_out("--scenario", scenario.name)
+    refuse_held_out("--scenario", scenario.name)
     overrides = command_line.merged(command_line.changes(given), _mapping("--overrides", given.overrides))
     env_kwargs = _mapping("--env-kwargs", given.env_kwargs)
     scenario.with_overrides(overrides)

@@ -28,15 +28,15 @@ from kvgym.evaluation.stage import make_env
 from kvgym.scenarios import (
     SUITE_SCENARIOS,
     Scenario,
-    check_not_held_out,
     check_training_split,
     command_line,
     get_scenario,
+    refuse_held_out,
 )
 
 from .. import make_agent
 from ..leaderboard.options import add_agents
-from ..leaderboard.plan import seeds_of, suite_code
+from ..leaderboard.plan import code_sha256, seeds_of
 from . import storage
 from .episode import Log, play
 from .mixture import Mixture
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _record(options: argparse.Namespace, words: Sequence[str]) -> None:
     check_training_split("agents.record", options.split)
     source, overrides, scenario = _scenario(options)
-    check_not_held_out("--scenario", scenario.name)
+    refuse_held_out("--scenario", scenario.name)
     seeds = seeds_of(options.seeds)
     behaviour = _behaviour(options, scenario)
     agent = Mixture(
@@ -94,7 +94,7 @@ def _record(options: argparse.Namespace, words: Sequence[str]) -> None:
     dataset_id = options.id or f"kvgym/{scenario.name}/{options.recipe or _slug(behaviour)}-v0"
     facts = {
         "suite_version": kvgym.__version__,
-        "code_sha256": suite_code(),
+        "code_sha256": code_sha256(),
         "command": f"python -m agents.record {shlex.join(words)}".rstrip(),
         "scenario": scenario.name,
         "scenario_version": scenario.version,

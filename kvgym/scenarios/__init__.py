@@ -6,8 +6,8 @@ from kvgym.scenarios.library import (
     SCENARIOS,
     SUITE_SCENARIOS,
     Family,
-    check_not_held_out,
     family_of,
+    refuse_held_out,
     register_scenario,
 )
 from kvgym.scenarios.recipes import register_recipe
@@ -25,10 +25,10 @@ __all__ = [
     "Overrides",
     "Scenario",
     "ScenarioLike",
-    "check_not_held_out",
     "check_training_split",
     "family_of",
     "get_scenario",
+    "refuse_held_out",
     "register_recipe",
     "register_scenario",
 ]
