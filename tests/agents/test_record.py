@@ -92,7 +92,17 @@ def test_agents_that_say_that_they_do_not_draw_do_not():
         for _ in range(30):
             observation, _, _, _, info = env.step(agent.act(observation, info))
     certain = {name for name, made in NAMED.items() if not made.draws}
-    assert certain == {*CERTAIN, "lpwl", "lpwl_miss8", "lbgr_code", "lbgr_unbounded", "lru", "rlt", "gdsf"}
+    assert certain == {
+        *CERTAIN,
+        "lpwl",
+        "lpwl_miss8",
+        "lpwl_tuned",
+        "lbgr_code",
+        "lbgr_unbounded",
+        "lru",
+        "rlt",
+        "gdsf",
+    }
 
 
 def test_mixtures_of_what_does_not_go_together():
