@@ -1,6 +1,7 @@
 """Episodes as datasets: what is logged is what was played, with the probability of each action."""
 
 import json
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -15,6 +16,7 @@ from kvgym import evaluation
 from kvgym.evaluation.stage import make_env
 from tests.envs.helpers import small
 
+DOCS = Path(__file__).parents[2] / "docs"
 FEW_PAGES = {"recipe_args": {"lengths": [512, 2048]}, "workers": [{"kv_tokens": 4096, "cost": {"c0": 20.0}}] * 2}
 TIGHT = small("gsp-stable", **FEW_PAGES)
 SMALL = [f"{name}={json.dumps(value)}" for name, value in small("gsp-stable").items()]
@@ -167,6 +169,7 @@ def test_a_dataset_is_loaded_and_played_again(minari, capsys):
             )
         assert terminated and np.array_equal(observation, episode.observations[-1])
         assert info["episode_metrics"]["J"] == own["J"]
+    exec((DOCS / "datasets.md").read_text(encoding="utf-8").rpartition("```python\n")[2].partition("```")[0], {})
     again = minari.combine_datasets([dataset, dataset], "kvgym/twice-v0")
     assert again.total_episodes == 4
 

@@ -1,6 +1,7 @@
 """KVGym/Joint-v0 as several agents: PettingZoo's own checks, and the same episode decision by decision."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ with warnings.catch_warnings():  # PettingZoo's test imports an environment of i
 
 from kvgym.integrations.pettingzoo import ClusterAec
 
+DOCS = Path(__file__).parents[2] / "docs"
 FEW_PAGES = {"recipe_args": {"lengths": [512, 2048]}, "workers": [{"kv_tokens": 4096, "cost": {"c0": 20.0}}] * 3}
 FAULTS = {"faults": {"crash_every_s": 1.0, "down_s": 0.5, "until_s": 20.0}}
 
@@ -87,3 +89,9 @@ def test_what_is_not_allowed():
         env.step(9)
     with pytest.raises(ValueError, match="workload_seed must be"):
         env.reset(options={"workload_seed": -1})
+
+
+def test_the_example_of_the_docs_runs(capsys):
+    text = (DOCS / "training_elsewhere.md").read_text(encoding="utf-8")
+    exec(text.rpartition("```python\n")[2].partition("```")[0], {})
+    assert float(capsys.readouterr().out) > 0
