@@ -18,7 +18,7 @@ ROUTER = "router_0"
 EVICTOR = "evictor_{}"
 
 
-class ClusterAec(AECEnv[str, Observation, Any]):
+class ClusterAec(AECEnv[str, Observation, Any]):  # type: ignore[misc]  # PettingZoo has no types
     """The leaf form of KVGym/Joint-v0, decided by several: `router_0` sends requests, `evictor_i` evicts on worker i.
 
     Whose decision is due is in `agent_selection`; an evictor whose worker never wants pages is never asked. All are

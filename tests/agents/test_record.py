@@ -1,5 +1,6 @@
 """Episodes as datasets: what is logged is what was played, with the probability of each action."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -222,3 +223,15 @@ def test_nothing_is_left_of_an_interrupted_dataset_and_none_is_overwritten(minar
     with pytest.raises(SystemExit):
         command.main(words)
     assert "there is such a dataset already" in capsys.readouterr().err
+
+
+def test_the_example_that_learns_from_logs_finds_what_a_choice_costs(minari):
+    """With too little to learn much: the fit is that of NumPy, and the fitted router plays."""
+    spec = importlib.util.spec_from_file_location("learn_from_logs", DOCS / "snippets" / "learn_from_logs.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    agent = Mixture([make_agent("random")])
+    log = log_of(agent, overrides={**small("gsp-stable"), "episode_requests": 600, "recipe_args": {}})
+    weights = example.fit([log], agent.layout, 30)
+    assert weights.shape == (3,) and weights[2] > 0  # a longer queue costs more
+    assert np.isfinite(log_of(Mixture([example.Fitted(weights)])).infos["propensity"][:-1]).all()
