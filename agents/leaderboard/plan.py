@@ -147,14 +147,14 @@ def make_plan(options: argparse.Namespace) -> Plan:
     Raises:
         ValueError: If an option is not allowed; nothing has been played then.
     """
-    seeds = _seeds(options.seeds or str(QUICK_SEEDS if options.quick else N_SEEDS))
+    seeds = seeds_of(options.seeds or str(QUICK_SEEDS if options.quick else N_SEEDS))
     entries, axes = make_entries(options)
     cases = make_cases(options, options.scenario or (QUICK_SCENARIOS if options.quick else anchors.ranked()))
     check_split(options.split, entries)
     return checked(Plan(entries, cases, seeds, options.split, options.quick, options.track, axes))
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def seeds_of(text: str) -> tuple[int, ...]:
     """The seeds 0 to N - 1 of "N", or A to B of "A-B"."""
     first, dash, last = text.partition("-")
     try:
