@@ -39,7 +39,7 @@ def test_the_planner_is_never_above_the_best_pair(scenario):
         evictor=found.best[1],
         split="train",
     )
-    assert [played.J] == [best[1]]
+    assert found.costs[found.best].tolist()[1] == played.J
 
 
 def test_one_cache_hits_as_much_as_a_count_says():
@@ -62,9 +62,9 @@ def test_one_cache_hits_as_much_as_a_count_says():
 
 def test_belady_hits_most():
     scenario = get_scenario("gsp-stable", {**SMALL["gsp-stable"], "episode_requests": 40})
-    tight = scenario.with_overrides({"workers": [{**scenario.workers[0], "count": 1}]})
+    tight = scenario.with_overrides({"workers": [{**scenario.workers[0], "count": 1, "kv_tokens": 15_000}]})
     rates = {evictor: pooled_hit_rate(tight, 1, "train", evictor) for evictor in ("belady", "lru", "lfu", "fifo")}
-    assert rates["belady"] == max(rates.values()) > min(rates.values())
+    assert all(rates["belady"] > rates[evictor] for evictor in ("lru", "lfu", "fifo"))
 
 
 @pytest.mark.parametrize("what", ["routers", "evictors", "seeds"])
