@@ -13,15 +13,22 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kvgym.evaluation.statistics import REPLICATES, Floats, Interval, freedom, interquartile_mean, percentiles, ratio
+from kvgym.evaluation.statistics import (
+    BOOTSTRAP_FROM,
+    REPLICATES,
+    Floats,
+    Interval,
+    freedom,
+    interquartile_mean,
+    percentiles,
+    ratio,
+    t_interval,
+)
 
 RANDOM = ("random", "lru")
 """The anchor that scores 0 against the frontier: agent and evictor."""
 REFERENCE = ("lbgr_code", "rlt_code")
 """What J is compared with: agent and evictor."""
-FEWEST_FREE = 8
-"""Degrees of freedom (about: seeds less scenarios) from which scores have intervals: below that their coverage was not
-checked."""
 TRAINING_SEEDS = 5
 """That a learned agent needs for a ranked row, and for an interval."""
 FEWEST_SCENARIOS = 8
@@ -59,7 +66,8 @@ class Score(NamedTuple):
         reference: J_reference / J, geometric mean: 1 = as fast, 2 = twice as fast. The interval is for other seeds (for
             a learned agent: other training seeds) of these scenarios.
         frontier: 100 x mean log(J_random / J) / mean log(J_random / J_frontier): 0 is random + lru, 100 the frontier.
-        reference_elsewhere: As `reference`, with the interval for other scenarios of the same kind.
+        reference_elsewhere: As `reference`, with the interval for other scenarios of the same kind; NaN for learned
+            agents, whose scenarios and training seeds would have to be drawn at once.
         frontier_elsewhere: As `frontier`, likewise.
         middle: J_reference / J, geometric mean over the middle half of the scenarios (interquartile mean of logs).
         wins_reference: Share of the episodes in which J is below the reference's (a tie is half), mean over scenarios.
@@ -82,15 +90,16 @@ def compare(cost: Floats, other: Floats) -> Interval:
     return ratio(other, cost)
 
 
-def aggregate(scenarios: Sequence[Results[K]]) -> dict[K, Score]:
-    """Scores over several scenarios, with paired bootstraps.
+def aggregate(scenarios: Sequence[Results[K]], replicates: int = REPLICATES) -> dict[K, Score]:
+    """Scores over several scenarios, with paired intervals.
 
-    What is drawn with replacement is what is independent: of each scenario the seeds, the same ones for all agents and
-    anchors; of a learned agent its training seeds, each with all episodes that it played, on all scenarios at once; for
-    the intervals that hold elsewhere the scenarios.
+    They are over what is independent: bootstraps over the seeds of each scenario, the same ones for all agents and
+    anchors, and over the scenarios (`Score.reference_elsewhere`); of a learned agent Student's t over its training
+    seeds, each with all episodes that it played, on all scenarios at once.
 
     Args:
         scenarios: What was played on each.
+        replicates: Of each bootstrap.
 
     Returns:
         The score of each agent that played all of the scenarios, the best (lowest mean of log J) first.
@@ -99,40 +108,67 @@ def aggregate(scenarios: Sequence[Results[K]]) -> dict[K, Score]:
         return {}
     agents = [key for key in scenarios[0].costs if all(key in one.costs for one in scenarios)]
     random = np.random.default_rng(0)
-    draws = [_times(len(one.reference), random) for one in scenarios]
+    draws = [_times(len(one.reference), replicates, random) for one in scenarios]
     found = {key: _score(key, scenarios, draws) for key in agents}
     return dict(sorted(found.items(), key=lambda one: -one[1].reference.mean))
 
 
 def _score(key: K, scenarios: Sequence[Results[K]], draws: Sequence[Floats]) -> Score:
     logs = [_logs(one, key) for one in scenarios]
-    groups = [one.training[key] for one in scenarios] if key in scenarios[0].training else None
     means = np.stack([values.mean(axis=0) for values in logs])
-    speed_up, frontier = _both(means.mean(axis=0))
-    # What an episode changes: of the speed-up, and of the ratio of two means to first order.
-    shares = [[values[:, 0] for values in logs], [values @ _influence(means.mean(axis=0)) for values in logs]]
-    if groups is None:
-        free = [freedom(values) for values in shares]
-        drawn = np.stack([weights @ one for weights, one in zip(draws, logs, strict=True)])
-        n = min(len(values) for values in logs)
+    if key in scenarios[0].training:
+        networks = _by_training(logs, [one.training[key] for one in scenarios])
+        found, elsewhere = _over_training(means, networks), [Interval(*[_NOTHING] * 3)] * 2
+        worst = float(np.exp(networks[:, 0].min()))
     else:
-        n = int(max(part.max() for part in groups)) + 1
-        free, drawn = [float(n - 1)] * 2, _draw_training(logs, groups, n)
-    least = FEWEST_FREE if groups is None else TRAINING_SEEDS - 1
-    both = zip((speed_up, frontier), _both(drawn.mean(axis=0)), free, strict=True)
-    found = [_interval(value, part, n, df, df >= least) for value, part, df in both]
-    found += _elsewhere(means, drawn if groups is not None else None)
+        found, elsewhere, worst = _over_seeds(logs, draws), _elsewhere(means, len(draws[0])), _NOTHING
     cost = [one.costs[key] for one in scenarios]
     return Score(
         reference=found[0],
         frontier=found[1],
-        reference_elsewhere=found[2],
-        frontier_elsewhere=found[3],
+        reference_elsewhere=elsewhere[0],
+        frontier_elsewhere=elsewhere[1],
         middle=float(np.exp(interquartile_mean(means[:, 0]))),
         wins_reference=float(np.mean([_wins(own, one.reference) for own, one in zip(cost, scenarios, strict=True)])),
         wins_frontier=float(np.mean([_wins(own, one.frontier) for own, one in zip(cost, scenarios, strict=True)])),
-        worst_training=_worst(logs, groups),
+        worst_training=worst,
     )
+
+
+def _over_seeds(logs: Sequence[Floats], draws: Sequence[Floats]) -> list[Interval]:
+    """Both scores, with intervals over the seeds of each scenario."""
+    means = np.mean([values.mean(axis=0) for values in logs], axis=0)
+    drawn = np.mean([weights @ one for weights, one in zip(draws, logs, strict=True)], axis=0)
+    # What an episode changes: of the speed-up, and of the ratio of two means to first order.
+    free = [freedom([values[:, 0] for values in logs]), freedom([values @ _influence(means) for values in logs])]
+    n = min(len(values) for values in logs)
+    both = zip(_both(means), _both(drawn), free, strict=True)
+    return [_interval(value, part, n, df, n >= BOOTSTRAP_FROM) for value, part, df in both]
+
+
+def _by_training(logs: Sequence[Floats], groups: Sequence[NDArray[np.int64]]) -> Floats:
+    """Means over scenarios of the `_logs` of each training seed: (training seeds, 3)."""
+    seeds = np.unique(np.concatenate(groups))
+    return np.array(
+        [
+            np.mean([one[own == seed].mean(axis=0) for one, own in zip(logs, groups, strict=True)], axis=0)
+            for seed in seeds
+        ]
+    )
+
+
+def _over_training(means: Floats, networks: Floats) -> list[Interval]:
+    """Both scores, with intervals over training seeds: Student's t, since bootstraps of five values hold too little."""
+    both = _both(over := means.mean(axis=0))
+    if len(networks) < TRAINING_SEEDS:
+        return [Interval(float(value), _NOTHING, _NOTHING) for value in both]
+    of_log, of_ratio = t_interval(networks[:, 0]), t_interval(networks @ _influence(over))
+    factor, half = np.exp(of_log.high - of_log.mean), 100 * (of_ratio.high - of_ratio.mean) / over[2] ** 2
+    speed_up, score = map(float, both)
+    return [
+        Interval(speed_up, float(speed_up / factor), float(speed_up * factor)),
+        Interval(score, float(score - half), float(score + half)),
+    ]
 
 
 def _logs(one: Results[K], key: K) -> Floats:
@@ -149,33 +185,27 @@ def _both(means: Floats) -> tuple[Floats, Floats]:
 
 
 def _influence(means: Floats) -> Floats:
-    """How the ratio of two means changes with each of the `_logs`, to first order (but for a constant factor)."""
+    """How the ratio of two means changes with each of the `_logs`, to first order, times the square of the second."""
     return np.array([0.0, means[2], -means[1]])
 
 
-def _times(n: int, random: np.random.Generator) -> Floats:
-    """How often each of n values is drawn, as shares, in samples of n with replacement: (REPLICATES, n)."""
-    return random.multinomial(n, [1 / n] * n, REPLICATES) / n
+def _times(n: int, replicates: int, random: np.random.Generator) -> Floats:
+    """How often each of n values is drawn, as shares, in samples of n with replacement: (replicates, n)."""
+    return random.multinomial(n, [1 / n] * n, replicates) / n
 
 
-def _draw_training(logs: Sequence[Floats], groups: Sequence[NDArray[np.int64]], n: int) -> Floats:
-    """Means of each scenario over training seeds that are drawn, the same on all: (scenarios, REPLICATES, 3)."""
-    times = _times(n, np.random.default_rng(1))
-    weights = [times[:, group] for group in groups]
-    return np.stack([part / part.sum(axis=1, keepdims=True) @ one for part, one in zip(weights, logs, strict=True)])
-
-
-def _elsewhere(means: Floats, drawn: Floats | None) -> list[Interval]:
-    """Scores with intervals over scenarios that are drawn; `drawn`: with training seeds that are drawn, too."""
+def _elsewhere(means: Floats, replicates: int) -> list[Interval]:
+    """Both scores, with intervals over scenarios that are drawn."""
     n = len(means)
-    times = _times(n, np.random.default_rng(2))
-    over = times @ means if drawn is None else np.einsum("rs,srk->rk", times, drawn)
-    both = zip(_both(means.mean(axis=0)), _both(over), strict=True)
+    drawn = _times(n, replicates, np.random.default_rng(1)) @ means
+    both = zip(_both(means.mean(axis=0)), _both(drawn), strict=True)
     return [_interval(value, part, n, n - 1.0, n >= FEWEST_SCENARIOS) for value, part in both]
 
 
 def _interval(value: Floats, replicates: Floats, n: int, free: float, checked: bool) -> Interval:
     """The value with the interval of its replicates; without one where its coverage was not checked."""
+    if not np.isfinite(value):
+        return Interval(_NOTHING, _NOTHING, _NOTHING)
     if n > 1 and np.ptp(replicates) <= 1e-12 * abs(value):  # what an agent scores that is an anchor
         return Interval(float(value), float(value), float(value))
     ends = percentiles(replicates, n, free) if checked else (_NOTHING, _NOTHING)
@@ -184,14 +214,6 @@ def _interval(value: Floats, replicates: Floats, n: int, free: float, checked: b
 
 def _wins(cost: Floats, other: Floats | None) -> float:
     return _NOTHING if other is None else float(np.mean((cost < other) + 0.5 * (cost == other)))
-
-
-def _worst(logs: Sequence[Floats], groups: Sequence[NDArray[np.int64]] | None) -> float:
-    if groups is None:
-        return _NOTHING
-    everything = np.unique(np.concatenate(groups))
-    pairs = list(zip(logs, groups, strict=True))
-    return min(float(np.exp(np.mean([one[part == seed, 0].mean() for one, part in pairs]))) for seed in everything)
 
 
 def profile(scenarios: Sequence[Results[K]], key: K) -> Floats:

@@ -156,28 +156,9 @@ def board(
         notes.append(f"no intervals: {parts} of {PARTS_FOR_INTERVALS} parts of a trace that they need")
     frontier = known.on(seeds, known.frontier) if known and known.frontier and split == "test" else None
     # An agent with a file of its own is not told the plain seed: whose turn it was is not known.
-    taught = [player for player in played if player.training_seeds and ".py:" not in player.agent]
+    taught = [player for player in played if player.training_seeds and ".py:" not in str(player)]
     training = {player: np.array(seeds) % player.training_seeds for player in taught}
-    labels = {random: "anchor: random", reference: "anchor: reference"}
-
-    def versus(cost: Floats, other: Floats | None) -> Interval:
-        if other is None:
-            return Interval(math.nan, math.nan, math.nan)
-        found = scoring.compare(cost, other)
-        return found if has_intervals else Interval(found.mean, math.nan, math.nan)
-
-    rows = [
-        Standing(
-            player=player,
-            label="oracle" if player.oracle else labels.get(player, player.training),
-            n=len(episodes),
-            J=float(costs[player].mean()),
-            speed_up=versus(costs[player], costs[reference]),
-            of_frontier=versus(costs[player], frontier),
-            metrics=_means(episodes),
-        )
-        for player, episodes in played.items()
-    ]
+    results = Results(costs[random], costs[reference], frontier, costs, training)
     return Board(
         scenario=scenario,
         overrides=overrides,
@@ -185,12 +166,42 @@ def board(
         not_ranked=_why_not_ranked(scenario, known),
         anchors=known,
         n_dropped=sum(episode.n_dropped for episode in played[reference]),
-        rows=sorted(rows, key=lambda row: row.J),
+        rows=_rows(played, results, random, reference, has_intervals),
         errors=errors,
-        results=Results(costs[random], costs[reference], frontier, costs, training),
+        results=results,
         workloads=tuple(episode.workload_sha256 for episode in played[reference]),
         notes=notes,
     )
+
+
+def _rows(
+    played: Mapping[Player, Sequence[Episode]],
+    results: Results[Player],
+    random: Player,
+    reference: Player,
+    has_intervals: bool,
+) -> list[Standing]:
+    labels = {random: "anchor: random", reference: "anchor: reference"}
+
+    def versus(player: Player, other: Floats | None) -> Interval:
+        if other is None:
+            return Interval(math.nan, math.nan, math.nan)
+        found = scoring.compare(results.costs[player], other)
+        return found if has_intervals else Interval(found.mean, math.nan, math.nan)
+
+    rows = [
+        Standing(
+            player=player,
+            label="oracle" if player.oracle else labels.get(player, player.training),
+            n=len(episodes),
+            J=float(results.costs[player].mean()),
+            speed_up=versus(player, results.reference),
+            of_frontier=versus(player, results.frontier),
+            metrics=_means(episodes),
+        )
+        for player, episodes in played.items()
+    ]
+    return sorted(rows, key=lambda row: row.J)
 
 
 def _why_not_ranked(scenario: Scenario, known: Anchors | None) -> str:

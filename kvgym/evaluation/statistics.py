@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 BOOTSTRAP_FROM = 10
-"""Seeds from which intervals are bootstrapped: fewer values say too little of their tails, so Student's t is used."""
+"""Seeds from which intervals are bootstrapped: fewer values say too little of their tails."""
 REPLICATES = 10_000
 COVERAGE = 0.95
 FEWEST = 3
@@ -25,11 +25,6 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
-
-
-def method(n: int) -> str:
-    """How an interval over n seeds is made, in words."""
-    return "bootstrap" if n >= BOOTSTRAP_FROM else "Student's t"
 
 
 def interval(values: Floats) -> Interval:

@@ -13,6 +13,7 @@ from kvgym.evaluation.standings import Player
 
 METRICS = {
     "J": 2.0,
+    "J_bound": 0.3,
     "e2e_p50": 1.5,
     "e2e_p95": 4.0,
     "e2e_p99": 5.0,

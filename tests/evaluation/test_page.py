@@ -111,6 +111,7 @@ def test_tables_are_sorted_by_what_is_pressed(show):
     js(press)
     assert column(js, "#scores", 4) == best_first[::-1]
     assert js("return document.querySelector('#scores th[aria-sort]').getAttribute('aria-sort')") == "ascending"
+    assert column(js, "#bounds", 7) == ["0.300"] * 3
     assert column(js, "#map", 0)[-2:] == ["random\nlru", "bad.py:<b>Bad</b>\nlru"]
     heads = js("return [...document.querySelectorAll('#map thead th')].map((one) => one.innerText)")
     assert heads == ["agent", "gsp-stable", "gsp", "(long-doc)"]

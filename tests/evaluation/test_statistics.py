@@ -10,7 +10,6 @@ from kvgym.evaluation.statistics import (
     freedom,
     interquartile_mean,
     interval,
-    method,
     t_interval,
 )
 
@@ -45,7 +44,6 @@ def test_intervals_are_bootstrapped_where_there_are_values_enough():
     values = np.random.default_rng(2).normal(size=BOOTSTRAP_FROM)
     assert interval(values) == bootstrap_interval(values)
     assert interval(values[:-1]) == t_interval(values[:-1])
-    assert (method(BOOTSTRAP_FROM), method(BOOTSTRAP_FROM - 1)) == ("bootstrap", "Student's t")
 
 
 @pytest.mark.parametrize("n", [3, 9, BOOTSTRAP_FROM, 32])
