@@ -101,3 +101,12 @@ def measure(s):
         sent[status.worker] += 1
         count += 1
     return done[:count], e2e[:count], ttft[:count], tpot[:several], slowdown[:count], met[:count], sent, sums
+
+
+@entry_point("void(int64, int64[:, ::1])")
+def bounds(s, out):
+    """Writes the lower bounds of TTFT and E2E of all requests (ps): (n, 2)."""
+    fewest = np.empty((len(costs(s)), config(s).page_size + 1), np.int64)
+    fewest_ps(s, fewest)
+    for q in range(len(out)):
+        out[q, 0], out[q, 1] = bounds_ps(s, fewest, q)
