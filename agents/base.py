@@ -25,6 +25,12 @@ Info = Mapping[str, Any]
 # about it.
 DECISION, ARRIVAL, FIRST_TOKEN, FINISH, OUTPUT_TOKENS = 0, 2, 3, 4, 6
 
+Range = tuple[float, float] | tuple[float, float, str] | list[str]
+"""What is searched of a constant, see `Agent.tunable`."""
+
+AGES: Range = (5.0, 1000.0, "log")
+"""Ages of a match (s): the longest is as good as none."""
+
 EXACT: Mapping[str, Any] = MappingProxyType({"view": "exact"})
 """`Agent.env_kwargs` of a rule whose index is fed by the engines' events."""
 
@@ -54,6 +60,8 @@ class Agent(ABC):
             that the rule has in production, where that is not for the scenario to say.
         oracle: It needs the environment itself, and is not ranked.
         needs: "sessions" if it goes by them alone: tables say so where no session comes back.
+        tunable: Constants that `agents.tune` may search, by the name of the argument: (low, high), (low, high, "log")
+            for those that are searched by their logarithm, whole numbers where both ends are ints; or a list of names.
         scores: How it rated the actions of its last decision, higher for those that it prefers; None: it does not say.
             For those who look on (`kvgym watch`).
         env: The unwrapped environment, or the view of it; this and the rest are there after `reset`.
@@ -68,6 +76,7 @@ class Agent(ABC):
     env_kwargs: Mapping[str, Any] = MappingProxyType({})
     oracle: bool = False
     needs: ClassVar[str] = ""
+    tunable: ClassVar[Mapping[str, Range]] = MappingProxyType({})
     scores: Sequence[float] | None = None
     env: Any
     layout: Layout

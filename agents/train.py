@@ -21,14 +21,7 @@ from typing import Any
 
 from envs_registry import ENVIRONMENTS
 from kvgym import _check, _command
-from kvgym.scenarios import (
-    FAMILIES,
-    SUITE_SCENARIOS,
-    check_training_split,
-    command_line,
-    family_of,
-    get_scenario,
-)
+from kvgym.scenarios import SUITE_SCENARIOS, check_training_split, command_line, get_scenario, refuse_held_out
 
 from .learned import ALGORITHMS
 
@@ -82,9 +75,7 @@ def _train(given: argparse.Namespace) -> None:
     env_id = given.env.removeprefix("kvgym:")
     _check.choice("--env", env_id, ENVIRONMENTS)
     scenario = get_scenario(given.scenario, argument="--scenario")
-    family = FAMILIES.get(family_of(scenario.name))
-    if family is not None and family.held_out:
-        raise ValueError(f"--scenario {scenario.name} is held out for tests of what was trained on others")
+    refuse_held_out("--scenario", scenario.name)
     overrides = command_line.merged(command_line.changes(given), _mapping("--overrides", given.overrides))
     env_kwargs = _mapping("--env-kwargs", given.env_kwargs)
     scenario.with_overrides(overrides)

@@ -17,6 +17,7 @@ COMMANDS = {
     ),
     "sweep": ("agents.capacity.sweep", "routers over rates, numbers of workers, KV sizes or any other field"),
     "train": ("agents.train", "train a network to route or to evict (extra train)"),
+    "tune": ("agents.tune.__main__", "search the constants of a rule on training seeds (extra tune)"),
     "play": ("agents.play", "route requests by keyboard, and be scored beside the rules"),
     "watch": ("kvgym.watch.__main__", "an episode in the browser, every decision with what else was possible"),
     "trace": ("kvgym.watch.trace", "an episode as a trace for Chrome or Perfetto"),
@@ -109,7 +110,8 @@ def _agents() -> Iterator[tuple[str, str]]:
     agents = _homes.load("agents")
     for name, made in agents.NAMED.items():
         preset = ", ".join(f"{key}={value}" for key, value in agents.PRESETS.get(name, {}).items())
-        yield name, str(made.__doc__).partition("\n")[0] + (f" {preset}" if preset else "")
+        tuned = " (tuned)" if name in agents.TUNED else ""
+        yield name, str(made.__doc__).partition("\n")[0] + (f" {preset}{tuned}" if preset else "")
 
 
 def _evictors() -> Iterator[tuple[str, str]]:

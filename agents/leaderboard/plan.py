@@ -100,7 +100,7 @@ class Task(NamedTuple):
         code = [] if scenario.recipe in SUITE_RECIPES else [recipe_file(scenario.recipe)]
         return Identity(
             suite_version=kvgym.__version__,
-            code_sha256=_code(),
+            code_sha256=code_sha256(),
             scenario=scenario.name,
             scenario_version=scenario.version,
             overrides=files.without_folders(overrides),
@@ -117,7 +117,8 @@ class Task(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _code() -> str:
+def code_sha256() -> str:
+    """SHA-256 of the sources of simulator and agents."""
     package = Path(kvgym.__file__).parent  # where a wheel has the agents, too, and a study
     return files.source_hash(package, Path(__file__).parents[1], but=[package / "theory"])
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, check_weights, draw
+from ..base import Agent, Info, Observation, Range, check_weights, draw
 from .prompt_index import PromptIndex
 
 
@@ -37,6 +38,11 @@ class AiBrix(Agent):
         table_tokens: Tokens that the table holds (default 200,000: a block is a token of four characters).
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {
+        "imbalance_factor": (1.0, 4.0),
+        "min_gap": (1.0, 32.0, "log"),
+        "deviations": (0.0, 4.0),
+    }
     imbalance_factor: float = 2.0
     min_gap: float = 8.0
     deviations: float = 1.0
@@ -95,6 +101,7 @@ class Preble(Agent):
         threshold: Share of the prompt above which rule 1 holds (default 0.5).
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {"window_s": (5.0, 600.0, "log"), "threshold": (0.05, 0.95)}
     window_s: float = 180.0
     threshold: float = 0.5
 

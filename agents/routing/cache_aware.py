@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, check_weights
+from ..base import Agent, Info, Observation, Range, check_weights
 from .prefix_tree import Characters, PrefixTree, runs
 
 ON_MISS = ("smallest_tree", "least_loaded")
@@ -78,6 +79,14 @@ class CacheAware(Agent):
     Raises:
         ValueError: If an argument is not as described.
     """
+
+    tunable: ClassVar[Mapping[str, Range]] = {
+        "threshold": (0.05, 0.95),
+        "balance_abs": (1.0, 128.0, "log"),
+        "balance_rel": (1.0, 4.0),
+        "on_miss": list(ON_MISS),
+        "owner": list(OWNERS),
+    }
 
     def __init__(
         self,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, check_weights, draw, lowest
+from ..base import Agent, Info, Observation, Range, check_weights, draw, lowest
 from .prefill_time import PrefillTime
 
 FULL = ("next", "least")
@@ -72,6 +72,11 @@ class BoundedHash(Agent):
         ValueError: If an argument is not as described.
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {
+        "key_tokens": (16, 4096, "log"),
+        "load_factor": (1.0, 4.0),
+        "full": list(FULL),
+    }
     key_tokens: int = 25
     virtual_nodes: int = 256
     load_factor: float = 1.25
@@ -129,6 +134,7 @@ class DualMap(Agent):
         virtual_nodes: Points of a worker on a ring (default 100).
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {"slo_s": (0.05, 30.0, "log")}
     slo_s: float = 5.0
     virtual_nodes: int = 100
 

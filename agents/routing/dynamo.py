@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from kvgym import _check
 
-from ..base import EXACT, Agent, Floats, Info, Observation, check_weights, draw
+from ..base import EXACT, Agent, Floats, Info, Observation, Range, check_weights, draw
 
 VIEWS = ("events", "scenario")
 
@@ -45,6 +47,12 @@ class Dynamo(Agent):
             number >= 0.
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {
+        "scale": (0.1, 10.0, "log"),
+        "credit": (0.25, 4.0, "log"),
+        "credit_decay": (0.0, 2.0),
+        "active_request": (0.0, 64.0),
+    }
     scale: float = 1.0
     credit: float = 1.0
     credit_decay: float = 0.0

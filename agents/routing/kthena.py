@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 
 from kvgym import _check
 
-from ..base import Agent, Floats, Info, Observation, draw
+from ..base import Agent, Floats, Info, Observation, Range, draw
 from .prompt_index import PromptIndex
 
 
@@ -38,6 +39,11 @@ class Kthena(Agent):
         top: Longest matches that count (default 5).
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {
+        "max_waiting": (1, 64, "log"),
+        "max_blocks": (16, 1024, "log"),
+        "top": (1, 16, "log"),
+    }
     max_waiting: float = 10.0
     block_tokens: int = 16
     max_blocks: int = 128
@@ -61,8 +67,8 @@ class Kthena(Agent):
         tokens = self.index.look_up(self.fallen(info))
         queued = self.column(observation, "queued")
         up = self.up(info)
-        if (up & (queued < self.max_waiting)).any():
-            up &= queued < self.max_waiting
+        short = up & (queued < self.max_waiting)
+        up = short if short.any() else up
         load = self.column(observation, "running") + 100.0 * queued
         most = load[up].max()
         requests = np.floor(100.0 * (most - load) / most) if most else np.full(self.n_workers, 100.0)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Floats, Info, Observation, check_weights
+from ..base import DECISION, FINISH, OUTPUT_TOKENS, Agent, Floats, Info, Observation, Range, check_weights
 
 Features = tuple[float, ...]
 
@@ -73,6 +73,12 @@ class Lbgr(Agent):
         ValueError: If an argument is out of range.
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {
+        "alpha_miss": (0.02e-3, 2e-3, "log"),
+        "rho": (0.8, 0.999),
+        "rate": (1e-3, 0.5, "log"),
+        "bound": (0.05, 2.0, "log"),
+    }
     alpha_cached: float = 0.0
     alpha_miss: float = 0.16e-3
     alpha_output: float = 0.0
@@ -135,7 +141,8 @@ class Lbgr(Agent):
         """
         expected = cost + self.load
         limit = self._bound * expected
-        corrected: Floats = expected + np.clip(dot([*self.theta.T], phi), -limit, limit)
+        # Twice as fast as np.clip.
+        corrected: Floats = expected + np.minimum(np.maximum(dot([*self.theta.T], phi), -limit), limit)
         return corrected
 
     def _forget(self, worker: int) -> None:

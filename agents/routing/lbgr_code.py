@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import gymnasium as gym
 import numpy as np
 
 from kvgym import _check
 
-from ..base import DECISION, FINISH, Agent, Info, Observation, check_weights
+from ..base import DECISION, FINISH, Agent, Info, Observation, Range, check_weights
 
 
 class Sent(NamedTuple):
@@ -67,6 +68,11 @@ class LbgrCode(Agent):
         ValueError: If an argument is out of range.
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {
+        "ms_per_character": (0.01, 10.0, "log"),
+        "hysteresis_ms": (0.1, 100.0, "log"),
+        "forgetting": (0.9, 1.0),
+    }
     characters_per_token: float = 6.0
     ms_per_character: float = 1.0
     hysteresis_ms: float = 1.0
@@ -88,8 +94,8 @@ class LbgrCode(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
-        self.queue = [0] * self.n_workers  # whole ms, as in the code
-        self.bias = [0.0] * self.n_workers
+        self.queue = np.zeros(self.n_workers, np.int64)  # whole ms, as in the code
+        self.bias = np.zeros(self.n_workers)
         self._r = [self.p0] * self.n_workers
         self._sent: dict[int, Sent] = {}
         self._decisions = 0
@@ -116,7 +122,7 @@ class LbgrCode(Agent):
                 best = worker
         best_base = float(bases[best])
         added = _round(best_base)
-        self._sent[self._decisions] = Sent(best, now, best_base, self.queue[best], added)
+        self._sent[self._decisions] = Sent(best, now, best_base, int(self.queue[best]), added)
         self.queue[best] += added
         self._decisions += 1
         return best
@@ -130,12 +136,9 @@ class LbgrCode(Agent):
         """Applies the ticks up to `time`."""
         ticks = self._ticks_in(time)
         due, self._ticks = ticks - self._ticks, max(ticks, self._ticks)
-        for worker, load in enumerate(self.queue):
-            for _ in range(due):
-                if load == 0:
-                    break
-                load = load * self.decay_numerator // self.decay_denominator
-            self.queue[worker] = load
+        while due > 0 and self.queue.any():
+            self.queue = self.queue * self.decay_numerator // self.decay_denominator
+            due -= 1
 
     def _ticks_in(self, seconds: float) -> int:
         # The code counts whole milliseconds; half a microsecond makes up for the rounding of floats.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
 
 from kvgym import _check
 
-from ..base import DECISION, Agent, Floats, Info, Observation, check_weights, draw
+from ..base import DECISION, Agent, Floats, Info, Observation, Range, check_weights, draw
 from .prompt_index import PromptIndex
 
 VIEWS = ("own", "scenario")
@@ -47,6 +48,11 @@ class LlmD(Agent):
             view.
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {
+        "prefix": (0.1, 10.0, "log"),
+        "queue": (0.1, 10.0, "log"),
+        "kv": (0.1, 10.0, "log"),
+    }
     prefix: float = 3.0
     queue: float = 2.0
     kv: float = 2.0
@@ -115,6 +121,7 @@ class LlmDAgentic(LlmD):
         explore: See above (default 0.01).
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {"affinity": (0.05, 1.0), "explore": (0.0, 0.2)}
     affinity: float = 0.8
     explore: float = 0.01
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from ..base import Agent, Info, Observation, check_age
+from ..base import AGES, Agent, Info, Observation, Range, check_age
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -21,6 +23,7 @@ class LMetric(Agent):
         max_age_s: A match that was sent longer ago than that counts as cold; None: none does (default, as the paper).
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {"max_age_s": AGES}
     max_age_s: float | None = None
 
     def __post_init__(self) -> None:

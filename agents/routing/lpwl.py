@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 
-from ..base import Agent, Info, Observation, check_age, check_weights
+from ..base import AGES, Agent, Info, Observation, Range, check_age, check_weights
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -28,6 +29,7 @@ class Lpwl(Agent):
             router that is not told of evictions may guess that what is old is gone.
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {"miss_weight": (0.5, 32.0, "log"), "max_age_s": AGES}
     miss_weight: float = 1.0
     max_age_s: float | None = None
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import EXACT, Agent, Info, Observation, draw, lowest
+from ..base import EXACT, Agent, Info, Observation, Range, check_weights, draw, lowest
 from .prompt_index import PromptIndex
 
 
@@ -59,6 +59,7 @@ class KvAware(Agent):
         window_s: Of the rates (default 60).
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {"threshold": (16.0, 16384.0, "log"), "window_s": (5.0, 600.0, "log")}
     threshold: float = 2000.0
     window_s: float = 60.0
 
@@ -87,3 +88,33 @@ class KvAware(Agent):
         self._recent[worker] += 1
         self._known[worker] = True
         return worker
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class LoadAware(Agent):
+    """loadaware of the vLLM production stack: the share of the prompt that is there, less the load.
+
+        score_i = match_i / prompt - beta x (inflight_i - mean) / max(1, mean)        mean in flight
+
+    The highest score, lowest index of equals. Source: vllm-project/production-stack, pull request 1035 (LoadAwareRouter
+    in src/vllm_router/routers/routing_logic.py); LMCache's controller knows what workers hold, so the rule asks for the
+    exact view.
+
+    Args:
+        beta: Of the load (default 1).
+    """
+
+    tunable: ClassVar[Mapping[str, Range]] = {"beta": (0.05, 10.0, "log")}
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Checks the argument."""
+        self.env_kwargs: Mapping[str, Any] = EXACT
+        check_weights(self, "beta")
+
+    def act(self, observation: Observation, info: Info) -> int:
+        """See `Agent.act`."""
+        inflight, share = self.column(observation, "inflight"), self.column(observation, "match")
+        share = share / float(observation[self.at["prompt"]])
+        mean = float(inflight[self.up(info)].mean())
+        return self.cheapest(self.beta * (inflight - mean) / max(1.0, mean) - share, info)[0]

@@ -51,13 +51,18 @@ class PromptIndex:
         self._limits = [max(1, int(tokens) // size) for tokens in np.full(lists, capacities or 0)]
         self._row_of = np.zeros(1, np.int32)  # by page id; row 0 is for blocks that nobody was sent
         self._held = np.zeros((1, n), bool)
-        self._sent = np.zeros((1, lists), np.int32)  # number of the last send; 0: not remembered
+        self._sent = np.zeros((lists, 1), np.int32)  # number of the last send; 0: not remembered
         self._sends: list[deque[tuple[int, Rows]]] = [deque() for _ in range(lists)]
         self._used = [0] * lists
         self._n_rows, self._n_sends = 1, 0
         self._ids: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.sizes = np.zeros(n)
-        """Blocks that a worker holds."""
+        self._looked_up: Rows = np.zeros(0, np.int32)
+        self._sizes = np.zeros(n)
+
+    @property
+    def sizes(self) -> Floats:
+        """Blocks that each worker holds: float64 (n_workers,); counted when asked for where blocks are forgotten."""
+        return self._held.sum(axis=0, dtype=np.float64) if self._limits else self._sizes
 
     def look_up(self, gone: Sequence[int] = ()) -> Floats:
         """Tokens at the beginning of the prompt that is being routed which each worker was sent: float64 (n_workers,).
@@ -72,9 +77,11 @@ class PromptIndex:
         if len(pages) % self._step:
             ids = np.concatenate([ids, pages[-1:]])
         self._ids = ids = ids[: self._most]
-        self._row_of = _grown(self._row_of, int(ids.max(initial=0)) + 1)
+        if len(ids) and ids[-1] >= len(self._row_of):  # ids rise along a prompt
+            self._row_of = _grown(self._row_of, int(ids[-1]) + 1)
         rows = np.zeros(len(ids) + 1, np.int32)  # the last one is row 0, at which every match ends
         self._row_of.take(ids, out=rows[:-1], mode="clip")
+        self._looked_up = rows[:-1]
         depths = self._held.take(rows[: rows.argmin() + 1], axis=0).argmin(axis=0)
         matched: Floats = np.minimum(depths * self._step, len(pages)) * float(self._page)
         return matched
@@ -82,51 +89,54 @@ class PromptIndex:
     def add(self, worker: int) -> None:
         """Notes that `worker` is sent the prompt that was looked up."""
         rows = self._rows()
-        held = self._held[rows, worker]
-        self.sizes[worker] += len(rows) - np.count_nonzero(held)
-        self._held[rows, worker] = True
         if not self._limits:
+            self._sizes[worker] += len(rows) - np.count_nonzero(self._held[rows, worker])
+            self._held[rows, worker] = True
             return
+        self._held[rows, worker] = True
         place = 0 if self._shared else worker
-        self._used[place] += len(rows) - int(np.count_nonzero(self._sent[rows, place]))
+        sent = self._sent[place]
+        self._used[place] += len(rows) - int(np.count_nonzero(sent[rows]))
         self._n_sends += 1
-        self._sent[rows, place] = self._n_sends
+        sent[rows] = self._n_sends
         self._sends[place].append((self._n_sends, rows[self._order]))
-        while self._used[place] > self._limits[place]:
+        if self._used[place] > self._limits[place]:
             self._drop_oldest(place, self._used[place] - self._limits[place])
 
     def _rows(self) -> Rows:
         """Rows of the prompt's blocks, made where there is none."""
-        rows = self._row_of[self._ids]
+        rows = self._looked_up
         new = np.flatnonzero(rows == 0)
         if len(new):
             end = self._n_rows + len(new)
             rows[new] = self._row_of[self._ids[new]] = np.arange(self._n_rows, end)
             self._n_rows = end
-            self._held, self._sent = _grown(self._held, end), _grown(self._sent, end)
+            if end > len(self._held):
+                self._held = _grown(self._held, end)
+                self._sent = np.ascontiguousarray(_grown(self._sent.T, end).T)
         return rows
 
-    def _drop_oldest(self, place: int, most: int) -> None:
-        """Forgets blocks of the oldest send that no later one had, at most so many."""
-        sends = self._sends[place]
-        number, rows = sends[0]
-        live = rows[self._sent[rows, place] == number]
-        drop, keep = live[:most], live[most:]
-        if len(keep):
-            sends[0] = number, keep
-        else:
-            sends.popleft()
-        whose = slice(None) if self._shared else slice(place, place + 1)
-        self.sizes[whose] -= np.count_nonzero(self._held[drop, whose], axis=0)
-        self._held[drop, whose] = False
-        self._sent[drop, place] = 0
-        self._used[place] -= len(drop)
+    def _drop_oldest(self, place: int, count: int) -> None:
+        """Forgets so many blocks, those of the oldest sends that no later one had."""
+        sends, sent = self._sends[place], self._sent[place]
+        self._used[place] -= count
+        while count > 0:
+            number, rows = sends[0]
+            live = rows[sent[rows] == number]
+            drop = live[:count]
+            if len(drop) < len(live):
+                sends[0] = number, live[count:]
+            else:
+                sends.popleft()
+            count -= len(drop)
+            self._held[drop, slice(None) if self._shared else place] = False
+            sent[drop] = 0
 
     def _forget(self, worker: int) -> None:
         self._held[:, worker] = False
-        self.sizes[worker] = 0
+        self._sizes[worker] = 0.0
         if self._limits and not self._shared:  # in a shared list blocks stay, with one holder less
-            self._sent[:, worker] = 0
+            self._sent[worker] = 0
             self._sends[worker].clear()
             self._used[worker] = 0
 

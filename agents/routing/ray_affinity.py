@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, draw, lowest
+from ..base import Agent, Info, Observation, Range, draw, lowest
 from .prompt_index import PromptIndex
 
 
@@ -30,6 +31,7 @@ class RayAffinity(Agent):
         match_rate: See 2 (default 0.1).
     """
 
+    tunable: ClassVar[Mapping[str, Range]] = {"imbalanced": (1.0, 64.0, "log"), "match_rate": (0.01, 0.95)}
     imbalanced: float | None = None
     match_rate: float = 0.1
 

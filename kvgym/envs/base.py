@@ -31,6 +31,8 @@ FINISHED_COLUMNS = (
     *("decision", "worker", "arrival", "first_token", "finish"),
     *("prompt_tokens", "output_tokens", "hit_tokens"),
 )
+_MOST_FINISHED = 64
+"""Rows that are made ready: seldom do more requests finish between two decisions."""
 
 Observation = NDArray[np.float32]
 Result = tuple[int, float, float, int]
@@ -57,7 +59,13 @@ class ClusterEnv(gym.Env[Observation, Any]):
     metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 16}  # noqa: RUF012  Env has it so
     _FORM: ClassVar[int] = 0
     """Further bits of `form`."""
-    _COMPILED: ClassVar[tuple[str, ...]] = ("_step_kernel", "_act_kernel", "_costs_kernel", "_address")
+    _COMPILED: ClassVar[tuple[str, ...]] = (
+        "_step_kernel",
+        "_act_kernel",
+        "_costs_kernel",
+        "_finished_kernel",
+        "_address",
+    )
     workload: Workload
     n_invalid: int = 0
     first_share: float = 1.0
@@ -99,6 +107,7 @@ class ClusterEnv(gym.Env[Observation, Any]):
     def _load_kernels(self) -> None:
         kernels = _compile.load(KERNELS[0])
         self._step_kernel, self._act_kernel, self._costs_kernel = kernels.step, kernels.act, kernels.all_costs
+        self._finished_kernel = kernels.read_finished
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -258,18 +267,15 @@ class ClusterEnv(gym.Env[Observation, Any]):
         Raises:
             RuntimeError: Before `reset()`.
         """
-        tables = self.simulator.tables
-        if not tables:
+        if not self.simulator.tables:
             raise RuntimeError("call reset() before finished(): no episode has begun")
-        begin = int(tables["clock"]["n_reported"][0]) if first is None else _check.whole("first", first, 0)
-        done = tables["finished"][begin : int(tables["clock"]["n_finished"][0])]
-        run, request = tables["progress"][done], tables["requests"][done]
-        times = [run[name] * 1e-12 for name in ("arrived_ps", "first_token_ps", "finish_ps")]
-        counts = request["prompt_tokens"], request["output_tokens"], run["hit_tokens"]
-        rows = np.empty((len(done), len(FINISHED_COLUMNS)))
-        for i, column in enumerate((run["decision"], run["worker"], *times, *counts)):
-            rows[:, i] = column
-        return rows
+        begin = -1 if first is None else _check.whole("first", first, 0)
+        rows = np.empty((_MOST_FINISHED, len(FINISHED_COLUMNS)))
+        n = self._finished_kernel(self._address, begin, rows)
+        if n > len(rows):
+            rows = np.empty((n, len(FINISHED_COLUMNS)))
+            self._finished_kernel(self._address, begin, rows)
+        return rows[:n]
 
     def n_finished(self) -> int:
         """Requests that have finished in this episode, those of the warm-up included."""

@@ -63,7 +63,9 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
         the objective's latency, see `kernels.bound` (s). Where the scenario has classes also
         slo_attainment, goodput, ttft_p95 and tpot_p95 of each, as "goodput/NAME".
     """
-    done, e2e, ttft, tpot, slowdown, met, sent, sums = _compile.load("kvgym.envs.kernels.measure").measure(sim.address)
+    done, e2e, ttft, tpot, slowdown, served, slowed, met, sent, sums = _compile.load(
+        "kvgym.envs.kernels.measure"
+    ).measure(sim.address)
     total = Sums(*sums.tolist())
     n = len(done) + total.refused
     names = [one.name for one in scenario.service_classes] if scenario.classes else []
@@ -86,7 +88,10 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
     metrics["output_throughput"] = float(total.output / span)
     metrics["goodput"] = float(met.sum() / span)
     metrics["slo_attainment"] = float(met.sum() / n)
-    metrics["jain_index"], metrics["largest_slowdown"] = _fairness(sim.tables["requests"]["tenant"][done], slowdown)
+    if len(served) == 0:  # a tenant has a high number, there are gaps
+        tenants = np.unique(sim.tables["requests"]["tenant"][done], return_inverse=True)[1]
+        served, slowed = np.bincount(tenants), np.bincount(tenants, slowdown)
+    metrics["jain_index"], metrics["largest_slowdown"] = _fairness(served, slowed)
     metrics["imbalance"] = float(sent.max() / sent.mean())
     busy = sim.totals()["busy"].sum()
     length = total.latest_ps * 1e-12 - total.earliest_ps * 1e-12
@@ -135,18 +140,21 @@ def _of_classes(
     return metrics
 
 
-def _fairness(tenants: NDArray[np.int32], slowdown: NDArray[np.float64]) -> tuple[float, float]:
+def _fairness(served: NDArray[np.int64], slowed: NDArray[np.float64]) -> tuple[float, float]:
     """Jain's index over 1 / slowdown of the tenants, and their largest slowdown; refused requests have none.
 
     A request's slowdown is its E2E over the time that it would take alone on the fastest worker with an empty cache
     (`kernels.measure.alone_ps`); a tenant's is the mean of its requests. The index, (sum x)^2 / (n sum x^2), is 1 if
     all are served alike and 1/n if one alone is served: Jain, Chiu and Hawe, "A quantitative measure of fairness and
     discrimination for resource allocation in shared computer systems", DEC-TR-301, 1984.
+
+    Args:
+        served: Requests of each tenant, 0 for numbers that nobody has.
+        slowed: The sum of their slowdowns.
     """
-    if tenants.max() >= len(tenants):  # numbers with gaps; sorting takes longer than all else here
-        tenants = np.unique(tenants, return_inverse=True)[1].astype(np.int32)
-    counts = np.bincount(tenants)
-    means = np.bincount(tenants, slowdown)[counts > 0] / counts[counts > 0]
+    if len(served) == 1:
+        return 1.0, float(slowed[0] / served[0])
+    means = slowed[served > 0] / served[served > 0]
     share = 1.0 / means
     return float(share.sum() ** 2 / (len(share) * (share**2).sum())), float(means.max())
 

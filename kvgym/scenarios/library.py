@@ -65,6 +65,17 @@ def family_of(name: str) -> str:
     return next((family for family, one in FAMILIES.items() if name in one.scenarios), "")
 
 
+def refuse_held_out(argument: str, name: str) -> None:
+    """Refuses to train, or to tune, on a scenario of a family that is held out.
+
+    Raises:
+        ValueError: If it is one.
+    """
+    family = FAMILIES.get(family_of(name))
+    if family is not None and family.held_out:
+        raise ValueError(f"{argument} {name} is held out for tests of what was trained on others")
+
+
 def register_scenario(scenario: Scenario) -> None:
     """Lets environments of this process name a scenario; "module:name" is found by other processes too.
 

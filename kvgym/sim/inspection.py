@@ -46,18 +46,6 @@ def seconds(ps: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.where(ps < 0, np.nan, ps * 1e-12)
 
 
-def prompt_pages(tables: Tables, request: int) -> NDArray[np.int64]:
-    """Ids of the full prompt pages of `request` (-1: none), in order."""
-    if request < 0:
-        return np.zeros(0, np.int64)
-    row = tables["requests"][request]
-    path = tables["paths"][row["path_start"] : row["path_start"] + row["path_nodes"]]
-    nodes = tables["nodes"][path]
-    counts = np.clip(row["prompt_pages"] - nodes["start_page"], 0, nodes["n_pages"])
-    starts = np.repeat(tables["page_ids"][path] - (np.cumsum(counts) - counts), counts)
-    return starts + np.arange(len(starts))
-
-
 class Inspection:
     """The questions of `Simulator`."""
 
@@ -65,11 +53,18 @@ class Inspection:
     settings: Settings
     tables: Tables
     _address: int
+    _most_pages: int = 256
+    """Room for the pages of a prompt, as long as none was longer."""
 
     @property
     def _kernels(self) -> Any:
         """The compiled kernels, loaded at the first use: environments have their own ones."""
         return _compile.load("kvgym.sim.entry")
+
+    @property
+    def _start(self) -> Any:
+        """Those that environments need, too."""
+        return _compile.load("kvgym.sim.start")
 
     @property
     def address(self) -> int:
@@ -250,5 +245,11 @@ class Inspection:
         return self.tables["draws"][: int(self._clock["n_draws"])].copy()
 
     def prompt_pages(self) -> NDArray[np.int64]:
-        """Ids of the full pages of the prompt that is being routed, numbered by first appearance."""
-        return prompt_pages(self.tables, int(self._clock["request"]))
+        """Ids of the full pages of the prompt that is being routed, numbered by first appearance: int64 (n,)."""
+        self._check_reset()
+        pages = np.empty(self._most_pages, np.int64)
+        n = self._start.prompt_pages(self._address, pages)
+        if n > self._most_pages:
+            self._most_pages = 2 * n
+            return self.prompt_pages()
+        return pages[:n]

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kvgym import _check, _compile
+from kvgym import _check
 from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
 from kvgym.sim import futures, state
 from kvgym.sim.base.codes import CONTRADICTION, CONTRADICTIONS, EVICT, LOG_FULL, PAUSED, ROUTE, ROUTERS, STOPS
@@ -181,7 +181,7 @@ class Simulator(Inspection):
         self.workload = workload
         self.tables = state.make_tables(workload, self.cluster, self.engine, self.settings, episode, seed)
         self._open()
-        _compile.load("kvgym.sim.start").prepare(self._address)
+        self._start.prepare(self._address)
 
     def _open(self) -> None:
         self._handle = state.make_handle(self.tables)

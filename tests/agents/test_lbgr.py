@@ -25,9 +25,9 @@ def test_code_base_is_in_uncached_characters_and_at_least_1():
     env = FakeEnv(2)
     agent = started(make_agent("lbgr_code", characters_per_token=6.0), env)
     assert send(agent, env, 100, [50, 60]) == 1
-    assert agent.queue == [0, 240]
+    assert agent.queue.tolist() == [0, 240]
     assert send(agent, env, 100, [100, 0]) == 0
-    assert agent.queue == [1, 240]
+    assert agent.queue.tolist() == [1, 240]
 
 
 def test_code_changes_the_worker_only_for_more_than_1_ms():
@@ -45,15 +45,15 @@ def test_code_queues_decay_by_31_of_32_rounded_down_every_20_ms():
     env = FakeEnv(2)
     agent = code(env)
     send(agent, env, 1000, [0, 0], time=0.005)
-    assert agent.queue == [1000, 0]
+    assert agent.queue.tolist() == [1000, 0]
     send(agent, env, 10, [10, 10], time=0.019)  # base 1 goes to worker 1
-    assert agent.queue == [1000, 1]
+    assert agent.queue.tolist() == [1000, 1]
     send(agent, env, 10, [10, 10], time=0.020)  # 1000 x 31 // 32 = 968, 1 x 31 // 32 = 0
-    assert agent.queue == [968, 1]
+    assert agent.queue.tolist() == [968, 1]
     send(agent, env, 10, [10, 10], time=0.065)  # two ticks: 937, 907
-    assert agent.queue == [907, 1]
+    assert agent.queue.tolist() == [907, 1]
     send(agent, env, 10, [10, 10], time=100.0)
-    assert agent.queue == [1, 0]
+    assert agent.queue.tolist() == [1, 0]
 
 
 def test_code_takes_the_decayed_share_off_and_learns_the_rest_as_bias():
@@ -62,19 +62,19 @@ def test_code_takes_the_decayed_share_off_and_learns_the_rest_as_bias():
     send(agent, env, 1000, [0, 0])
     assert send(agent, env, 400, [0, 0]) == 1
     assert send(agent, env, 700, [0, 0]) == 1  # 1000 + 700 against 400 + 700
-    assert agent.queue == [1000, 1100]
+    assert agent.queue.tolist() == [1000, 1100]
     # Decision 2 is done at 50 ms: 2 ticks, 1100 -> 1065 -> 1031; left of its 700: 700 x (31/32)^2 = 656.9.
     env.done = [done(2, 1, 0.0, 0.05)]
     send(agent, env, 10, [10, 10], time=0.055)
-    assert agent.queue == [937, 1031 - 657 + 1]  # the new request's base of 1 went to worker 1
+    assert agent.queue.tolist() == [937, 1031 - 657 + 1]  # the new request's base of 1 went to worker 1
     # Target max(1, 50 - (700 + 400)) = 1; gain 1e6 / (0.992 + 1e6).
     gain = 1e6 / (0.992 + 1e6)
-    assert agent.bias == [0.0, pytest.approx(gain)]
+    assert agent.bias.tolist() == [0.0, pytest.approx(gain)]
     # Decision 0 took 5 s: target 5000 - 1000 = 4000; decision 1 took 6 s: target 6000 - 400 = 5600.
     env.done = [done(0, 0, 0.0, 5.0), done(1, 1, 0.0, 6.0)]
     send(agent, env, 10, [10, 10], time=7.0)
     second = gain / (0.992 + gain)
-    assert agent.bias == [pytest.approx(gain * 4000), pytest.approx(gain + second * (5600 - gain))]
+    assert agent.bias.tolist() == [pytest.approx(gain * 4000), pytest.approx(gain + second * (5600 - gain))]
 
 
 def test_code_gain_is_that_of_a_mean_with_forgetting():
@@ -98,8 +98,8 @@ def test_code_ignores_the_warm_up_and_never_goes_below_0():
     agent = code(env)
     env.done = [done(-5, 0, 0.0, 1.0)]
     send(agent, env, 100, [0, 0], time=1.0)
-    assert agent.queue == [100, 0]
-    assert agent.bias == [0.0, 0.0]
+    assert agent.queue.tolist() == [100, 0]
+    assert agent.bias.tolist() == [0.0, 0.0]
     # Floors made the queue smaller than the rounded share that is taken off.
     env.done = [done(0, 0, 1.0, 1.5)]
     send(agent, env, 10, [0, 10], time=1.5)

@@ -1,11 +1,14 @@
 """Routers of production systems and papers, against decisions computed by hand; each case names the rule's branch."""
 
+from random import Random
+
 import numpy as np
 import pytest
 
 from agents import make_agent
 from agents.routing.aibrix import v100_prefill_s
 from agents.routing.consistent_hash import Ring
+from agents.routing.gorgo import WeightSearch
 from agents.routing.prompt_index import PromptIndex
 from kvgym.cluster import ClusterSpec, IterationCost, WorkerSpec
 from kvgym.sim.base.tables import PROGRESS, REQUEST
@@ -416,6 +419,133 @@ def test_least_work_counts_what_is_left():
     env.simulator.tables["workers"]["event_ps"][:2] = 10**12 + 10**10
     assert agent.work().tolist() == pytest.approx([2 * 0.010 + 26 * 0.002, *expected[1:]])
     assert ask(agent, env, mask=[1, 1, 0]) == 1
+
+
+def predicted(env, times, **kwargs):
+    """The agent, with times to first token (ms) in place of its trees."""
+    agent = started(make_agent("llmd_predicted", **kwargs), env)
+    agent.trees.predict = lambda features: np.array(times)
+    return agent
+
+
+@pytest.mark.parametrize(
+    ("times", "share", "inflight", "target", "expected"),
+    [
+        # Without a target: all miss it, weights 1 + int(100 (1 - place)), places 0, 0.25 and 1.
+        ([100, 200, 500], [0, 0, 0], [1, 1, 1], 0, [101, 76, 1]),
+        ([100, 200, 500], [0, 0, 0], [1, 0, 0], 0, [0, 101, 1]),  # somebody has nothing in flight
+        ([100, 200, 500], [0.5, 0.9, 0.8], [1, 1, 1], 0, [0, 101, 1]),  # most of the prompt is there
+        ([100, 6000, 7000], [0.5, 0.9, 0.8], [1, 1, 1], 0, [101, 15, 1]),  # 5.9 s later: not worth it
+        ([100, 5000, 7000], [0.5, 0.9, 0.8], [1, 1, 1], 0, [0, 101, 1]),  # 4.9 s
+        # 300 ms: two meet it, the one that is nearer to it is the better one (to keep the others free).
+        ([100, 200, 500], [0, 0, 0], [0, 1, 0], 300, [1, 101, 0]),
+        ([100, 200, 500], [0, 0, 0.8], [1, 1, 1], 300, [0, 0, 51]),  # a single one has no place
+    ],
+)
+def test_llmd_predicted_weighs_times_expected(times, share, inflight, target, expected):
+    pytest.importorskip("lightgbm", reason="needs the extra trees")
+    env = FakeEnv(3)
+    agent = predicted(env, times, explore=0.0)
+    agent.matched = lambda observation, gone: np.array(share)
+    ask(agent, env, prompt=100, inflight=inflight, request={"slo_ttft": target / 1e3})
+    assert agent.scores == expected
+
+
+def test_llmd_predicted_learns_from_what_finished_every_ten_seconds():
+    pytest.importorskip("lightgbm", reason="needs the extra trees")
+    env = FakeEnv(2, page_size=16)
+    agent = started(make_agent("llmd_predicted", least=60), env)
+    rng = np.random.default_rng(0)
+    for n in range(80):
+        prompt = [1000, 8000][n % 2]
+        env.done = [done(n - 1, 0, 0.0, (0.1 if n % 2 else 0.8) + 0.01 * rng.random())] if n else []
+        queued = rng.integers(0, 3, 2).tolist()
+        ask(agent, env, range(100 * n, 100 * n + 4), prompt=prompt, time=0.2 * n, queued=queued, inflight=[2, 2])
+        trained = agent._trained
+        assert trained == (0.0 if n < 60 else 12.0)  # with 60 samples, and not again for 10 s
+    features = agent.features(env.observation(request={"prompt": 1000}, inflight=[2, 2]), np.zeros(2))
+    assert features[0].tolist() == [0, 1000, 0, 2, 0, 1000, 0]
+    longer = agent.features(env.observation(request={"prompt": 8000}, inflight=[2, 2]), np.array([0.6, 1.0]))
+    assert longer[:, 4:].tolist() == [[0.6, 3200, 2], [1.0, 0, 3]]
+    # First tokens after 100 to 110 ms for 1,000 tokens, 800 to 810 ms for 8,000.
+    assert agent.trees.predict(features)[0] == pytest.approx(109, abs=5)
+    longer[:, 4:] = 0.0, 8000.0, 0.0
+    assert agent.trees.predict(longer)[0] == pytest.approx(809, abs=5)
+
+
+def test_llmd_predicted_before_its_first_trees():
+    pytest.importorskip("lightgbm", reason="needs the extra trees")
+    env = FakeEnv(3)
+    agent = started(make_agent("llmd_predicted"), env)
+    agent.matched = lambda observation, gone: np.array([0.0, 0.5, 1.0])
+    ask(agent, env, prompt=100, queued=[0, 2, 4], kv_use=[0.0, 0.5, 1.0])
+    assert agent.scores == [67, 50, 33]
+    ask(agent, env, prompt=100, queued=[2, 2, 2], kv_use=[1.0, 1.0, 1.0], mask=[1, 1, 0])
+    assert agent.scores == [1, 17, 0]
+
+
+def test_loadaware_trades_the_match_for_load():
+    env = FakeEnv(3)
+    agent = started(make_agent("loadaware"), env)
+    assert agent.env_kwargs == {"view": "exact"}
+    # Mean 4. Scores: 0.8 - 1; 0 - 0; 0.1 + 1. Without worker 2 the mean is 6: 0.8 - 1/3; 0 + 1/3.
+    state = {"match": [80, 0, 10], "inflight": [8, 4, 0]}
+    assert ask(agent, env, prompt=100, **state) == 2
+    assert ask(agent, env, prompt=100, mask=[1, 1, 0], **state) == 0
+    # Below one in flight the mean counts as one: 0.5 - 2/3; 0 + 1/3.
+    assert ask(agent, env, prompt=100, match=[50, 0, 0], inflight=[1, 0, 0]) == 1
+    half = started(make_agent("loadaware", beta=0.4), env)
+    assert ask(half, env, prompt=100, match=[50, 0, 0], inflight=[1, 0, 0]) == 0  # 0.5 - 0.267; 0.133
+
+
+def test_gorgo_adds_misses_and_tokens_in_flight():
+    env = FakeEnv(2)
+    agent = started(make_agent("gorgo", tunes=False), env)
+    assert ask(agent, env, range(100)) == 0
+    assert ask(agent, env, range(200, 250)) == 1  # 50 + 100, 50 + 0
+    assert ask(agent, env, range(110)) == 0  # 10 + 100, 110 + 50: hits count in flight
+    assert agent.tokens.tolist() == [210, 50]
+    assert ask(agent, env, range(110)) == 1  # 0 + 210, 110 + 50
+    env.done = [done(0, 0, 0.0, 1.0)]
+    assert ask(agent, env, range(110), mask=[0, 1]) == 1  # worker 0 is down
+    assert agent.tokens.tolist() == [0, 270]
+    heavy = started(make_agent("gorgo", tunes=False, prefill_weight=10.0), env)
+    assert [ask(heavy, env, range(100)) for _ in range(3)] == [0, 0, 0]  # 1000 against 100 and 200
+
+
+def test_gorgo_searches_its_weight_by_the_95th_percentile_of_a_window():
+    env = FakeEnv(2)
+    agent = started(make_agent("gorgo", window=20, hop=10), env, seed=3)
+    scores = []
+    report = agent.search.report
+    agent.search.report = lambda score: scores.append(score) or report(score)
+    for n in range(40):
+        env.done = [done(n, 0, 0.0, 1.0 + n)]
+        ask(agent, env, range(5))
+    # Finished: 20, 30 and 40 requests. Of the last 20 the place is round(0.95 x 19) = 18.
+    assert scores == [-(1.0 + 18), -(1.0 + 28), -(1.0 + 38)]
+    assert agent.search.best == 1.0 and agent.weight != 1.0  # the baseline was better than either trial
+
+
+def test_the_search_of_a_weight_follows_the_rule_of_one_fifth():
+    search = WeightSearch(1.0, Random(0))
+    first = search.report(-10.0)
+    assert first == pytest.approx(np.exp(0.5 * Random(0).gauss(0.0, 1.0)))
+    search.report(-10.04)  # less than half a percent worse: accepted
+    assert search.best == first
+    search.report(-11.0)
+    assert search.best == first and search.sigma == 0.5
+    for _ in range(6):
+        search.report(-11.0)
+    assert search.sigma == pytest.approx(0.5 * 0.817)  # 1 of 8
+    while not search.over:
+        search.report(-11.0)
+    assert search.sigma < 0.05 and search.tried == search.best == first
+    better = WeightSearch(9.0, Random(0))
+    assert better.best == 5.0
+    for n in range(9):
+        better.report(-10.0 + n)
+    assert better.sigma == pytest.approx(0.5 / 0.817)  # 8 of 8
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,9 @@ def test_the_same_seed_gives_the_same_decisions(name):
         agent = started(make_agent(name), env, seed)
         out = []
         for step in range(100):
-            env.pages = [1000 * (step % 7) + page for page in range(60)] + [10000 * step + page for page in range(40)]
+            env.pages = [1000 * (step % 7) + page for page in range(60)] + [
+                10000 * (step + 1) + page for page in range(40)
+            ]
             out.append(choice(agent, env, time=0.01 * step, miss=[100.0] * 4))
         # Playing again after a reset starts afresh.
         env.pages = []

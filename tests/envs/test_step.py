@@ -145,6 +145,7 @@ def test_equal_page_ids_are_equal_prefixes(scenario):
         pages = env.prompt_pages().tolist()
         q = int(env.simulator.tables["clock"]["request"][0])
         assert len(pages) == env.workload.requests["prompt_tokens"][q] // env.workload.page_size
+        assert pages == sorted(pages)
         new = [page for page in pages if page not in known]
         assert new == list(range(len(known), len(known) + len(new)))
         assert pages[len(pages) - len(new) :] == new  # old ones first: a prefix
@@ -153,9 +154,14 @@ def test_equal_page_ids_are_equal_prefixes(scenario):
 
 
 def page_ids(env, q):
-    from kvgym.sim.inspection import prompt_pages
-
-    return prompt_pages(env.simulator.tables, q).tolist()
+    """Of the full pages of any prompt that has arrived."""
+    tables = env.simulator.tables
+    request, found = tables["requests"][q], []
+    for v in tables["paths"][request["path_start"] :][: request["path_nodes"]].tolist():
+        node = tables["nodes"][v]
+        pages = range(min(int(node["n_pages"]), int(request["prompt_pages"] - node["start_page"])))
+        found += [int(tables["page_ids"][v]) + page for page in pages]
+    return found
 
 
 REFUSALS = [

@@ -6,7 +6,7 @@ from kvgym._kernel import entry_point, kernel
 from kvgym.envs.kernels import codes, costs
 from kvgym.envs.kernels.observe import due_request, observe
 from kvgym.sim import events
-from kvgym.sim.base.access import candidates, clock, config, requests, workers
+from kvgym.sim.base.access import candidates, clock, config, finished, progress, requests, workers
 from kvgym.sim.base.codes import EVICT, ROUTE
 from kvgym.sim.base.prefetch import prefetch_paths, prefetch_requests
 from kvgym.sim.base.tables import INFINITE
@@ -125,3 +125,23 @@ def act_many(first, last, handles, plan, per_cost, form, out, masks, whole, real
 def all_costs(s, out):
     """All costs of the last step, as `codes.COSTS` names them."""
     costs.write_costs(s, out)
+
+
+@entry_point("int64(int64, int64, float64[:, ::1])")
+def read_finished(s, first, out):
+    """Writes a row of `base.FINISHED_COLUMNS` for each request that finished after the first `first` of the episode.
+
+    -1: after those that the last decision knew. Nothing is written if `out` lacks room; returns how many there are.
+    """
+    begin = clock(s).n_reported if first < 0 else first
+    n = max(0, clock(s).n_finished - begin)
+    if n > len(out):
+        return n
+    for i in range(n):
+        q = finished(s)[begin + i]
+        status, request, row = progress(s)[q], requests(s)[q], out[i]
+        row[0], row[1] = status.decision, status.worker
+        row[2], row[3] = status.arrived_ps * 1e-12, status.first_token_ps * 1e-12
+        row[4] = status.finish_ps * 1e-12
+        row[5], row[6], row[7] = request.prompt_tokens, request.output_tokens, status.hit_tokens
+    return n

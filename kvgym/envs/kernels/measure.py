@@ -10,7 +10,7 @@ from kvgym.sim.base.access import classes, config, costs, g_table, progress, req
 from kvgym.sim.base.requests import class_of
 
 _LATENCIES = ", ".join(["float64[::1]"] * 4)
-_RESULT = f"Tuple((int64[::1], {_LATENCIES}, boolean[::1], int64[::1], int64[::1]))"
+_RESULT = f"Tuple((int64[::1], {_LATENCIES}, int64[::1], float64[::1], boolean[::1], int64[::1], int64[::1]))"
 
 
 @kernel
@@ -48,12 +48,14 @@ def measure(s):
     """Looks at the requests that have finished, but for those of the warm-up, in index order.
 
     Returns their indices; e2e and ttft (s, an entry per request), tpot (s, of requests with two or more output tokens),
-    slowdowns (e2e over `alone_ps` on the fastest worker), whether they met their targets, the requests of each worker,
-    and the `Sums`.
+    slowdowns (e2e over `alone_ps` on the fastest worker); how many they are of each tenant, and the sum of their
+    slowdowns, by the tenant's number (empty where one is as high as the number of requests); whether they met their
+    targets, the requests of each worker, and the `Sums`.
     """
     n = len(requests(s))
     done = np.empty(n, np.int64)
     e2e, ttft, tpot, slowdown = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    served, slowed, last = np.zeros(n, np.int64), np.zeros(n), -1
     met = np.empty(n, np.bool_)
     sent = np.zeros(config(s).n_workers, np.int64)
     sums = np.zeros(len(SUM), np.int64)
@@ -86,6 +88,10 @@ def measure(s):
             tpot[several] = (finish - first_token) / (request.output_tokens - 1)
             several += 1
         slowdown[count] = (status.finish_ps - status.arrived_ps) / alone_ps(s, fastest, q)
+        last = max(last, request.tenant)
+        if request.tenant < n:
+            served[request.tenant] += 1
+            slowed[request.tenant] += slowdown[count]
         met[count] = not is_late(s, q) and not is_slow(s, q)
         ttft_ps, e2e_ps = bounds_ps(s, fewest, q)
         sums[SUM.bound_ttft_ps] += ttft_ps
@@ -100,6 +106,7 @@ def measure(s):
         sums[SUM.finish_ps] = max(sums[SUM.finish_ps], status.finish_ps)
         sent[status.worker] += 1
         count += 1
+<<<<<<< HEAD
     return done[:count], e2e[:count], ttft[:count], tpot[:several], slowdown[:count], met[:count], sent, sums
 
 
@@ -110,3 +117,10 @@ def bounds(s, out):
     fewest_ps(s, fewest)
     for q in range(len(out)):
         out[q, 0], out[q, 1] = bounds_ps(s, fewest, q)
+=======
+    if last >= n:
+        last = -1
+    served, slowed = served[: last + 1], slowed[: last + 1]
+    done, met = done[:count], met[:count]
+    return done, e2e[:count], ttft[:count], tpot[:several], slowdown[:count], served, slowed, met, sent, sums
+>>>>>>> main
