@@ -106,8 +106,11 @@ def measure(s):
         sums[SUM.finish_ps] = max(sums[SUM.finish_ps], status.finish_ps)
         sent[status.worker] += 1
         count += 1
-<<<<<<< HEAD
-    return done[:count], e2e[:count], ttft[:count], tpot[:several], slowdown[:count], met[:count], sent, sums
+    if last >= n:
+        last = -1
+    served, slowed = served[: last + 1], slowed[: last + 1]
+    done, met = done[:count], met[:count]
+    return done, e2e[:count], ttft[:count], tpot[:several], slowdown[:count], served, slowed, met, sent, sums
 
 
 @entry_point("void(int64, int64[:, ::1])")
@@ -117,10 +120,3 @@ def bounds(s, out):
     fewest_ps(s, fewest)
     for q in range(len(out)):
         out[q, 0], out[q, 1] = bounds_ps(s, fewest, q)
-=======
-    if last >= n:
-        last = -1
-    served, slowed = served[: last + 1], slowed[: last + 1]
-    done, met = done[:count], met[:count]
-    return done, e2e[:count], ttft[:count], tpot[:several], slowdown[:count], served, slowed, met, sent, sums
->>>>>>> main
