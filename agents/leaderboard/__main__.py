@@ -50,6 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--load", nargs="+", action="extend", type=float, metavar="X", help=_LOAD)
     add_places(parser)
     add("--decision-timeout", type=float, default=DECISION_TIMEOUT_S, metavar="SECONDS", help=_TIMEOUT)
+    add("--charge-decision-time", action="store_true", help=_CHARGE)
     add("--out", type=Path, metavar="DIR", help="write results here, and do not play again what is here already")
     add("--anchors", action="store_true", help=_ANCHORS)
     freeze.add_options(parser)
@@ -63,6 +64,8 @@ _TRACK = """route (default): agents that route; evict: agents and rules that evi
 evictors, and agents that do both"""
 _SCENARIO = f"""scenarios (default: all that need no file but the held-out {", ".join(FLEET_SCENARIOS)}; on evict
 and joint those where evictors make a difference); your own: a .json or .yml file, or module:name"""
+_CHARGE = """each decision takes as long in the simulated cluster as it took here: the request waits, and those behind
+it (default: none; --set decision_s=SECONDS for the same of all)"""
 _LOAD = """each scenario at these loads, of what the best known policy sustains (0.5 0.8 1.05); tables and scores of
 each load apart"""
 _ANCHORS = """find the best causal pair of each scenario, play it, the other anchors and the planner, and freeze what
@@ -95,7 +98,8 @@ def _run(words: list[str]) -> int:
         place = opened(options)
         options.split = options.split or "test"
         options.track = options.track or "route"
-        terms = Terms(folder.salt(options.out), _check.finite("--decision-timeout", options.decision_timeout))
+        timeout = _check.finite("--decision-timeout", options.decision_timeout)
+        terms = Terms(folder.salt(options.out), timeout, options.charge_decision_time)
         plan = replace(make_plan(options), terms=terms)
         store = Store(options.out / folder.RUNS if options.out else None)
     except (ValueError, OSError) as error:

@@ -87,6 +87,7 @@ class Task(NamedTuple):
             "split": self.split,
             "evictor": self.entry.evictor_on(self.case.scenario) or None,
             "router": SUITE + self.entry.router if self.entry.router else None,
+            **({"charges": True} if self.terms.charges else {}),
         }
 
     @property
@@ -112,6 +113,7 @@ class Task(NamedTuple):
             router=os.path.basename(entry.router),
             oracle=entry.player(evictor).oracle,
             split=self.split,
+            charged=self.terms.charges,
             files=files.file_hashes([entry.agent, entry.router, entry.kwargs, overrides, fields, code]),
         )
 

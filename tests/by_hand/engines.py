@@ -8,14 +8,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-import pytest
-
 from kvgym.cluster import Crash, EngineSpec, Fault, IterationCost, Link, Network, Slowdown, WorkerSpec
 from kvgym.sim import Simulator
 from tests import reference
 from tests.reference import Question, RefClass, RefCost, RefCrash, RefLink, RefNetwork, RefRecord, RefResult, View
 from tests.sim import compare
-from tests.sim.agreed import PENDING
 from tests.sim.cases import SECONDS_PER_PS, Case
 
 MOST_SEEDS = 2000  # that are tried to draw what is given to be drawn
@@ -90,38 +87,6 @@ def compiled(
 
 
 ENGINES = {"reference": reference.simulate, "compiled": compiled}
-
-
-def played_by(name: str) -> Callable[..., RefResult]:
-    """One of ENGINES; evictors that the reference does not know yet are played by the simulator alone."""
-
-    def simulate(requests: Any, workers: Any, settings: Any, evictor: str, route: Any, **options: Any) -> RefResult:
-        if evictor not in PENDING:
-            return ENGINES[name](requests, workers, settings, evictor, route, **options)
-        if name == "reference":
-            pytest.skip(f"the reference does not know {evictor!r} yet: tests/sim/agreed.py")
-        return alone(requests, workers, settings, evictor, route, **options)
-
-    return simulate
-
-
-def alone(requests: Any, workers: Any, settings: Any, evictor: str, route: Sequence[int], **options: Any) -> RefResult:
-    """What the simulator evicts, seen from decision to decision: pages that go between two of them have no order."""
-    case = make_case(requests, workers, settings, evictor, Asked(route, None, None), **options)
-    simulator = case.simulator()
-    evictions: list[list[tuple[int, int]]] = [[] for _ in workers]
-    before = compare.resident(simulator)
-    kind = ""
-    while kind != "DONE":
-        decision = simulator.advance()
-        kind = decision.kind
-        now = compare.resident(simulator)
-        for gone, old, new in zip(evictions, before, now, strict=True):
-            gone += sorted(old - new, reverse=True)
-        before = now
-        if kind == "ROUTE":
-            simulator.route(route[decision.request])
-    return RefResult([], [], [], evictions=evictions, resident=before)
 
 
 class Asked:

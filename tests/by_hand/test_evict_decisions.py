@@ -340,9 +340,9 @@ def test_a_rule_frees_all_that_is_wanted():
 def test_rules_share_their_books():
     # Worker of 3. 1 is hit once, 2 and 3 are not. [4] by lfu: 2 goes. [5] by rlt: 1, 3, 4 are marked, a new phase: a
     # draw among 3 leaves, 1. 5 enters marked. [6] by random: among 3, 4, 5: 5. [7] by rlt: 3 and 4 are unmarked still,
-    # 6 is not: a draw among 2: 4. [8] by lfu: 3, 6, 7 have no hit: 3, the oldest.
+    # 6 is not: a draw among 2: 4. [8] by slru: 3, 6, 7 have no hit: 3, the oldest.
     requests = one_by_one([1], [1], [2], [3], [4], [5], [6], [7], [8])
-    names = ["lfu", "rlt", "random", "rlt", "lfu"]
+    names = ["lfu", "rlt", "random", "rlt", "slru"]
     draws = [(3, (0, 0)), (3, (5, 0)), (2, (4, 0))]
     expected = [[(2, 0), (0, 0), (5, 0), (4, 0), (3, 0)]]
     assert ask(requests, 3, Script(*names), 0, draws).evictions == expected

@@ -6,9 +6,9 @@ import random
 import numpy as np
 import pytest
 
+from kvgym.sim import RULES
 from tests.envs.evict_oracle import EvictOracle
 from tests.envs.token_scenarios import drawn_out, make_asked_env
-from tests.sim.agreed import RULES
 from tests.sim.cases import random_case
 from tests.sim.compare import Evicting, draws, target
 

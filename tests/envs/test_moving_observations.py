@@ -5,10 +5,10 @@ import random
 
 import pytest
 
+from kvgym.sim import RULES
 from tests.envs import test_evict_observations as asked
 from tests.envs import test_observations as routed
 from tests.envs.token_scenarios import drawn_out
-from tests.sim.agreed import RULES
 from tests.sim.moving_cases import moving_case
 
 SCHEDULES = ("mixed", "prefill_first")

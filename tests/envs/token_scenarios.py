@@ -14,9 +14,9 @@ from kvgym.envs.evict import EvictEnv
 from kvgym.envs.joint import JointEnv
 from kvgym.envs.route import RouteEnv
 from kvgym.scenarios import recipes
+from kvgym.sim import RULES
 from kvgym.workload import Workload
 from tests.reference import RefRequest
-from tests.sim.agreed import RULES
 from tests.sim.cases import Case
 
 MS = 10**9

@@ -109,7 +109,7 @@ class Cache:
         """A request is admitted: its resident pages are hit, then stamped."""
         self.changes += 1
         touched = [self.resident[page].use for page in self.resident_prefix(known_pages)]
-        self.ledger.admitted(user, self.now, len(known_pages), touched, self.kv_pages)
+        self.ledger.admitted(user, self.clock + 1, self.now, len(known_pages), touched, self.kv_pages)
         self.touch(known_pages)
 
     def is_ghost(self, page: Page) -> bool:

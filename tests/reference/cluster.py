@@ -133,7 +133,9 @@ class Cluster:
         target = self.target(index)
         record.worker = target
         view.routed(target)
-        self.sessions.route(index, now, again=index in self.lives)
+        waited = self.sessions.route(index, now, again=index in self.lives)
+        if waited is not None and waited[0] == target:
+            self.fleet[target].evictor.on_return(now - waited[1])
         rule = rule_of(self.rules, index)
         if index not in self.lives:
             self.lives[index] = Live(

@@ -211,8 +211,8 @@ class Worker:
             live.tree_pages = 0
             return 0
 
+        self.evictor.on_admission(cache, prefix, hit)
         cache.admit(known_pages, live.user)
-        self.evictor.on_admission(cache, prefix)
         for number in range(len(prefix)):
             self.show_next(live, number)
         self.queue.popleft()
@@ -271,8 +271,9 @@ class Worker:
         if live.emitted < live.output_tokens:
             return False
         live.record.finish_ps = now
-        self.sessions.finish(live.index)
+        self.sessions.finish(live.index, self.evictor.context.worker, now)
         self.evictor.on_insert(self.cache, live.locked_pages())
+        self.evictor.on_finish(self.cache, live.locked_pages())
         if live.path:
             self.cache.show(live.path[-1], None)
         self.release(live)
@@ -332,6 +333,8 @@ class Worker:
             live.record.returns += 1
         self.head_refused = self.prefill_waits = self.stuck = False
         self.cache.crash()
+        self.sessions.crash(self.evictor.context.worker)
+        self.evictor.on_crash(now)
         return gone
 
     # ---- check ------------------------------------------------------------------------------------------------------
@@ -340,6 +343,7 @@ class Worker:
         """Assert docs/semantics.md#c1-pages and that running requests hold the pages of what they computed."""
         held = [(live.locked_pages(), live.own_pages) for live in [*self.running, *self.fetching]]
         self.cache.check(held + [(pages, 0) for pages in self.lent])
+        self.evictor.check(self.cache)
         for live in self.running:
             assert live.tree_pages >= live.computed // self.engine.page_size
             assert live.held() >= self.pages_for(live.computed)

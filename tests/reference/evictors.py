@@ -49,6 +49,7 @@ class Context:
 
     Attributes:
         worker: Index of the worker.
+        kv_pages: Its pages.
         cost: Its iteration cost.
         engine: Its engine's settings.
         sessions: Facts about sessions.
@@ -57,6 +58,7 @@ class Context:
     """
 
     worker: int
+    kv_pages: int
     cost: RefCost
     engine: RefEngine
     sessions: Sessions
@@ -85,8 +87,8 @@ class Evictor:
     def __init__(self, context: Context) -> None:
         self.context = context
 
-    def on_admission(self, cache: Cache, resident_prefix: Sequence[Page]) -> None:
-        """An admission touched these pages."""
+    def on_admission(self, cache: Cache, resident_prefix: Sequence[Page], hit_tokens: int) -> None:
+        """An admission touches these pages, of which so many tokens are hits; it has not been counted yet."""
         cache.mark(resident_prefix)
 
     def on_enter(self, cache: Cache, page: Page) -> None:
@@ -95,6 +97,18 @@ class Evictor:
 
     def on_insert(self, cache: Cache, locked_pages: Sequence[Page]) -> None:
         """A request's locked tree pages (all of them, root first) grew at an iteration's end, or it finished."""
+
+    def on_finish(self, cache: Cache, locked_pages: Sequence[Page]) -> None:
+        """A request finished that still locks these tree pages."""
+
+    def on_return(self, gap_ps: int) -> None:
+        """A session that waited here for so long comes back here."""
+
+    def on_crash(self, now: int) -> None:
+        """The worker crashed, its cache is empty: forget everything."""
+
+    def check(self, cache: Cache) -> None:
+        """Assert what holds after every event."""
 
     def make_room(self, cache: Cache, need: Need) -> None:
         """Evict the pages that are needed."""
@@ -156,7 +170,7 @@ class Rlt(Evictor):
 class RltCode(Evictor):
     """The published code's form: marks when pages enter and at the end, and its phase rules (i) to (iii)."""
 
-    def on_admission(self, cache: Cache, resident_prefix: Sequence[Page]) -> None:
+    def on_admission(self, cache: Cache, resident_prefix: Sequence[Page], hit_tokens: int) -> None:
         """No mark."""
 
     def on_enter(self, cache: Cache, page: Page) -> None:

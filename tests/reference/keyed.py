@@ -49,6 +49,13 @@ class Mru(Keyed):
 
 
 class Slru(Keyed):
+    """Pages that were never hit before the others."""
+
+    def key(self, cache: Cache, page: Page) -> float:
+        return int(cache.resident[page].use.hits > 0)
+
+
+class SlruTwoHits(Keyed):
     """Pages that were hit less than twice before the others."""
 
     def key(self, cache: Cache, page: Page) -> float:
@@ -112,3 +119,18 @@ class WorkloadAware(Keyed):
         if denominator == 0.0:
             return 0.0  # p = 1 and the survival is below the smallest float: hopelessly late
         return p * (survival - math.exp(-rate * (idle + REUSE_WINDOW_S))) / denominator
+
+
+class Priority(Keyed):
+    """Pages that matter least first: minus the smallest priority of those who used it."""
+
+    def key(self, cache: Cache, page: Page) -> float:
+        return -cache.resident[page].use.priority
+
+
+class LruK(Keyed):
+    """The recency counter at the use before the last one; pages that were used once go before all others."""
+
+    def key(self, cache: Cache, page: Page) -> float:
+        before = cache.resident[page].use.used_at_before
+        return -1 if before is None else before

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from .asked import Asked, Form
 from .evictors import Belady, Context, Evictor, Lru, LruNode, Random, Rlt, RltCode
-from .keyed import Fifo, Gdsf, GhostSlru, Lfu, Mru, Slru, TailLru, Wlfu, WorkloadAware
+from .keyed import (
+    Fifo,
+    Gdsf,
+    GhostSlru,
+    Lfu,
+    LruK,
+    Mru,
+    Priority,
+    Slru,
+    SlruTwoHits,
+    TailLru,
+    Wlfu,
+    WorkloadAware,
+)
+from .queues import Arc, Continuum, Lhd, S3Fifo
 
 # Those that a decision can name: they share the stamps, marks and uses that every worker keeps.
 RULES = {
@@ -21,9 +35,13 @@ RULES = {
     "tail_lru": TailLru,
     "gdsf": Gdsf,
     "workload_aware": WorkloadAware,
+    "slru_two_hits": SlruTwoHits,
+    "priority": Priority,
+    "lru_k": LruK,
 }
-# `rlt_code` keeps marks in its own way, `belady` knows the future.
-ALONE = {"rlt_code": RltCode, "belady": Belady}
+# `rlt_code` keeps marks in its own way, `belady` knows the future; those of C8 keep queues of what they evict.
+QUEUES = {"arc": Arc, "s3_fifo": S3Fifo, "lhd": Lhd, "continuum": Continuum}
+ALONE = {"rlt_code": RltCode, "belady": Belady, **QUEUES}
 AGENT = "agent"
 
 
@@ -54,3 +72,5 @@ def validate(name: str, form: Form | None, has_rules: bool) -> None:
         raise ValueError("quantum must be 'leaf' or 1")
     if has_rules and name == "rlt_code":
         raise ValueError("the marks of rlt_code are not those that other evictors read")
+    if has_rules and name in QUEUES:
+        raise ValueError(f"{name} does all evictions of its workers")

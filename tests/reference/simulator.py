@@ -89,7 +89,7 @@ def simulate(
     roster.validate(evictor, form, has_rules=rules is not None)
     paths = build_paths(requests, engine.page_size)
     records = [RefRecord() for _ in requests]
-    sessions = Sessions(requests)
+    sessions = Sessions(requests, classes)
     fleet = make_fleet(workers, engine, evictor, form, sessions, paths, draws)
     transfers = None if network is None else Transfers(fleet, networks.Network(network, engine.page_size))
     histories = None if history_pages is None else [History(history_pages) for _ in workers]
@@ -131,7 +131,7 @@ def make_fleet(
     fleet = []
     for w, (kv_pages, cost) in enumerate(workers):
         chooser = Chooser(paths, draws[w] if draws is not None else None, seed=w)
-        context = Context(w, cost, engine, sessions, chooser, admitted)
+        context = Context(w, kv_pages, cost, engine, sessions, chooser, admitted)
         fleet.append(Worker(Cache(kv_pages), context, *roster.make_evictors(evictor, context, form)))
     return fleet
 

@@ -116,7 +116,7 @@ def aware_key(uses, reuses, gaps_us, idle_ps):
     cache.now = idle_ps
     category = cache.ledger.categories[2]
     category.uses, category.reuses, category.gaps_us = uses, reuses, gaps_us
-    return WorkloadAware(Context(0, SIMPLE, engine(), None, None, set())).key(cache, page)
+    return WorkloadAware(Context(0, 10, SIMPLE, engine(), None, None, set())).key(cache, page)
 
 
 def test_workload_aware_key():
@@ -136,9 +136,9 @@ def test_categories_count_for_the_use_before():
     # rounded down), a use of category 1. Turn 1 again at 12 us, stamped at 10 us: a reuse of category 1 after 2 us.
     ledger = Ledger()
     use = ledger.entered(User(7, 0), clock=3, now=5_000_000, ghost=False)
-    ledger.admitted(User(8, 1), 9_500_000, known_pages=4, touched=[use], kv_pages=10)
+    ledger.admitted(User(8, 1), 4, 9_500_000, known_pages=4, touched=[use], kv_pages=10)
     ledger.stamped(use, 10_000_000)
-    ledger.admitted(User(8, 1), 12_000_000, known_pages=2, touched=[use], kv_pages=10)
+    ledger.admitted(User(8, 1), 6, 12_000_000, known_pages=2, touched=[use], kv_pages=10)
     rows = [(category.uses, category.reuses, category.gaps_us) for category in ledger.categories]
     assert rows == [(1, 1, 4), (2, 1, 2), (0, 0, 0), (0, 0, 0)]
     assert (use.hits, use.switches, use.gaps_ps, use.gaps_us) == (2, 1, 6_500_000, 6)
@@ -152,7 +152,7 @@ def test_categories_are_halved():
     use = ledger.entered(User(0, 3), clock=0, now=0, ghost=False)
     rows = []
     for touch in range(1, 6):
-        ledger.admitted(User(0, 3), 3_000_000 * touch, 1, [use], kv_pages=1)
+        ledger.admitted(User(0, 3), touch, 3_000_000 * touch, 1, [use], kv_pages=1)
         ledger.stamped(use, 3_000_000 * touch)
         category = ledger.categories[3]
         rows.append((category.uses, category.reuses, category.gaps_us))

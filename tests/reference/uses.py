@@ -14,10 +14,11 @@ CATEGORIES = 4
 
 @dataclass(frozen=True)
 class User:
-    """Who uses a page: a request's session, and its category, min(turn, 3)."""
+    """Who uses a page: a request's session, its category, min(turn, 3), and the priority of its class."""
 
     session: int
     category: int
+    priority: int = 0
 
 
 @dataclass
@@ -30,6 +31,9 @@ class Use:
         ghost: Whether it entered as a ghost.
         last: Who used it last.
         inflation: The worker's inflation when it was used last.
+        priority: The smallest priority of those who used it.
+        used_at: The recency counter at its last use: at the entry, or the stamp that the hit's admission writes.
+        used_at_before: The same of the use before that one, None if there was one use.
         hits: Admissions that touched it.
         switches: How often a use came from another session than the use before.
         gaps_ps: Sum over the hits of the time since the stamp before (since the entry, if there was none).
@@ -43,6 +47,9 @@ class Use:
     ghost: bool
     last: User
     inflation: float
+    priority: int
+    used_at: int
+    used_at_before: int | None = None
     hits: int = 0
     switches: int = 0
     gaps_ps: int = 0
@@ -65,6 +72,9 @@ class Use:
         assert 0 <= self.gaps_us * PS_PER_US <= self.gaps_ps <= now - self.entered_ps
         assert 0 <= self.last.category < CATEGORIES
         assert self.inflation >= 0
+        assert self.priority <= self.last.priority
+        assert (self.used_at_before is None) == (self.hits == 0)
+        assert self.used_at == self.entered_at if self.used_at_before is None else self.used_at > self.used_at_before
 
 
 @dataclass
@@ -99,13 +109,16 @@ class Ledger:
     def entered(self, user: User, clock: int, now: int, ghost: bool) -> Use:
         """A page of this request entered the tree: its first use."""
         self.categories[user.category].uses += 1
-        return Use(clock, now, ghost, user, self.inflation)
+        return Use(clock, now, ghost, user, self.inflation, user.priority, clock)
 
-    def admitted(self, user: User, now: int, known_pages: int, touched: Sequence[Use], kv_pages: int) -> None:
+    def admitted(
+        self, user: User, stamp: int, now: int, known_pages: int, touched: Sequence[Use], kv_pages: int
+    ) -> None:
         """A request is being admitted and its stamp is not written yet.
 
         Args:
             user: Who the request is.
+            stamp: The stamp that will be written.
             now: The time.
             known_pages: Full pages of its known tokens, resident or not.
             touched: The resident ones of these.
@@ -113,14 +126,14 @@ class Ledger:
         """
         self.accesses += known_pages
         for use in touched:
-            self._hit(use, user, now)
+            self._hit(use, user, stamp, now)
         for category in self.categories:
             if category.uses > 4 * kv_pages:
                 category.uses //= 2
                 category.reuses //= 2
                 category.gaps_us //= 2
 
-    def _hit(self, use: Use, user: User, now: int) -> None:
+    def _hit(self, use: Use, user: User, stamp: int, now: int) -> None:
         gap_ps = use.gap_ps(now)
         before = self.categories[use.last.category]
         before.reuses += 1
@@ -131,6 +144,8 @@ class Ledger:
         use.gaps_ps += gap_ps
         use.gaps_us += gap_ps // PS_PER_US
         use.last = user
+        use.priority = min(use.priority, user.priority)
+        use.used_at_before, use.used_at = use.used_at, stamp
         use.inflation = self.inflation
 
     def stamped(self, use: Use, now: int) -> None:

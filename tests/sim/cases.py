@@ -307,3 +307,55 @@ def bushy_case(seed: int, evictor: str, schedule: str, page_size: int, router: s
     workers = [dataclasses.replace(worker, kv_pages=need + rng.randint(0, need // 2)) for worker in case.workers]
     engine = dataclasses.replace(case.engine, chunk_tokens=page_size * rng.randint(24, 32))
     return dataclasses.replace(case, requests=requests, workers=workers, engine=engine)
+
+
+def long_case(seed: int, evictor: str, schedule: str, page_size: int) -> Case:
+    """Hundreds of requests of a few pages each, on a worker or two that hold some of them.
+
+    Phases of popular prompts, of loops and of prompts that never come back follow each other: queues, ghosts and counts
+    by age show what they do after a while.
+    """
+    rng = random.Random(seed + 5_000_000)
+    fresh = itertools.count(1)
+    workers = [WorkerSpec(rng.randint(10, 45), coarse_cost(rng)) for _ in range(rng.randint(1, 2))]
+    requests: list[RefRequest] = []
+    clock = 0
+    while len(requests) < 250:
+        phase = rng.choice(["popular", "popular", "loop", "once"])
+        first, items, skew = rng.choice([0, 0, 500]), rng.randint(5, 60), rng.choice([1.0, 2.0, 4.0])
+        for number in range(rng.randint(5, 120)):
+            item = {"popular": int(items * rng.random() ** skew), "loop": number % items, "once": len(requests)}[phase]
+            item += 1000 if phase == "once" else first
+            pages = (item % 3, item, item)[-(1 + item % 2 * 2) :]
+            prompt = (*itertools.chain.from_iterable((page,) * page_size for page in pages), item)
+            clock += 10 * rng.choice([0, rng.randint(1, 30), rng.randint(1, 30)])
+            output = tuple(-next(fresh) for _ in range(rng.choice([1, 1, 2, page_size + 1])))
+            requests.append(RefRequest(prompt, output, clock, session=rng.randint(0, 20)))
+    engine = EngineSpec(page_size, schedule, chunk_tokens=8 * page_size, max_running=rng.randint(1, 6))
+    routes = [rng.randrange(len(workers)) for _ in requests]
+    return Case(requests, workers, engine, evictor, rng.choice(ROUTES), routes, seed=seed)
+
+
+def slow_case(seed: int, evictor: str, schedule: str, page_size: int) -> Case:
+    """A random or long case whose iterations take about 1/64 s, 1/16 s or 1/2 s, and all else in proportion.
+
+    Rules that count in seconds see nothing of the picoseconds of other cases. Few sessions, often on one grid of time.
+    """
+    rng = random.Random(seed + 4_000_000)
+    case = rng.choice([random_case, long_case])(seed, evictor, schedule, page_size)
+    chunk = case.engine.chunk_tokens
+    factor = round(
+        rng.choice([1 / 64, 1 / 16, 1 / 2]) / SECONDS_PER_PS / float(case.workers[0].cost.g_ps(chunk)[chunk])
+    )
+    sessions = rng.randint(1, 8)
+    requests = [
+        dataclasses.replace(
+            old,
+            arrival_ps=None if old.arrival_ps is None else old.arrival_ps * factor,
+            think_ps=old.think_ps * factor * rng.choice([1, 1, 10]),
+            session=rng.randrange(sessions),
+        )
+        for old in case.requests
+    ]
+    workers = [dataclasses.replace(worker, cost=worker.cost.slowed(factor)) for worker in case.workers]
+    return dataclasses.replace(case, requests=requests, workers=workers)

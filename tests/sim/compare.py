@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvgym.sim import Decision, Simulator
+from kvgym.sim import RULES, Decision, Simulator
 from kvgym.sim.base.codes import WAIT_REASONS
 from tests.reference import Question, RefResult, least_loaded, prefix_affinity, round_robin, simulate
 from tests.sim import invariants
-from tests.sim.agreed import RULES
 from tests.sim.cases import Case
 
 ROUTERS = {"round_robin": round_robin, "least_loaded": least_loaded, "prefix_affinity": prefix_affinity}

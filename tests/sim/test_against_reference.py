@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 
 from kvgym.cluster import EngineSpec, IterationCost, WorkerSpec
+from kvgym.sim import EVICTORS, RULES
 from kvgym.workload import Workload, gsp, multi_turn
 from tests.reference import RefRequest
-from tests.sim.agreed import EVICTORS, RULES
-from tests.sim.cases import Case, bushy_case, random_case
+from tests.sim.cases import Case, bushy_case, long_case, random_case, slow_case
 from tests.sim.compare import assert_agree
 
 CASES = 100
 SCHEDULES = ("mixed", "prefill_first")
 PAGE_SIZES = (1, 2, 16)
+QUEUES = [name for name in EVICTORS[6:] if name not in RULES]  # of docs/semantics.md#c8-queues
 
 # What 200 cases of one evictor and schedule have to bring about at least, so that these tests can't become empty. The
 # names are those of `compare.count`, the numbers half of what the seeds give.
@@ -77,12 +78,28 @@ def test_random_cases(evictor, schedule):
 def test_keyed_evictors(evictor, schedule):
     # Only sessions of more than 3596 tokens have a tail that tail_lru lets go.
     sizes = (256, 512) if evictor == "tail_lru" else PAGE_SIZES
-    cases = CASES // 10 if evictor == "tail_lru" else CASES * 3 // 10
+    cases = CASES // 10 if evictor == "tail_lru" else CASES * 3 // 20
     found: Counter[str] = Counter()
     for seed in range(cases):
         found += agree(seed, evictor, schedule, sizes)[0]
     assert evictor == "tail_lru" or too_few(found, schedule, cases * 3 // 4) == {}
     assert found["evicted"] > 10 * cases
+
+
+@pytest.mark.parametrize("evictor", QUEUES)
+def test_queues_after_a_while(evictor):
+    found: Counter[str] = Counter()
+    for seed in range(6):
+        made = slow_case if evictor == "continuum" else long_case
+        found += agree(seed, evictor, SCHEDULES[seed % 2], make=made)[0]
+    assert found["evicted"] > 1000 and found["hits"] > 500
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("evictor", EVICTORS[6:])
+def test_many_cases(evictor):
+    for seed in range(60):
+        agree(seed, evictor, SCHEDULES[seed // 2 % 2], make=(random_case, bushy_case, long_case, slow_case)[seed % 4])
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.sim.agreed import EVICTORS
+from kvgym.sim import EVICTORS
 from tests.sim.class_cases import class_case
 from tests.sim.compare import assert_agree
 
@@ -22,6 +22,13 @@ AT_LEAST = {
     "transfers": (100, 100),
     "decisions": (100, 100),
 }
+
+
+def test_priority_of_pages():
+    evicted = 0
+    for seed in range(20):
+        evicted += assert_agree(class_case(seed, "priority", ["mixed", "prefill_first"][seed % 2]))["evicted"]
+    assert evicted > 300
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ class FreeQueue(Evictor):
         super().__init__(context)
         self.queue: dict[Page, None] = {}  # in order of insertion
 
-    def on_admission(self, cache: Cache, resident_prefix: Sequence[Page]) -> None:
+    def on_admission(self, cache: Cache, resident_prefix: Sequence[Page], hit_tokens: int) -> None:
         self.take_out(resident_prefix)
 
     def on_insert(self, cache: Cache, locked_pages: Sequence[Page]) -> None:
