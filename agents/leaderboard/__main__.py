@@ -22,7 +22,7 @@ from . import folder, freeze, stored
 from .backends import add_places, opened
 from .entries import OWN, TRACKS
 from .options import add_agents
-from .plan import DEFAULT_SCENARIOS, FLEET_SCENARIOS, make_plan
+from .plan import QUICK_SCENARIOS, make_plan
 from .run import run
 from .seats import Terms
 from .tables import FAILED, show
@@ -62,8 +62,8 @@ Before the options may stand a command, each with --help of its own: run (what t
 aggregate DIR [DIR ..], verify DIR|FILE.zip, submit DIR, anchors (the same as --anchors)."""
 _TRACK = """route (default): agents that route; evict: agents and rules that evict, behind one router; joint: routers x
 evictors, and agents that do both"""
-_SCENARIO = f"""scenarios (default: all that need no file but the held-out {", ".join(FLEET_SCENARIOS)}; on evict
-and joint those where evictors make a difference); your own: a .json or .yml file, or module:name"""
+_SCENARIO = f"""scenarios (default: the ranked ones; with --quick {", ".join(QUICK_SCENARIOS)}); your own: a .json or
+.yml file, or module:name"""
 _CHARGE = """each decision takes as long in the simulated cluster as it took here: the request waits, and those behind
 it (default: none; --set decision_s=SECONDS for the same of all)"""
 _LOAD = """each scenario at these loads, of what the best known policy sustains (0.5 0.8 1.05); tables and scores of
@@ -94,7 +94,7 @@ def _run(words: list[str]) -> int:
     options = parser.parse_args(words)
     try:
         if options.anchors:
-            return freeze.freeze(options, (*DEFAULT_SCENARIOS, *FLEET_SCENARIOS))
+            return freeze.freeze(options)
         place = opened(options)
         options.split = options.split or "test"
         options.track = options.track or "route"
