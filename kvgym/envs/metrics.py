@@ -113,7 +113,8 @@ def latency_bounds(sim: Simulator) -> NDArray[np.float64]:
     """
     ps = np.empty((len(sim.tables["requests"]), 2), np.int64)
     _compile.load("kvgym.envs.kernels.measure").bounds(sim.address, ps)
-    return ps * 1e-12
+    seconds: NDArray[np.float64] = ps * 1e-12
+    return seconds
 
 
 def _of_classes(
