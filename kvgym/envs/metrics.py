@@ -113,7 +113,7 @@ def latency_bounds(sim: Simulator) -> NDArray[np.float64]:
     """
     ps = np.empty((len(sim.tables["requests"]), 2), np.int64)
     _compile.load("kvgym.envs.kernels.measure").bounds(sim.address, ps)
-    return ps * 1e-12
+    return np.asarray(ps * 1e-12, np.float64)
 
 
 def _of_classes(
