@@ -45,7 +45,11 @@ class Told(NamedTuple):
 TOLD = {
     "nothing": Told("as it is", lambda best: best, {}),
     "view": Told("what is in the caches and queues, now", lambda best: best, _EXACT),
-    "lengths": Told("how long answers will be: `least_work` routes", lambda best: Pair("least_work", best.evictor), {}),
+    "lengths": Told(
+        "how long answers will be, but nothing of caches: `least_work` routes",
+        lambda best: Pair("least_work", best.evictor),
+        {},
+    ),
     "reuse": Told("when pages will be used again: `belady` evicts", lambda best: Pair(best.agent, "belady"), {}),
 }
 """The rows, by name."""
