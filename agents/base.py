@@ -59,6 +59,8 @@ class Agent(ABC):
         env_kwargs: Arguments of that environment which decide what its actions mean; "view" is the view of the caches
             that the rule has in production, where that is not for the scenario to say.
         oracle: It needs the environment itself, and is not ranked.
+        draws: What it does may depend on random numbers of its own. False: it says that an episode so far settles its
+            next action.
         needs: "sessions" if it goes by them alone: tables say so where no session comes back.
         tunable: Constants that `agents.tune` may search, by the name of the argument: (low, high), (low, high, "log")
             for those that are searched by their logarithm, whole numbers where both ends are ints; or a list of names.
@@ -75,6 +77,7 @@ class Agent(ABC):
     environment: ClassVar[str] = ROUTE
     env_kwargs: Mapping[str, Any] = MappingProxyType({})
     oracle: bool = False
+    draws: bool = True
     needs: ClassVar[str] = ""
     tunable: ClassVar[Mapping[str, Range]] = MappingProxyType({})
     scores: Sequence[float] | None = None
@@ -106,6 +109,14 @@ class Agent(ABC):
             observation: What the environment shows, in the form that `observation` names.
             info: The environment's info with action_mask, dt, time (s) and session.
         """
+
+    def chance(self, action: Any) -> float:
+        """Probability with which its last decision could have come out as `action`, given all that it had seen.
+
+        NaN where that is not known; agents that do not draw need no such method. For those who learn from logs
+        (`agents.record`).
+        """
+        return float("nan")
 
     def legal_workers(self, info: Info) -> list[int]:
         """Workers that may be chosen, in their order; for agents that route. It may be legal to refuse, too."""

@@ -16,6 +16,7 @@ COMMANDS = {
         "the highest rate that routers sustain, the fewest workers for a rate",
     ),
     "sweep": ("agents.capacity.sweep", "routers over rates, numbers of workers, KV sizes or any other field"),
+    "record": ("agents.record.__main__", "write episodes of agents as a Minari dataset (extra datasets)"),
     "train": ("agents.train", "train a network to route or to evict (extra train)"),
     "tune": ("agents.tune.__main__", "search the constants of a rule on training seeds (extra tune)"),
     "play": ("agents.play", "route requests by keyboard, and be scored beside the rules"),

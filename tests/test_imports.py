@@ -41,6 +41,9 @@ HEAVY = (
     "pygame",
     "pyarrow",
     "ray",
+    "minari",
+    "h5py",
+    "pettingzoo",
 )
 
 

@@ -33,6 +33,8 @@ class Gdsf(EvictionAgent):
         candidates: How many leaves are offered, an even number >= 2.
     """
 
+    draws = False
+
     def __init__(self, *, candidates: int = 16) -> None:
         """The environment checks the argument."""
         self.env_kwargs: Mapping[str, Any] = {"action": "leaf", "candidates": candidates, "quantum": "leaf"}

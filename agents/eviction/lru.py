@@ -16,6 +16,7 @@ class Lru(EvictionAgent):
     is not among their ancestors. So this is the evictor "lru", action by action.
     """
 
+    draws = False
     env_kwargs: Mapping[str, Any] = {"action": "leaf", "candidates": 2, "quantum": "leaf"}
 
     def act(self, observation: Observation, info: Info) -> int:

@@ -20,4 +20,9 @@ class RandomLeaf(EvictionAgent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `EvictionAgent.act`."""
-        return draw(legal_actions(info), self.random)
+        self._among = legal_actions(info)
+        return draw(self._among, self.random)
+
+    def chance(self, action: Any) -> float:
+        """See `Agent.chance`."""
+        return (action in self._among) / len(self._among)

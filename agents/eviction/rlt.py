@@ -43,6 +43,8 @@ class Rlt(EvictionAgent):
         ValueError: If `quantum` is neither.
     """
 
+    draws = False
+
     def __init__(self, *, quantum: int | str = 1) -> None:
         """Checks the argument."""
         if quantum not in (1, "leaf"):

@@ -71,6 +71,7 @@ class Pair(Agent):
             raise ValueError("evictor must choose leaves, it chooses rules: see agents.joint.rule_pair.RulePair")
         self.env_kwargs: Mapping[str, Any] = {**env_kwargs_of(self.router), **asked}
         self.oracle = is_oracle(self.router) or is_oracle(self.evictor)
+        self.draws = any(getattr(part, "draws", True) for part in (self.router, self.evictor))
         forms = {self.router.observation, self.evictor.observation}
         self.observation = forms.pop() if len(forms) == 1 else "physical"
 

@@ -43,6 +43,7 @@ class RulePair(Agent):
         choices = {} if rule in V0_RULES else {"rules": (*V0_RULES, rule)}
         self.env_kwargs = {**env_kwargs_of(self.router), **type(self).env_kwargs, **choices}
         self.oracle = is_oracle(self.router)
+        self.draws = getattr(self.router, "draws", True)
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""

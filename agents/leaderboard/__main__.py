@@ -22,7 +22,7 @@ from . import folder, freeze, stored
 from .backends import add_places, opened
 from .entries import OWN, TRACKS
 from .options import add_agents
-from .plan import DEFAULT_SCENARIOS, FLEET_SCENARIOS, make_plan
+from .plan import QUICK_SCENARIOS, make_plan
 from .run import run
 from .seats import Terms
 from .tables import FAILED, show
@@ -50,6 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--load", nargs="+", action="extend", type=float, metavar="X", help=_LOAD)
     add_places(parser)
     add("--decision-timeout", type=float, default=DECISION_TIMEOUT_S, metavar="SECONDS", help=_TIMEOUT)
+    add("--charge-decision-time", action="store_true", help=_CHARGE)
     add("--out", type=Path, metavar="DIR", help="write results here, and do not play again what is here already")
     add("--anchors", action="store_true", help=_ANCHORS)
     freeze.add_options(parser)
@@ -61,8 +62,10 @@ Before the options may stand a command, each with --help of its own: run (what t
 aggregate DIR [DIR ..], verify DIR|FILE.zip, submit DIR, anchors (the same as --anchors)."""
 _TRACK = """route (default): agents that route; evict: agents and rules that evict, behind one router; joint: routers x
 evictors, and agents that do both"""
-_SCENARIO = f"""scenarios (default: all that need no file but the held-out {", ".join(FLEET_SCENARIOS)}; on evict
-and joint those where evictors make a difference); your own: a .json or .yml file, or module:name"""
+_SCENARIO = f"""scenarios (default: the ranked ones; with --quick {", ".join(QUICK_SCENARIOS)}); your own: a .json or
+.yml file, or module:name"""
+_CHARGE = """each decision takes as long in the simulated cluster as it took here: the request waits, and those behind
+it (default: none; --set decision_s=SECONDS for the same of all)"""
 _LOAD = """each scenario at these loads, of what the best known policy sustains (0.5 0.8 1.05); tables and scores of
 each load apart"""
 _ANCHORS = """find the best causal pair of each scenario, play it, the other anchors and the planner, and freeze what
@@ -91,11 +94,12 @@ def _run(words: list[str]) -> int:
     options = parser.parse_args(words)
     try:
         if options.anchors:
-            return freeze.freeze(options, (*DEFAULT_SCENARIOS, *FLEET_SCENARIOS))
+            return freeze.freeze(options)
         place = opened(options)
         options.split = options.split or "test"
         options.track = options.track or "route"
-        terms = Terms(folder.salt(options.out), _check.finite("--decision-timeout", options.decision_timeout))
+        timeout = _check.finite("--decision-timeout", options.decision_timeout)
+        terms = Terms(folder.salt(options.out), timeout, options.charge_decision_time)
         plan = replace(make_plan(options), terms=terms)
         store = Store(options.out / folder.RUNS if options.out else None)
     except (ValueError, OSError) as error:

@@ -1,7 +1,8 @@
 """Freezes the anchors: random and the reference, the best causal pair that a search finds, and the planner.
 
-The search is on validation seeds, in two stages: every causal router of the suite with the scenario's evictor and with
-some strong ones; then the best routers with every causal evictor. What it finds is played on the test seeds.
+The search is on validation seeds, in stages: every causal router of the suite with the scenario's evictor and with
+a strong one; then the best routers with every causal evictor, both on short episodes. The best pairs of these play
+whole ones. What comes out is played on the test seeds.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from kvgym.evaluation import anchors
 from kvgym.evaluation.anchors import Anchors, Headroom, Pair, Row
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.statistics import Floats
+from kvgym.scenarios import SUITE_SCENARIOS
 
 from .. import NAMED
 from .backends import Submit, opened
@@ -30,36 +32,48 @@ from .plan import Case, Plan, checked, make_cases
 from .run import run
 from .tables import FAILED, OK, episodes_of
 
-STRONG_EVICTORS = ("ghost_slru", "lfu", "lru")
+STRONG_EVICTOR = "arc"
 """Of the first stage, beside the scenario's own."""
-N_BEST = 4
+N_BEST = 3
 """Routers of the second stage."""
+SEARCH_REQUESTS, SEARCH_SEEDS = 1024, 2
+"""That count in an episode of these two stages, at most; validation seeds."""
+N_FINAL, FINAL_SEEDS = 5, 4
+"""Pairs that play whole episodes in the end, and on how many validation seeds."""
+FORESEEING = "belady"
+"""What the planner is played with, beside the frontier's evictor."""
+LOOK_AHEAD = (32,)
+"""Arrivals that it looks ahead."""
+PLANNED_REQUESTS = 512
+"""That count in its episodes then."""
 PLANNER = "planner"
 Place = AbstractContextManager[Submit] | None
 Places = Callable[[], Place]
 """Opens where episodes are played, once for each plan."""
-_SEEDS = (2, 4)  # validation seeds of the two stages
+
+
+_REQUESTS = f"with --anchors: that its episodes count where it looks ahead ({PLANNED_REQUESTS})"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that no other command has."""
     add = parser.add_argument
     add("--planner-seeds", type=int, metavar="N", help="with --anchors: test seeds that the planner plays (default 8)")
-    add("--planner-requests", type=int, metavar="N", help="with --anchors: its episodes count so many requests")
+    add("--planner-requests", type=int, metavar="N", help=_REQUESTS)
 
 
 _ALLOWED = {"scenario", "load", "rate_scale", "out", "planner_seeds", "planner_requests"}
 _PLACES = {"anchors", "workers", "backend", "ray_address", "decision_timeout"}
 
 
-def freeze(options: argparse.Namespace, names: Sequence[str]) -> int:
+def freeze(options: argparse.Namespace) -> int:
     """Plays the anchors and writes the file that scores are made with; returns the exit code.
 
     Scenarios that are not named keep what they have.
 
     Args:
-        options: scenario, load, rate_scale, out, planner_seeds, planner_requests and where to play; others are refused.
-        names: Scenarios where the options name none.
+        options: scenario (default: all that need no file), load, rate_scale, out, planner_seeds, planner_requests and
+            where to play; others are refused.
 
     Raises:
         ValueError: If an option is not allowed.
@@ -68,10 +82,12 @@ def freeze(options: argparse.Namespace, names: Sequence[str]) -> int:
     if extra := sorted(given - _ALLOWED - _PLACES):
         raise ValueError(f"--anchors is played as it must be; it takes no --{extra[0].replace('_', '-')}")
     options.split = "test"
-    cases = make_cases(options, options.scenario or names)
+    cases = make_cases(options, options.scenario or [name for name in SUITE_SCENARIOS if name != "trace"])
     for case in cases:
         if anchors.name_of(case.scenario) is None:
             raise ValueError(f"--anchors is for scenarios of the suite, got {case.scenario.name!r}")
+    requests = PLANNED_REQUESTS if options.planner_requests is None else options.planner_requests
+    _check.whole("--planner-requests", requests, 1)
     n = _check.whole("--planner-seeds", 8 if options.planner_seeds is None else options.planner_seeds, 1)
     store = Store(options.out / RUNS if options.out else None)
 
@@ -81,7 +97,7 @@ def freeze(options: argparse.Namespace, names: Sequence[str]) -> int:
     found = dict(anchors.load())
     for case in cases:
         try:
-            one = _anchors(case, store, places, n, options.planner_requests)
+            one = _anchors(case, store, places, n, requests)
         except RuntimeError as error:
             print(f"{case.scenario.name}: {error}", file=sys.stderr)
             return FAILED
@@ -93,7 +109,7 @@ def freeze(options: argparse.Namespace, names: Sequence[str]) -> int:
     return OK
 
 
-def _anchors(case: Case, store: Store, places: Places, n: int, requests: int | None) -> Anchors:
+def _anchors(case: Case, store: Store, places: Places, n: int, requests: int) -> Anchors:
     seeds = tuple(range(anchors.N_SEEDS))
     best = search(case, store, places)
     entries = (*ANCHORS, best)
@@ -105,14 +121,20 @@ def _anchors(case: Case, store: Store, places: Places, n: int, requests: int | N
 
 def search(case: Case, store: Store, places: Places) -> Entry:
     """The causal router and evictor with the lowest geometric mean of J on validation seeds, see the module."""
-    evictors = dict.fromkeys((case.scenario.evictor, *STRONG_EVICTORS))
+    short = _shorter(case, min(SEARCH_REQUESTS, case.scenario.episode_requests))
+    evictors = dict.fromkeys((case.scenario.evictor, STRONG_EVICTOR))
     first = [Entry(name, evictor=evictor, view=view) for name, view in causal_routers() for evictor in evictors]
     best: dict[str, Entry] = {}
-    for entry in _ordered(first, case, range(_SEEDS[0]), store, places):
+    for entry in _ordered(first, short, range(SEARCH_SEEDS), store, places):
         best.setdefault(entry.agent, entry)
     routers = list(best.values())[:N_BEST]
     second = [Entry(one.agent, evictor=evictor, view=one.view) for one in routers for evictor in CAUSAL_EVICTORS]
-    return _ordered(second, case, range(_SEEDS[1]), store, places)[0]
+    return final(_ordered(second, short, range(SEARCH_SEEDS), store, places), case, store, places)
+
+
+def final(ordered: Sequence[Entry], case: Case, store: Store, places: Places) -> Entry:
+    """The best of the first few pairs on whole episodes of more seeds."""
+    return _ordered(ordered[:N_FINAL], case, range(FINAL_SEEDS), store, places)[0]
 
 
 def _ordered(entries: Sequence[Entry], case: Case, seeds: Sequence[int], store: Store, places: Places) -> list[Entry]:
@@ -121,20 +143,38 @@ def _ordered(entries: Sequence[Entry], case: Case, seeds: Sequence[int], store: 
     return sorted(costs, key=lambda entry: float(np.log(costs[entry]).mean()))
 
 
-def _headroom(
-    best: Entry, case: Case, seeds: tuple[int, ...], requests: int | None, store: Store, places: Places
+def _headroom(best: Entry, case: Case, seeds: tuple[int, ...], requests: int, store: Store, places: Places) -> Headroom:
+    """The planner beside the frontier; where it is not far enough below without a look-ahead, with one.
+
+    A look-ahead takes seconds or minutes for an episode, so episodes are short then.
+    """
+    found = _planned(best, case, seeds, (), store, places)
+    if found.enough:
+        return found
+    short = _shorter(case, min(requests, case.scenario.episode_requests))
+    return _planned(best, short, seeds, LOOK_AHEAD, store, places)
+
+
+def _planned(
+    best: Entry, case: Case, seeds: tuple[int, ...], ahead: Sequence[int], store: Store, places: Places
 ) -> Headroom:
-    """The planner and the frontier on the same episodes; the planner knows the frontier's router."""
-    overrides = {} if requests is None else {"episode_requests": requests}
-    changed = {**case.overrides, **overrides}
-    shorter = case._replace(scenario=case.scenario.with_overrides(overrides), overrides=changed)
-    planner = _planner(best)
-    costs = _play((best, planner), shorter, seeds, "test", store, places)
-    return Headroom(_pair(planner, case), overrides, seeds, costs[planner], costs[best])
+    """The planner, which knows the frontier's router, and the frontier on the same episodes.
+
+    It is played with the frontier's evictor and with one that knows the future; the better one of each seed counts.
+    """
+    args = json.dumps({"ahead": ahead, "incumbents": [best.agent]})
+    evictors = tuple(dict.fromkeys((best.evictor_on(case.scenario), FORESEEING)))
+    planners = [Entry(PLANNER, args, evictor=evictor, oracle=True) for evictor in evictors]
+    costs = _play((best, *planners), case, seeds, "test", store, places)
+    pair = Pair(PLANNER, " or ".join(evictors), planners[0].kwargs)
+    lowest = np.min([costs[planner] for planner in planners], axis=0)
+    return Headroom(pair, {"episode_requests": case.scenario.episode_requests}, seeds, lowest, costs[best])
 
 
-def _planner(best: Entry) -> Entry:
-    return Entry(PLANNER, json.dumps({"incumbents": [best.agent]}), evictor=best.evictor, oracle=True)
+def _shorter(case: Case, requests: int) -> Case:
+    """The case with episodes of so many counted requests."""
+    overrides = {"episode_requests": requests}
+    return case._replace(scenario=case.scenario.with_overrides(overrides), overrides={**case.overrides, **overrides})
 
 
 def _play(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import kvgym
 from kvgym import _compile
 from kvgym.envs.base import KERNELS
-from kvgym.evaluation import files
+from kvgym.evaluation import anchors, files
 from kvgym.evaluation.anchors import N_SEEDS
 from kvgym.evaluation.report import Axes
 from kvgym.evaluation.runs import Identity
@@ -27,15 +27,7 @@ from .entries import SUITE, Entry, make_entries
 from .processes import apart
 from .seats import DEFAULT_TERMS, Terms, seated
 
-DEFAULT_SCENARIOS = ("gsp", "gsp-stable", "gsp-worst", "multi-turn", "long-doc", "sanity")
-FLEET_SCENARIOS = ("mixed-fleet", "straggler", "failover", "multi-node-agents")
-"""Held out: played by name only. Nothing of the suite was trained or tuned there."""
-EVICTION_SCENARIOS = ("gsp", "gsp-stable", "gsp-worst", "multi-turn")
-"""Those where the reference has to evict what is asked for again: on long-doc it never evicts, and on sanity nothing is
-ever asked for twice."""
-JOINT_SCENARIOS = (*EVICTION_SCENARIOS, "long-doc")
-"""On long-doc routers that scatter documents have to evict."""
-_SCENARIOS = {"route": DEFAULT_SCENARIOS, "evict": EVICTION_SCENARIOS, "joint": JOINT_SCENARIOS}
+QUICK_SCENARIOS = ("gsp-stable", "chat", "documents", "completion")
 QUICK_SEEDS = 3
 
 
@@ -87,6 +79,7 @@ class Task(NamedTuple):
             "split": self.split,
             "evictor": self.entry.evictor_on(self.case.scenario) or None,
             "router": SUITE + self.entry.router if self.entry.router else None,
+            **({"charges": True} if self.terms.charges else {}),
         }
 
     @property
@@ -112,6 +105,7 @@ class Task(NamedTuple):
             router=os.path.basename(entry.router),
             oracle=entry.player(evictor).oracle,
             split=self.split,
+            charged=self.terms.charges,
             files=files.file_hashes([entry.agent, entry.router, entry.kwargs, overrides, fields, code]),
         )
 
@@ -153,14 +147,14 @@ def make_plan(options: argparse.Namespace) -> Plan:
     Raises:
         ValueError: If an option is not allowed; nothing has been played then.
     """
-    seeds = _seeds(options.seeds or str(QUICK_SEEDS if options.quick else N_SEEDS))
+    seeds = seeds_of(options.seeds or str(QUICK_SEEDS if options.quick else N_SEEDS))
     entries, axes = make_entries(options)
-    cases = make_cases(options, options.scenario or _SCENARIOS[options.track])
+    cases = make_cases(options, options.scenario or (QUICK_SCENARIOS if options.quick else anchors.ranked()))
     check_split(options.split, entries)
     return checked(Plan(entries, cases, seeds, options.split, options.quick, options.track, axes))
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def seeds_of(text: str) -> tuple[int, ...]:
     """The seeds 0 to N - 1 of "N", or A to B of "A-B"."""
     first, dash, last = text.partition("-")
     try:

@@ -10,6 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
+from kvgym._signals import uninterrupted
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -19,7 +21,7 @@ class Pool(ProcessPoolExecutor):
 
     def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """As `Executor.submit`."""
-        with _uninterrupted():
+        with uninterrupted():
             return super().submit(function, *args, **kwargs)
 
 
@@ -44,19 +46,6 @@ def pool(workers: int) -> Iterator[Pool]:
 def _ignore_interrupts() -> None:
     # Ctrl-C reaches the whole group of processes. This one ends when its parent says so, without a word.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """No Ctrl-C inside, so that a process which is started there never sees one; it comes afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def apart(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

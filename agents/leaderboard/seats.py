@@ -23,15 +23,17 @@ def guests_in(value: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Terms:
-    """How agents that came with a file are played.
+    """How agents are played; salt and timeout are for those that came with a file.
 
     Attributes:
         salt: See `kvgym.evaluation.remote.agent_seed`.
         timeout_s: Seconds that a decision, or a reset, may take.
+        charges: See `kvgym.evaluation.play`; for all agents.
     """
 
     salt: str = ""
     timeout_s: float = DECISION_TIMEOUT_S
+    charges: bool = False
 
 
 DEFAULT_TERMS = Terms()

@@ -73,6 +73,7 @@ class Lbgr(Agent):
         ValueError: If an argument is out of range.
     """
 
+    draws = False
     tunable: ClassVar[Mapping[str, Range]] = {
         "alpha_miss": (0.02e-3, 2e-3, "log"),
         "rho": (0.8, 0.999),

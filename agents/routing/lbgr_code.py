@@ -68,6 +68,7 @@ class LbgrCode(Agent):
         ValueError: If an argument is out of range.
     """
 
+    draws = False
     tunable: ClassVar[Mapping[str, Range]] = {
         "ms_per_character": (0.01, 10.0, "log"),
         "hysteresis_ms": (0.1, 100.0, "log"),

@@ -11,6 +11,8 @@ class LeastLoaded(Agent):
     Also known as JSQ or least request; it knows nothing of caches.
     """
 
+    draws = False
+
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         inflight = observation[self.at["inflight"]].tolist()

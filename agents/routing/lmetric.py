@@ -23,6 +23,7 @@ class LMetric(Agent):
         max_age_s: A match that was sent longer ago than that counts as cold; None: none does (default, as the paper).
     """
 
+    draws = False
     tunable: ClassVar[Mapping[str, Range]] = {"max_age_s": AGES}
     max_age_s: float | None = None
 

@@ -29,6 +29,7 @@ class Lpwl(Agent):
             router that is not told of evictions may guess that what is old is gone.
     """
 
+    draws = False
     tunable: ClassVar[Mapping[str, Range]] = {"miss_weight": (0.5, 32.0, "log"), "max_age_s": AGES}
     miss_weight: float = 1.0
     max_age_s: float | None = None

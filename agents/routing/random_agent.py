@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..base import Agent, Info, Observation, draw
 
 
@@ -10,4 +12,9 @@ class RandomAgent(Agent):
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
-        return draw(self.legal_workers(info), self.random)
+        self._among = self.legal_workers(info)
+        return draw(self._among, self.random)
+
+    def chance(self, action: Any) -> float:
+        """See `Agent.chance`."""
+        return (action in self._among) / len(self._among)

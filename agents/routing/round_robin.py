@@ -16,6 +16,8 @@ class RoundRobin(Agent):
     this pins every group to one worker by accident.
     """
 
+    draws = False
+
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)

@@ -13,6 +13,7 @@ class SessionAffinity(Agent):
     router (lightseekorg/smg) and "session" in the vLLM production stack.
     """
 
+    draws = False
     needs = "sessions"
 
     def act(self, observation: Observation, info: Info) -> int:

@@ -42,6 +42,8 @@ class VllmDp(Queues):
     counted as waiting. Source: vllm-project/vllm, vllm/v1/engine/core_client.py (DPLBAsyncMPClient), with one client.
     """
 
+    draws = False
+
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         costs = 4.0 * self.queued(observation, info) + self.column(observation, "running")
@@ -55,6 +57,8 @@ class SkyWalker(Queues):
     nothing. Source: Xia et al., "SkyWalker", arXiv 2505.24095. There a request waits in the balancer while every queue
     has somebody in it; a router here has to send it, so it goes to the shortest queue. One region, one balancer.
     """
+
+    draws = False
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""

@@ -10,8 +10,9 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
+from html import escape
 from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
@@ -28,8 +29,10 @@ from docs.site import tables  # noqa: E402
 from envs_registry import ENVIRONMENTS  # noqa: E402
 from kvgym.cluster import Gpu, Model, load_catalogue  # noqa: E402
 from kvgym.cluster.catalogue import Pair  # noqa: E402
-from kvgym.scenarios import SUITE_SCENARIOS, Scenario  # noqa: E402
+from kvgym.evaluation import anchors  # noqa: E402
+from kvgym.scenarios import FAMILIES, SUITE_SCENARIOS, Scenario, family_of  # noqa: E402
 from kvgym.sim.evictors import TABLE  # noqa: E402
+from studies import knowledge_study  # noqa: E402
 
 TOP = {
     "README.md": "index.md",
@@ -128,7 +131,7 @@ def google_list(text: str) -> str:
 
 
 def scenario(name: str) -> tuple[str, str]:
-    """Page of a scenario: its cluster, engine, arrivals, and all of its fields."""
+    """Page of a scenario: its cluster, engine, arrivals, all of its fields, and what is left to gain."""
     one = SUITE_SCENARIOS[name]
     kinds = Counter(worker.kv_pages * one.engine.page_size for worker in one.cluster.workers)
     workers = [(count, f"{tokens:,}") for tokens, count in kinds.items()]
@@ -136,13 +139,61 @@ def scenario(name: str) -> tuple[str, str]:
     data = one.to_dict()
     rows = [(f"`{key}`", f"`{json.dumps(value)}`", words.get(key, "")) for key, value in data.items() if key != "text"]
     example = f'env = gymnasium.make("kvgym:KVGym/Route-v0", scenario="{name}")'
+    family = family_of(name)
     return one.text, (
         f"{one.text[0].upper()}{one.text[1:]}.\n\n```python\nimport gymnasium\n\n{example}\n```\n\n"
-        f"Play it with rules and reference agents: `python -m agents.leaderboard --scenario {name}`.\n\n"
+        f"Play it with rules and reference agents: `python -m agents.leaderboard --scenario {name}`. Of the family "
+        f"{family}: {FAMILIES[family].text}; [all of them](../scenarios.md).\n\n"
+        f"{headroom(one)}"
         f"## Workers\n\n{table(('workers', 'KV tokens of each'), workers)}\n\n"
         f"## Fields\n\nAny of them can be changed, [own scenarios](../own_scenarios.md) says how.\n\n"
         f"{table(('field', 'value', 'meaning'), rows)}"
     )
+
+
+def headroom(one: Scenario) -> str:
+    """What is left to gain on a scenario, and what kind of knowledge would pay."""
+    known = anchors.frozen(one)
+    if known is None or known.frontier is None:
+        return ""
+    costs = {f"{what}: {row.pair}": float(row.J.mean()) for what, row in known.rows.items()}
+    ranked = f"Not ranked: {known.why_not_ranked}." if known.why_not_ranked else "Ranked."
+    text = f"## What is left to gain\n\n{ranked} Mean J on {len(known.seeds)} test seeds:\n\n{bars(costs)}\n\n"
+    if known.planner is not None:
+        mean, low, high = (100 * (1 - share) for share in known.planner.ratio)
+        text += (
+            f"A planner that knows the future ({known.planner.pair}; {len(known.planner.seeds)} seeds, "
+            f"{json.dumps(dict(known.planner.overrides))}) is {mean:.0f} % [{high:.0f}, {low:.0f}] below the frontier, "
+            "the best known pair.\n\n"
+        )
+    told = knowledge_study.load().get(one.name)
+    if told is None or told["version"] != one.version:
+        return text
+    lines = []
+    for key, row in knowledge_study.TOLD.items():
+        mean, low, high = knowledge_study.gain(told, key)
+        spread = (
+            "" if key == "nothing" else f"{100 * (mean - 1):+.0f} % [{100 * (low - 1):+.0f}, {100 * (high - 1):+.0f}]"
+        )
+        lines.append((row.text, f"{sum(told['rows'][key]) / len(told['seeds']):.3g} s", spread))
+    return text + (
+        f"What kind of knowledge pays: {told['pair']} on {len(told['seeds'])} validation seeds, told\n\n"
+        f"{table(('what', 'J', 'change'), lines)}\n\n"
+    )
+
+
+def bars(values: Mapping[str, float]) -> str:
+    """A picture of some numbers of seconds, one below the other."""
+    top, step = max(values.values()), 26
+    rows = []
+    for number, (name, value) in enumerate(values.items()):
+        y, width = number * step, 400 * value / top
+        rows.append(
+            f'<rect x="0" y="{y + 12}" width="{width:.1f}" height="10" fill="currentColor" opacity="0.45"/>'
+            f'<text x="0" y="{y + 9}" font-size="10" fill="currentColor">{escape(name)}</text>'
+            f'<text x="{width + 5:.1f}" y="{y + 21}" font-size="10" fill="currentColor">{value:.3g} s</text>'
+        )
+    return f'<svg viewBox="0 0 480 {step * len(values)}" role="img" style="max-width:40rem">{"".join(rows)}</svg>'
 
 
 def attributes(cls: type) -> list[tuple[str, str]]:

@@ -105,6 +105,17 @@ def episode_metrics(sim: Simulator, scenario: Scenario) -> dict[str, float]:
     return metrics | _moved(sim)
 
 
+def latency_bounds(sim: Simulator) -> NDArray[np.float64]:
+    """What no request can be faster than: alone on the fastest worker, with all cached that can be.
+
+    Returns:
+        (n, 2) seconds of TTFT and E2E, a row per request of the workload; see `kernels.bound`.
+    """
+    ps = np.empty((len(sim.tables["requests"]), 2), np.int64)
+    _compile.load("kvgym.envs.kernels.measure").bounds(sim.address, ps)
+    return np.asarray(ps * 1e-12, np.float64)
+
+
 def _of_classes(
     sim: Simulator,
     names: list[str],

@@ -29,6 +29,7 @@ PUBLIC = (
     "view",
     "history_tokens",
     "metrics_period_s",
+    "decision_s",
     "warmup_requests",
     "warmup_router",
     "episode_requests",

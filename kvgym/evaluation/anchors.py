@@ -156,6 +156,11 @@ def frozen(scenario: Scenario) -> Anchors | None:
     return found if found is not None and found.version == scenario.version else None
 
 
+def ranked() -> tuple[str, ...]:
+    """Names of the scenarios that scores count, in the order of the suite."""
+    return tuple(name for name, one in SUITE_SCENARIOS.items() if (found := frozen(one)) and not found.why_not_ranked)
+
+
 @lru_cache(maxsize=1)
 def load(path: Path = PATH) -> dict[str, Anchors]:
     """All frozen anchors by scenario; none where there is no file yet.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -104,6 +104,7 @@ def play(
     evictor: str | None = None,
     router: str | None = None,
     split: str = "test",
+    charges: bool = False,
 ) -> Episode:
     """Plays the episode that `seed` stands for, to its end, in the environment that the agent declares.
 
@@ -117,12 +118,15 @@ def play(
         evictor: For an agent that routes: which pages go when memory is short; default: the scenario's own.
         router: For an agent that evicts: who routes, see KVGym/Evict-v0; default: the environment's.
         split: "train", "validation" or "test".
+        charges: Each decision takes as long in the simulated cluster as it took here (docs/semantics.md#d1-time), where
+            the agent routes. Results are then those of this machine.
 
     Raises:
         ValueError: If an argument is not allowed, or an action is none.
         RuleBroken: If the agent, being no oracle, asks for what is not shown.
     """
-    return record(agent, scenario, seed, overrides=overrides, evictor=evictor, router=router, split=split).episode
+    options = {"overrides": overrides, "evictor": evictor, "router": router, "split": split}
+    return record(agent, scenario, seed, charges=charges, **options).episode
 
 
 def play_all(
@@ -145,9 +149,11 @@ def play_all(
     return {name: np.array([metrics[name] for metrics in episodes]) for name in episodes[0]}
 
 
-def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> Recording:
+def record(agent: Agent, scenario: ScenarioLike, seed: int, *, charges: bool = False, **options: Any) -> Recording:
     """Plays an episode and keeps what it takes to play it again; arguments and errors as those of `play`."""
     env = make_env(agent, scenario, **options)
+    if charges:
+        _have_charged(env)
     view, read = shown(env, agent), reader(env.action_space)
     clock = time.perf_counter_ns
     began = clock()
@@ -163,10 +169,13 @@ def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> R
         acted = clock()
         action = read(chosen)
         actions.append(action)
+        took_ns = getattr(agent, "measured_ns", acted - began)
+        if charges:
+            env.simulator.charge(took_ns * 1e-9)
         decided = clock()
         observation, _, terminated, truncated, info = env.step(action)
         env_ns += clock() - decided
-        deciding_ns += getattr(agent, "measured_ns", acted - began)
+        deciding_ns += took_ns
         over = terminated or truncated
     episode = Episode(
         seed=seed,
@@ -189,6 +198,15 @@ def record(agent: Agent, scenario: ScenarioLike, seed: int, **options: Any) -> R
         actions=np.array(actions, np.int32),
         episode=episode,
     )
+
+
+def _have_charged(env: Any) -> None:
+    """Has the simulator of an environment charge for decisions from its next reset on."""
+    if not env.layout.routes:
+        raise ValueError("decisions are charged of agents that route; this one evicts alone")
+    if env.scenario.decision_s:
+        raise ValueError(f"decisions of scenario {env.scenario.name!r} take {env.scenario.decision_s} s: not measured")
+    env.simulator.settings = replace(env.simulator.settings, takes_time=True)
 
 
 def digest(actions: list[Any]) -> str:

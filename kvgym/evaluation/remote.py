@@ -18,6 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from kvgym._signals import uninterrupted
 from kvgym.envs.view import View
 from kvgym.evaluation import wire
 from kvgym.evaluation.agent_process import DECLARES, serve
@@ -67,7 +68,8 @@ class RemoteAgent:
         self._channel = wire.Channel(self._end, wire.MOST_OF_AGENT)
         self._salt, self._timeout_s = salt, timeout_s
         self._process = context.Process(target=serve, args=(end, make), daemon=True)
-        self._process.start()
+        with uninterrupted():
+            self._process.start()
         end.close()
         self._end.settimeout(START_S)
         code, body = self._receive(START_S)

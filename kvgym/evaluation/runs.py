@@ -45,6 +45,7 @@ class Identity:
         router: Who routes where the agent only evicts, else "".
         oracle: It may know the future, and says so.
         split: "train", "validation" or "test".
+        charged: Measured seconds of its decisions were added to the simulated clock.
         files: SHA-256 by name of the files that agent, arguments, overrides and fields name, and of a recipe that is
             not one of the suite.
     """
@@ -62,6 +63,7 @@ class Identity:
     router: str
     oracle: bool
     split: str
+    charged: bool
     files: Mapping[str, str]
 
     def as_dict(self) -> dict[str, Any]:

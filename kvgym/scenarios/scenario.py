@@ -44,7 +44,7 @@ _WITHOUT_LOAD = frozenset(
     {
         *("text", "objective", "warmup_requests", "warmup_router", "episode_requests", "reward_scale_s"),
         *("slo_ttft_s", "slo_tpot_s", "refusal_cost_s", "evictor", "view", "history_tokens", "metrics_period_s"),
-        "output_hint_sigma",
+        *("output_hint_sigma", "decision_s"),
     }
 )
 """Fields that have nothing to do with how much work arrives, nor with who does it."""
@@ -82,6 +82,7 @@ class Scenario:
         view: A router's view of the caches, "exact" or "history".
         history_tokens: Tokens per worker that the history view remembers.
         metrics_period_s: Engine metrics are snapshots at multiples of this; 0 = always current.
+        decision_s: Seconds that a routing decision takes (docs/semantics.md#d1-time).
         warmup_requests: First arrivals, routed by `warmup_router` and not counted.
         warmup_router: Rule of the warm-up.
         episode_requests: Arrivals that count.
@@ -123,6 +124,7 @@ class Scenario:
     view: str = "history"
     history_tokens: int = 2_600_000
     metrics_period_s: float = 0.1
+    decision_s: float = 0.0
     warmup_requests: int = 0
     warmup_router: str = "least_loaded"
     episode_requests: int = 4096
@@ -161,6 +163,7 @@ class Scenario:
         _check.whole("warmup_requests", self.warmup_requests, 0)
         _check.whole("episode_requests", self.episode_requests, 1)
         _check.finite("metrics_period_s", self.metrics_period_s)
+        _check.finite("decision_s", self.decision_s, maximum=3600.0)
         for name in ("reward_scale_s", "rate_scale"):
             if not _check.finite(name, getattr(self, name)) > 0:
                 raise ValueError(f"{name} must be a finite number > 0, got {getattr(self, name)!r}")
@@ -332,6 +335,7 @@ class Scenario:
             history_pages=self.history_tokens // self.engine.page_size,
             metrics_period_s=self.metrics_period_s,
             transfer=self.transfer,
+            decision_s=self.decision_s,
             **options,
         )
 

@@ -23,6 +23,7 @@ from kvgym.sim.engine.duration import logs_full, take_snapshot
 from kvgym.sim.engine.iteration_end import end_burst
 from kvgym.sim.engine.iteration_start import start_iteration
 from kvgym.sim.engine.queues import join
+from kvgym.sim.engine.ways import next_way_ps, pop_way, send, take_time
 from kvgym.sim.evictors import ASK
 from kvgym.sim.fleet.faults import come_back, do_faults, next_fault_ps
 from kvgym.sim.fleet.transfers import decide_transfer, end_transfers, start_transfers
@@ -50,6 +51,8 @@ def advance(s, rounds):
                 continue
             if cf.truncate:
                 return TRUNCATED
+        if cf.takes_time:
+            _take_effect(s)
         _end_bursts(s)  # those that an event of this instant has cut: all ends come before all starts
         asking = start_transfers(s) if ck.next_transfer_ps <= ck.now_ps else NONE
         if asking == NONE:
@@ -62,6 +65,8 @@ def advance(s, rounds):
         if all_arrived and not cf.truncate:
             due = INFINITE
         time_ps = min(due, next_end_ps(s), ck.next_transfer_ps)
+        if cf.takes_time:
+            time_ps = min(time_ps, next_way_ps(s))
         if time_ps == INFINITE:
             return DONE
         if cf.n_faults > 0:
@@ -102,12 +107,28 @@ def route(s, w, evictor):
     ck = clock(s)
     q = ck.request
     ck.request = -1
-    wk = workers(s)[w]
     progress(s)[q].evictor = evictor
     on_route(s, q, w, visible_hit(s, w, q))
-    wk.queued_tokens += known_tokens(s, q)
+    if config(s).takes_time and was_scored(s, q):
+        send(s, q, take_time(s))
+    else:
+        _come(s, w, q)
+
+
+@kernel
+def _come(s, w, q):
+    """Request `q` comes to its worker `w`."""
+    workers(s)[w].queued_tokens += known_tokens(s, q)
     if not (config(s).transfers and decide_transfer(s, w, q)):
         join(s, w, q)
+
+
+@kernel
+def _take_effect(s):
+    """Decisions whose time is over take effect, in their order."""
+    while next_way_ps(s) <= clock(s).now_ps:
+        q = pop_way(s)
+        _come(s, np.int64(progress(s)[q].worker), q)
 
 
 @kernel
@@ -117,6 +138,8 @@ def refuse(s):
     q = ck.request
     ck.request = -1
     on_refusal(s, q)
+    if config(s).takes_time and was_scored(s, q):
+        take_time(s)
     queue_successors(s, q)
 
 

@@ -66,6 +66,8 @@ class Simulator(Inspection):
         metrics_period_s: Engine metrics are snapshots at multiples of this; 0 = always current.
         transfer: "auto": cached pages that a request misses are fetched from another worker where that is faster than
             computing them; needs a cluster with a network. "never": they are computed.
+        decision_s: Seconds that each ROUTE decision takes, see docs/semantics.md#d1-time; None: what `charge()` says of
+            it.
         debug: Check the tables after every event (slow).
         log_iterations: Keep a row per burst of iterations, see `iterations()`.
         log_draws: Keep a row per random draw of an evictor, see `draws()`.
@@ -87,6 +89,7 @@ class Simulator(Inspection):
         history_pages: int | None = None,
         metrics_period_s: float = 0.0,
         transfer: str = "never",
+        decision_s: float | None = 0.0,
         debug: bool = False,
         log_iterations: bool = False,
         log_draws: bool = False,
@@ -120,6 +123,8 @@ class Simulator(Inspection):
             debug=_check.flag("debug", debug),
             log_iterations=_check.flag("log_iterations", log_iterations),
             log_draws=_check.flag("log_draws", log_draws),
+            takes_time=decision_s is None or _check.finite("decision_s", decision_s, maximum=3600.0) > 0,
+            decision_ps=0 if decision_s is None else round(decision_s * 1e12),
             transfers=_check.choice("transfer", transfer, TRANSFERS) == "auto",
         )
         if self.settings.transfers and cluster.network is None:
@@ -255,6 +260,17 @@ class Simulator(Inspection):
         if not self.tables["workers"]["up"][self._worker(worker)]:
             raise ValueError(f"worker must be one of {np.flatnonzero(self.up()).tolist()}, which are up; got {worker}")
         self._kernels.route(self._address, self._worker(worker), self._rule("evictor", evictor))
+
+    def charge(self, seconds: float) -> None:
+        """Says how long the ROUTE decisions take that follow, the one that is due first.
+
+        Raises:
+            RuntimeError: If decisions take no time here: the simulator has to be made with `decision_s=None`.
+            ValueError: If `seconds` is no finite number from 0 to 3600.
+        """
+        if not self.settings.takes_time:
+            raise RuntimeError("decisions take no time here: make the simulator with decision_s=None")
+        self._clock["decision_ps"] = round(_check.finite("seconds", seconds, maximum=3600.0) * 1e12)
 
     def refuse(self) -> None:
         """Takes the ROUTE decision that is due by refusing the request, which leaves (docs/semantics.md#d1-refusal).

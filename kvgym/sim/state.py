@@ -32,6 +32,8 @@ class Settings:
     log_iterations: bool
     log_draws: bool
     transfers: bool = False
+    takes_time: bool = False
+    decision_ps: int = 0
     first_log_rows: int = 4096
     """Room in the logs; the simulator makes more where they are full, an environment does not."""
 
@@ -103,6 +105,7 @@ def make_tables(
         "index": n_rows,
         "running": m * engine.max_running,
         "pending": n,
+        "ways": n if settings.takes_time else 0,
         "finished": n,
         "arrived": n,
         "deadlines": max(1, len(episode.classes)),
@@ -137,7 +140,7 @@ def make_tables(
     tables["config"]["keeps"] = sum(evictors.bit(name) for name in kept)
     tables["config"]["dates_pages"] = any(hasattr(evictors.module(name), "DATES_PAGES") for name in kept)
     random_words = _seed_words(seed, m)
-    tables["clock"] = _clock(random_words[m])
+    tables["clock"] = _clock(random_words[m], settings.decision_ps)
     tables["workers"] = _workers(cluster, cost_rows, random_words)
     return tables
 
@@ -181,11 +184,12 @@ def _classes(classes: tuple[ServiceClass, ...]) -> NDArray[Any]:
     return table
 
 
-def _clock(random_words: NDArray[np.uint64]) -> NDArray[Any]:
+def _clock(random_words: NDArray[np.uint64], decision_ps: int) -> NDArray[Any]:
     clock = np.zeros(1, TABLES["clock"])
     clock["request"] = clock["asking"] = -1
     clock["previous_route_ps"] = -1
     clock["next_transfer_ps"] = INFINITE
+    clock["decision_ps"] = decision_ps
     for i in range(4):
         clock[f"s{i}"] = random_words[i]
     return clock

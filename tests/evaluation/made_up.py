@@ -63,6 +63,7 @@ def identity(**changes):
         router="",
         oracle=False,
         split="test",
+        charged=False,
         files={},
     )
     return replace(made, **changes)

@@ -7,7 +7,7 @@ import pytest
 
 from agents import make_agent
 from agents.leaderboard import freeze
-from agents.leaderboard.entries import Entry, causal_routers
+from agents.leaderboard.entries import causal_routers
 from kvgym.evaluation import RANDOM, REFERENCE, anchors, play
 
 SHORT = "multi-turn"
@@ -17,9 +17,10 @@ SHORT = "multi-turn"
 def small(monkeypatch):
     """A search among few, with few seeds."""
     monkeypatch.setattr(anchors, "N_SEEDS", 2)
-    monkeypatch.setattr(freeze, "_SEEDS", (1, 1))
+    monkeypatch.setattr(freeze, "SEARCH_SEEDS", 1)
+    monkeypatch.setattr(freeze, "FINAL_SEEDS", 1)
     monkeypatch.setattr(freeze, "N_BEST", 1)
-    monkeypatch.setattr(freeze, "STRONG_EVICTORS", ("lfu",))
+    monkeypatch.setattr(freeze, "STRONG_EVICTOR", "lfu")
     monkeypatch.setattr(freeze, "CAUSAL_EVICTORS", ("lru", "lfu", "random"))
     monkeypatch.setattr(freeze, "causal_routers", lambda: [("round_robin", ""), ("least_loaded", "")])
     monkeypatch.setattr(freeze, "PLANNER", "none yet")
@@ -47,7 +48,7 @@ def test_the_best_pair_is_looked_for_on_validation_seeds_and_played_on_test_seed
     kept = {}
     monkeypatch.setattr(anchors, "load", lambda: {"gsp": "as it was"})
     monkeypatch.setattr(anchors, "save", lambda found, version: kept.update(found))
-    assert freeze.freeze(options(scenario=[SHORT]), ()) == 0
+    assert freeze.freeze(options(scenario=[SHORT])) == 0
     assert kept["gsp"] == "as it was"
     one = kept[SHORT]
     first = {
@@ -69,21 +70,21 @@ def test_the_best_pair_is_looked_for_on_validation_seeds_and_played_on_test_seed
 
 
 def test_the_planner_plays_the_episodes_of_the_frontier(small, monkeypatch):
-    """Another agent stands in for the planner."""
     found = []
-    monkeypatch.setattr(freeze, "NAMED", {"lmetric": None})
-    monkeypatch.setattr(freeze, "PLANNER", "lmetric")
-    monkeypatch.setattr(freeze, "_planner", lambda best: Entry("lmetric", evictor=best.evictor))
+    monkeypatch.setattr(freeze, "PLANNER", "planner")
     monkeypatch.setattr(anchors, "load", dict)
     monkeypatch.setattr(anchors, "save", lambda found_, version: found.append(found_[SHORT]))
-    freeze.freeze(options(scenario=[SHORT], planner_seeds=1, planner_requests=100), ())
+    freeze.freeze(options(scenario=[SHORT], planner_seeds=1, planner_requests=20))
     planner, pair = found[0].planner, found[0].frontier.pair
-    assert (planner.overrides, planner.seeds) == ({"episode_requests": 100}, (0,))
-    both = [
-        play(make_agent(name), SHORT, 0, evictor=pair.evictor, overrides={"episode_requests": 100}).J
-        for name in ("lmetric", pair.agent)
+    short = {"episode_requests": 20}  # it is not 10 % below without a look-ahead
+    assert (planner.overrides, planner.seeds, planner.pair.args["ahead"]) == (short, (0,), [32])
+    assert planner.pair.evictor == f"{pair.evictor} or belady"
+    assert [*planner.frontier] == [play(make_agent(pair.agent), SHORT, 0, evictor=pair.evictor, overrides=short).J]
+    planned = [
+        play(make_agent("planner", **planner.pair.args), SHORT, 0, evictor=evictor, overrides=short).J
+        for evictor in (pair.evictor, "belady")
     ]
-    assert [*planner.J, *planner.frontier] == both
+    assert [*planner.J] == [min(planned)]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_the_planner_plays_the_episodes_of_the_frontier(small, monkeypatch):
 )
 def test_what_is_refused(small, given, message):
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
-        freeze.freeze(options(**given), ())
+        freeze.freeze(options(**given))
 
 
 def test_no_oracle_is_among_the_routers():

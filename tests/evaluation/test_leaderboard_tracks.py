@@ -11,6 +11,7 @@ from agents.leaderboard import entries
 from agents.leaderboard import plan as leaderboard_plan
 from agents.leaderboard import run as leaderboard_run
 from kvgym.evaluation.report import number
+from kvgym.scenarios import SUITE_SCENARIOS
 from kvgym.sim import EVICTORS
 
 PLAYERS = str(Path(__file__).with_name("players.py"))
@@ -164,7 +165,7 @@ def test_the_rosters_exist():
     assert set(entries.JOINT_ROUTERS) | set(entries.QUICK_ROUTERS) <= set(AGENTS)
     assert set(entries.JOINT_EVICTORS) | set(entries.QUICK_EVICTORS) <= set(EVICTORS)
     assert set(entries.DEFAULT_EVICTION_AGENTS) <= set(EVICTION_AGENTS)
-    assert "sanity" not in leaderboard_plan.JOINT_SCENARIOS
+    assert set(leaderboard_plan.QUICK_SCENARIOS) <= set(SUITE_SCENARIOS)
 
 
 @pytest.mark.parametrize(
@@ -206,4 +207,4 @@ def test_quick_shows_every_scenario(board, track, monkeypatch):
     assert code == 0
     assert "SMOKE TEST" in out
     names = [scenario["name"] for scenario in value["scenarios"]]
-    assert names == list(leaderboard_plan._SCENARIOS[track])
+    assert names == list(leaderboard_plan.QUICK_SCENARIOS)

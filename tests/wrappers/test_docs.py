@@ -28,9 +28,11 @@ def test_every_wrapper_is_described():
 
 
 def test_programs_are_quoted_as_they_are():
-    assert examples(TRAINING) == [
+    *programs, pettingzoo = examples(TRAINING)
+    assert programs == [
         (DOCS / "snippets" / name).read_text(encoding="utf-8") for name in ("ppo_vector.py", "rllib_ppo.py")
     ]
+    assert "ClusterAec" in pettingzoo  # tests/integrations/test_pettingzoo.py runs it
 
 
 def load(name):

@@ -111,3 +111,12 @@ def measure(s):
     served, slowed = served[: last + 1], slowed[: last + 1]
     done, met = done[:count], met[:count]
     return done, e2e[:count], ttft[:count], tpot[:several], slowdown[:count], served, slowed, met, sent, sums
+
+
+@entry_point("void(int64, int64[:, ::1])")
+def bounds(s, out):
+    """Writes the lower bounds of TTFT and E2E of all requests (ps): (n, 2)."""
+    fewest = np.empty((len(costs(s)), config(s).page_size + 1), np.int64)
+    fewest_ps(s, fewest)
+    for q in range(len(out)):
+        out[q, 0], out[q, 1] = bounds_ps(s, fewest, q)

@@ -37,6 +37,7 @@ CONFIG = row_type(
     "i8 dates_pages",  # each page enters by itself, with the time at which it was full
     "i8 log_iterations log_draws debug",
     "i8 transfers",  # requests may be fetched for
+    "i8 takes_time",  # ROUTE decisions do
     "i8 n_faults",
     "f8 reserve_output",
     "i8 largest_kv_pages",  # of any worker
@@ -64,6 +65,9 @@ CLOCK = row_type(
     "i8 n_decided",  # ROUTE decisions after the warm-up
     "i8 n_transfers",  # decided and not over
     "i8 next_transfer_ps",  # when the first of them starts or ends
+    "i8 decision_ps",  # that the next ROUTE decision takes
+    "i8 router_free_ps",  # when those that were taken have all taken effect
+    "i8 first_way end_way",  # of the requests on their way, numbers of the first one and after the last one
     "i8 next_fault error error_worker",
     "i8 turn",  # next worker of round robin
     "i8 snapshot_ps",
@@ -254,6 +258,7 @@ TABLES: dict[str, np.dtype] = {
     "costs": COST,
     "g": np.dtype("i8"),
     "pending": ARRIVAL,
+    "ways": ARRIVAL,
     "finished": np.dtype("i8"),
     "arrived": ARRIVAL,
     "deadlines": np.dtype("i8"),

@@ -12,6 +12,7 @@ from kvgym.sim.engine.due import RETURNED_PS, push_pending, update_worker
 from kvgym.sim.engine.duration import cut_burst, cut_log, iteration_end_ps, iterations_ended, log_lost
 from kvgym.sim.engine.iteration_end import book_decodes
 from kvgym.sim.engine.queues import pop_front
+from kvgym.sim.engine.ways import call_back
 from kvgym.sim.fleet.transfers import drop_transfers
 
 
@@ -72,6 +73,7 @@ def _crash(s, w):
     for i in range(clock(s).n_transfers):
         if transfers(s)[i].target == w and transfers(s)[i].stage != READY:  # of those, requests are among the rest
             push_pending(s, np.int64(RETURNED_PS), transfers(s)[i].request)
+    call_back(s, w)
     drop_transfers(s, w)
     for v in range(config(s).n_nodes):
         if on_worker(s, w, v):
