@@ -100,8 +100,8 @@ def _cache_folder() -> Path:
 def load(name: str) -> ModuleType:
     """Imports module `name`, whose kernels have explicit signatures and `cache=True`.
 
-    The first import after a change compiles, and says so on standard error every few seconds. Processes that share a
-    cache folder compile one at a time; one that waits says so too, and then loads what the other has compiled.
+    The first import after a change compiles, and says so on standard error every few seconds. Processes that need the
+    same machine code compile one at a time; one that waits says so too, and then loads what the other has compiled.
     """
     with _LOCK:
         return sys.modules[name] if name in sys.modules else _import(name)
@@ -119,7 +119,7 @@ def _import(name: str) -> ModuleType:
     folder = _cache_folder()
     done = folder / f"{name}.done"  # beside what numba writes: it says nothing about machine code that lies elsewhere
     if not done.exists():
-        with _one_at_a_time(folder.parent / "compile.lock"):
+        with _one_at_a_time(folder.with_name(f"{folder.name}.lock")):
             if not done.exists():  # else the process that had the lock has compiled it
                 _compile(name, folder)
                 done.touch()
