@@ -7,12 +7,12 @@ import gzip
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kvgym import _page
 from kvgym.cluster import Crash
 from kvgym.watch.film import Film
 
@@ -25,15 +25,7 @@ def page(films: Sequence[Film]) -> str:
     Args:
         films: One, or two of the same episode by different agents.
     """
-    parts = {
-        name: (files("kvgym.watch") / f"page.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")
-    }
-    packed = base64.b64encode(gzip.compress(payload(films).encode(), mtime=0)).decode()
-    text = parts["html"]
-    # What is put in last may hold the marks of the others.
-    for mark, part in (("/*CSS*/", parts["css"]), ("/*JS*/", parts["js"]), ("/*FILM*/", packed)):
-        text = text.replace(mark, part, 1)
-    return text
+    return _page.filled("kvgym.watch", base64.b64encode(gzip.compress(payload(films).encode(), mtime=0)).decode())
 
 
 def payload(films: Sequence[Film]) -> str:
