@@ -1,0 +1,27 @@
+"""How many cases random tests play: some every day, all of them in the slow tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import hypothesis
+import pytest
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+SHARE = 3
+"""Every day one case in so many is played."""
+
+only_slow = False
+"""Whether the slow tests have been asked for (-m slow); tests/conftest.py says so before any test is imported."""
+
+
+def examples(n: int) -> Callable[[Test], Test]:
+    """Makes hypothesis play `n` examples when the slow tests are asked for, and a share of them every day."""
+
+    def decorate(test: Test) -> Test:
+        made = hypothesis.settings(max_examples=n if only_slow else max(2, n // SHARE))(test)
+        return pytest.mark.slow(made) if only_slow else made
+
+    return decorate
