@@ -25,3 +25,8 @@ def examples(n: int) -> Callable[[Test], Test]:
         return pytest.mark.slow(made) if only_slow else made
 
     return decorate
+
+
+def cases(n: int) -> pytest.MarkDecorator:
+    """Parametrises a test with `cases`: a share of `n` every day, and `n` in the slow tests."""
+    return pytest.mark.parametrize("cases", [n // SHARE, pytest.param(n, marks=pytest.mark.slow)])
