@@ -21,6 +21,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
+from kvgym import _atomic
+
 FOLDER = Path(__file__).parent
 AT_ONCE = 2
 COLOURS = 64
@@ -29,6 +31,8 @@ COLOURS = 64
 
 def run(path: Path, *, save: bool) -> float:
     """Runs a notebook in a kernel of its own; returns the seconds that it took.
+
+    Saved are its outputs without standard error, where lines of progress come as fast as the machine is.
 
     Raises:
         CellExecutionError: If a cell fails; nothing is saved then.
@@ -48,20 +52,21 @@ def run(path: Path, *, save: bool) -> float:
     client.execute()
     if save:
         for cell in notebook.cells:
-            for output in cell.get("outputs", ()):
-                _shrink(output.get("data", {}))
-        temporary = path.with_suffix(".tmp")
-        nbformat.write(notebook, temporary)
-        temporary.replace(path)
+            if cell.cell_type == "code":
+                cell.outputs = [_shrunk(output) for output in cell.outputs if output.get("name") != "stderr"]
+        _atomic.write(path, nbformat.writes(notebook) + "\n")
     return time.perf_counter() - began
 
 
-def _shrink(data: dict[str, Any]) -> None:
-    if "image/png" in data:
+def _shrunk(output: Any) -> Any:
+    """An output with its picture in few colours, and in one form."""
+    if "image/png" in output.get("data", {}):
+        output.data.pop("image/jpeg", None)
         smaller = io.BytesIO()
-        picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+        picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
         picture.convert("RGB").quantize(COLOURS).save(smaller, "png", optimize=True)
-        data["image/png"] = base64.b64encode(smaller.getvalue()).decode()
+        output.data["image/png"] = base64.b64encode(smaller.getvalue()).decode()
+    return output
 
 
 def main(argv: list[str] | None = None) -> int:
