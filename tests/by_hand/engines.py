@@ -160,6 +160,7 @@ def make_case(
     classes: Sequence[RefClass] = (RefClass(),),
     refuse: dict[int, int] | None = None,
     decision_ps: int | Sequence[int] = 0,
+    warmup: int = 0,
 ) -> Case:
     """A case for the simulator, from what the reference was given and asked."""
     names = {rule: name for name, rule in compare.ROUTERS.items()}
@@ -191,6 +192,7 @@ def make_case(
         classes,
         refuse or {},
         decision_ps,
+        warmup,
     )
 
 

@@ -134,7 +134,7 @@ class Cluster:
         self.result.visible.append((index, now, seen[0], seen[1], seen[2]))
         self.result.offers.append(tuple(view.offer(w) for w in every))
         self.result.up.append(view.up)
-        effect_ps = self.router.decide(now)
+        effect_ps = self.router.decide(index, now)
         if self.refuse.get(index) == record.returns:
             self.refuse_now(index, now)
             return

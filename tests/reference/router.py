@@ -24,22 +24,27 @@ class Router:
         on_the_way: The requests on their way, in the order in which they were decided about.
     """
 
-    def __init__(self, decision_ps: int | Sequence[int]) -> None:
+    def __init__(self, decision_ps: int | Sequence[int], warmup: int = 0) -> None:
         """A router that has decided nothing yet.
 
         Args:
             decision_ps: What each decision takes, 0: they take effect at once; or what was measured of decisions, in
                 turn and over again.
+            warmup: The first so many arrivals are those of the warm-up, whose router takes no time.
         """
         self.at_once = decision_ps == 0
+        self.warmup = warmup
+        self.warmed: set[int] = set()
         self.decision_ps = [decision_ps] if isinstance(decision_ps, int) else decision_ps
         self.decisions = 0
         self.busy_until_ps = 0
         self.on_the_way: list[Sent] = []
 
-    def decide(self, now: int) -> int | None:
+    def decide(self, index: int, now: int) -> int | None:
         """A decision is asked, and takes the router's time; returns when it takes effect, None if at once."""
-        if self.at_once:
+        if len(self.warmed) < self.warmup:
+            self.warmed.add(index)
+        if self.at_once or index in self.warmed:
             return None
         self.busy_until_ps = max(now, self.busy_until_ps) + self.decision_ps[self.decisions % len(self.decision_ps)]
         self.decisions += 1

@@ -50,6 +50,7 @@ def simulate(
     classes: Sequence[RefClass] = (RefClass(),),
     refuse: Mapping[int, int] | None = None,
     decision_ps: int | Sequence[int] = 0,
+    warmup: int = 0,
 ) -> RefResult:
     """Simulate a workload, stepping every iteration.
 
@@ -76,6 +77,7 @@ def simulate(
             arrives, 1 when it came back for the first time. The router is not asked about one at that decision.
         decision_ps: What each ROUTE decision takes, 0: they take effect at once; or what was measured of decisions, in
             turn and over again.
+        warmup: The first so many arrivals are those of the warm-up, whose router takes no time.
 
     Returns:
         Records, totals, iterations, decisions and evictions.
@@ -108,7 +110,7 @@ def simulate(
         sessions,
         view,
         route,
-        Router(decision_ps),
+        Router(decision_ps, warmup),
         refuse or {},
         rules,
         classes,

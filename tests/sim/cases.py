@@ -61,6 +61,7 @@ class Case:
     classes: Sequence[RefClass] = (RefClass(),)
     refuse: dict[int, int] = field(default_factory=dict)
     decision_ps: int | Sequence[int] = 0
+    warmup: int = 0
 
     def workload(self) -> Workload:
         """The workload as the simulator wants it."""
@@ -91,7 +92,8 @@ class Case:
             )
             for number, one in enumerate(self.classes)
         ]
-        simulator.reset(self.workload(), seed, classes=classes, faults=self.faults)
+        warmup = {"warmup": self.warmup, "warmup_router": self.router} if self.warmup else {}
+        simulator.reset(self.workload(), seed, classes=classes, faults=self.faults, **warmup)
 
     def reference_engine(self) -> RefEngine:
         """Settings for the reference."""

@@ -263,6 +263,7 @@ def reference(case: Case, replay: Draws | None, check: bool = True, agent: Evict
         classes=case.classes,
         refuse=case.refuse,
         decision_ps=case.decision_ps,
+        warmup=case.warmup,
         **asked,
     )
 
