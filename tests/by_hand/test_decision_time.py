@@ -145,8 +145,8 @@ def test_an_offer_that_is_gone_at_the_effect():
 
 
 def test_transfers_go_in_the_order_of_effects():
-    # d = 10. A and B on worker 0, 10 .. 190 and 190 .. 370. At 1000 requests
-    # for A 9 and B 9 to worker 1: effects at 1010 and 1020. One sender: 1010 .. 1036, then 1036 .. 1062.
+    # d = 10. A and B on worker 0, 10 .. 190 and 190 .. 370. At 1000 requests A 9 and B 9 for worker 1: effects at 1010
+    # and 1020. One sender: 1010 .. 1036, then 1036 .. 1062.
     requests = [request(A), request(B), request((*A, 9), at=1000), request((*B, 9), at=1000)]
     result = play(requests, [40, 40], [0, 0, 1, 1], LINK, decision_ps=10)
     assert result.links == {(0, 1): (2, 16, 52, 0)}
