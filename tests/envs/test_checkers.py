@@ -12,6 +12,7 @@ from kvgym.envs.route import RouteEnv
 from kvgym.envs.settings import HORIZONS, REWARDS
 from kvgym.scenarios import SPLITS
 from kvgym.sim import EVICTORS
+from tests import often
 from tests.envs.helpers import FORMS, SMALL, make_form, pressed, small
 
 FEW_PAGES = {"recipe_args": {"lengths": [512, 2048]}, "workers": [{"kv_tokens": 4096, "cost": {"c0": 20.0}}] * 3}
@@ -50,7 +51,7 @@ EVERY = (
         pytest.param(
             name,
             {"scenario": scenario, "scenario_overrides": pressed(scenario, **more), "observation": shown, **arguments},
-            marks=[pytest.mark.slow] if number % 3 else [],
+            marks=often.ALL if number % 3 else (),
         )
         for number, name, arguments, scenario, more, shown in PRODUCT
     ]
