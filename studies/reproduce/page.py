@@ -12,9 +12,11 @@ from .results import PARTS
 
 FILE = Path(__file__).parents[2] / "docs" / "site" / "reproduction.json"
 """What the page of the docs is written from."""
-UNITS = {
+HEADERS = {
     "e2e_p50": "P50 latency (s)",
+    "e2e_p95": "P95 latency (s)",
     "ttft_p50": "P50 TTFT (s)",
+    "ttft_p95": "P95 TTFT (s)",
     "hit_rate": "hit rate",
     "request_throughput": "requests/s",
 }
@@ -62,17 +64,14 @@ def number(value: float, unit: str = "") -> str:
 
 
 def _sweep(sweep: Mapping[str, Any]) -> str:
-    rows = [
-        [row["at"], row["pair"], *(_cell(row[metric], metric) for metric in sweep["metrics"])] for row in sweep["rows"]
-    ]
-    headers = [sweep["axis"], "pair", *(UNITS.get(metric, metric) for metric in sweep["metrics"])]
+    metrics = [name for name in sweep["rows"][0] if name not in ("at", "who")]
+    rows = [[row["at"], row["who"], *(_cell(row[metric]) for metric in metrics)] for row in sweep["rows"]]
+    headers = [sweep["axis"], "", *(HEADERS.get(metric, metric) for metric in metrics)]
     return f"### {sweep['title']}\n\n" + tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-def _cell(cell: Mapping[str, Any], metric: str) -> str:
-    digits = 3 if metric == "hit_rate" else 2
-    return (
-        f"{cell['mean']:.{digits}f} ({cell['low']:.{digits}f} to {cell['high']:.{digits}f})"
-        if cell["low"] is not None
-        else f"{cell['mean']:.{digits}f}"
-    )
+def _cell(cell: Mapping[str, Any]) -> str:
+    if cell["mean"] is None:
+        return "-"
+    shown = number(cell["mean"])
+    return shown if cell["low"] is None else f"{shown} ({number(cell['low'])} to {number(cell['high'])})"
