@@ -8,7 +8,14 @@ from .settings import CA_LRU, GSP, LBGR_RLT, TUNED_RLT, Run, Setting, gsp
 from .trends import RATIOS, WORST, gain
 
 ROUND_ROBIN = "round robin + LRU"
-PRIME = gsp("4 L40, 12 requests/s, prefix ratio 0.5, cyclic order of 127 groups", rate=12.0, order="worst", groups=127)
+PRIME = gsp(
+    "4 L40, 12 requests/s, prefix ratio 0.5, cyclic order of 127 groups",
+    rate=12.0,
+    order="worst",
+    groups=127,
+    prompts_per_group=33,
+    prompts_per_group=33,
+)
 EXACT = Setting(f"{GSP.text}; the router hears of evictions", {"view": "exact"})
 MIXED = Setting(f"{GSP.text}; prefills and decodes in one iteration", {"engine": {"schedule": "mixed"}})
 _BEST = Run(LBGR_RLT, GSP)

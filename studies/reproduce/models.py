@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .claims import ONE, Claim, Part, sweep
+from .claims import NONE, ONE, Claim, Part, sweep
 from .measures import Extreme
 from .settings import CA_LRU, LBGR_RLT, RANDOM_LRU, Setting, gsp
 from .trends import gain, smallest
@@ -56,7 +56,7 @@ def _claims() -> tuple[Claim, ...]:
     return (
         *claims,
         Claim(f"{text}, the smallest", "above 1", ONE, "", smallest(range_), "x", "costs from published figures"),
-        Claim(f"{text}, largest", "", ONE, "", best, "x", "costs from published figures"),
+        Claim(f"{text}, largest", "", NONE, "", best, "x", "costs from published figures"),
     )
 
 

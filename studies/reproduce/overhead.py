@@ -55,10 +55,10 @@ def _claims() -> tuple[Claim, ...]:
             claims.append(Claim(text, "", NONE, free.text, ours, "x", note))
     for n in (4, 16, 64):
         setting = gsp(f"{n} L40, {9 * n // 4} requests/s", workers=n, rate=9.0 * n / 4)
-        ours = Mean(Run(LBGR_RLT, setting), "decision_us")
+        decision = Mean(Run(LBGR_RLT, setting), "decision_us")
         note = "Python, on one core of the machine that played this; theirs is compiled, with HTTP around it"
         theirs, sure = ("560", "one report") if n == 4 else ("", NONE)
-        claims.append(Claim("a decision of LBGR", theirs, sure, setting.text, ours, "us", note))
+        claims.append(Claim("a decision of LBGR", theirs, sure, setting.text, decision, "us", note))
     return tuple(claims)
 
 
