@@ -14,7 +14,6 @@ PRIME = gsp(
     order="worst",
     groups=127,
     prompts_per_group=33,
-    prompts_per_group=33,
 )
 EXACT = Setting(f"{GSP.text}; the router hears of evictions", {"view": "exact"})
 MIXED = Setting(f"{GSP.text}; prefills and decodes in one iteration", {"engine": {"schedule": "mixed"}})

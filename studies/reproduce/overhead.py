@@ -11,10 +11,10 @@ from kvgym.scenarios import get_scenario
 from .claims import NONE, Claim, Part
 from .measures import Mean, times
 from .paper_table import ROUTING_S
-from .settings import LBGR_RLT, Run, Setting, gsp
+from .settings import LBGR_RLT, PREFILL_TOKENS_S, Run, Setting, gsp
 
 CHUNK = 8192
-LOAD = 9.0 / 4 / 6270
+LOAD = 9.0 / 4 / PREFILL_TOKENS_S
 """Requests per second over prompt tokens per second of a worker: the load of 9 requests/s on four L40."""
 
 WORKERS: Mapping[str, tuple[Mapping[str, Any], int]] = {
