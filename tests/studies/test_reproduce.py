@@ -1,6 +1,7 @@
 """The claims of the paper: Table 1 comes out again, and what is made of episodes is what it says."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -161,3 +162,12 @@ def test_bad_options(words, message, tmp_path, capsys):
 
 def test_the_page_is_what_its_json_says():
     assert (command.DOCS / "reproduction.md").read_text(encoding="utf-8") == page.text(files.read(page.FILE))
+
+
+def test_a_page_of_one_part():
+    """`--part`: figures that are not there are shown as such, and no other part has a heading."""
+    parts = {"headlines": {"title": "The headline ratios", "claims": [], "sweeps": []}}
+    text = page.text({"parts": parts, "seeds": 10, "sweep_seeds": 6, "split": "validation"})
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["The headline ratios"]
+    assert "at most nan times" in text and "{" not in text
+    assert max(len(line) for line in text.splitlines() if "http" not in line and not line.startswith("|")) <= 120
