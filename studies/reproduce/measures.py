@@ -49,7 +49,12 @@ class Measured:
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields, as JSON has them."""
-        return asdict(self)
+        return {name: rounded(value) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def rounded(value: float) -> float:
+    """Five digits: a file of results is read by people, too."""
+    return float(f"{value:.5g}")
 
 
 class Measure(Protocol):

@@ -26,6 +26,7 @@ HEADERS = {
     "ttft_p95": "P95 TTFT (s)",
     "hit_rate": "hit rate",
     "request_throughput": "requests/s",
+    "lost later": "lost later (s)",
 }
 
 
@@ -138,14 +139,22 @@ def number(value: float, unit: str = "") -> str:
 
 
 def _sweep(sweep: Mapping[str, Any]) -> str:
-    metrics = [name for name in sweep["rows"][0] if name not in ("at", "who")]
-    rows = [[row["at"], row["who"], *(_cell(row[metric]) for metric in metrics)] for row in sweep["rows"]]
-    headers = [sweep["axis"], "", *(HEADERS.get(metric, metric) for metric in metrics)]
-    return f"### {sweep['title']}\n\n" + tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    """A column for each metric, or, of a single metric, for each point."""
+    metrics, rows = sweep["metrics"], sweep["rows"]
+    if len(metrics) > 1:
+        headers = [sweep["axis"], "", *(HEADERS.get(metric, metric) for metric in metrics)]
+        cells = [[row["at"], row["who"], *(_cell(row[metric]) for metric in metrics)] for row in rows]
+    else:
+        points = list(dict.fromkeys(row["at"] for row in rows))
+        headers = ["", *(f"{point} {sweep['axis']}" for point in points)]
+        who = dict.fromkeys(row["who"] for row in rows)
+        cells = [[one, *(_cell(row[metrics[0]]) for row in rows if row["who"] == one)] for one in who]
+    return f"### {sweep['title']}\n\n" + tabulate(cells, headers, tablefmt="github", disable_numparse=True)
 
 
-def _cell(cell: Mapping[str, Any]) -> str:
-    if cell["mean"] is None:
+def _cell(cell: list[Any]) -> str:
+    """A mean with its interval; null where there is none."""
+    mean, low, high = cell
+    if mean is None:
         return "-"
-    shown = number(cell["mean"])
-    return shown if cell["low"] is None else f"{shown} ({number(cell['low'])} to {number(cell['high'])})"
+    return number(mean) if low is None else f"{number(mean)} ({number(low)} to {number(high)})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +26,7 @@ def draw(results: Mapping[str, Any], folder: Path) -> None:
 
 
 def _metrics(sweep: Mapping[str, Any]) -> list[str]:
-    return [metric for metric in SHOWN if metric in sweep["rows"][0]]
+    return [metric for metric in SHOWN if metric in sweep["metrics"]]
 
 
 def _draw_part(shown: list[tuple[Mapping[str, Any], list[str]]], path: Path) -> None:
@@ -39,10 +40,10 @@ def _draw_part(shown: list[tuple[Mapping[str, Any], list[str]]], path: Path) -> 
     for column, (sweep, metrics) in enumerate(shown):
         for row, metric in enumerate(metrics):
             labels |= _draw(places[row][column], sweep, metric)
-        places[0][column].set_title(sweep["title"], fontsize=8, wrap=True)
+        places[0][column].set_title(textwrap.fill(sweep["title"], 36), fontsize=8)
     figure.legend(labels.values(), labels.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     with _atomic.replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=90)
+        figure.savefig(temporary, format="png", dpi=80)
 
 
 def _draw(place: Any, sweep: Mapping[str, Any], metric: str) -> dict[str, Any]:
@@ -52,11 +53,9 @@ def _draw(place: Any, sweep: Mapping[str, Any], metric: str) -> dict[str, Any]:
     for number, pair in enumerate(dict.fromkeys(row["who"] for row in sweep["rows"])):
         rows = [row for row in sweep["rows"] if row["who"] == pair]
         x = [points.index(row["at"]) for row in rows]
-        cells = [row[metric] for row in rows]
-        (lines[pair],) = place.plot(x, [cell["mean"] for cell in cells], marker="osv^D"[number % 5], ms=3, lw=1)
-        if not any(math.isnan(cell["low"]) for cell in cells):
-            low, high = ([cell[end] for cell in cells] for end in ("low", "high"))
-            place.fill_between(x, low, high, color=lines[pair].get_color(), alpha=0.15)
+        mean, low, high = zip(*([math.nan if end is None else end for end in row[metric]] for row in rows), strict=True)
+        (lines[pair],) = place.plot(x, mean, marker="osv^D"[number % 5], ms=3, lw=1)
+        place.fill_between(x, low, high, color=lines[pair].get_color(), alpha=0.15, lw=0)
     long = max(map(len, points)) > 8
     place.set_xticks(range(len(points)), points, rotation=30 if long else 0, ha="right" if long else "center")
     place.tick_params(labelsize=6)

@@ -9,7 +9,7 @@ from typing import Any
 from . import bursts, caveats, change, headlines, models, overhead, paper_table, trends
 from .claims import Claim, Part, Sweep
 from .jobs import Found, Job
-from .measures import Extreme, all_jobs
+from .measures import Extreme, all_jobs, rounded
 
 PARTS: Mapping[str, Part] = {
     "table1": paper_table.PART,
@@ -73,8 +73,9 @@ class Plan:
         for (point, who, metric), measure in sweep.cells.items():
             one = measure.of(found, self._sweep_seeds, self._short)
             row = rows.setdefault((point, who), {"at": point, "who": who})
-            row[metric] = {"mean": one.mean, "low": one.low, "high": one.high}
-        return {"title": sweep.title, "axis": sweep.axis, "rows": list(rows.values())}
+            row[metric] = [rounded(one.mean), rounded(one.low), rounded(one.high)]
+        metrics = list(dict.fromkeys(metric for _, _, metric in sweep.cells))
+        return {"title": sweep.title, "axis": sweep.axis, "metrics": metrics, "rows": list(rows.values())}
 
 
 def _ends(sweep: Sweep) -> Sweep:
