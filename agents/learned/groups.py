@@ -1,0 +1,250 @@
+"""What a training run plays: sub-environments of one or many scenarios, in native batches of equal clusters.
+
+A scenario may be named with the evictor under it ("gsp-stable+arc"). Fields of scenarios may be drawn, once for each
+sub-environment, from a TOML file:
+
+    n_workers = { choices = [2, 3, 4, 6, 8] }
+    rate_scale = { low = 0.6, high = 1.1, log = true }
+    "engine.max_running" = { low = 64, high = 256 }
+
+A whole number where both ends are; where the number of workers changes, arrivals change with it: the load per worker is
+what `rate_scale` says.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kvgym import _check
+from kvgym.envs.route import RouteVectorEnv
+from kvgym.evaluation import anchors
+from kvgym.scenarios import Scenario, check_training_split, get_scenario, refuse_held_out
+from kvgym.scenarios.command_line import merged, nested
+
+FRONTIER = "frontier"
+"""As an evictor: that of the best known pair of the scenario, its own where none is known."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A scenario that is trained on.
+
+    Attributes:
+        scenario: The scenario.
+        evictor: Which pages go; None: the scenario's.
+    """
+
+    scenario: Scenario
+    evictor: str | None
+
+    @property
+    def name(self) -> str:
+        """As it is asked for."""
+        return self.scenario.name + (f"+{self.evictor}" if self.evictor else "")
+
+
+def entries(names: Sequence[str], evictor: str | None, overrides: Mapping[str, Any]) -> list[Entry]:
+    """The scenarios of a run.
+
+    Args:
+        names: Scenarios, as `get_scenario` takes them, each with "+evictor" or without.
+        evictor: Of those without: a name, "frontier", or None for the scenario's own.
+        overrides: Fields to change in all of them.
+
+    Raises:
+        ValueError: If there is no such scenario or it is held out, or a field is not known or not allowed.
+    """
+    found = []
+    for text in names:
+        name, _, own = text.partition("+")
+        scenario = get_scenario(name, argument="--scenario")
+        refuse_held_out("--scenario", scenario.name)
+        chosen = own or evictor
+        if chosen == FRONTIER:
+            known = anchors.frozen(scenario)
+            chosen = known.frontier.pair.evictor if known and known.frontier else None
+        found.append(Entry(scenario.with_overrides(overrides), chosen))
+    return found
+
+
+def read_ranges(path: Path) -> dict[str, Mapping[str, Any]]:
+    """Reads a file of fields to draw.
+
+    Raises:
+        ValueError: If it is not TOML, or a range is neither {low, high} with or without log nor {choices}.
+        OSError: If it can't be read.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"--randomise: {path} is not TOML: {error}") from error
+    for name, given in found.items():
+        keys = set(given) if isinstance(given, Mapping) else set()
+        listed = keys == {"choices"} and isinstance(given["choices"], list) and bool(given["choices"])
+        numbers = {"low", "high"} <= keys <= {"low", "high", "log"}
+        if not listed and not (numbers and given["low"] <= given["high"] and (given["low"] > 0 or not given.get("log"))):
+            raise ValueError(
+                f"--randomise: {name} must be {{low, high}}, with log = true or without, or {{choices}} with at least "
+                f"one; got {given!r}"
+            )
+    return found
+
+
+def drawn(scenario: Scenario, ranges: Mapping[str, Mapping[str, Any]], random: np.random.Generator) -> Scenario:
+    """The scenario with fields drawn from ranges.
+
+    Raises:
+        ValueError: If a field is not known, or what was drawn is not allowed.
+    """
+    changes: dict[str, Any] = {}
+    for name, given in ranges.items():
+        changes = merged(changes, nested(name, _one(given, random)))
+    count = changes.get("n_workers", changes.get("count"))
+    if count is not None:
+        per_worker = changes.get("rate_scale", scenario.rate_scale)
+        changes["rate_scale"] = per_worker * count / len(scenario.cluster)
+    return scenario.with_overrides(changes)
+
+
+def _one(given: Mapping[str, Any], random: np.random.Generator) -> Any:
+    if "choices" in given:
+        return given["choices"][int(random.integers(len(given["choices"])))]
+    low, high = given["low"], given["high"]
+    if isinstance(low, int) and isinstance(high, int):
+        return int(random.integers(low, high + 1))
+    share = random.random()
+    return math.exp(math.log(low) + share * math.log(high / low)) if given.get("log") else low + share * (high - low)
+
+
+class Group:
+    """Environments with as many workers: one batch for a network, though there are several native ones behind it.
+
+    Attributes:
+        size: How many.
+        n_workers: Of each.
+        of: Number of the entry that each plays: int64 (size,).
+        latencies: J of the episodes that have ended since it was asked, by number of the entry.
+    """
+
+    def __init__(self, envs: Sequence[RouteVectorEnv], of: Sequence[int], pads: bool) -> None:
+        """Batches with the entries of their environments, one after the other.
+
+        Args:
+            envs: The batches.
+            of: Entries of all their environments.
+            pads: The network looks at fetches, which are zero where there are none.
+        """
+        self._envs, self.of = list(envs), np.array(of)
+        self.size, self.n_workers = len(of), envs[0].layout.n_workers
+        self._ends = np.cumsum([env.num_envs for env in envs])
+        size = max(env.layout.size for env in envs)
+        short = envs[0].layout.of_router()
+        if pads and size == short.size and not short.fetches:
+            size += 2 * self.n_workers
+        self._observations = np.zeros((self.size, size), np.float32)
+        self.masks = np.ones((self.size, self.n_workers), bool)
+        self.latencies: list[tuple[int, float]] = []
+
+    def _parts(self) -> list[tuple[RouteVectorEnv, slice]]:
+        return [(env, slice(int(end) - env.num_envs, int(end))) for env, end in zip(self._envs, self._ends, strict=True)]
+
+    def reset(self, seed: int) -> torch.Tensor:
+        """Starts episodes; the observations, (size, n) float32, share memory with those of the next call."""
+        for env, at in self._parts():
+            self._observations[at, : env.layout.size], infos = env.reset(seed=seed + at.start)
+            self.masks[at] = infos["action_mask"]
+        return torch.from_numpy(self._observations)
+
+    def step(self, actions: NDArray[np.int64]) -> tuple[torch.Tensor, NDArray[np.float64], list[tuple[int, Any]]]:
+        """Steps all of them.
+
+        Returns:
+            Observations, (size, n) float32, in the same memory each time; reward, requests that arrived, seconds, and
+            whether the episode ended, float64 (4, size); and the last observations of episodes that were cut, with the
+            numbers of their environments.
+        """
+        real, cut = np.empty((4, self.size)), []
+        for env, at in self._parts():
+            seen, rewards, terminated, truncated, infos = env.step(actions[at])
+            width = env.layout.size
+            self._observations[at, :width] = seen
+            self.masks[at] = infos["action_mask"]
+            real[:, at] = rewards, env.arrivals, infos["dt"], terminated | truncated
+            for i in np.flatnonzero(real[3, at]).tolist():
+                final = infos["final_info"]
+                real[2, at.start + i] = final["dt"][i]
+                self.latencies.append((int(self.of[at.start + i]), float(final["episode_metrics"]["J"][i])))
+                if truncated[i]:
+                    last = np.zeros(self._observations.shape[1], np.float32)
+                    last[:width] = infos["final_obs"][i]
+                    cut.append((at.start + i, last))
+        return torch.from_numpy(self._observations), real, cut
+
+    def close(self) -> None:
+        """Closes the environments."""
+        for env in self._envs:
+            env.close()
+
+
+def make(
+    played: Sequence[Entry], num_envs: int, ranges: Mapping[str, Mapping[str, Any]], seed: int, **settings: Any
+) -> list[Group]:
+    """The groups of a run; entries have as many environments each, give or take one.
+
+    Args:
+        played: The scenarios.
+        num_envs: Environments in all, at least one for each.
+        ranges: Fields that are drawn, see `read_ranges`.
+        seed: Of these draws.
+        **settings: Arguments of KVGym/Route-v0 for all of them.
+
+    Raises:
+        ValueError: If there are fewer environments than scenarios, or as `drawn` does.
+    """
+    if num_envs < len(played):
+        raise ValueError(f"--num-envs must be at least {len(played)}, one for each scenario, got {num_envs}")
+    check_training_split("agents.learned.groups", settings.get("split", "train"))
+    batches: dict[tuple[Any, ...], list[tuple[int, dict[str, Any]]]] = {}
+    for i in range(num_envs):
+        number = i % len(played)
+        entry = played[number]
+        scenario = drawn(entry.scenario, ranges, np.random.default_rng([seed, i])) if ranges else entry.scenario
+        evictor = {"evictor": entry.evictor} if entry.evictor else {}
+        key = (len(scenario.cluster), scenario.transfers, scenario.objective)
+        batches.setdefault(key, []).append((number, {"scenario": scenario, **evictor}))
+    pads = any(fetches for _, fetches, _ in batches)
+    by_workers: dict[int, list[tuple[RouteVectorEnv, list[int]]]] = {}
+    for (n_workers, _, _), members in sorted(batches.items()):
+        variants = [given for _, given in members]
+        envs = RouteVectorEnv(len(members), autoreset_mode="SameStep", stagger=True, variants=variants, **settings)
+        by_workers.setdefault(n_workers, []).append((envs, [number for number, _ in members]))
+    return [
+        Group([envs for envs, _ in parts], [number for _, numbers in parts for number in numbers], pads)
+        for parts in by_workers.values()
+    ]
+
+
+def fetches(groups: Sequence[Group]) -> bool:
+    """Whether there are fetches in what the environments show."""
+    return any(env.layout.fetches for group in groups for env in group._envs)
+
+
+def check_names(played: Sequence[Entry]) -> None:
+    """Refuses a run that names the same twice.
+
+    Raises:
+        ValueError: If it does.
+    """
+    names = [entry.name for entry in played]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"--scenario must name each scenario once, got {_check.string('scenario', twice[0])} twice")

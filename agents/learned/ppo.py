@@ -1,0 +1,391 @@
+"""PPO for semi-Markov decisions in one file, on the native vector form: one network, one scenario or many at once.
+
+    python -m agents.learned.ppo --scenario gsp-stable --minutes 3
+    python -m agents.learned.ppo --scenario chat gsp-stable+arc documents --evictor frontier --randomise ranges.toml
+    python -m agents.learned.ppo --out runs/mine --resume ..        the same command goes on after a kill
+
+Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) for KVGym/Route-v0 in the style of CleanRL (Huang
+et al. 2022, JMLR 23): read it from the top to the bottom. What is not usual:
+
+- A step is discounted by gamma to the power of the requests that arrived in it, or of the seconds that it took over
+  `--second` (semi-Markov decisions, Bradtke and Duff 1994); generalised advantage estimation (arXiv 1506.02438) alike.
+- Rewards are divided by a running deviation of the discounted return of their scenario, and advantages are normalised
+  scenario by scenario, so that none drowns the others.
+- What the network computes without a weight (`Trunk.look`) is computed once per decision, not once per epoch.
+
+Needs torch and nothing else of the extra "train". Writes `policy.pt`, which the agent `learned` plays, `checkpoint.pt`
+and `curve.jsonl` into --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import kvgym
+from kvgym import _atomic, _check, _command
+from kvgym.scenarios import command_line
+
+from . import file, groups
+from .groups import Entry, Group
+from .network import Actor, Critic, Seen, Shape, start
+
+Array = NDArray[np.float64]
+LOST = -1e9
+"""Score of a worker that is down."""
+EVERY_S = 15.0
+"""Seconds between two checkpoints."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it learns; the defaults are those of `hyperparams/ppo.yml`.
+
+    Attributes:
+        num_envs: Environments in all.
+        steps: Decisions of each between two updates.
+        total: Decisions in all.
+        minutes: Stop after so many minutes; infinite: no limit, and the same seed learns the same.
+        batch: Decisions of a minibatch.
+        epochs: How often an update sees each decision.
+        gamma: Discount of a request, or of `second` seconds.
+        second: Seconds that count as a request does; 0: discount by request.
+        decay: Lambda of generalised advantage estimation, in the same unit.
+        rate: Learning rate at first; it falls to 0 in a straight line.
+        clip: Of the ratio of probabilities.
+        entropy: Weight of the entropy.
+        max_kl: An update ends after an epoch in which the policy moved so far; infinite: never.
+        width: Units of a hidden layer.
+        corrects: The network's scores are a correction to a rule's.
+        threads: Of torch.
+        seed: Of everything.
+    """
+
+    num_envs: int = 64
+    steps: int = 64
+    total: int = 3_000_000
+    minutes: float = math.inf
+    batch: int = 1024
+    epochs: int = 4
+    gamma: float = 0.997
+    second: float = 0.0
+    decay: float = 0.95
+    rate: float = 6e-4
+    clip: float = 0.2
+    entropy: float = 0.0
+    max_kl: float = math.inf
+    width: int = 64
+    corrects: bool = False
+    threads: int = 1
+    seed: int = 0
+
+
+@dataclass
+class Scale:
+    """Running variance of the discounted returns of a scenario (Welford's, by parts)."""
+
+    n: float = 1e-4
+    mean: float = 0.0
+    variance: float = 1.0
+
+    def add(self, x: Array) -> None:
+        """Counts returns."""
+        n, shift, total = x.size, x.mean() - self.mean, self.n + x.size
+        self.variance = (self.n * self.variance + n * x.var() + shift**2 * self.n * n / total) / total
+        self.mean, self.n = self.mean + shift * n / total, total
+
+
+class Rollout:
+    """Decisions of a group between two updates, in memory that is used again and again."""
+
+    def __init__(self, group: Group, steps: int) -> None:
+        self.group, self.steps = group, steps
+        self.seen: Seen | None = None
+        self.masks = torch.zeros((steps, group.size, group.n_workers), dtype=torch.bool)
+        self.scores = torch.zeros((steps, group.size, group.n_workers))
+        self.actions = torch.zeros((steps, group.size), dtype=torch.int64)
+        self.real = np.zeros((steps, 4, group.size))
+        self.cut: list[tuple[int, int, Any]] = []
+        self.returns = np.zeros(group.size)  # discounted so far, for the scale of rewards
+        self.discounts = self.advantages = self.targets = np.zeros(0)
+
+    def note(self, step: int, seen: Seen) -> None:
+        """Keeps what is seen before a decision."""
+        if self.seen is None:
+            self.seen = Seen(*(torch.zeros((self.steps, *part.shape)) for part in seen))
+        for kept, part in zip(self.seen, seen, strict=True):
+            kept[step] = part
+        self.masks[step] = torch.from_numpy(self.group.masks)
+
+    def flat(self) -> Seen:
+        """All that was seen, (steps x size, ..)."""
+        assert self.seen is not None
+        return Seen(*(part.flatten(0, 1) for part in self.seen))
+
+
+@dataclass
+class Learner:
+    """Networks, optimiser and rollouts; `update` is the algorithm.
+
+    Attributes:
+        settings: How it learns.
+        played: The scenarios.
+        groups: Their environments.
+        done: Decisions so far.
+        seconds: Of learning so far.
+    """
+
+    settings: Settings
+    played: list[Entry]
+    groups: list[Group]
+    done: int = 0
+    seconds: float = 0.0
+    scales: list[Scale] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Makes what is learned."""
+        s = self.settings
+        torch.set_num_threads(s.threads)
+        torch.manual_seed(s.seed)
+        self.random = torch.Generator().manual_seed(s.seed)
+        shape = Shape(width=s.width, fetches=groups.fetches(self.groups), corrects=s.corrects)
+        self.actor, self.critic = Actor(shape), Critic(shape)
+        start(self.actor, self.critic)
+        self.weights = [*self.actor.parameters(), *self.critic.parameters()]
+        self.optimiser = torch.optim.Adam(self.weights, lr=s.rate, eps=1e-5, fused=True)
+        self.rollouts = [Rollout(group, s.steps) for group in self.groups]
+        self.scales = [Scale() for _ in self.played]
+
+    def begin(self) -> None:
+        """Starts episodes that were not played before."""
+        seed = self.settings.seed * 10**10 + self.done
+        self.observations = []
+        for group in self.groups:
+            self.observations.append(group.reset(seed))
+            seed += group.size
+
+    @torch.no_grad()
+    def play(self) -> None:
+        """Fills the rollouts."""
+        noises = [-torch.empty_like(r.scores).exponential_(generator=self.random).log_() for r in self.rollouts]
+        for rollout in self.rollouts:
+            rollout.cut = []
+        for step in range(self.settings.steps):
+            for number, (rollout, noise) in enumerate(zip(self.rollouts, noises, strict=True)):
+                seen = self.actor.trunk.look(self.observations[number])
+                rollout.note(step, seen)
+                scores = self.actor.score(seen).masked_fill_(~rollout.masks[step], LOST)
+                actions = (scores + noise[step]).argmax(1)  # a draw by probability (Gumbel's)
+                rollout.scores[step], rollout.actions[step] = scores, actions
+                self.observations[number], rollout.real[step], cut = rollout.group.step(actions.numpy())
+                rollout.cut += [(step, *last) for last in cut]
+
+    @torch.no_grad()
+    def judge(self) -> None:
+        """Scaled rewards, values and advantages of the rollouts."""
+        s = self.settings
+        for number, rollout in enumerate(self.rollouts):
+            reward, arrivals, seconds, ended = rollout.real.transpose(1, 0, 2)
+            discount = s.gamma ** (seconds / s.second if s.second else arrivals)
+            fade = discount * s.decay ** (seconds / s.second if s.second else arrivals)
+            returns = np.empty_like(reward)
+            for step in range(s.steps):
+                rollout.returns = rollout.returns * discount[step] + reward[step]
+                returns[step] = rollout.returns
+                rollout.returns = rollout.returns * (1 - ended[step])
+            of = rollout.group.of
+            for entry in np.unique(of):
+                self.scales[entry].add(returns[:, of == entry])
+            reward = reward / np.array([math.sqrt(self.scales[entry].variance) + 1e-8 for entry in of])
+            values = self.values(rollout.flat()).reshape(s.steps, -1)
+            after = np.vstack([values[1:], self.values(self.actor.trunk.look(self.observations[number]))[None]])
+            after *= 1 - ended
+            if rollout.cut:  # the value behind a cut stands for what was not played
+                steps, places, last = zip(*rollout.cut, strict=True)
+                after[steps, places] = self.values(self.actor.trunk.look(torch.from_numpy(np.stack(last))))
+            surprise = reward + discount * after - values
+            advantages = np.empty_like(surprise)
+            carried = np.zeros(rollout.group.size)
+            for step in reversed(range(s.steps)):
+                carried = surprise[step] + fade[step] * (1 - ended[step]) * carried
+                advantages[step] = carried
+            rollout.targets = advantages + values
+            for entry in np.unique(of):
+                part = advantages[:, of == entry]
+                advantages[:, of == entry] = (part - part.mean()) / (part.std() + 1e-8)
+            rollout.advantages = advantages
+
+    def values(self, seen: Seen) -> Array:
+        """Of states, float64 (n,)."""
+        rows = torch.arange(len(seen.context)).split(4096)
+        return np.concatenate([self.critic.value(seen.at(slice(int(r[0]), int(r[-1]) + 1))).numpy()[:, 0] for r in rows])
+
+    def update(self) -> float:
+        """Learns from the rollouts; returns how far the policy moved (KL divergence, nats)."""
+        s, moved = self.settings, 0.0
+        self.optimiser.param_groups[0]["lr"] = s.rate * (1 - self.share())
+        whole = [
+            (
+                *rollout.flat(),
+                rollout.masks.flatten(0, 1),
+                rollout.actions.reshape(-1, 1),
+                torch.log_softmax(rollout.scores.flatten(0, 1), 1).gather(1, rollout.actions.reshape(-1, 1)),
+                torch.from_numpy(rollout.advantages.astype(np.float32)).reshape(-1, 1),
+                torch.from_numpy(rollout.targets.astype(np.float32)).reshape(-1, 1),
+            )
+            for rollout in self.rollouts
+        ]
+        n = sum(len(parts[0]) for parts in whole)
+        n_batches = max(1, n // s.batch)
+        for _ in range(s.epochs):
+            shuffled = []
+            for parts in whole:
+                order = torch.randperm(len(parts[0]), generator=self.random)
+                shuffled.append([part.index_select(0, order).chunk(n_batches) for part in parts])
+            moved = 0.0
+            for batch in range(n_batches):
+                self.optimiser.zero_grad(set_to_none=True)
+                for chunks in shuffled:
+                    parts = [chunk[batch] for chunk in chunks if batch < len(chunk)]
+                    if parts:
+                        loss, kl = self.loss(parts)
+                        (loss * (n_batches / n)).backward()
+                        moved += kl / n
+                nn.utils.clip_grad_norm_(self.weights, 0.5)
+                self.optimiser.step()
+            if moved > s.max_kl:
+                break
+        return moved
+
+    def loss(self, parts: list[Tensor]) -> tuple[Tensor, float]:
+        """Summed loss of a part of a minibatch, and the summed estimate of the KL divergence."""
+        s, (masks, actions, before, advantages, targets) = self.settings, parts[-5:]
+        seen = Seen(*parts[:-5])
+        logs = torch.log_softmax(self.actor.score(seen).masked_fill(~masks, LOST), 1)
+        change = logs.gather(1, actions) - before
+        ratio = change.exp()
+        gain = torch.minimum(ratio * advantages, ratio.clamp(1 - s.clip, 1 + s.clip) * advantages).sum()
+        loss = 0.5 * (self.critic.value(seen) - targets).square().sum() - gain
+        if s.entropy:
+            loss = loss + s.entropy * (logs.exp() * logs).sum()
+        with torch.no_grad():
+            return loss, float((ratio - 1 - change).sum())
+
+    def share(self) -> float:
+        """How much of the run is done."""
+        return min(1.0, max(self.done / self.settings.total, self.seconds / (60 * self.settings.minutes)))
+
+    def iterate(self) -> float:
+        """Plays and learns once; returns how far the policy moved."""
+        began = time.monotonic()
+        self.play()
+        self.judge()
+        moved = self.update()
+        self.done += sum(rollout.actions.numel() for rollout in self.rollouts)
+        self.seconds += time.monotonic() - began
+        return moved
+
+    def latencies(self) -> dict[str, float]:
+        """Mean J (s) of the training episodes that have ended since it was last asked, by scenario."""
+        found: dict[str, list[float]] = {}
+        for group in self.groups:
+            for number, J in group.latencies:
+                found.setdefault(self.played[number].name, []).append(J)
+            group.latencies = []
+        return {name: sum(values) / len(values) for name, values in sorted(found.items())}
+
+    def save(self, out: Path, more: dict[str, Any]) -> None:
+        """Writes checkpoint and trained file."""
+        held = {
+            "actor": self.actor.state_dict(),
+            "critic": self.critic.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "random": self.random.get_state(),
+            "scales": [asdict(scale) for scale in self.scales],
+            "done": self.done,
+            "seconds": self.seconds,
+        }
+        with _atomic.replacing(out / "checkpoint.pt") as temporary:
+            torch.save(held, temporary)
+        origin = {"algorithm": "smdp-ppo", "steps": self.done, "seconds": round(self.seconds, 1), **more}
+        asked = {"view": more["overrides"]["view"]} if "view" in more["overrides"] else {}
+        file.save(out / "policy.pt", file.Trained(self.actor, "KVGym/Route-v0", asked, origin))
+
+    def load(self, out: Path) -> None:
+        """Goes on from a checkpoint."""
+        held = torch.load(out / "checkpoint.pt", weights_only=True)
+        for name in ("actor", "critic", "optimiser"):
+            getattr(self, name).load_state_dict(held[name])
+        self.random.set_state(held["random"])
+        self.scales = [Scale(**scale) for scale in held["scales"]]
+        self.done, self.seconds = held["done"], held["seconds"]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line: an option for each of `Settings`, and what is played."""
+    parser = _command.parser("agents.learned.ppo", __doc__)
+    parser.add_argument("--scenario", nargs="+", default=["gsp-stable"], help="NAME, NAME+EVICTOR or a file, one or more")
+    parser.add_argument("--evictor", help='of those without one: a name, or "frontier" (the scenario\'s own)')
+    parser.add_argument("--randomise", type=Path, metavar="FILE", help="fields to draw for each environment, in TOML")
+    command_line.add_fleet(parser)
+    parser.add_argument("--out", type=Path, default=Path("runs/smdp-ppo"), help="folder of the run (runs/smdp-ppo)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    for one in fields(Settings):
+        kind = {"bool": {"action": "store_true"}, "int": {"type": int}, "float": {"type": float}}[str(one.type)]
+        parser.add_argument(f"--{one.name.replace('_', '-')}", default=one.default, help=f"({one.default})", **kind)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Trains as the command line says."""
+    given = make_parser().parse_args(argv)
+    settings = Settings(**{one.name: getattr(given, one.name) for one in fields(Settings)})
+    try:
+        overrides = command_line.changes(given)
+        played = groups.entries(given.scenario, given.evictor, overrides)
+        ranges = groups.read_ranges(given.randomise) if given.randomise else {}
+        made = groups.make(played, settings.num_envs, ranges, settings.seed, horizon="truncate")
+        if (given.out / "checkpoint.pt").exists() != given.resume:
+            raise ValueError(f"--out: there is {'no' if given.resume else 'a'} run in {given.out}, see --resume")
+        learn(Learner(settings, played, made), given, {"ranges": ranges, "overrides": overrides})
+    except (ValueError, OSError) as error:
+        sys.exit(f"agents.learned.ppo: {error}")
+
+
+def learn(learner: Learner, given: argparse.Namespace, more: dict[str, Any]) -> None:
+    """Iterates to the end, with a line and a checkpoint a minute."""
+    s, out = learner.settings, given.out
+    names = [entry.name for entry in learner.played]
+    more |= {"scenario": " ".join(names), "scenario_version": 0, "seed": s.seed, "settings": asdict(s)}
+    if given.resume:
+        learner.load(out)
+    learner.begin()
+    said = learner.seconds
+    while learner.share() < 1:
+        moved = learner.iterate()
+        if learner.seconds - said > EVERY_S or learner.share() >= 1:
+            said, found = learner.seconds, learner.latencies()
+            learner.save(out, {"kvgym": kvgym.__version__, **more})
+            line = {"steps": learner.done, "seconds": round(said, 1), "kl": moved, "J": found}
+            with (out / "curve.jsonl").open("a", encoding="utf-8") as curve:
+                curve.write(json.dumps(line) + "\n")
+            text = " ".join(f"{name} {J:.3g}" for name, J in found.items())
+            print(f"{learner.done:>12,} steps {said:6.0f} s {learner.done / said:8,.0f}/s  kl {moved:.3f}  J: {text}")
+    for group in learner.groups:
+        group.close()
+    print(f"trained file: {out / 'policy.pt'}")
+
+
+if __name__ == "__main__":
+    main()
