@@ -15,16 +15,17 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kvgym import _check
+from kvgym.envs.base import Observation
+from kvgym.envs.layout import Layout
 from kvgym.envs.route import RouteVectorEnv
 from kvgym.evaluation import anchors
 from kvgym.scenarios import Scenario, check_training_split, get_scenario, refuse_held_out
@@ -131,6 +132,7 @@ class Group:
     Attributes:
         size: How many.
         n_workers: Of each.
+        width: Of observations; fetches are zero where the network looks at them and there are none.
         of: Number of the entry that each plays: int64 (size,).
         latencies: J of the episodes that have ended since it was asked, by number of the entry.
     """
@@ -146,48 +148,45 @@ class Group:
         self._envs, self.of = list(envs), np.array(of)
         self.size, self.n_workers = len(of), envs[0].layout.n_workers
         self._ends = np.cumsum([env.num_envs for env in envs])
-        size = max(env.layout.size for env in envs)
-        short = envs[0].layout.of_router()
-        if pads and size == short.size and not short.fetches:
-            size += 2 * self.n_workers
-        self._observations = np.zeros((self.size, size), np.float32)
+        fetches = pads or any(env.layout.fetches for env in envs)
+        self.width = Layout(self.n_workers, fetches=fetches).size
         self.masks = np.ones((self.size, self.n_workers), bool)
         self.latencies: list[tuple[int, float]] = []
 
-    def _parts(self) -> list[tuple[RouteVectorEnv, slice]]:
-        return [(env, slice(int(end) - env.num_envs, int(end))) for env, end in zip(self._envs, self._ends, strict=True)]
+    def _parts(self) -> Iterator[tuple[RouteVectorEnv, slice]]:
+        for env, end in zip(self._envs, self._ends.tolist(), strict=True):
+            yield env, slice(end - env.num_envs, end)
 
-    def reset(self, seed: int) -> torch.Tensor:
-        """Starts episodes; the observations, (size, n) float32, share memory with those of the next call."""
+    def reset(self, seed: int, out: Observation) -> None:
+        """Starts episodes; `out`, (size, width) float32, gets the observations."""
         for env, at in self._parts():
-            self._observations[at, : env.layout.size], infos = env.reset(seed=seed + at.start)
+            out[at, : env.layout.size], infos = env.reset(seed=seed + at.start)
             self.masks[at] = infos["action_mask"]
-        return torch.from_numpy(self._observations)
 
-    def step(self, actions: NDArray[np.int64]) -> tuple[torch.Tensor, NDArray[np.float64], list[tuple[int, Any]]]:
-        """Steps all of them.
+    def step(self, actions: NDArray[np.int64], out: Observation) -> tuple[NDArray[np.float64], list[tuple[int, Any]]]:
+        """Steps all of them; `out`, (size, width) float32, gets the observations.
 
         Returns:
-            Observations, (size, n) float32, in the same memory each time; reward, requests that arrived, seconds, and
-            whether the episode ended, float64 (4, size); and the last observations of episodes that were cut, with the
-            numbers of their environments.
+            Reward, requests that arrived, seconds, and whether the episode ended, float64 (4, size); and the last
+            observations of episodes that were cut, with the numbers of their environments.
         """
         real, cut = np.empty((4, self.size)), []
         for env, at in self._parts():
-            seen, rewards, terminated, truncated, infos = env.step(actions[at])
             width = env.layout.size
-            self._observations[at, :width] = seen
+            out[at, :width], rewards, terminated, truncated, infos = env.step(actions[at])
             self.masks[at] = infos["action_mask"]
             real[:, at] = rewards, env.arrivals, infos["dt"], terminated | truncated
-            for i in np.flatnonzero(real[3, at]).tolist():
+            for i in np.flatnonzero(terminated | truncated).tolist():
                 final = infos["final_info"]
                 real[2, at.start + i] = final["dt"][i]
-                self.latencies.append((int(self.of[at.start + i]), float(final["episode_metrics"]["J"][i])))
+                J = float(final["episode_metrics"]["J"][i])
+                if not math.isnan(J):  # of a first episode that was too short for anything to finish
+                    self.latencies.append((int(self.of[at.start + i]), J))
                 if truncated[i]:
-                    last = np.zeros(self._observations.shape[1], np.float32)
+                    last = np.zeros(self.width, np.float32)
                     last[:width] = infos["final_obs"][i]
                     cut.append((at.start + i, last))
-        return torch.from_numpy(self._observations), real, cut
+        return real, cut
 
     def close(self) -> None:
         """Closes the environments."""

@@ -20,8 +20,8 @@ from kvgym.envs.features import LOGARITHMIC, N_CANDIDATE, N_EVICT, N_FETCH, N_WO
 from kvgym.envs.layout import Layout
 
 MISS_WEIGHT = 8.0
-SHARPNESS = 4.0
-"""With which a network that corrects a rule begins: a worker with twice the work is chosen 2 ** -4 times as often."""
+SHARPNESS = 6.0
+"""With which a network that corrects a rule begins: a worker with twice the work is chosen 2 ** -6 times as often."""
 
 
 @dataclass(frozen=True)

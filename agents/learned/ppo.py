@@ -39,7 +39,8 @@ from kvgym.scenarios import command_line
 
 from . import file, groups
 from .groups import Entry, Group
-from .network import Actor, Critic, Seen, Shape, start
+from .kernel import Scorer
+from .network import MISS_WEIGHT, Actor, Critic, Seen, Shape, start
 
 Array = NDArray[np.float64]
 LOST = -1e9
@@ -111,27 +112,23 @@ class Rollout:
 
     def __init__(self, group: Group, steps: int) -> None:
         self.group, self.steps = group, steps
-        self.seen: Seen | None = None
-        self.masks = torch.zeros((steps, group.size, group.n_workers), dtype=torch.bool)
-        self.scores = torch.zeros((steps, group.size, group.n_workers))
-        self.actions = torch.zeros((steps, group.size), dtype=torch.int64)
+        actions = (steps, group.size, group.n_workers)
+        self.observations = np.zeros((steps + 1, group.size, group.width), np.float32)
+        self.masks, self.scores = np.ones(actions, bool), np.zeros(actions, np.float32)
+        self.actions = np.zeros(actions[:2], np.int64)
         self.real = np.zeros((steps, 4, group.size))
         self.cut: list[tuple[int, int, Any]] = []
         self.returns = np.zeros(group.size)  # discounted so far, for the scale of rewards
-        self.discounts = self.advantages = self.targets = np.zeros(0)
+        self.advantages = self.targets = np.zeros(0)
+        self.seen: Seen | None = None
 
-    def note(self, step: int, seen: Seen) -> None:
-        """Keeps what is seen before a decision."""
-        if self.seen is None:
-            self.seen = Seen(*(torch.zeros((self.steps, *part.shape)) for part in seen))
-        for kept, part in zip(self.seen, seen, strict=True):
-            kept[step] = part
-        self.masks[step] = torch.from_numpy(self.group.masks)
-
-    def flat(self) -> Seen:
-        """All that was seen, (steps x size, ..)."""
+    def parts(self) -> list[Tensor]:
+        """What an update wants to know of each decision, a row each: what was seen; mask, action, .., see `loss`."""
+        n, actions = self.actions.size, torch.from_numpy(self.actions.reshape(-1, 1))
+        masks, scores = (torch.from_numpy(x.reshape(n, -1)) for x in (self.masks, self.scores))
+        columns = (torch.from_numpy(x.astype(np.float32).reshape(-1, 1)) for x in (self.advantages, self.targets))
         assert self.seen is not None
-        return Seen(*(part.flatten(0, 1) for part in self.seen))
+        return [*self.seen, masks, actions, torch.log_softmax(scores, 1).gather(1, actions), *columns]
 
 
 @dataclass
@@ -158,7 +155,7 @@ class Learner:
         s = self.settings
         torch.set_num_threads(s.threads)
         torch.manual_seed(s.seed)
-        self.random = torch.Generator().manual_seed(s.seed)
+        self.random = np.random.Generator(np.random.PCG64(s.seed))
         shape = Shape(width=s.width, fetches=groups.fetches(self.groups), corrects=s.corrects)
         self.actor, self.critic = Actor(shape), Critic(shape)
         start(self.actor, self.critic)
@@ -170,32 +167,31 @@ class Learner:
     def begin(self) -> None:
         """Starts episodes that were not played before."""
         seed = self.settings.seed * 10**10 + self.done
-        self.observations = []
-        for group in self.groups:
-            self.observations.append(group.reset(seed))
-            seed += group.size
-
-    @torch.no_grad()
-    def play(self) -> None:
-        """Fills the rollouts."""
-        noises = [-torch.empty_like(r.scores).exponential_(generator=self.random).log_() for r in self.rollouts]
         for rollout in self.rollouts:
-            rollout.cut = []
-        for step in range(self.settings.steps):
-            for number, (rollout, noise) in enumerate(zip(self.rollouts, noises, strict=True)):
-                seen = self.actor.trunk.look(self.observations[number])
-                rollout.note(step, seen)
-                scores = self.actor.score(seen).masked_fill_(~rollout.masks[step], LOST)
+            rollout.group.reset(seed, rollout.observations[-1])
+            seed += rollout.group.size
+
+    def play(self) -> None:
+        """Fills the rollouts; the network is played by the kernel, which no call of torch holds up."""
+        scorer = Scorer({name: weight.numpy() for name, weight in self.actor.state_dict().items()}, MISS_WEIGHT)
+        for rollout in self.rollouts:
+            group, rollout.cut = rollout.group, []
+            noise = -np.log(self.random.standard_exponential(rollout.scores.shape, np.float32))
+            rollout.observations[0] = rollout.observations[-1]
+            for step in range(self.settings.steps):
+                rollout.masks[step] = group.masks
+                scores = np.where(group.masks, scorer(rollout.observations[step], group.n_workers), LOST)
                 actions = (scores + noise[step]).argmax(1)  # a draw by probability (Gumbel's)
                 rollout.scores[step], rollout.actions[step] = scores, actions
-                self.observations[number], rollout.real[step], cut = rollout.group.step(actions.numpy())
+                rollout.real[step], cut = group.step(actions, rollout.observations[step + 1])
                 rollout.cut += [(step, *last) for last in cut]
 
     @torch.no_grad()
     def judge(self) -> None:
         """Scaled rewards, values and advantages of the rollouts."""
         s = self.settings
-        for number, rollout in enumerate(self.rollouts):
+        for rollout in self.rollouts:
+            rollout.seen = self.look(rollout.observations[:-1].reshape(-1, rollout.group.width))
             reward, arrivals, seconds, ended = rollout.real.transpose(1, 0, 2)
             discount = s.gamma ** (seconds / s.second if s.second else arrivals)
             fade = discount * s.decay ** (seconds / s.second if s.second else arrivals)
@@ -208,12 +204,11 @@ class Learner:
             for entry in np.unique(of):
                 self.scales[entry].add(returns[:, of == entry])
             reward = reward / np.array([math.sqrt(self.scales[entry].variance) + 1e-8 for entry in of])
-            values = self.values(rollout.flat()).reshape(s.steps, -1)
-            after = np.vstack([values[1:], self.values(self.actor.trunk.look(self.observations[number]))[None]])
-            after *= 1 - ended
+            values = self.values(rollout.seen).reshape(s.steps, -1)
+            after = np.vstack([values[1:], self.values(self.look(rollout.observations[-1]))[None]]) * (1 - ended)
             if rollout.cut:  # the value behind a cut stands for what was not played
                 steps, places, last = zip(*rollout.cut, strict=True)
-                after[steps, places] = self.values(self.actor.trunk.look(torch.from_numpy(np.stack(last))))
+                after[steps, places] = self.values(self.look(np.stack(last)))
             surprise = reward + discount * after - values
             advantages = np.empty_like(surprise)
             carried = np.zeros(rollout.group.size)
@@ -226,32 +221,26 @@ class Learner:
                 advantages[:, of == entry] = (part - part.mean()) / (part.std() + 1e-8)
             rollout.advantages = advantages
 
+    def look(self, observations: NDArray[np.float32]) -> Seen:
+        """What there is to see in observations (n, width)."""
+        return self.actor.trunk.look(torch.from_numpy(observations))
+
     def values(self, seen: Seen) -> Array:
         """Of states, float64 (n,)."""
-        rows = torch.arange(len(seen.context)).split(4096)
-        return np.concatenate([self.critic.value(seen.at(slice(int(r[0]), int(r[-1]) + 1))).numpy()[:, 0] for r in rows])
+        parts = (self.critic.value(Seen(*part)) for part in zip(*(part.split(1024) for part in seen), strict=True))
+        return np.concatenate([values[:, 0].numpy() for values in parts])
 
     def update(self) -> float:
         """Learns from the rollouts; returns how far the policy moved (KL divergence, nats)."""
         s, moved = self.settings, 0.0
         self.optimiser.param_groups[0]["lr"] = s.rate * (1 - self.share())
-        whole = [
-            (
-                *rollout.flat(),
-                rollout.masks.flatten(0, 1),
-                rollout.actions.reshape(-1, 1),
-                torch.log_softmax(rollout.scores.flatten(0, 1), 1).gather(1, rollout.actions.reshape(-1, 1)),
-                torch.from_numpy(rollout.advantages.astype(np.float32)).reshape(-1, 1),
-                torch.from_numpy(rollout.targets.astype(np.float32)).reshape(-1, 1),
-            )
-            for rollout in self.rollouts
-        ]
+        whole = [rollout.parts() for rollout in self.rollouts]
         n = sum(len(parts[0]) for parts in whole)
         n_batches = max(1, n // s.batch)
         for _ in range(s.epochs):
             shuffled = []
             for parts in whole:
-                order = torch.randperm(len(parts[0]), generator=self.random)
+                order = torch.from_numpy(self.random.permutation(len(parts[0])))
                 shuffled.append([part.index_select(0, order).chunk(n_batches) for part in parts])
             moved = 0.0
             for batch in range(n_batches):
@@ -292,7 +281,7 @@ class Learner:
         self.play()
         self.judge()
         moved = self.update()
-        self.done += sum(rollout.actions.numel() for rollout in self.rollouts)
+        self.done += sum(rollout.actions.size for rollout in self.rollouts)
         self.seconds += time.monotonic() - began
         return moved
 
@@ -311,7 +300,7 @@ class Learner:
             "actor": self.actor.state_dict(),
             "critic": self.critic.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "random": self.random.get_state(),
+            "random": self.random.bit_generator.state,
             "scales": [asdict(scale) for scale in self.scales],
             "done": self.done,
             "seconds": self.seconds,
@@ -327,7 +316,7 @@ class Learner:
         held = torch.load(out / "checkpoint.pt", weights_only=True)
         for name in ("actor", "critic", "optimiser"):
             getattr(self, name).load_state_dict(held[name])
-        self.random.set_state(held["random"])
+        self.random.bit_generator.state = held["random"]
         self.scales = [Scale(**scale) for scale in held["scales"]]
         self.done, self.seconds = held["done"], held["seconds"]
 
