@@ -89,15 +89,22 @@ def read_ranges(path: Path) -> dict[str, Mapping[str, Any]]:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"--randomise: {path} is not TOML: {error}") from error
     for name, given in found.items():
-        keys = set(given) if isinstance(given, Mapping) else set()
-        listed = keys == {"choices"} and isinstance(given["choices"], list) and bool(given["choices"])
-        numbers = {"low", "high"} <= keys <= {"low", "high", "log"}
-        if not listed and not (numbers and given["low"] <= given["high"] and (given["low"] > 0 or not given.get("log"))):
+        if not _is_range(given):
             raise ValueError(
                 f"--randomise: {name} must be {{low, high}}, with log = true or without, or {{choices}} with at least "
                 f"one; got {given!r}"
             )
     return found
+
+
+def _is_range(given: Any) -> bool:
+    if not isinstance(given, Mapping):
+        return False
+    if set(given) == {"choices"}:
+        return isinstance(given["choices"], list) and bool(given["choices"])
+    if not {"low", "high"} <= set(given) <= {"low", "high", "log"}:
+        return False
+    return bool(0 < given["low"] <= given["high"] if given.get("log") else given["low"] <= given["high"])
 
 
 def drawn(scenario: Scenario, ranges: Mapping[str, Mapping[str, Any]], random: np.random.Generator) -> Scenario:
@@ -137,15 +144,16 @@ class Group:
         latencies: J of the episodes that have ended since it was asked, by number of the entry.
     """
 
-    def __init__(self, envs: Sequence[RouteVectorEnv], of: Sequence[int], pads: bool) -> None:
+    def __init__(self, envs: Sequence[RouteVectorEnv], of: Sequence[int], cells: Sequence[int], pads: bool) -> None:
         """Batches with the entries of their environments, one after the other.
 
         Args:
             envs: The batches.
             of: Entries of all their environments.
+            cells: Numbers that those have in common which play the same workloads.
             pads: The network looks at fetches, which are zero where there are none.
         """
-        self._envs, self.of = list(envs), np.array(of)
+        self._envs, self.of, self._cells = list(envs), np.array(of), np.array(cells)
         self.size, self.n_workers = len(of), envs[0].layout.n_workers
         self._ends = np.cumsum([env.num_envs for env in envs])
         fetches = pads or any(env.layout.fetches for env in envs)
@@ -158,9 +166,9 @@ class Group:
             yield env, slice(end - env.num_envs, end)
 
     def reset(self, seed: int, out: Observation) -> None:
-        """Starts episodes; `out`, (size, width) float32, gets the observations."""
+        """Starts episodes of workloads from `seed` on; `out`, (size, width) float32, gets the observations."""
         for env, at in self._parts():
-            out[at, : env.layout.size], infos = env.reset(seed=seed + at.start)
+            out[at, : env.layout.size], infos = env.reset(seed=(seed + self._cells[at]).tolist())
             self.masks[at] = infos["action_mask"]
 
     def step(self, actions: NDArray[np.int64], out: Observation) -> tuple[NDArray[np.float64], list[tuple[int, Any]]]:
@@ -195,41 +203,53 @@ class Group:
 
 
 def make(
-    played: Sequence[Entry], num_envs: int, ranges: Mapping[str, Mapping[str, Any]], seed: int, **settings: Any
+    played: Sequence[Entry],
+    num_envs: int,
+    repeats: int,
+    ranges: Mapping[str, Mapping[str, Any]],
+    seed: int,
+    **settings: Any,
 ) -> list[Group]:
-    """The groups of a run; entries have as many environments each, give or take one.
+    """The groups of a run; entries have as many environments each, give or take `repeats`.
 
     Args:
         played: The scenarios.
-        num_envs: Environments in all, at least one for each.
+        num_envs: Environments in all.
+        repeats: So many of them, side by side in a group, play the same workloads on the same scenario.
         ranges: Fields that are drawn, see `read_ranges`.
         seed: Of these draws.
         **settings: Arguments of KVGym/Route-v0 for all of them.
 
     Raises:
-        ValueError: If there are fewer environments than scenarios, or as `drawn` does.
+        ValueError: If there are too few environments for that, or as `drawn` does.
     """
-    if num_envs < len(played):
-        raise ValueError(f"--num-envs must be at least {len(played)}, one for each scenario, got {num_envs}")
+    n_cells, rest = divmod(num_envs, _check.whole("--repeats", repeats, 1))
+    if rest or n_cells < len(played):
+        raise ValueError(
+            f"--num-envs must be a multiple of --repeats, and at least {repeats * len(played)} for {len(played)} "
+            f"scenarios; got {num_envs}"
+        )
     check_training_split("agents.learned.groups", settings.get("split", "train"))
     batches: dict[tuple[Any, ...], list[tuple[int, dict[str, Any]]]] = {}
-    for i in range(num_envs):
-        number = i % len(played)
-        entry = played[number]
-        scenario = drawn(entry.scenario, ranges, np.random.default_rng([seed, i])) if ranges else entry.scenario
-        evictor = {"evictor": entry.evictor} if entry.evictor else {}
+    for cell in range(n_cells):
+        entry = played[cell % len(played)]
+        scenario = drawn(entry.scenario, ranges, np.random.default_rng([seed, cell])) if ranges else entry.scenario
+        given = {"scenario": scenario} | ({"evictor": entry.evictor} if entry.evictor else {})
         key = (len(scenario.cluster), scenario.transfers, scenario.objective)
-        batches.setdefault(key, []).append((number, {"scenario": scenario, **evictor}))
+        batches.setdefault(key, []).extend([(cell, given)] * repeats)
     pads = any(fetches for _, fetches, _ in batches)
     by_workers: dict[int, list[tuple[RouteVectorEnv, list[int]]]] = {}
     for (n_workers, _, _), members in sorted(batches.items()):
         variants = [given for _, given in members]
         envs = RouteVectorEnv(len(members), autoreset_mode="SameStep", stagger=True, variants=variants, **settings)
-        by_workers.setdefault(n_workers, []).append((envs, [number for number, _ in members]))
-    return [
-        Group([envs for envs, _ in parts], [number for _, numbers in parts for number in numbers], pads)
-        for parts in by_workers.values()
-    ]
+        for (cell, _), env in zip(members, envs.envs, strict=True):
+            env.first_share = (cell + 1) / n_cells  # the same for those that play the same
+        by_workers.setdefault(n_workers, []).append((envs, [cell for cell, _ in members]))
+    groups = []
+    for parts in by_workers.values():
+        cells = [cell for _, numbers in parts for cell in numbers]
+        groups.append(Group([envs for envs, _ in parts], [cell % len(played) for cell in cells], cells, pads))
+    return groups
 
 
 def fetches(groups: Sequence[Group]) -> bool:

@@ -24,6 +24,8 @@ from kvgym.envs.features import (
     WORKER_FEATURES,
 )
 
+from . import MISS_WEIGHT
+
 Floats = NDArray[np.float32]
 _FLOATS, _ROWS, _TABLE = "float32[::1]", "float32[:, ::1]", "float32[:, ::1]"
 _PREFILL, _MISS, _SPEED = WORKER.prefill, WORKER.miss, WORKER.speed
@@ -34,11 +36,10 @@ class Scorer:
     """Weights, laid out for the kernel.
 
     Args:
-        weights: Those of an `Actor` by their names in its `state_dict`, as arrays.
-        miss_weight: See `network.MISS_WEIGHT`.
+        weights: Those of an `Actor` that routes and does nothing else, by their names in its `state_dict`.
     """
 
-    def __init__(self, weights: Mapping[str, Any], miss_weight: float) -> None:
+    def __init__(self, weights: Mapping[str, Any]) -> None:
         """Lays them out."""
         w = {name: np.ascontiguousarray(value, np.float32) for name, value in weights.items()}
 
@@ -49,7 +50,7 @@ class Scorer:
         self.n_worker = own.shape[1]
         features = (*REQUEST_FEATURES, *WORKER_FEATURES, *FETCH_FEATURES)
         gains = [np.log1p(f.cap / f.scale) if f.transform == LOGARITHMIC else 1.0 for f in features]
-        work = np.array([float(weights.get("of_work", 0.0)), miss_weight], np.float32)
+        work = np.array([float(weights.get("of_work", 0.0)), MISS_WEIGHT], np.float32)
         self._weights = (
             np.array(gains, np.float32),
             *(rows("trunk.context.weight"), w["trunk.context.bias"]),
@@ -101,7 +102,23 @@ def _add(vector, weights, out):  # type: ignore[no-untyped-def]
     cache=True,
     fastmath=_FAST,
 )
-def _score(seen, size, gains, of_request, request_bias, own, beside, pooled, pooled_bias, block, block_bias, whole, score, work, out):  # type: ignore[no-untyped-def]  # noqa: E501
+def _score(
+    seen,
+    size,
+    gains,
+    of_request,
+    request_bias,
+    own,
+    beside,
+    pooled,
+    pooled_bias,
+    block,
+    block_bias,
+    whole,
+    score,
+    work,
+    out,
+):  # type: ignore[no-untyped-def]
     n, m = out.shape
     d = len(request_bias)
     fetches = size > N_WORKER and seen.shape[1] == N_REQUEST + m * (N_WORKER + N_FETCH)

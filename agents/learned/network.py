@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +20,8 @@ from kvgym import _check
 from kvgym.envs.features import LOGARITHMIC, N_CANDIDATE, N_EVICT, N_FETCH, N_WORKER, WORKER
 from kvgym.envs.layout import Layout
 
-MISS_WEIGHT = 8.0
+from . import MISS_WEIGHT
+
 SHARPNESS = 6.0
 """With which a network that corrects a rule begins: a worker with twice the work is chosen 2 ** -6 times as often."""
 
@@ -78,6 +80,21 @@ class Shape:
     def n_scores(self, n_workers: int) -> int:
         """How many actions are scored on so many workers."""
         return n_workers * self.routes + self.candidates + self.rules
+
+
+def fitted(observation: NDArray[np.float32], layout: Layout, shape: Shape) -> NDArray[np.float32]:
+    """An observation as a network wants it: what may be fetched is left out, or zero, where the two do not agree.
+
+    Args:
+        observation: (size,) float32.
+        layout: Its layout.
+        shape: Of the network.
+    """
+    if layout.fetches == shape.fetches:
+        return observation
+    block = layout.blocks["fetch"]
+    none = np.zeros(layout.n_workers * N_FETCH * shape.fetches, np.float32)
+    return np.concatenate([observation[: block.first], none, observation[block.end :]])
 
 
 class Seen(NamedTuple):
@@ -314,7 +331,7 @@ class Critic(nn.Module):
 
 
 def start(*networks: nn.Module) -> None:
-    """Draws weights for learning from nothing: every action is about as likely, or as a rule has it that is corrected."""
+    """Draws weights: at first every action is about as likely as any other, or as the rule that is corrected has it."""
     for network in networks:
         for module in network.modules():
             if isinstance(module, nn.Linear):

@@ -11,6 +11,8 @@ et al. 2022, JMLR 23): read it from the top to the bottom. What is not usual:
   `--second` (semi-Markov decisions, Bradtke and Duff 1994); generalised advantage estimation (arXiv 1506.02438) alike.
 - Rewards are divided by a running deviation of the discounted return of their scenario, and advantages are normalised
   scenario by scenario, so that none drowns the others.
+- Several environments may play the same arrivals (`--repeats`): each is the baseline of the others, since what the
+  arrivals alone bring is nobody's merit (input-dependent baselines, Mao et al. 2019, arXiv 1807.02264).
 - What the network computes without a weight (`Trunk.look`) is computed once per decision, not once per epoch.
 
 Needs torch and nothing else of the extra "train". Writes `policy.pt`, which the agent `learned` plays, `checkpoint.pt`
@@ -34,13 +36,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import kvgym
-from kvgym import _atomic, _check, _command
+from kvgym import _atomic, _command
 from kvgym.scenarios import command_line
 
 from . import file, groups
 from .groups import Entry, Group
 from .kernel import Scorer
-from .network import MISS_WEIGHT, Actor, Critic, Seen, Shape, start
+from .network import Actor, Critic, Seen, Shape, start
 
 Array = NDArray[np.float64]
 LOST = -1e9
@@ -55,6 +57,7 @@ class Settings:
 
     Attributes:
         num_envs: Environments in all.
+        repeats: So many of them play the same arrivals, and an advantage is one over the others.
         steps: Decisions of each between two updates.
         total: Decisions in all.
         minutes: Stop after so many minutes; infinite: no limit, and the same seed learns the same.
@@ -69,11 +72,13 @@ class Settings:
         max_kl: An update ends after an epoch in which the policy moved so far; infinite: never.
         width: Units of a hidden layer.
         corrects: The network's scores are a correction to a rule's.
+        critic_first: So many decisions are learned from by the critic alone.
         threads: Of torch.
         seed: Of everything.
     """
 
     num_envs: int = 64
+    repeats: int = 1
     steps: int = 64
     total: int = 3_000_000
     minutes: float = math.inf
@@ -88,6 +93,7 @@ class Settings:
     max_kl: float = math.inf
     width: int = 64
     corrects: bool = False
+    critic_first: int = 0
     threads: int = 1
     seed: int = 0
 
@@ -169,11 +175,10 @@ class Learner:
         seed = self.settings.seed * 10**10 + self.done
         for rollout in self.rollouts:
             rollout.group.reset(seed, rollout.observations[-1])
-            seed += rollout.group.size
 
     def play(self) -> None:
         """Fills the rollouts; the network is played by the kernel, which no call of torch holds up."""
-        scorer = Scorer({name: weight.numpy() for name, weight in self.actor.state_dict().items()}, MISS_WEIGHT)
+        scorer = Scorer({name: weight.numpy() for name, weight in self.actor.state_dict().items()})
         for rollout in self.rollouts:
             group, rollout.cut = rollout.group, []
             noise = -np.log(self.random.standard_exponential(rollout.scores.shape, np.float32))
@@ -216,6 +221,9 @@ class Learner:
                 carried = surprise[step] + fade[step] * (1 - ended[step]) * carried
                 advantages[step] = carried
             rollout.targets = advantages + values
+            if s.repeats > 1:
+                together = advantages.reshape(s.steps, -1, s.repeats)
+                advantages = (together - together.mean(2, keepdims=True)).reshape(advantages.shape)
             for entry in np.unique(of):
                 part = advantages[:, of == entry]
                 advantages[:, of == entry] = (part - part.mean()) / (part.std() + 1e-8)
@@ -265,6 +273,7 @@ class Learner:
         change = logs.gather(1, actions) - before
         ratio = change.exp()
         gain = torch.minimum(ratio * advantages, ratio.clamp(1 - s.clip, 1 + s.clip) * advantages).sum()
+        gain = gain * (self.done >= s.critic_first)
         loss = 0.5 * (self.critic.value(seen) - targets).square().sum() - gain
         if s.entropy:
             loss = loss + s.entropy * (logs.exp() * logs).sum()
@@ -324,7 +333,7 @@ class Learner:
 def make_parser() -> argparse.ArgumentParser:
     """The command line: an option for each of `Settings`, and what is played."""
     parser = _command.parser("agents.learned.ppo", __doc__)
-    parser.add_argument("--scenario", nargs="+", default=["gsp-stable"], help="NAME, NAME+EVICTOR or a file, one or more")
+    parser.add_argument("--scenario", nargs="+", default=["gsp-stable"], help="NAME or NAME+EVICTOR, one or more")
     parser.add_argument("--evictor", help='of those without one: a name, or "frontier" (the scenario\'s own)')
     parser.add_argument("--randomise", type=Path, metavar="FILE", help="fields to draw for each environment, in TOML")
     command_line.add_fleet(parser)
@@ -344,7 +353,7 @@ def main(argv: list[str] | None = None) -> None:
         overrides = command_line.changes(given)
         played = groups.entries(given.scenario, given.evictor, overrides)
         ranges = groups.read_ranges(given.randomise) if given.randomise else {}
-        made = groups.make(played, settings.num_envs, ranges, settings.seed, horizon="truncate")
+        made = groups.make(played, settings.num_envs, settings.repeats, ranges, settings.seed, horizon="truncate")
         if (given.out / "checkpoint.pt").exists() != given.resume:
             raise ValueError(f"--out: there is {'no' if given.resume else 'a'} run in {given.out}, see --resume")
         learn(Learner(settings, played, made), given, {"ranges": ranges, "overrides": overrides})
@@ -370,7 +379,7 @@ def learn(learner: Learner, given: argparse.Namespace, more: dict[str, Any]) -> 
             with (out / "curve.jsonl").open("a", encoding="utf-8") as curve:
                 curve.write(json.dumps(line) + "\n")
             text = " ".join(f"{name} {J:.3g}" for name, J in found.items())
-            print(f"{learner.done:>12,} steps {said:6.0f} s {learner.done / said:8,.0f}/s  kl {moved:.3f}  J: {text}")
+            print(f"{learner.done:>12,} steps {said:6.0f} s {learner.done / said:8,.0f}/s  kl {moved:.4f}  J: {text}")
     for group in learner.groups:
         group.close()
     print(f"trained file: {out / 'policy.pt'}")
