@@ -202,6 +202,22 @@ class Group:
             env.close()
 
 
+@dataclass
+class Scale:
+    """Running variance of the discounted returns of a scenario (Welford's, by parts)."""
+
+    n: float = 1e-4
+    mean: float = 0.0
+    variance: float = 1.0
+    in_flight: float = 0.0  # requests, on average
+
+    def add(self, x: NDArray[np.float64]) -> None:
+        """Counts returns."""
+        n, shift, total = x.size, float(x.mean()) - self.mean, self.n + x.size
+        self.variance = (self.n * self.variance + n * float(x.var()) + shift**2 * self.n * n / total) / total
+        self.mean, self.n = self.mean + shift * n / total, total
+
+
 def make(
     played: Sequence[Entry],
     num_envs: int,
@@ -257,13 +273,11 @@ def fetches(groups: Sequence[Group]) -> bool:
     return any(env.layout.fetches for group in groups for env in group._envs)
 
 
-def check_names(played: Sequence[Entry]) -> None:
-    """Refuses a run that names the same twice.
-
-    Raises:
-        ValueError: If it does.
-    """
-    names = [entry.name for entry in played]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"--scenario must name each scenario once, got {_check.string('scenario', twice[0])} twice")
+def latencies(groups: Sequence[Group], played: Sequence[Entry]) -> dict[str, float]:
+    """Mean J (s) of the training episodes that have ended since it was last asked, by scenario."""
+    found: dict[str, list[float]] = {}
+    for group in groups:
+        for number, J in group.latencies:
+            found.setdefault(played[number].name, []).append(J)
+        group.latencies = []
+    return {name: sum(values) / len(values) for name, values in sorted(found.items())}

@@ -75,7 +75,7 @@ class Scorer:
         return out
 
 
-@njit(inline="always", fastmath=_FAST)
+@njit(fastmath=_FAST)
 def _tanh(x):  # type: ignore[no-untyped-def]
     """The hyperbolic tangent: Lambert's continued fraction of a quarter of x, doubled twice; within 1e-6."""
     a = np.float32(0.25) * min(max(x, np.float32(-10.0)), np.float32(10.0))
@@ -86,7 +86,7 @@ def _tanh(x):  # type: ignore[no-untyped-def]
     return np.float32(2) * t / (np.float32(1) + t * t)
 
 
-@njit(inline="always", fastmath=_FAST)
+@njit(fastmath=_FAST)
 def _add(vector, weights, out):  # type: ignore[no-untyped-def]
     """Adds weights (n, d) times a vector (n,) to `out` (d,)."""
     for i in range(len(vector)):
@@ -102,7 +102,7 @@ def _add(vector, weights, out):  # type: ignore[no-untyped-def]
     cache=True,
     fastmath=_FAST,
 )
-def _score(
+def _score(  # type: ignore[no-untyped-def]
     seen,
     size,
     gains,
@@ -118,7 +118,7 @@ def _score(
     score,
     work,
     out,
-):  # type: ignore[no-untyped-def]
+):
     n, m = out.shape
     d = len(request_bias)
     fetches = size > N_WORKER and seen.shape[1] == N_REQUEST + m * (N_WORKER + N_FETCH)

@@ -222,12 +222,13 @@ class _Pool(torch.autograd.Function):
         vectors, largest = ctx.saved_tensors
         of_mean, of_largest = grads[0].unsqueeze(1).chunk(2, 2)
         # In place: as few new arrays as can be, since they take longer than what is computed.
-        return (vectors == largest.unsqueeze(1)).to(vectors.dtype).mul_(of_largest).add_(of_mean / vectors.shape[1])
+        is_largest: Tensor = (vectors == largest.unsqueeze(1)).to(vectors.dtype)
+        return is_largest.mul_(of_largest).add_(of_mean / vectors.shape[1])
 
 
 def _pool(vectors: Tensor) -> Tensor:
     """Mean and largest of vectors (B, M, D): (B, 2 D). Of equal largest ones each has the gradient."""
-    result: Tensor = _Pool.apply(vectors)
+    result: Tensor = _Pool.apply(vectors)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -241,12 +242,13 @@ class _Tanh(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return torch.ops.aten.tanh_backward(grads[0], *ctx.saved_tensors)
+        gradient: Tensor = torch.ops.aten.tanh_backward(grads[0], *ctx.saved_tensors)
+        return gradient
 
 
 def tanh(x: Tensor) -> Tensor:
     """The hyperbolic tangent, in place, by way of the logistic function: half the time of torch's own on a CPU."""
-    result: Tensor = _Tanh.apply(x)
+    result: Tensor = _Tanh.apply(x)  # type: ignore[no-untyped-call]
     return result
 
 

@@ -36,11 +36,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import kvgym
-from kvgym import _atomic, _command
+from kvgym import _atomic, _check, _command
+from kvgym.envs.features import WORKER
 from kvgym.scenarios import command_line
 
 from . import file, groups
-from .groups import Entry, Group
+from .groups import Entry, Group, Scale
 from .kernel import Scorer
 from .network import Actor, Critic, Seen, Shape, start
 
@@ -55,62 +56,39 @@ EVERY_S = 15.0
 class Settings:
     """How it learns; the defaults are those of `hyperparams/ppo.yml`.
 
-    Attributes:
-        num_envs: Environments in all.
-        repeats: So many of them play the same arrivals, and an advantage is one over the others.
-        steps: Decisions of each between two updates.
-        total: Decisions in all.
-        minutes: Stop after so many minutes; infinite: no limit, and the same seed learns the same.
-        batch: Decisions of a minibatch.
-        epochs: How often an update sees each decision.
-        gamma: Discount of a request, or of `second` seconds.
-        second: Seconds that count as a request does; 0: discount by request.
-        decay: Lambda of generalised advantage estimation, in the same unit.
-        rate: Learning rate at first; it falls to 0 in a straight line.
-        clip: Of the ratio of probabilities.
-        entropy: Weight of the entropy.
-        max_kl: An update ends after an epoch in which the policy moved so far; infinite: never.
-        width: Units of a hidden layer.
-        corrects: The network's scores are a correction to a rule's.
-        critic_first: So many decisions are learned from by the critic alone.
-        threads: Of torch.
-        seed: Of everything.
+    Raises:
+        ValueError: If a number is not allowed.
     """
 
-    num_envs: int = 64
-    repeats: int = 1
-    steps: int = 64
-    total: int = 3_000_000
-    minutes: float = math.inf
-    batch: int = 1024
-    epochs: int = 4
-    gamma: float = 0.997
-    second: float = 0.0
-    decay: float = 0.95
-    rate: float = 6e-4
-    clip: float = 0.2
-    entropy: float = 0.0
-    max_kl: float = math.inf
-    width: int = 64
-    corrects: bool = False
-    critic_first: int = 0
-    threads: int = 1
-    seed: int = 0
+    num_envs: int = 64  # environments in all
+    repeats: int = 1  # so many of them play the same arrivals, and an advantage is one over the others
+    steps: int = 64  # decisions of each between two updates
+    total: int = 3_000_000  # decisions in all
+    minutes: float = math.inf  # stop after so many; without a limit the same seed learns the same
+    batch: int = 1024  # decisions of a minibatch
+    epochs: int = 4  # how often an update sees each decision
+    gamma: float = 0.997  # discount of a request, or of `second` seconds
+    second: float = 0.0  # seconds that count as a request does; 0: discount by request
+    decay: float = 0.95  # lambda of generalised advantage estimation, in the same unit
+    flights: float = 0.0  # lambda looks ahead at least so many times the requests in flight, gamma five times as far
+    rate: float = 6e-4  # learning rate at first; it falls to 0 in a straight line
+    clip: float = 0.2  # of the ratio of probabilities
+    entropy: float = 0.0  # its weight
+    max_kl: float = math.inf  # an update ends after an epoch in which the policy moved so far
+    width: int = 64  # units of a hidden layer
+    corrects: bool = False  # the network's scores are a correction to a rule's
+    critic_first: int = 0  # so many decisions are learned from by the critic alone
+    threads: int = 1  # of torch
+    seed: int = 0  # of everything
 
-
-@dataclass
-class Scale:
-    """Running variance of the discounted returns of a scenario (Welford's, by parts)."""
-
-    n: float = 1e-4
-    mean: float = 0.0
-    variance: float = 1.0
-
-    def add(self, x: Array) -> None:
-        """Counts returns."""
-        n, shift, total = x.size, x.mean() - self.mean, self.n + x.size
-        self.variance = (self.n * self.variance + n * x.var() + shift**2 * self.n * n / total) / total
-        self.mean, self.n = self.mean + shift * n / total, total
+    def __post_init__(self) -> None:
+        """Checks the numbers."""
+        for name in ("num_envs", "repeats", "steps", "total", "batch", "epochs", "width", "threads"):
+            _check.whole(f"--{name.replace('_', '-')}", getattr(self, name), 1)
+        for name in ("gamma", "decay", "second", "flights", "rate", "clip", "entropy"):
+            _check.finite(f"--{name}", getattr(self, name), 0.0, 1.0 if name in ("gamma", "decay") else math.inf)
+        if not self.minutes > 0 or not self.max_kl > 0:
+            raise ValueError(f"--minutes and --max-kl must be above 0, got {self.minutes} and {self.max_kl}")
 
 
 class Rollout:
@@ -198,8 +176,17 @@ class Learner:
         for rollout in self.rollouts:
             rollout.seen = self.look(rollout.observations[:-1].reshape(-1, rollout.group.width))
             reward, arrivals, seconds, ended = rollout.real.transpose(1, 0, 2)
-            discount = s.gamma ** (seconds / s.second if s.second else arrivals)
-            fade = discount * s.decay ** (seconds / s.second if s.second else arrivals)
+            units = seconds / s.second if s.second else arrivals
+            gamma, decay = s.gamma, s.decay
+            if s.flights:
+                self.note_in_flight(rollout)
+                horizon = np.maximum(
+                    s.flights * np.array([self.scales[entry].in_flight for entry in rollout.group.of]), 1e-9
+                )
+                gamma = np.maximum(gamma, np.exp(-0.2 / horizon))
+                decay = np.maximum(decay, np.exp(-1.0 / horizon))
+            discount = gamma**units
+            fade = discount * decay**units
             returns = np.empty_like(reward)
             for step in range(s.steps):
                 rollout.returns = rollout.returns * discount[step] + reward[step]
@@ -229,13 +216,22 @@ class Learner:
                 advantages[:, of == entry] = (part - part.mean()) / (part.std() + 1e-8)
             rollout.advantages = advantages
 
+    def note_in_flight(self, rollout: Rollout) -> None:
+        """Follows how many requests are in flight in each scenario."""
+        assert rollout.seen is not None
+        flying = 4.0 * torch.expm1(rollout.seen.workers[:, :, WORKER.inflight]).sum(1)
+        means = flying.reshape(rollout.steps, -1).mean(0).numpy()
+        for entry in np.unique(rollout.group.of):
+            scale, now = self.scales[entry], float(means[rollout.group.of == entry].mean())
+            scale.in_flight = 0.9 * scale.in_flight + 0.1 * now if scale.in_flight else now
+
     def look(self, observations: NDArray[np.float32]) -> Seen:
         """What there is to see in observations (n, width)."""
         return self.actor.trunk.look(torch.from_numpy(observations))
 
     def values(self, seen: Seen) -> Array:
         """Of states, float64 (n,)."""
-        parts = (self.critic.value(Seen(*part)) for part in zip(*(part.split(1024) for part in seen), strict=True))
+        parts = (self.critic.value(seen.at(slice(i, i + 1024))) for i in range(0, len(seen.context), 1024))
         return np.concatenate([values[:, 0].numpy() for values in parts])
 
     def update(self) -> float:
@@ -257,7 +253,7 @@ class Learner:
                     parts = [chunk[batch] for chunk in chunks if batch < len(chunk)]
                     if parts:
                         loss, kl = self.loss(parts)
-                        (loss * (n_batches / n)).backward()
+                        (loss * (n_batches / n)).backward()  # type: ignore[no-untyped-call]
                         moved += kl / n
                 nn.utils.clip_grad_norm_(self.weights, 0.5)
                 self.optimiser.step()
@@ -294,15 +290,6 @@ class Learner:
         self.seconds += time.monotonic() - began
         return moved
 
-    def latencies(self) -> dict[str, float]:
-        """Mean J (s) of the training episodes that have ended since it was last asked, by scenario."""
-        found: dict[str, list[float]] = {}
-        for group in self.groups:
-            for number, J in group.latencies:
-                found.setdefault(self.played[number].name, []).append(J)
-            group.latencies = []
-        return {name: sum(values) / len(values) for name, values in sorted(found.items())}
-
     def save(self, out: Path, more: dict[str, Any]) -> None:
         """Writes checkpoint and trained file."""
         held = {
@@ -313,16 +300,20 @@ class Learner:
             "scales": [asdict(scale) for scale in self.scales],
             "done": self.done,
             "seconds": self.seconds,
+            "run": more,
         }
         with _atomic.replacing(out / "checkpoint.pt") as temporary:
             torch.save(held, temporary)
-        origin = {"algorithm": "smdp-ppo", "steps": self.done, "seconds": round(self.seconds, 1), **more}
+        done = {"algorithm": "smdp-ppo", "steps": self.done, "seconds": round(self.seconds, 1)}
+        origin = done | {"scenario_version": 0, "kvgym": kvgym.__version__, **more}
         asked = {"view": more["overrides"]["view"]} if "view" in more["overrides"] else {}
         file.save(out / "policy.pt", file.Trained(self.actor, "KVGym/Route-v0", asked, origin))
 
-    def load(self, out: Path) -> None:
-        """Goes on from a checkpoint."""
+    def load(self, out: Path, more: dict[str, Any]) -> None:
+        """Goes on from a checkpoint; raises a ValueError if that is of another run."""
         held = torch.load(out / "checkpoint.pt", weights_only=True)
+        if held["run"] != more:
+            raise ValueError(f"--resume: the run in {out} is another one: {held['run']}, asked for is {more}")
         for name in ("actor", "critic", "optimiser"):
             getattr(self, name).load_state_dict(held[name])
         self.random.bit_generator.state = held["random"]
@@ -340,8 +331,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("runs/smdp-ppo"), help="folder of the run (runs/smdp-ppo)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     for one in fields(Settings):
-        kind = {"bool": {"action": "store_true"}, "int": {"type": int}, "float": {"type": float}}[str(one.type)]
-        parser.add_argument(f"--{one.name.replace('_', '-')}", default=one.default, help=f"({one.default})", **kind)
+        option, kind = f"--{one.name.replace('_', '-')}", type(one.default)
+        more: dict[str, Any] = {"action": "store_true"} if kind is bool else {"type": kind, "default": one.default}
+        parser.add_argument(option, help=f"({one.default})", **more)
     return parser
 
 
@@ -362,19 +354,21 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def learn(learner: Learner, given: argparse.Namespace, more: dict[str, Any]) -> None:
-    """Iterates to the end, with a line and a checkpoint a minute."""
+    """Iterates to the end, with a line and a checkpoint every `EVERY_S`."""
     s, out = learner.settings, given.out
     names = [entry.name for entry in learner.played]
-    more |= {"scenario": " ".join(names), "scenario_version": 0, "seed": s.seed, "settings": asdict(s)}
+    free = {"minutes", "threads", "seed"}  # these may change when a run goes on, or stand elsewhere
+    how = {name: value for name, value in asdict(s).items() if name not in free}
+    more |= {"scenario": " ".join(names), "seed": s.seed, "settings": how}
     if given.resume:
-        learner.load(out)
+        learner.load(out, more)
     learner.begin()
     said = learner.seconds
     while learner.share() < 1:
         moved = learner.iterate()
         if learner.seconds - said > EVERY_S or learner.share() >= 1:
-            said, found = learner.seconds, learner.latencies()
-            learner.save(out, {"kvgym": kvgym.__version__, **more})
+            said, found = learner.seconds, groups.latencies(learner.groups, learner.played)
+            learner.save(out, more)
             line = {"steps": learner.done, "seconds": round(said, 1), "kl": moved, "J": found}
             with (out / "curve.jsonl").open("a", encoding="utf-8") as curve:
                 curve.write(json.dumps(line) + "\n")
