@@ -204,7 +204,7 @@ class Group:
 
 @dataclass
 class Scale:
-    """Running variance of the discounted returns of a scenario (Welford's, by parts)."""
+    """What is normal in a scenario: variance of its discounted returns (Welford's, by parts), requests in flight."""
 
     n: float = 1e-4
     mean: float = 0.0
@@ -216,6 +216,10 @@ class Scale:
         n, shift, total = x.size, float(x.mean()) - self.mean, self.n + x.size
         self.variance = (self.n * self.variance + n * float(x.var()) + shift**2 * self.n * n / total) / total
         self.mean, self.n = self.mean + shift * n / total, total
+
+    def follow(self, in_flight: float) -> None:
+        """Counts requests in flight: a moving average."""
+        self.in_flight += 0.1 * (in_flight - self.in_flight) if self.in_flight else in_flight
 
 
 def make(

@@ -1,9 +1,5 @@
 """PPO for semi-Markov decisions in one file, on the native vector form: one network, one scenario or many at once.
 
-    python -m agents.learned.ppo --scenario gsp-stable --minutes 3
-    python -m agents.learned.ppo --scenario chat gsp-stable+arc documents --evictor frontier --randomise ranges.toml
-    python -m agents.learned.ppo --out runs/mine --resume ..        the same command goes on after a kill
-
 Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) for KVGym/Route-v0 in the style of CleanRL (Huang
 et al. 2022, JMLR 23): read it from the top to the bottom. What is not usual:
 
@@ -15,18 +11,14 @@ et al. 2022, JMLR 23): read it from the top to the bottom. What is not usual:
   arrivals alone bring is nobody's merit (input-dependent baselines, Mao et al. 2019, arXiv 1807.02264).
 - What the network computes without a weight (`Trunk.look`) is computed once per decision, not once per epoch.
 
-Needs torch and nothing else of the extra "train". Writes `policy.pt`, which the agent `learned` plays, `checkpoint.pt`
-and `curve.jsonl` into --out.
+Needs torch and nothing else of the extra "train". The command is `python -m agents.train smdp`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import sys
 import time
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +28,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import kvgym
-from kvgym import _atomic, _check, _command
-from kvgym.envs.features import WORKER
-from kvgym.scenarios import command_line
+from kvgym import _atomic, _check
+from kvgym.envs.features import WORKER, WORKER_FEATURES
+from kvgym.envs.layout import Layout
 
 from . import file, groups
 from .groups import Entry, Group, Scale
@@ -48,8 +40,8 @@ from .network import Actor, Critic, Seen, Shape, start
 Array = NDArray[np.float64]
 LOST = -1e9
 """Score of a worker that is down."""
-EVERY_S = 15.0
-"""Seconds between two checkpoints."""
+LEARNED = ("actor", "critic", "optimiser")
+_INFLIGHT = WORKER_FEATURES[WORKER.inflight]
 
 
 @dataclass(frozen=True)
@@ -169,61 +161,56 @@ class Learner:
                 rollout.real[step], cut = group.step(actions, rollout.observations[step + 1])
                 rollout.cut += [(step, *last) for last in cut]
 
+    def discounts(self, rollout: Rollout) -> tuple[Array, Array]:
+        """Of what comes after each decision, for returns and for advantages: (steps, size) each."""
+        s, of = self.settings, rollout.group.of
+        _, arrivals, seconds, _ = rollout.real.transpose(1, 0, 2)
+        units = seconds / s.second if s.second else arrivals
+        if not s.flights:
+            return s.gamma**units, (s.gamma * s.decay) ** units
+        flying = rollout.observations[:-1, :, Layout(rollout.group.n_workers).workers("inflight")]
+        requests = _INFLIGHT.scale * np.expm1(flying * np.log1p(_INFLIGHT.cap / _INFLIGHT.scale)).sum(2).mean(0)
+        for entry in np.unique(of):
+            self.scales[entry].follow(float(requests[of == entry].mean()))
+        horizon = s.flights * np.array([self.scales[entry].in_flight for entry in of]) + 1e-9
+        gamma = np.maximum(s.gamma, np.exp(-0.2 / horizon))
+        return gamma**units, (gamma * np.maximum(s.decay, np.exp(-1.0 / horizon))) ** units
+
+    def rewards(self, rollout: Rollout, discount: Array) -> Array:
+        """Rewards over the deviation of the discounted returns of their scenario: (steps, size)."""
+        reward, ended, of = rollout.real[:, 0], rollout.real[:, 3], rollout.group.of
+        returns = np.empty_like(reward)
+        for step in range(len(reward)):
+            returns[step] = rollout.returns * discount[step] + reward[step]
+            rollout.returns = returns[step] * (1 - ended[step])
+        for entry in np.unique(of):
+            self.scales[entry].add(returns[:, of == entry])
+        return reward / np.array([math.sqrt(self.scales[entry].variance) + 1e-8 for entry in of])
+
     @torch.no_grad()
     def judge(self) -> None:
-        """Scaled rewards, values and advantages of the rollouts."""
+        """Values and advantages of the rollouts."""
         s = self.settings
         for rollout in self.rollouts:
             rollout.seen = self.look(rollout.observations[:-1].reshape(-1, rollout.group.width))
-            reward, arrivals, seconds, ended = rollout.real.transpose(1, 0, 2)
-            units = seconds / s.second if s.second else arrivals
-            gamma, decay = s.gamma, s.decay
-            if s.flights:
-                self.note_in_flight(rollout)
-                horizon = np.maximum(
-                    s.flights * np.array([self.scales[entry].in_flight for entry in rollout.group.of]), 1e-9
-                )
-                gamma = np.maximum(gamma, np.exp(-0.2 / horizon))
-                decay = np.maximum(decay, np.exp(-1.0 / horizon))
-            discount = gamma**units
-            fade = discount * decay**units
-            returns = np.empty_like(reward)
-            for step in range(s.steps):
-                rollout.returns = rollout.returns * discount[step] + reward[step]
-                returns[step] = rollout.returns
-                rollout.returns = rollout.returns * (1 - ended[step])
-            of = rollout.group.of
-            for entry in np.unique(of):
-                self.scales[entry].add(returns[:, of == entry])
-            reward = reward / np.array([math.sqrt(self.scales[entry].variance) + 1e-8 for entry in of])
+            discount, fade = self.discounts(rollout)
+            going_on = 1 - rollout.real[:, 3]
             values = self.values(rollout.seen).reshape(s.steps, -1)
-            after = np.vstack([values[1:], self.values(self.look(rollout.observations[-1]))[None]]) * (1 - ended)
+            after = np.vstack([values[1:], self.values(self.look(rollout.observations[-1]))[None]]) * going_on
             if rollout.cut:  # the value behind a cut stands for what was not played
                 steps, places, last = zip(*rollout.cut, strict=True)
                 after[steps, places] = self.values(self.look(np.stack(last)))
-            surprise = reward + discount * after - values
-            advantages = np.empty_like(surprise)
-            carried = np.zeros(rollout.group.size)
-            for step in reversed(range(s.steps)):
-                carried = surprise[step] + fade[step] * (1 - ended[step]) * carried
-                advantages[step] = carried
+            advantages = self.rewards(rollout, discount) + discount * after - values
+            for step in reversed(range(s.steps - 1)):
+                advantages[step] += fade[step] * going_on[step] * advantages[step + 1]
             rollout.targets = advantages + values
             if s.repeats > 1:
                 together = advantages.reshape(s.steps, -1, s.repeats)
                 advantages = (together - together.mean(2, keepdims=True)).reshape(advantages.shape)
-            for entry in np.unique(of):
-                part = advantages[:, of == entry]
-                advantages[:, of == entry] = (part - part.mean()) / (part.std() + 1e-8)
+            for entry in np.unique(rollout.group.of):
+                part = advantages[:, rollout.group.of == entry]
+                advantages[:, rollout.group.of == entry] = (part - part.mean()) / (part.std() + 1e-8)
             rollout.advantages = advantages
-
-    def note_in_flight(self, rollout: Rollout) -> None:
-        """Follows how many requests are in flight in each scenario."""
-        assert rollout.seen is not None
-        flying = 4.0 * torch.expm1(rollout.seen.workers[:, :, WORKER.inflight]).sum(1)
-        means = flying.reshape(rollout.steps, -1).mean(0).numpy()
-        for entry in np.unique(rollout.group.of):
-            scale, now = self.scales[entry], float(means[rollout.group.of == entry].mean())
-            scale.in_flight = 0.9 * scale.in_flight + 0.1 * now if scale.in_flight else now
 
     def look(self, observations: NDArray[np.float32]) -> Seen:
         """What there is to see in observations (n, width)."""
@@ -292,16 +279,9 @@ class Learner:
 
     def save(self, out: Path, more: dict[str, Any]) -> None:
         """Writes checkpoint and trained file."""
-        held = {
-            "actor": self.actor.state_dict(),
-            "critic": self.critic.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "random": self.random.bit_generator.state,
-            "scales": [asdict(scale) for scale in self.scales],
-            "done": self.done,
-            "seconds": self.seconds,
-            "run": more,
-        }
+        held: dict[str, Any] = {name: getattr(self, name).state_dict() for name in LEARNED}
+        held |= {"random": self.random.bit_generator.state, "scales": [asdict(scale) for scale in self.scales]}
+        held |= {"done": self.done, "seconds": self.seconds, "run": more}
         with _atomic.replacing(out / "checkpoint.pt") as temporary:
             torch.save(held, temporary)
         done = {"algorithm": "smdp-ppo", "steps": self.done, "seconds": round(self.seconds, 1)}
@@ -314,70 +294,8 @@ class Learner:
         held = torch.load(out / "checkpoint.pt", weights_only=True)
         if held["run"] != more:
             raise ValueError(f"--resume: the run in {out} is another one: {held['run']}, asked for is {more}")
-        for name in ("actor", "critic", "optimiser"):
+        for name in LEARNED:
             getattr(self, name).load_state_dict(held[name])
         self.random.bit_generator.state = held["random"]
         self.scales = [Scale(**scale) for scale in held["scales"]]
         self.done, self.seconds = held["done"], held["seconds"]
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """The command line: an option for each of `Settings`, and what is played."""
-    parser = _command.parser("agents.learned.ppo", __doc__)
-    parser.add_argument("--scenario", nargs="+", default=["gsp-stable"], help="NAME or NAME+EVICTOR, one or more")
-    parser.add_argument("--evictor", help='of those without one: a name, or "frontier" (the scenario\'s own)')
-    parser.add_argument("--randomise", type=Path, metavar="FILE", help="fields to draw for each environment, in TOML")
-    command_line.add_fleet(parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/smdp-ppo"), help="folder of the run (runs/smdp-ppo)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
-    for one in fields(Settings):
-        option, kind = f"--{one.name.replace('_', '-')}", type(one.default)
-        more: dict[str, Any] = {"action": "store_true"} if kind is bool else {"type": kind, "default": one.default}
-        parser.add_argument(option, help=f"({one.default})", **more)
-    return parser
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Trains as the command line says."""
-    given = make_parser().parse_args(argv)
-    settings = Settings(**{one.name: getattr(given, one.name) for one in fields(Settings)})
-    try:
-        overrides = command_line.changes(given)
-        played = groups.entries(given.scenario, given.evictor, overrides)
-        ranges = groups.read_ranges(given.randomise) if given.randomise else {}
-        made = groups.make(played, settings.num_envs, settings.repeats, ranges, settings.seed, horizon="truncate")
-        if (given.out / "checkpoint.pt").exists() != given.resume:
-            raise ValueError(f"--out: there is {'no' if given.resume else 'a'} run in {given.out}, see --resume")
-        learn(Learner(settings, played, made), given, {"ranges": ranges, "overrides": overrides})
-    except (ValueError, OSError) as error:
-        sys.exit(f"agents.learned.ppo: {error}")
-
-
-def learn(learner: Learner, given: argparse.Namespace, more: dict[str, Any]) -> None:
-    """Iterates to the end, with a line and a checkpoint every `EVERY_S`."""
-    s, out = learner.settings, given.out
-    names = [entry.name for entry in learner.played]
-    free = {"minutes", "threads", "seed"}  # these may change when a run goes on, or stand elsewhere
-    how = {name: value for name, value in asdict(s).items() if name not in free}
-    more |= {"scenario": " ".join(names), "seed": s.seed, "settings": how}
-    if given.resume:
-        learner.load(out, more)
-    learner.begin()
-    said = learner.seconds
-    while learner.share() < 1:
-        moved = learner.iterate()
-        if learner.seconds - said > EVERY_S or learner.share() >= 1:
-            said, found = learner.seconds, groups.latencies(learner.groups, learner.played)
-            learner.save(out, more)
-            line = {"steps": learner.done, "seconds": round(said, 1), "kl": moved, "J": found}
-            with (out / "curve.jsonl").open("a", encoding="utf-8") as curve:
-                curve.write(json.dumps(line) + "\n")
-            text = " ".join(f"{name} {J:.3g}" for name, J in found.items())
-            print(f"{learner.done:>12,} steps {said:6.0f} s {learner.done / said:8,.0f}/s  kl {moved:.4f}  J: {text}")
-    for group in learner.groups:
-        group.close()
-    print(f"trained file: {out / 'policy.pt'}")
-
-
-if __name__ == "__main__":
-    main()

@@ -117,7 +117,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self.autoreset_mode = _autoreset(autoreset_mode)
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
         if variants is not None and len(variants) != self.num_envs:
-            raise ValueError(f"variants must be {self.num_envs} mappings, one for each environment, got {len(variants)}")
+            raise ValueError(f"variants must be {self.num_envs} mappings, one per environment, got {len(variants)}")
         single = self.env_class(**{**settings, **(variants[0] if variants else {})})
         found = vars(single.settings)  # with the scenario, which is looked up once for all
         self.render_mode = single.render_mode
