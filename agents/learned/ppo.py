@@ -151,7 +151,7 @@ class Learner:
         scorer = Scorer({name: weight.numpy() for name, weight in self.actor.state_dict().items()})
         for rollout in self.rollouts:
             group, rollout.cut = rollout.group, []
-            noise = -np.log(self.random.standard_exponential(rollout.scores.shape, np.float32))
+            noise = -np.log(self.random.standard_exponential(rollout.scores.shape, np.float32) + 1e-30)
             rollout.observations[0] = rollout.observations[-1]
             for step in range(self.settings.steps):
                 rollout.masks[step] = group.masks
