@@ -31,13 +31,14 @@ def test_statuses(capsys):
 
 @pytest.mark.parametrize(
     ("command", "begun"),
-    [("studies.paper_table", "stderr"), ("kvgym.evaluation.validate", "stdout")],
+    [("studies.reproduce --quick --workers 1 --out {}", "stderr"), ("kvgym.evaluation.validate", "stdout")],
 )
-def test_an_interrupt_while_it_works(command, begun):
-    """Sent as soon as the command has written something: a bar, or its first table."""
+def test_an_interrupt_while_it_works(command, begun, tmp_path):
+    """Sent as soon as the command has written something: what it is about to do, or its first table."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": interruptible}
-    with subprocess.Popen([sys.executable, "-m", command], cwd=ROOT, env=environment, **pipes) as process:
+    words = command.format(tmp_path).split()
+    with subprocess.Popen([sys.executable, "-m", *words], cwd=ROOT, env=environment, **pipes) as process:
         assert getattr(process, begun).read(1)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=300)

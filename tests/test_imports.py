@@ -160,7 +160,7 @@ def test_a_made_up_violation_is_found(path, source, expected):
         ("kvgym/_other.py", "from kvgym import _check"),
         ("kvgym/__init__.py", "import envs_registry\nfrom kvgym.evaluation import report"),
         ("agents/lbgr.py", "from kvgym import Simulator\nfrom . import base"),
-        ("studies/paper_table.py", "from agents import make_agent\nfrom kvgym.evaluation import play"),
+        ("studies/lbgr_study.py", "from agents import make_agent\nfrom kvgym.evaluation import play"),
         ("kvgym/_cli.py", "from kvgym.cluster.catalogue import load_catalogue"),
     ],
 )

@@ -24,7 +24,6 @@ from kvgym.evaluation.runs import Store
 from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import SUITE_SCENARIOS
 
-from .. import NAMED
 from .backends import Submit, opened
 from .entries import ANCHORS, CAUSAL_EVICTORS, OWN, Entry, causal_routers
 from .folder import RUNS
@@ -115,7 +114,7 @@ def _anchors(case: Case, store: Store, places: Places, n: int, requests: int) ->
     entries = (*ANCHORS, best)
     costs = _play(entries, case, seeds, "test", store, places)
     random, reference, frontier = (Row(_pair(entry, case), costs[entry]) for entry in entries)
-    planner = _headroom(best, case, seeds[:n], requests, store, places) if PLANNER in NAMED else None
+    planner = _headroom(best, case, seeds[:n], requests, store, places)
     return Anchors(case.scenario.version, seeds, random, reference, frontier, planner)
 
 

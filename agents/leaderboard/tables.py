@@ -90,7 +90,12 @@ def _board(
             reason = f"no table without its anchor {anchor}: {failed[anchor].reason}"
             return names, f"FAILED {case.scenario.name}: {reason}"
     n = None if case.parts is None else len(played[reference])
-    board = standings.board(case.scenario, case.overrides, plan.split, played, failed, random, reference, n, case.load)
+    board = standings.board(
+        *(case.scenario, case.overrides, plan.split, played, failed, random, reference),
+        parts=n,
+        load=case.load,
+        charged=plan.terms.charges,
+    )
     board.notes.extend(case.notes)
     for entry, player in names.items():
         if entry.needs == "sessions" and not case.has_sessions:

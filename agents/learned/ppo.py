@@ -185,7 +185,8 @@ class Learner:
             rollout.returns = returns[step] * (1 - ended[step])
         for entry in np.unique(of):
             self.scales[entry].add(returns[:, of == entry])
-        return reward / np.array([math.sqrt(self.scales[entry].variance) + 1e-8 for entry in of])
+        scaled: Array = reward / np.array([math.sqrt(self.scales[entry].variance) + 1e-8 for entry in of])
+        return scaled
 
     @torch.no_grad()
     def judge(self) -> None:

@@ -129,6 +129,7 @@ def board(
     reference: Player,
     parts: int | None = None,
     load: str = "",
+    charged: bool = False,
 ) -> Board:
     """Compares what was played on a scenario.
 
@@ -142,10 +143,14 @@ def board(
         reference: The reference.
         parts: Of a trace: how many of its parts were played. Fewer than `PARTS_FOR_INTERVALS` give no intervals.
         load: Which load this is.
+        charged: Decisions took time on the simulated clock, where they took none when the anchors were frozen.
     """
     costs = {player: np.array([episode.J for episode in episodes]) for player, episodes in played.items()}
     seeds = tuple(episode.seed for episode in played[reference])
     known, notes = anchors.frozen(scenario), []
+    if charged and known is not None:
+        notes.append("decisions took time here: there is no frozen frontier to compare with")
+        known = None
     if known is not None and split == "test" and not known.agree(seeds, costs[random], costs[reference]):
         notes.append(
             "the anchors played here are not the frozen ones: this code is not the code of the published table"

@@ -159,6 +159,8 @@ def make_case(
     faults: Any = (),
     classes: Sequence[RefClass] = (RefClass(),),
     refuse: dict[int, int] | None = None,
+    decision_ps: int | Sequence[int] = 0,
+    warmup: int = 0,
 ) -> Case:
     """A case for the simulator, from what the reference was given and asked."""
     names = {rule: name for name, rule in compare.ROUTERS.items()}
@@ -189,6 +191,8 @@ def make_case(
         tuple(fault_of(fault, workers) for fault in faults),
         classes,
         refuse or {},
+        decision_ps,
+        warmup,
     )
 
 

@@ -118,13 +118,13 @@ def sanity_board(monkeypatch, made_up):
     monkeypatch.setattr(anchors, "load", lambda: {"sanity": SAMPLE})
     random, reference = Player(*RANDOM), Player(*REFERENCE)
 
-    def make(costs, overrides=None, split="test"):
+    def make(costs, overrides=None, split="test", **more):
         played = {
             player: [made_up.episode(seed, cost) for seed, cost in enumerate(row)]
             for player, row in zip((random, reference), costs, strict=True)
         }
         scenario = get_scenario("sanity", overrides)
-        return standings.board(scenario, overrides or {}, split, played, {}, random, reference)
+        return standings.board(scenario, overrides or {}, split, played, {}, random, reference, **more)
 
     return make
 
@@ -141,6 +141,12 @@ def test_anchors_that_play_otherwise_are_reported(sanity_board):
     one = sanity_board([[8.0, 9.0], [2.0, 2.6]])
     assert one.anchors is None and one.not_ranked == "there are no frozen anchors of what was played"
     assert "not the frozen ones" in one.notes[0]
+
+
+def test_where_decisions_took_time_there_is_no_frontier(sanity_board):
+    one = sanity_board([[8.0, 9.0], [2.0, 2.6]], charged=True)
+    assert one.anchors is None and one.results.frontier is None
+    assert one.notes == ["decisions took time here: there is no frozen frontier to compare with"]
 
 
 def test_on_other_splits_there_is_no_frontier(sanity_board):

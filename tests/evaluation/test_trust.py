@@ -133,7 +133,10 @@ def test_whoever_breaks_a_rule_stalls_or_dies_loses_its_episode(tmp_path, cheat)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [cheats.WalksMemory, cheats.PatchesNumpy, cheats.ChangesSettings, cheats.TellsSeed])
+@pytest.mark.parametrize(
+    "kind",
+    [cheats.WalksMemory, cheats.PatchesNumpy, cheats.PatchesArrivals, cheats.ChangesSettings, cheats.TellsSeed],
+)
 def test_in_the_process_of_an_agent_there_is_nothing_to_find_or_to_change(tmp_path, kind):
     """The agent's own numbers are its own affair; worker 0 is what it gets."""
     (episode,) = outcome(tmp_path, kind).done

@@ -9,6 +9,7 @@ from .engine import Worker
 from .faults import Faults
 from .live import Live
 from .pages import Page
+from .router import Router
 from .sessions import Sessions
 from .transfers import Transfers
 from .types import RefClass, RefRequest, RefResult
@@ -37,6 +38,7 @@ class Cluster:
         sessions: Sessions,
         view: View,
         route: Route,
+        router: Router,
         refuse: Mapping[int, int],
         rules: Rules | None,
         classes: Sequence[RefClass],
@@ -51,6 +53,7 @@ class Cluster:
         self.sessions = sessions
         self.view = view
         self.route = route
+        self.router = router
         self.refuse = refuse
         self.rules = rules
         self.classes = classes
@@ -64,6 +67,7 @@ class Cluster:
     def next_time(self, now: int) -> int | None:
         """When something happens next; None when all is done. Faults after the last finish never happen."""
         times = [*self.arrivals.values(), *(worker.iteration.end_ps for worker in self.fleet if worker.iteration)]
+        times += [sent.effect_ps for sent in self.router.on_the_way]
         if self.transfers is not None:
             times += [transfer.next_ps() for transfer in self.transfers.undone if transfer.start_ps is not None]
         return min([*times, self.faults.next_crash(now)]) if times else None
@@ -83,6 +87,8 @@ class Cluster:
             del self.arrivals[index]
             self.result.records[index].arrival_ps = now
             self.decide(index, now)
+        for sent in self.router.due(now):
+            self.take_effect(sent.live, sent.target, now)
         if self.transfers is not None and self.transfers.start_due(now):
             self.check()
         for w, worker in enumerate(self.fleet):
@@ -111,6 +117,7 @@ class Cluster:
             if self.transfers is not None:
                 self.transfers.crash(w, now)
             back += [live.index for live in self.fleet[w].crash(now)]
+            back += [live.index for live in self.router.crash(w)]
             self.view.crashed(w)
             self.check()
         return sorted(back)
@@ -127,6 +134,7 @@ class Cluster:
         self.result.visible.append((index, now, seen[0], seen[1], seen[2]))
         self.result.offers.append(tuple(view.offer(w) for w in every))
         self.result.up.append(view.up)
+        effect_ps = self.router.decide(index, now)
         if self.refuse.get(index) == record.returns:
             self.refuse_now(index, now)
             return
@@ -149,7 +157,15 @@ class Cluster:
             )
         live = self.lives[index]
         live.rule = rule
-        if self.transfers is None or not self.transfers.decide(live, target, view.up, now):
+        if effect_ps is None:
+            self.take_effect(live, target, now)
+        else:
+            self.router.send(live, target, effect_ps)
+
+    def take_effect(self, live: Live, target: int, now: int) -> None:
+        """A decision takes effect: its request joins the queue, or its transfer is decided."""
+        up = [self.faults.is_up(w, now) for w in range(len(self.fleet))]
+        if self.transfers is None or not self.transfers.decide(live, target, up, now):
             self.fleet[target].join(live)
 
     def refuse_now(self, index: int, now: int) -> None:
@@ -194,6 +210,7 @@ class Cluster:
             assert received[w] + cut_off == (totals.fetched + found) * size
         assert sum(received.values()) == sum(record.fetched_tokens for record in records)
         assert self.transfers is None or not self.transfers.undone
+        assert not self.router.on_the_way
 
 
 def first_arrivals(requests: Sequence[RefRequest]) -> tuple[dict[int, int], dict[int, list[int]]]:

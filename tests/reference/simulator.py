@@ -14,6 +14,7 @@ from .engine import Worker
 from .evictors import Chooser, Context, Draw
 from .faults import Faults
 from .pages import Page, build_paths
+from .router import Router
 from .sessions import Sessions
 from .transfers import Transfers
 from .types import (
@@ -48,6 +49,8 @@ def simulate(
     faults: Sequence[RefCrash | RefSlowdown] = (),
     classes: Sequence[RefClass] = (RefClass(),),
     refuse: Mapping[int, int] | None = None,
+    decision_ps: int | Sequence[int] = 0,
+    warmup: int = 0,
 ) -> RefResult:
     """Simulate a workload, stepping every iteration.
 
@@ -72,6 +75,9 @@ def simulate(
         classes: The service classes; those of requests are indices.
         refuse: The requests that are refused, each with the number of returns that it has by then: 0 refuses it when it
             arrives, 1 when it came back for the first time. The router is not asked about one at that decision.
+        decision_ps: What each ROUTE decision takes, 0: they take effect at once; or what was measured of decisions, in
+            turn and over again.
+        warmup: The first so many arrivals are those of the warm-up, whose router takes no time.
 
     Returns:
         Records, totals, iterations, decisions and evictions.
@@ -96,7 +102,20 @@ def simulate(
     view = View(fleet, histories, engine.page_size, transfers)
     result = RefResult(records, [worker.totals for worker in fleet], [worker.log for worker in fleet])
     cluster = Cluster(
-        requests, paths, fleet, schedule, transfers, sessions, view, route, refuse or {}, rules, classes, result, check
+        requests,
+        paths,
+        fleet,
+        schedule,
+        transfers,
+        sessions,
+        view,
+        route,
+        Router(decision_ps, warmup),
+        refuse or {},
+        rules,
+        classes,
+        result,
+        check,
     )
     now = -1
     while (then := cluster.next_time(now)) is not None:

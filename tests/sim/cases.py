@@ -41,6 +41,8 @@ class Case:
         faults: Crashes and slow-downs.
         classes: Service classes.
         refuse: The requests that are refused, each with the number of returns that it has by then; for router "agent".
+        decision_ps: What each ROUTE decision takes; or what was measured of them, in turn and over again, for router
+            "agent".
     """
 
     requests: list[RefRequest]
@@ -58,6 +60,8 @@ class Case:
     faults: tuple[Fault, ...] = ()
     classes: Sequence[RefClass] = (RefClass(),)
     refuse: dict[int, int] = field(default_factory=dict)
+    decision_ps: int | Sequence[int] = 0
+    warmup: int = 0
 
     def workload(self) -> Workload:
         """The workload as the simulator wants it."""
@@ -69,6 +73,8 @@ class Case:
         asks = {"candidates": self.candidates, "quantum": self.quantum} if self.evictor == "agent" else {}
         options = {"debug": True, "log_iterations": True, "log_draws": True, **view, **asks, **options}
         options["transfer"] = "never" if self.network is None else "auto"
+        measured = not isinstance(self.decision_ps, int)
+        options["decision_s"] = None if measured else self.decision_ps * SECONDS_PER_PS
         cluster = ClusterSpec(tuple(self.workers), self.network)
         simulator = Simulator(cluster, self.engine, self.evictor, self.router, **options)
         self.reset(simulator, self.seed)
@@ -86,7 +92,8 @@ class Case:
             )
             for number, one in enumerate(self.classes)
         ]
-        simulator.reset(self.workload(), seed, classes=classes, faults=self.faults)
+        warmup = {"warmup": self.warmup, "warmup_router": self.router} if self.warmup else {}
+        simulator.reset(self.workload(), seed, classes=classes, faults=self.faults, **warmup)
 
     def reference_engine(self) -> RefEngine:
         """Settings for the reference."""

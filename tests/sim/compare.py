@@ -14,7 +14,7 @@ from kvgym.sim import RULES, Decision, Simulator
 from kvgym.sim.base.codes import WAIT_REASONS
 from tests.reference import Question, RefResult, least_loaded, prefix_affinity, round_robin, simulate
 from tests.sim import invariants
-from tests.sim.cases import Case
+from tests.sim.cases import SECONDS_PER_PS, Case
 
 ROUTERS = {"round_robin": round_robin, "least_loaded": least_loaded, "prefix_affinity": prefix_affinity}
 RECORD_FIELDS = {
@@ -141,6 +141,8 @@ def play(simulator: Simulator, case: Case, agent: Evicting | None = None) -> tup
         decisions.append((q, now, hits, tuple(queued for queued, _ in loads), tuple(running for _, running in loads)))
         fetch = tuple((tokens, round(s * 1e12)) for tokens, s in (simulator.offer(w, q) for w in workers))
         offers.append((tuple(simulator.up().tolist()), fetch))
+        if not isinstance(case.decision_ps, int):
+            simulator.charge(case.decision_ps[(len(decisions) - 1) % len(case.decision_ps)] * SECONDS_PER_PS)
         if refuses(simulator, case, q):
             simulator.refuse()
             continue
@@ -260,6 +262,8 @@ def reference(case: Case, replay: Draws | None, check: bool = True, agent: Evict
         faults=case.reference_faults(),
         classes=case.classes,
         refuse=case.refuse,
+        decision_ps=case.decision_ps,
+        warmup=case.warmup,
         **asked,
     )
 
