@@ -171,16 +171,20 @@ class Watched(Lbgr):
         return worker
 
 
-def errors(form: Mapping[str, Any], fault: Mapping[str, Any], seed: int) -> dict[str, tuple[Floats, Floats]]:
-    """Per window the relative errors |estimate - latency| / latency on the worker that changes, and on the others."""
-    overrides = {"faults": {"schedule": [dict(fault)]} if fault else {}}
+def watched(form: Mapping[str, Any], overrides: Overrides, seed: int) -> tuple[Floats, Floats, Floats]:
+    """Worker, time of sending (s) and |estimate - latency| / latency of each counted request of `straggler`."""
     agent = Watched(**form)
     play(agent, "straggler", seed, overrides=overrides, split="validation")
     progress = agent.env.simulator.tables["progress"]
     counted = progress[progress["decision"] >= 0]
     worker, sent_s, expected_s = np.array(agent.expected)[counted["decision"]].T
     latency_s = counted["finish_ps"] * 1e-12 - sent_s
-    error = np.abs(expected_s - latency_s) / latency_s
+    return worker, sent_s, np.abs(expected_s - latency_s) / latency_s
+
+
+def errors(form: Mapping[str, Any], fault: Mapping[str, Any], seed: int) -> dict[str, tuple[Floats, Floats]]:
+    """Per window the relative errors |estimate - latency| / latency on the worker that changes, and on the others."""
+    worker, sent_s, error = watched(form, {"faults": {"schedule": [dict(fault)]} if fault else {}}, seed)
     return {
         name: (error[inside & (worker == 0)], error[inside & (worker != 0)])
         for name, (low, high) in WINDOWS.items()
