@@ -15,17 +15,17 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
 from agents import make_agent
-from agents.routing.lbgr import Lbgr
 from kvgym import _command
-from kvgym.evaluation import Interval, interval, play, play_all
+from kvgym.evaluation import Interval, interval, play_all
 from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import get_scenario
+
+from .reproduce.probes import watched
 
 Overrides = Mapping[str, Any] | None
 
@@ -150,36 +150,6 @@ def _ranking_table(found: Mapping[str, tuple[Floats, Floats]]) -> str:
         rows.append(row)
     headers = ["router", "calm: J (s)", "rank", "J / best", "as it is: J (s)", "rank", "J / best"]
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
-
-
-class Watched(Lbgr):
-    """LBGR that writes down what it expects of each request that it sends: (worker, time, seconds)."""
-
-    oracle = True  # it looks into the simulator when the episode is over
-
-    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
-        """See `Agent.reset`."""
-        super().reset(env, seed)
-        self.expected: list[tuple[int, float, float]] = []
-
-    def act(self, observation: Any, info: Any) -> int:
-        """See `Agent.act`."""
-        worker = super().act(observation, info)
-        assert self.scores is not None
-        sent = self._sent[self._decisions - 1]
-        self.expected.append((worker, sent.time, -self.scores[worker]))
-        return worker
-
-
-def watched(form: Mapping[str, Any], overrides: Overrides, seed: int) -> tuple[Floats, Floats, Floats]:
-    """Worker, time of sending (s) and |estimate - latency| / latency of each counted request of `straggler`."""
-    agent = Watched(**form)
-    play(agent, "straggler", seed, overrides=overrides, split="validation")
-    progress = agent.env.simulator.tables["progress"]
-    counted = progress[progress["decision"] >= 0]
-    worker, sent_s, expected_s = np.array(agent.expected)[counted["decision"]].T
-    latency_s = counted["finish_ps"] * 1e-12 - sent_s
-    return worker, sent_s, np.abs(expected_s - latency_s) / latency_s
 
 
 def errors(form: Mapping[str, Any], fault: Mapping[str, Any], seed: int) -> dict[str, tuple[Floats, Floats]]:

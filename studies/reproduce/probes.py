@@ -11,10 +11,10 @@ import gymnasium as gym
 import numpy as np
 
 from agents import make_agent
+from agents.routing.lbgr import Lbgr
 from kvgym.evaluation import play
 from kvgym.evaluation.statistics import Floats
 
-from ..fleet_study import watched
 from .jobs import SPLIT, Job, Outcome, job
 
 FROM_S, AT_S, UNTIL_S, BIN_S = 30.0, 60.0, 110.0, 10.0
@@ -23,6 +23,36 @@ WINDOWS = {"before": (FROM_S, AT_S), "20 s after": (AT_S, AT_S + 20.0), "later":
 EVERY = 32
 NEAR = 1.01
 """A worker counts as right where the latency there is within this factor of the lowest."""
+
+
+class Watched(Lbgr):
+    """LBGR that writes down what it expects of each request that it sends: (worker, time, seconds)."""
+
+    oracle = True  # it looks into the simulator when the episode is over
+
+    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
+        """See `Agent.reset`."""
+        super().reset(env, seed)
+        self.expected: list[tuple[int, float, float]] = []
+
+    def act(self, observation: Any, info: Any) -> int:
+        """See `Agent.act`."""
+        worker = super().act(observation, info)
+        assert self.scores is not None
+        sent = self._sent[self._decisions - 1]
+        self.expected.append((worker, sent.time, -self.scores[worker]))
+        return worker
+
+
+def watched(form: Mapping[str, Any], overrides: Mapping[str, Any], seed: int) -> tuple[Floats, Floats, Floats]:
+    """Worker, time of sending (s) and |estimate - latency| / latency of each counted request of `straggler`."""
+    agent = Watched(**form)
+    play(agent, "straggler", seed, overrides=overrides, split=SPLIT)
+    progress = agent.env.simulator.tables["progress"]
+    counted = progress[progress["decision"] >= 0]
+    worker, sent_s, expected_s = np.array(agent.expected)[counted["decision"]].T
+    latency_s = counted["finish_ps"] * 1e-12 - sent_s
+    return worker, sent_s, np.abs(expected_s - latency_s) / latency_s
 
 
 @dataclass(frozen=True)
