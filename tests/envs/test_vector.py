@@ -187,3 +187,39 @@ def test_bad_calls_are_named():
     for mask in (np.zeros(2, bool), np.ones(2), [True, True]):
         with pytest.raises(ValueError, match="reset_mask must be"):
             native.reset(options={"reset_mask": mask})
+
+
+def test_environments_of_a_batch_may_differ():
+    """Other scenarios, evictors and reward scales side by side; what they observe and are paid for is one thing."""
+    short = {"episode_requests": 12, "warmup_requests": 4}
+    variants = [
+        {"scenario": "gsp-stable"},
+        {"scenario": "chat", "evictor": "lfu"},
+        {"scenario": "straggler", "scenario_overrides": {**short, "rate_scale": 0.5}},
+    ]
+    common = {"horizon": "truncate", "scenario_overrides": short}
+    envs = kvgym.make_vec("KVGym/Route-v0", 3, autoreset_mode="SameStep", variants=variants, **common)
+    singles = [RouteEnv(**{**common, **given}) for given in variants]
+    observations, _ = envs.reset(seed=3)
+    for i, env in enumerate(singles):
+        assert np.array_equal(env.reset(seed=3 + i)[0], observations[i])
+    for worker in range(11):
+        observations, rewards, *_ = envs.step(np.full(3, worker % 4))
+        for i, env in enumerate(singles):
+            seen, reward, *_ = env.step(worker % 4)
+            assert np.array_equal(seen, observations[i]) and reward == rewards[i]
+    envs.close()
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ([{}], r"variants must be 2 mappings, .* got 1"),
+        ([{}, {"scenario": "chat-70b"}], "variants must agree in what they observe"),
+        ([{}, {"reward": "ttft"}], "variants must agree in the form of observations, or the reward"),
+        ([{}, {"admission": True}], "variants must agree in what they may do"),
+    ],
+)
+def test_variants_that_are_no_batch_are_refused(variants, message):
+    with pytest.raises(ValueError, match=message):
+        RouteVectorEnv(2, variants=variants)
