@@ -20,7 +20,7 @@ from kvgym import _check
 from kvgym.envs.features import LOGARITHMIC, N_CANDIDATE, N_EVICT, N_FETCH, N_WORKER, WORKER
 from kvgym.envs.layout import Layout
 
-from . import MISS_WEIGHT
+from . import MISS_WEIGHT, REQUEST_TOKENS, SPEED_POWER
 
 SHARPNESS = 6.0
 """With which a network that corrects a rule begins: a worker with twice the work is chosen 2 ** -6 times as often."""
@@ -37,7 +37,8 @@ class Shape:
         rules: Named rules that are scored, from pooled context; 0 = none.
         width: Units of a hidden layer.
         fetches: Observations have a block that says what workers may fetch; it is seen as part of the workers' own.
-        corrects: Scores of workers are a correction to a rule's, which is `lpwl_miss8` with the workers' speeds.
+        corrects: Scores of workers are a correction to a rule's, which compares
+            (prefill + 6 x miss + 100 x requests in flight) / speed ** 0.25, the first two in tokens.
     """
 
     routes: bool = True
@@ -106,7 +107,7 @@ class Seen(NamedTuple):
         least: The smallest of each of these among the workers: (B, features of a worker).
         leaves: (B, K, features of a candidate); empty where none are scored.
         least_leaves: The smallest of each of these: (B, features of a candidate).
-        work: Logarithm of the work that `lpwl_miss8` compares: (B, M); empty where that rule is not corrected.
+        work: Logarithm of what the rule compares that is corrected: (B, M); empty where there is none.
     """
 
     context: Tensor
@@ -193,10 +194,12 @@ def _gain(transform: int, bend: float) -> float:
 
 
 def _work(workers: Tensor) -> Tensor:
-    """ln(1 + (prefill + 8 miss) / (1024 speed)) in tokens: (B, M) of blocks (B, M, features)."""
+    """ln(1 + what the rule compares / 1024): (B, M) of blocks (B, M, features)."""
     prefill = 1024.0 * torch.expm1(workers[:, :, WORKER.prefill])
     miss = 256.0 * torch.expm1(workers[:, :, WORKER.miss])
-    return torch.log1p((prefill + MISS_WEIGHT * miss) / (1024.0 * workers[:, :, WORKER.speed].clamp(min=1e-3)))
+    in_flight = 4.0 * torch.expm1(workers[:, :, WORKER.inflight])
+    tokens = prefill + MISS_WEIGHT * miss + REQUEST_TOKENS * in_flight
+    return torch.log1p(tokens / (1024.0 * workers[:, :, WORKER.speed].clamp(min=1e-3) ** SPEED_POWER))
 
 
 def _encode(blocks: Tensor, least: Tensor, layer: nn.Linear, context: Tensor) -> tuple[Tensor, Tensor]:

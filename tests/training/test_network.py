@@ -122,10 +122,12 @@ def test_scores_that_correct_a_rule_begin_with_its_order() -> None:
     actor, layout = Actor(Shape(corrects=True)), Layout(5)
     start(actor)
     seen = drawn(layout)
-    prefill, miss, speed = (
-        layout.physical(seen.numpy())[:, layout.workers(name)] for name in ("prefill", "miss", "speed")
+    seen_by = layout.physical(seen.numpy())
+    prefill, miss, flying, speed = (
+        seen_by[:, layout.workers(name)] for name in ("prefill", "miss", "inflight", "speed")
     )
-    assert np.array_equal(actor(seen).argmax(1).numpy(), ((prefill + 8 * miss) / speed).argmin(1))
+    work = (prefill + 6 * miss + 100 * flying) / speed**0.25
+    assert np.array_equal(actor(seen).argmax(1).numpy(), work.argmin(1))
 
 
 def test_a_size_that_no_number_of_workers_gives_is_refused() -> None:
