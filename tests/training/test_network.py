@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from agents.learned.kernel import Scorer  # noqa: E402
-from agents.learned.network import Actor, Critic, Shape, _pool, fitted, start, tanh  # noqa: E402
+from agents.learned.network import Actor, Critic, Shape, _Encode, _Rate, fitted, start, tanh  # noqa: E402
 from kvgym.envs.features import N_FETCH, N_WORKER  # noqa: E402
 from kvgym.envs.layout import Layout  # noqa: E402
 
@@ -111,10 +111,18 @@ def test_the_compiled_kernel_chooses_as_torch_does(shape: Shape, workers: int) -
         assert np.array_equal(found.argmax(1), expected.argmax(1))
 
 
-def test_the_hyperbolic_tangent_and_what_is_pooled_have_the_gradients_that_torch_finds() -> None:
-    x = (3 * torch.randn(5, 4, 3, dtype=torch.float64)).requires_grad_()
-    assert torch.allclose(tanh(x.clone()), torch.tanh(x))
-    assert torch.autograd.gradcheck(lambda x: _pool(tanh(x.clone())), x)
+def test_steps_written_by_hand_have_the_gradients_of_what_they_compute() -> None:
+    torch.manual_seed(0)
+
+    def random(*size: int) -> torch.Tensor:
+        return torch.randn(*size, dtype=torch.float64, requires_grad=True)
+
+    blocks, least = random(5, 4, 3).detach(), random(5, 3).detach()
+    assert torch.allclose(tanh(3 * blocks), torch.tanh(3 * blocks))
+    assert torch.autograd.gradcheck(lambda x: tanh(x.clone()), random(7))
+    assert torch.autograd.gradcheck(_Encode.apply, (blocks, least, random(2, 6), random(5, 2)))
+    layers = random(2, 2), random(2), random(2, 2), random(1, 2)
+    assert torch.autograd.gradcheck(_Rate.apply, (random(5, 4, 2), random(5, 2), *layers))
 
 
 def test_scores_that_correct_a_rule_begin_with_its_order() -> None:
