@@ -168,11 +168,11 @@ class Trunk(nn.Module):
     def forward(self, seen: Seen) -> tuple[Tensor, Tensor | None, Tensor]:
         """Worker vectors (B, M, D), candidate vectors (B, K, D) or None, and one for the whole (B, D)."""
         context = self.context(seen.context)
-        per_worker, pooled = _Encode.apply(seen.workers, seen.least, self.worker.weight, context)
+        per_worker, pooled = _encode(seen.workers, seen.least, self.worker, context)
         whole = context + self.pooled(pooled)
         if not self.shape.candidates:
             return per_worker, None, tanh(whole)
-        per_leaf, pooled = _Encode.apply(seen.leaves, seen.least_leaves, self.candidate.weight, context)
+        per_leaf, pooled = _encode(seen.leaves, seen.least_leaves, self.candidate, context)
         return per_worker, per_leaf, tanh(whole + self.pooled_candidates(pooled))
 
     def _workers(self, numbers: Tensor) -> Tensor:
@@ -229,6 +229,12 @@ class _Encode(torch.autograd.Function):
         shared = back.sum(1)
         own = back.flatten(0, 1).t() @ blocks.flatten(0, 1)
         return None, None, torch.cat([own, own - shared.t() @ least], 1), shared
+
+
+def _encode(blocks: Tensor, least: Tensor, layer: nn.Linear, context: Tensor) -> tuple[Tensor, Tensor]:
+    """Vectors (B, M, D) of blocks (B, M, features), and their mean and largest (B, 2 D)."""
+    vectors, pooled = _Encode.apply(blocks, least, layer.weight, context)  # type: ignore[no-untyped-call]
+    return vectors, pooled
 
 
 class _Rate(torch.autograd.Function):
