@@ -44,36 +44,39 @@ def assert_same(one, other, path="info"):
         assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f"), path
 
 
-@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 @pytest.mark.parametrize("form", FORMS)
-def test_it_is_what_gymnasium_makes_of_single_ones(form, mode, threads):
+def test_it_is_what_gymnasium_makes_of_single_ones(form, mode):
     single, vector, kwargs = FORMS[form]
     kwargs = settings(**kwargs)
     n = 4
     sync = SyncVectorEnv([lambda: single(**kwargs)] * n, autoreset_mode=mode)
-    native = vector(n, autoreset_mode=mode, num_threads=threads, **kwargs)
-    assert native.single_action_space == sync.single_action_space and native.action_space == sync.action_space
-    assert native.observation_space == sync.observation_space
-    for seed in (3, None, [7, 1, None, 2]):
-        ours, theirs = native.reset(seed=seed), sync.reset(seed=seed)
-        if seed is not None and not isinstance(seed, list):
-            assert np.array_equal(ours[0], theirs[0])
-            assert_same(ours[1], theirs[1])
-    ours, theirs = native.reset(seed=3), sync.reset(seed=3)
-    native.action_space.seed(1)
+    natives = [vector(n, autoreset_mode=mode, num_threads=threads, **kwargs) for threads in (1, 3)]
+    for native in natives:
+        assert native.single_action_space == sync.single_action_space and native.action_space == sync.action_space
+        assert native.observation_space == sync.observation_space
+    for seed in (3, None, [7, 1, None, 2], 3):
+        theirs = sync.reset(seed=seed)
+        for native in natives:
+            ours = native.reset(seed=seed)
+            if seed == 3:
+                assert np.array_equal(ours[0], theirs[0])
+                assert_same(ours[1], theirs[1])
+    natives[0].action_space.seed(1)
     ended = 0
     for _ in range(900 if "quantum" in kwargs else 60):
-        actions = native.action_space.sample()
-        ours, theirs = native.step(actions), sync.step(actions)
-        for a, b in zip(ours[:4], theirs[:4], strict=True):
-            assert a.dtype == b.dtype and np.array_equal(a, b)
-        assert_same(ours[4], theirs[4])
-        assert np.array_equal(native.action_masks(), np.array(sync.call("action_masks")))
-        ended += int((ours[2] | ours[3]).sum())
+        actions = natives[0].action_space.sample()
+        theirs, masks = sync.step(actions), np.array(sync.call("action_masks"))
+        for native in natives:
+            ours = native.step(actions)
+            for a, b in zip(ours[:4], theirs[:4], strict=True):
+                assert a.dtype == b.dtype and np.array_equal(a, b)
+            assert_same(ours[4], theirs[4])
+            assert np.array_equal(native.action_masks(), masks)
+        ended += int((theirs[2] | theirs[3]).sum())
     assert ended >= 3
-    sync.close()
-    native.close()
+    for envs in (sync, *natives):
+        envs.close()
 
 
 def test_disabled():
