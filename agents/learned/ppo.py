@@ -32,7 +32,7 @@ from kvgym import _atomic, _check
 from kvgym.envs.features import WORKER, WORKER_FEATURES
 from kvgym.envs.layout import Layout
 
-from . import file, groups
+from . import file
 from .groups import Entry, Group, Scale
 from .kernel import Scorer
 from .network import Actor, Critic, Seen, Shape, start
@@ -145,7 +145,7 @@ class Learner:
         torch.set_num_threads(s.threads)
         torch.manual_seed(s.seed)
         self.random = np.random.Generator(np.random.PCG64(s.seed))
-        shape = Shape(width=s.width, fetches=groups.fetches(self.groups), corrects=s.corrects)
+        shape = Shape(width=s.width, fetches=self.groups[0].fetches, corrects=s.corrects)
         self.actor, self.critic = Actor(shape), Critic(shape)
         start(self.actor, self.critic)
         self.weights = flattened(self.actor, self.critic)

@@ -21,7 +21,7 @@ class ShippedRouter(Agent):
     without; a compiled kernel computes its scores. What it was trained on, and what it comes to, says its model card.
 
     Args:
-        network: Name of the network, or a file that `agents.learned.ship` has written (default router).
+        network: Name of the network, a file that `agents.learned.ship` has written, or what is in it (default router).
 
     Raises:
         ValueError: If there is none of that name.
@@ -31,12 +31,12 @@ class ShippedRouter(Agent):
     draws = False
     training_seeds = 1
 
-    def __init__(self, network: str = "router") -> None:
+    def __init__(self, network: str | pretrained.Shipped = "router") -> None:
         """Reads the network."""
         # Only here: it takes numba, which `import agents` does not.
         from .kernel import Scorer
 
-        shipped = pretrained.read(network)
+        shipped = pretrained.read(network) if isinstance(network, str) else network
         self._scorer = Scorer(shipped.weights)
         self._origin = shipped.origin
         self.env_kwargs: Mapping[str, Any] = MappingProxyType(shipped.origin["env_kwargs"])

@@ -21,14 +21,19 @@ from tqdm import tqdm
 from kvgym import _atomic, _check, _command
 from kvgym.evaluation import anchors, scoring
 from kvgym.evaluation.episode import play
-from kvgym.evaluation.statistics import Floats, Interval, ratio
+from kvgym.evaluation.statistics import Interval, ratio
 from kvgym.scenarios import SUITE_SCENARIOS
 from kvgym.scenarios.library import FAMILIES, family_of
 
 from . import pretrained
 from .router import ShippedRouter
 
-_COLUMNS = "| scenario | evictor | J (s) | reference / J | frontier / J | the frontier |\n|---|---|---:|---|---|---|"
+_COLUMNS = (
+    "| scenario | evictor | J (s) | reference / J | frontier / J | frontier / J of the rule | the frontier |\n"
+    "|---|---|---:|---|---|---|---|"
+)
+
+_SCORES = "of_worker.score.weight"
 
 
 class Played:
@@ -39,13 +44,14 @@ class Played:
         pair: The frontier's.
         ranked: Whether scores count the scenario.
         J: Of the network (s), by seed.
+        rule: Of the rule that it corrects, or of chance where there is none.
         reference: Of the reference.
         frontier: Of the frontier.
         random: Of the random router with `lru`.
         planner: J of the planner over that of the frontier.
     """
 
-    def __init__(self, name: str, network: Path, seeds: range) -> None:
+    def __init__(self, name: str, shipped: pretrained.Shipped, seeds: range) -> None:
         """Plays."""
         found = anchors.load()[name]
         assert found.frontier is not None
@@ -54,8 +60,11 @@ class Played:
         self.name, self.pair, self.ranked = name, found.frontier.pair, not found.why_not_ranked
         self.random, self.reference, self.frontier = (row for row in rows if row is not None)
         self.planner = found.planner.ratio.mean if found.planner else float("nan")
-        played = [play(ShippedRouter(str(network)), name, seed, evictor=self.pair.evictor).J for seed in seeds]
-        self.J: Floats = np.array(played)
+        silent = {**shipped.weights, _SCORES: np.zeros_like(shipped.weights[_SCORES])}
+        self.J, self.rule = (
+            np.array([play(ShippedRouter(one), name, seed, evictor=self.pair.evictor).J for seed in seeds])
+            for one in (shipped, pretrained.Shipped(silent, shipped.origin))
+        )
 
     @property
     def held_out(self) -> bool:
@@ -109,7 +118,8 @@ def card(name: str, shipped: pretrained.Shipped, scenarios: list[Played]) -> str
 def _table(title: str, scenarios: list[Played]) -> list[str]:
     rows = []
     for one in scenarios:
-        ratios = " | ".join(_said(ratio(other, one.J)) for other in (one.reference, one.frontier))
+        pairs = (one.reference, one.J), (one.frontier, one.J), (one.frontier, one.rule)
+        ratios = " | ".join(_said(ratio(*pair)) for pair in pairs)
         star = "" if one.ranked else " (not ranked)"
         rows.append(f"| {one.name}{star} | `{one.pair.evictor}` | {one.J.mean():.3g} | {ratios} | {one.pair} |")
     return [f"## {title}", "", _COLUMNS, *rows, ""]
@@ -125,7 +135,9 @@ def _overall(scenarios: Iterable[Played]) -> list[str]:
         ("all", ranked),
     ):
         if chosen:
-            said = [_said(_over(chosen, other)) for other in ("reference", "frontier")]
+            said = [
+                _said(_over(chosen, *pair)) for pair in (("reference", "J"), ("frontier", "J"), ("frontier", "rule"))
+            ]
             rows.append(f"| {title} | {len(chosen)} | {' | '.join(said)} | {_way(chosen):.0%} |")
     losers = [one.name for one in ranked if ratio(one.frontier, one.J).high < 1]
     return [
@@ -134,8 +146,8 @@ def _overall(scenarios: Iterable[Played]) -> list[str]:
         "The way is that from the reference to the planner, which knows the future, by logarithms of J; the planner "
         "has been played beside the frontier on fewer seeds, see docs/leaderboard.md.",
         "",
-        "| families | scenarios | reference / J | frontier / J | of the way to the planner |",
-        "|---|---:|---|---|---:|",
+        "| families | scenarios | reference / J | frontier / J | frontier / J of the rule | way to the planner |",
+        "|---|---:|---|---|---|---:|",
         *rows,
         "",
         f"Slower than the frontier, the interval included: {', '.join(losers) or 'nowhere'}.",
@@ -150,9 +162,11 @@ def _way(scenarios: list[Played]) -> float:
     return float(np.sum(done) / np.sum(whole))
 
 
-def _over(scenarios: list[Played], other: str) -> Interval:
-    results = [scoring.Results(one.random, getattr(one, other), one.frontier, {"network": one.J}) for one in scenarios]
-    return scoring.aggregate(results)["network"].reference
+def _over(scenarios: list[Played], other: str, own: str) -> Interval:
+    results = [
+        scoring.Results(one.random, getattr(one, other), one.frontier, {own: getattr(one, own)}) for one in scenarios
+    ]
+    return scoring.aggregate(results)[own].reference
 
 
 def _said(found: Interval) -> str:
@@ -178,7 +192,7 @@ def main(argv: list[str] | None = None) -> None:
         place = given.out / f"{given.name}.npz"
         pretrained.write(place, shipped)
         names = [name for name in SUITE_SCENARIOS if name in anchors.load() and anchors.load()[name].frontier]
-        scenarios = [Played(name, place, seeds) for name in tqdm(names, desc="scenarios", disable=None)]
+        scenarios = [Played(name, shipped, seeds) for name in tqdm(names, desc="scenarios", disable=None)]
         _atomic.write(place.with_suffix(".md"), card(given.name, shipped, scenarios))
     except (ValueError, OSError) as error:
         sys.exit(f"agents.learned.ship: {error}")

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from agents import make_agent, train  # noqa: E402
 from agents.learned import file, groups, ppo  # noqa: E402
+from kvgym.envs.layout import Layout  # noqa: E402
 from kvgym.evaluation.episode import play  # noqa: E402
 
 SHORT = {"episode_requests": 40, "warmup_requests": 10}
@@ -117,6 +118,36 @@ def test_a_run_writes_goes_on_and_plays_with_fetches_or_without(tmp_path: Path) 
     fetching = {"workers": [{"model": "llama-3.1-8b", "gpu": "h100", "count": 4}], "network": network}
     for more in ({}, {**fetching, "transfer": "auto"}, {"n_workers": 7}):
         assert play(agent, "gsp-stable", 0, overrides={**SHORT, **more}).n_actions == 40
+
+
+def test_one_run_learns_with_transfers_and_without() -> None:
+    network = {"per_node": 2, "inside": "nvlink-h100", "between": "ethernet-100g"}
+    workers = [{"model": "llama-3.1-8b", "gpu": "h100", "count": 4}]
+    (entry,) = groups.entries(("gsp-stable",), None, SHORT)
+    other = entry.scenario.with_overrides({"workers": workers, "network": network, "transfer": "auto"})
+    played = [entry, groups.Entry(other, None)]
+    one = ppo.Learner(ppo.Settings(**SMALL), played, groups.make(played, 4, 1, {}, 0, horizon="truncate"))
+    one.begin()
+    one.iterate()
+    (group,) = one.groups
+    fetched = one.rollouts[0].observations[:, :, Layout(4, fetches=True).workers("fetch_s")]
+    assert one.actor.shape.fetches and list(group.of) == [0, 0, 1, 1]
+    assert not fetched[:, :2].any() and fetched[:, 2:].any()
+
+
+def test_a_checkpoint_has_all_that_learning_goes_on_with(tmp_path: Path) -> None:
+    one, other, more = learner(flights=1.0), learner(flights=1.0), {"scenario": "gsp-stable", "overrides": {}}
+    one.iterate()
+    one.save(tmp_path, more)
+    other.load(tmp_path, more)
+    assert torch.equal(one.weights, other.weights) and (one.done, one.scales) == (other.done, other.scales)
+    assert one.random.random() == other.random.random()
+    before = other.weights.detach().clone()
+    other.begin()  # episodes that were not played before
+    other.iterate()
+    assert other.done == 128 and not torch.equal(before, other.weights)
+    with pytest.raises(ValueError, match="another one"):
+        other.load(tmp_path, {})
 
 
 def test_scenarios_are_named_with_evictors() -> None:
