@@ -13,6 +13,7 @@ from ..base import Info, Observation
 from ..eviction.base import EvictionAgent
 from . import leaf_scorer
 
+
 class LearnedEvictor(EvictionAgent):
     """Plays what `python -m agents.train imitate` has trained: the leaf with the best score. Needs no torch.
 
@@ -46,7 +47,7 @@ class LearnedEvictor(EvictionAgent):
         """See `EvictionAgent.act`."""
         inputs, slots = self._inputs(observation)
         if not len(slots):
-            return 0  # an episode in which nothing has to be evicted
+            return 0
         scores = self._scorer(inputs)
         filled = np.full(self.n_slots, -np.inf)
         filled[slots] = scores

@@ -71,9 +71,10 @@ def learn(given: argparse.Namespace, played: list[Scenario]) -> None:
     torch.set_num_threads(1)
     given.out.mkdir(parents=True, exist_ok=True)
     asked = {"action": "leaf", "candidates": given.candidates, "offer": "unhit", "quantum": "leaf"}
-    origin = {
-        name: getattr(given, name) for name in ("router", "requests", "rounds", "steps", "horizon", "seed")
-    } | {"scenario": " ".join(one.name for one in played), "algorithm": "imitate"}
+    origin = {name: getattr(given, name) for name in ("router", "requests", "rounds", "steps", "horizon", "seed")} | {
+        "scenario": " ".join(one.name for one in played),
+        "algorithm": "imitate",
+    }
     scorer: LeafScorer | None = None
     lessons: list[Lessons] = []
     shares = dict.fromkeys((one.name for one in played), 0.2)

@@ -71,6 +71,8 @@ class Teacher(EvictionAgent):
     def act(self, observation: Observation, info: Info) -> int:
         """See `EvictionAgent.act`."""
         inputs, slots = self._inputs(observation)
+        if not len(slots):
+            return 0
         if self._draws.random() < self._share:
             self._write_down(inputs, slots)
         if self._scorer is None:
@@ -78,7 +80,13 @@ class Teacher(EvictionAgent):
         return int(slots[self._scorer(inputs).argmax()])
 
     def lessons(self) -> Lessons:
-        """What was written down."""
+        """What was written down.
+
+        Raises:
+            ValueError: If that is nothing: hardly anything had to be evicted.
+        """
+        if not self._distances:
+            raise ValueError("nothing to learn from: an episode without evictions, or with too few of them")
         return Lessons(np.stack(self._inputs_of), np.stack(self._distances))
 
     def _write_down(self, inputs: Floats, slots: NDArray[np.int64]) -> None:

@@ -63,6 +63,8 @@ class Inputs:
         table = observation[self._start : self._end].reshape(self._k, -1)
         slots = np.flatnonzero(table[:, 0])
         out = np.empty((len(slots), N_INPUTS), np.float32)
+        if not len(slots):
+            return out, slots  # an episode in which nothing has to be evicted
         own = out[:, :N_OWN]
         np.multiply(table[slots, 1:], _OWN_GAINS, out=own)
         at = N_OWN

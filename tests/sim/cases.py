@@ -72,7 +72,7 @@ class Case:
     def simulator(self, **options: Any) -> Simulator:
         """A simulator of this case that checks itself and logs everything, at its start."""
         view = {} if self.history_pages is None else {"view": "history", "history_pages": self.history_pages}
-        asks = {"candidates": self.candidates, "quantum": self.quantum, "offer": self.offer} if self.evictor == "agent" else {}
+        asks = {name: getattr(self, name) for name in ("candidates", "offer", "quantum") if self.evictor == "agent"}
         options = {"debug": True, "log_iterations": True, "log_draws": True, **view, **asks, **options}
         options["transfer"] = "never" if self.network is None else "auto"
         measured = not isinstance(self.decision_ps, int)
