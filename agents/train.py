@@ -3,6 +3,7 @@
 python -m agents.train ppo --scenario gsp-stable            about five minutes on two cores
 python -m agents.train ppo --scenario sanity --minutes 2
 python -m agents.train ppo --scenario gsp-stable --resume   goes on after a kill
+python -m agents.train smdp --help                          a PPO of our own, on many scenarios at once
 
 Writes a folder with checkpoints, the curve on validation seeds, TensorBoard files and the trained file, which plays on
 any number of workers: `python -m agents.leaderboard --agent learned --agent-args '{"path": ".."}'`.
@@ -26,6 +27,8 @@ from kvgym.scenarios import SUITE_SCENARIOS, check_training_split, command_line,
 from .learned import ALGORITHMS
 
 _SCENARIO = f"""one of {", ".join(SUITE_SCENARIOS)} (gsp-stable), or your own: a .json or .yml file, or module:name"""
+OWN = "smdp"
+"""The algorithm of `agents.learned.ppo`, which has options of its own."""
 _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
 
 
@@ -62,6 +65,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     """Trains as the command line says."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == [OWN]:
+        _train_own(argv[1:])
+        return
     given = make_parser().parse_args(argv)
     try:
         _train(given)
@@ -69,6 +76,14 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(f"agents.train: {error}")
     except KeyboardInterrupt:
         sys.exit("agents.train: interrupted; the same command with --resume goes on from the last checkpoint")
+
+
+def _train_own(argv: list[str]) -> None:
+    try:
+        from .learned import command
+    except ImportError as error:
+        sys.exit(f'agents.train: {OWN} needs torch, which the extra "train" brings ({error})')
+    command.main(argv)
 
 
 def _train(given: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """How good a network gets with the shipped hyper-parameters, and how fast: against rules, on the same seeds.
 
     python -m benchmarks.learning [--env ID] [--scenario ..] [--minutes 5] [--training-seeds 3] [--runs DIR]
+    python -m benchmarks.learning --single-file        PPO of agents.learned.ppo instead of Stable-Baselines3's
 
 Each training seed trains for so many minutes at most (`python -m agents.train`), and keeps the network that was best on
 8 validation seeds. What is compared are 32 other validation seeds, pairwise: J of a rule over J of the network, the
@@ -83,13 +84,32 @@ CHOOSING = range(8)
 
 def trained(env_id: str, scenario: str, seed: int, args: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
     """The trained file and the run's folder of a training seed, trained if it isn't there."""
-    algorithm = STUDIES[env_id].algorithm
-    place = folder / f"{env_id.partition('/')[2]}-{scenario}-{seed}"
+    algorithm = "smdp" if args.single_file else STUDIES[env_id].algorithm
+    place = folder / f"{algorithm}-{env_id.partition('/')[2]}-{scenario}-{seed}"
+    if args.single_file:
+        return single_file(scenario, seed, args, place), place
     argv = [algorithm, "--env", env_id, "--scenario", scenario, "--seed", str(seed), "--out", str(place)]
     argv += ["--overrides", json.dumps(args.overrides), "--minutes", str(args.minutes)]
     argv += ["--total-steps", str(args.total_steps)] if args.total_steps else []
     train.main([*argv, *(["--resume"] if (place / "config.json").exists() else [])])
     return place / f"{algorithm}-{scenario}-{seed}.pt", place
+
+
+def single_file(scenario: str, seed: int, args: argparse.Namespace, place: Path) -> Path:
+    """The trained file of `agents.learned.ppo` with SB3's settings: batch, epochs, network, lengths of episodes."""
+    fields = [f"{name}={json.dumps(value)}" for name, value in {"episode_requests": 512, **args.overrides}.items()]
+    argv = ["smdp", "--scenario", scenario, "--seed", str(seed), "--out", str(place), "--minutes", str(args.minutes)]
+    argv += ["--set", *fields, *(["--total", str(args.total_steps)] if args.total_steps else [])]
+    train.main([*argv, *(["--resume"] if (place / "checkpoint.pt").exists() else [])])
+    return place / "policy.pt"
+
+
+def curve_of(place: Path) -> list[dict[str, Any]]:
+    """Steps, seconds and mean J along the way: of validation, or of the training episodes of the single file."""
+    lines = [
+        {**line, "J": [*line["J"].values()]} if isinstance(line["J"], dict) else line for line in read_curve(place)
+    ]
+    return [{**line, "J": float(np.mean(line["J"]))} for line in lines if line["J"]]
 
 
 def costs(rival: Rival, scenario: str, overrides: dict[str, Any], seeds: range) -> np.ndarray[Any, Any]:
@@ -127,11 +147,12 @@ def measure(env_id: str, scenario: str, args: argparse.Namespace, folder: Path) 
     rows, learned, curves = [], [], []
     for seed in range(args.training_seeds):
         path, place = trained(env_id, scenario, seed, args, folder)
-        curve = read_curve(place)
+        curve = curve_of(place)
         curves.append(curve)
         found = costs(Rival("learned", None, {"path": str(path)}), scenario, args.overrides, seeds)
         learned.append(found)
         row = {"scenario": scenario, "training seed": seed, "steps": curve[-1]["steps"], "s": curve[-1]["seconds"]}
+        row["decisions/s"] = curve[-1]["steps"] / curve[-1]["seconds"]
         row["J (s)"] = float(found.mean())
         for name, level in levels.items():
             row[f"{name} / network"] = _said(rules[name], found)
@@ -183,10 +204,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--training-seeds", type=int, default=3)
     parser.add_argument("--compared", type=int, default=32, help="validation seeds that are compared (32)")
     parser.add_argument("--runs", type=Path, default=Path("runs") / "learning", help="folder of the training runs")
+    parser.add_argument("--single-file", action="store_true", help="PPO of agents.learned.ppo (KVGym/Route-v0 alone)")
     parser.add_argument("--quick", action="store_true", help="the smallest form, which shows nothing but that it runs")
     parser.add_argument("--plot", type=Path, help="draw the curves into this file")
     args = parser.parse_args(argv)
     title = f"{args.env} with the shipped hyper-parameters, at most {args.minutes:g} minutes"
+    if args.single_file and args.env != "KVGym/Route-v0":
+        parser.error(f"--single-file is for KVGym/Route-v0, got --env {args.env}")
     if find_spec("stable_baselines3") is None:
         report(title, [{"scenario": 'not installed: pip install "kvgym[train]"'}], args.out)
         return

@@ -15,17 +15,17 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from tabulate import tabulate
 from tqdm import tqdm
 
 from agents import make_agent
-from agents.routing.lbgr import Lbgr
 from kvgym import _command
-from kvgym.evaluation import Interval, interval, play, play_all
+from kvgym.evaluation import Interval, interval, play_all
 from kvgym.evaluation.statistics import Floats
 from kvgym.scenarios import get_scenario
+
+from .reproduce.probes import watched
 
 Overrides = Mapping[str, Any] | None
 
@@ -152,35 +152,9 @@ def _ranking_table(found: Mapping[str, tuple[Floats, Floats]]) -> str:
     return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
 
 
-class Watched(Lbgr):
-    """LBGR that writes down what it expects of each request that it sends: (worker, time, seconds)."""
-
-    oracle = True  # it looks into the simulator when the episode is over
-
-    def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
-        """See `Agent.reset`."""
-        super().reset(env, seed)
-        self.expected: list[tuple[int, float, float]] = []
-
-    def act(self, observation: Any, info: Any) -> int:
-        """See `Agent.act`."""
-        worker = super().act(observation, info)
-        assert self.scores is not None
-        sent = self._sent[self._decisions - 1]
-        self.expected.append((worker, sent.time, -self.scores[worker]))
-        return worker
-
-
 def errors(form: Mapping[str, Any], fault: Mapping[str, Any], seed: int) -> dict[str, tuple[Floats, Floats]]:
     """Per window the relative errors |estimate - latency| / latency on the worker that changes, and on the others."""
-    overrides = {"faults": {"schedule": [dict(fault)]} if fault else {}}
-    agent = Watched(**form)
-    play(agent, "straggler", seed, overrides=overrides, split="validation")
-    progress = agent.env.simulator.tables["progress"]
-    counted = progress[progress["decision"] >= 0]
-    worker, sent_s, expected_s = np.array(agent.expected)[counted["decision"]].T
-    latency_s = counted["finish_ps"] * 1e-12 - sent_s
-    error = np.abs(expected_s - latency_s) / latency_s
+    worker, sent_s, error = watched(form, {"faults": {"schedule": [dict(fault)]} if fault else {}}, seed)
     return {
         name: (error[inside & (worker == 0)], error[inside & (worker != 0)])
         for name, (low, high) in WINDOWS.items()

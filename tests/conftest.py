@@ -7,6 +7,7 @@ import hypothesis
 import pytest
 
 from kvgym.envs.picture import Painter
+from tests import often
 
 # Torch and BLAS with a thread each: the workers of pytest-xdist share the cores, and waiting threads burn them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,6 +16,11 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 hypothesis.settings.register_profile("tests", database=None, deadline=None, max_examples=60)
 hypothesis.settings.load_profile("tests")
+
+
+def pytest_configure(config):
+    """Before the tests are imported: their decorators ask."""
+    often.only_slow = config.option.markexpr == "slow"
 
 
 @pytest.fixture(autouse=True, scope="session")

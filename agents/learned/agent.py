@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,10 @@ class Learned(Agent):
         # Only here, not above: the agents can be imported without torch.
         import torch
 
-        from . import file
+        from . import file, network
         from .validation import choose
 
-        self._torch, self._choose = torch, choose
+        self._torch, self._choose, self._fitted = torch, choose, network.fitted
         paths = [path] if isinstance(path, str) else list(path)
         if not paths:
             raise ValueError("path must be a file or several, got none")
@@ -63,14 +64,15 @@ class Learned(Agent):
         super().reset(env, seed)
         self._actor = self._trained[seed % len(self._trained)].actor
         shape = self._actor.shape
-        fits = shape.of_workers(self.n_workers) == self.layout
+        fits = shape.of_workers(self.n_workers) == replace(self.layout, fetches=shape.fetches)
         if not fits or shape.n_scores(self.n_workers) != len(self.env.action_masks()):
             raise ValueError(f"the policy was trained for other blocks or actions: it has {shape}")
 
     def act(self, observation: Observation, info: Info) -> Any:
         """See `Agent.act`."""
         with self._torch.no_grad():
-            scores = self._actor(self._torch.from_numpy(observation[None]))
+            seen = self._fitted(observation, self.layout, self._actor.shape)
+            scores = self._actor(self._torch.from_numpy(seen[None]))
         self.scores = scores[0].tolist()
         action = self._choose(scores, info["action_mask"][None].astype(bool), self.env.action_space)[0]
         return int(action) if action.ndim == 0 else tuple(action.tolist())

@@ -8,15 +8,22 @@ alike, from their own block and that of the worker that needs the pages. Needs t
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from kvgym import _check
-from kvgym.envs.features import LOGARITHMIC, N_CANDIDATE, N_EVICT, N_FETCH, N_WORKER
+from kvgym.envs.features import LOGARITHMIC, N_CANDIDATE, N_EVICT, N_FETCH, N_WORKER, WORKER
 from kvgym.envs.layout import Layout
+
+from . import MISS_WEIGHT
+
+SHARPNESS = 6.0
+"""With which a network that corrects a rule begins: a worker with twice the work is chosen 2 ** -6 times as often."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Shape:
         rules: Named rules that are scored, from pooled context; 0 = none.
         width: Units of a hidden layer.
         fetches: Observations have a block that says what workers may fetch; it is seen as part of the workers' own.
+        corrects: Scores of workers are a correction to a rule's, which is `lpwl_miss8` with the workers' speeds.
     """
 
     routes: bool = True
@@ -38,6 +46,7 @@ class Shape:
     rules: int = 0
     width: int = 64
     fetches: bool = False
+    corrects: bool = False
 
     def __post_init__(self) -> None:
         """Checks the fields."""
@@ -73,6 +82,45 @@ class Shape:
         return n_workers * self.routes + self.candidates + self.rules
 
 
+def fitted(observation: NDArray[np.float32], layout: Layout, shape: Shape) -> NDArray[np.float32]:
+    """An observation as a network wants it: what may be fetched is left out, or zero, where the two do not agree.
+
+    Args:
+        observation: (size,) float32.
+        layout: Its layout.
+        shape: Of the network.
+    """
+    if layout.fetches == shape.fetches:
+        return observation
+    block = layout.blocks["fetch"]
+    none = np.zeros(layout.n_workers * N_FETCH * shape.fetches, np.float32)
+    return np.concatenate([observation[: block.first], none, observation[block.end :]])
+
+
+class Seen(NamedTuple):
+    """What a network looks at, computed from observations without a weight: whoever learns from one twice keeps it.
+
+    Attributes:
+        context: The request, and what is wanted and by whom: (B, features).
+        workers: (B, M, features of a worker).
+        least: The smallest of each of these among the workers: (B, features of a worker).
+        leaves: (B, K, features of a candidate); empty where none are scored.
+        least_leaves: The smallest of each of these: (B, features of a candidate).
+        work: Logarithm of the work that `lpwl_miss8` compares: (B, M); empty where that rule is not corrected.
+    """
+
+    context: Tensor
+    workers: Tensor
+    least: Tensor
+    leaves: Tensor
+    least_leaves: Tensor
+    work: Tensor
+
+    def at(self, rows: Any) -> Seen:
+        """The same of some rows."""
+        return Seen(*(part[rows] for part in self))
+
+
 class Trunk(nn.Module):
     """Turns a scaled observation into a vector per worker, per candidate, and one for the whole.
 
@@ -96,8 +144,8 @@ class Trunk(nn.Module):
         gains = [_gain(feature.transform, feature.cap / feature.scale) for feature in probe.features]
         self.register_buffer("gains", torch.tensor(gains, dtype=torch.float32), persistent=False)
 
-    def forward(self, observation: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Worker vectors (B, M, D), candidate vectors (B, K, D) or None, and one for the whole (B, D)."""
+    def look(self, observation: Tensor) -> Seen:
+        """What there is to see in scaled observations (B, size)."""
         gains: Any = self.gains
         n_request, n_worker, n_candidates = self.n_request, self.shape.n_worker, self.shape.candidates
         end = observation.shape[1] - n_candidates * N_CANDIDATE - self.shape.evicts * N_EVICT
@@ -110,14 +158,21 @@ class Trunk(nn.Module):
             block = workers[torch.arange(len(workers), device=workers.device), asked]
             rest = wanted[:, 1:] * gains[n_request + n_worker + 1 : n_request + n_worker + N_EVICT]
             request = torch.cat([request, rest, block], 1)
-        context = self.context(request)
-        per_worker, pooled = _encode(workers, self.worker, context)
-        whole = context + self.pooled(pooled)
+        work = _work(workers) if self.shape.corrects else workers[:, :0, 0]
         if not n_candidates:
-            return per_worker, None, torch.tanh(whole)
+            return Seen(request, workers, workers.amin(1), workers[:, :0], workers[:, 0, :0], work)
         leaves = _blocks(observation[:, end + N_EVICT :], N_CANDIDATE) * gains[-N_CANDIDATE:]
-        per_leaf, pooled = _encode(leaves, self.candidate, context)
-        return per_worker, per_leaf, torch.tanh(whole + self.pooled_candidates(pooled))
+        return Seen(request, workers, workers.amin(1), leaves, leaves.amin(1), work)
+
+    def forward(self, seen: Seen) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Worker vectors (B, M, D), candidate vectors (B, K, D) or None, and one for the whole (B, D)."""
+        context = self.context(seen.context)
+        per_worker, pooled = _encode(seen.workers, seen.least, self.worker, context)
+        whole = context + self.pooled(pooled)
+        if not self.shape.candidates:
+            return per_worker, None, tanh(whole)
+        per_leaf, pooled = _encode(seen.leaves, seen.least_leaves, self.candidate, context)
+        return per_worker, per_leaf, tanh(whole + self.pooled_candidates(pooled))
 
     def _workers(self, numbers: Tensor) -> Tensor:
         """Features of the workers in observations, as a block for each: (B, M, n_worker)."""
@@ -137,11 +192,64 @@ def _gain(transform: int, bend: float) -> float:
     return float(np.log1p(bend)) if transform == LOGARITHMIC else 1.0
 
 
-def _encode(blocks: Tensor, layer: nn.Linear, context: Tensor) -> tuple[Tensor, Tensor]:
-    """A vector for each block, and their mean and largest. A block is seen as it is and beside the smallest."""
-    least = blocks.amin(1, keepdim=True)
-    vectors = torch.tanh(layer(torch.cat([blocks, blocks - least], 2)) + context.unsqueeze(1))
-    return vectors, torch.cat([vectors.mean(1), vectors.amax(1)], 1)
+def _work(workers: Tensor) -> Tensor:
+    """ln(1 + (prefill + 8 miss) / (1024 speed)) in tokens: (B, M) of blocks (B, M, features)."""
+    prefill = 1024.0 * torch.expm1(workers[:, :, WORKER.prefill])
+    miss = 256.0 * torch.expm1(workers[:, :, WORKER.miss])
+    return torch.log1p((prefill + MISS_WEIGHT * miss) / (1024.0 * workers[:, :, WORKER.speed].clamp(min=1e-3)))
+
+
+def _encode(blocks: Tensor, least: Tensor, layer: nn.Linear, context: Tensor) -> tuple[Tensor, Tensor]:
+    """A vector for each block, and their mean and largest. A block is seen as it is and beside the smallest.
+
+    The layer is one of [block, block - smallest]; what it makes of the smallest is the same for all blocks.
+    """
+    own, beside = layer.weight.chunk(2, 1)
+    shared = context - functional.linear(least, beside)
+    vectors = tanh(functional.linear(blocks, own + beside).add_(shared.unsqueeze(1)))
+    return vectors, _pool(vectors)
+
+
+class _Pool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor) -> Tensor:
+        largest = vectors.amax(1)
+        ctx.save_for_backward(vectors, largest)
+        return torch.cat([vectors.mean(1), largest], 1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        vectors, largest = ctx.saved_tensors
+        of_mean, of_largest = grads[0].unsqueeze(1).chunk(2, 2)
+        # In place: as few new arrays as can be, since they take longer than what is computed.
+        is_largest: Tensor = (vectors == largest.unsqueeze(1)).to(vectors.dtype)
+        return is_largest.mul_(of_largest).add_(of_mean / vectors.shape[1])
+
+
+def _pool(vectors: Tensor) -> Tensor:
+    """Mean and largest of vectors (B, M, D): (B, 2 D). Of equal largest ones each has the gradient."""
+    result: Tensor = _Pool.apply(vectors)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _Tanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.mark_dirty(x)
+        x.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
+        ctx.save_for_backward(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        gradient: Tensor = torch.ops.aten.tanh_backward(grads[0], *ctx.saved_tensors)
+        return gradient
+
+
+def tanh(x: Tensor) -> Tensor:
+    """The hyperbolic tangent, in place, by way of the logistic function: half the time of torch's own on a CPU."""
+    result: Tensor = _Tanh.apply(x)  # type: ignore[no-untyped-call]
+    return result
 
 
 class Actor(nn.Module):
@@ -162,13 +270,21 @@ class Actor(nn.Module):
             self.of_candidate = _Head(shape.width)
         if shape.rules:
             self.of_rule = nn.Linear(shape.width, shape.rules)
+        if shape.corrects:
+            self.of_work = nn.Parameter(torch.tensor(-SHARPNESS))
 
     def forward(self, observation: Tensor) -> Tensor:
         """Scores (B, number of actions) for scaled observations (B, size), float32."""
-        workers, candidates, whole = self.trunk(observation)
+        return self.score(self.trunk.look(observation))
+
+    def score(self, seen: Seen) -> Tensor:
+        """The same for what there is to see in them."""
+        workers, candidates, whole = self.trunk(seen)
         scores = []
         if self.shape.routes:
             scores.append(self.of_worker(workers, whole))
+        if self.shape.corrects:
+            scores[0] = scores[0] + self.of_work * seen.work
         if candidates is not None:
             scores.append(self.of_candidate(candidates, whole))
         if self.shape.rules:
@@ -186,7 +302,7 @@ class _Head(nn.Module):
         self.score = nn.Linear(width, 1, bias=False)
 
     def forward(self, blocks: Tensor, whole: Tensor) -> Tensor:
-        hidden = torch.tanh(self.block(blocks) + self.whole(whole).unsqueeze(1))
+        hidden = tanh(self.block(blocks).add_(self.whole(whole).unsqueeze(1)))
         scores: Tensor = self.score(hidden).squeeze(2)
         return scores
 
@@ -202,11 +318,28 @@ class Critic(nn.Module):
         """Makes the layers."""
         super().__init__()
         self.n_candidates = shape.candidates
-        self.trunk = Trunk(replace(shape, candidates=0))
+        self.trunk = Trunk(replace(shape, candidates=0, corrects=False))
         self.rest = nn.Sequential(nn.Linear(shape.width, shape.width), nn.Tanh(), nn.Linear(shape.width, 1))
 
     def forward(self, observation: Tensor) -> Tensor:
         """Values (B, 1) of scaled observations (B, size), float32."""
         end = observation.shape[1] - self.n_candidates * N_CANDIDATE
-        values: Tensor = self.rest(self.trunk(observation[:, :end])[2])
+        return self.value(self.trunk.look(observation[:, :end]))
+
+    def value(self, seen: Seen) -> Tensor:
+        """The same for what there is to see in them."""
+        values: Tensor = self.rest(self.trunk(seen)[2])
         return values
+
+
+def start(*networks: nn.Module) -> None:
+    """Draws weights: at first every action is about as likely as any other, or as the rule that is corrected has it."""
+    for network in networks:
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.orthogonal_(module.weight, 1.0)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for name, weight in network.named_parameters():
+            if name.endswith(("score.weight", "of_rule.weight")):
+                weight.data *= 0.01

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from kvgym.envs.layout import Layout
 
-from .network import Actor, Critic, Shape
+from .network import Actor, Critic, Shape, start
 
 
 class _ActorCritic(nn.Module):
@@ -80,15 +80,7 @@ class _OnPolicy(Shared):
 
     def _build(self, lr_schedule: Any) -> None:
         networks = _ActorCritic(self.shape)
-        for module in networks.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.orthogonal_(module.weight, 1.0)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        for name, weight in networks.actor.named_parameters():
-            # Small scores at first: every action about as likely, as SB3 has it.
-            if name.endswith(("score.weight", "of_rule.weight")):
-                weight.data *= 0.01
+        start(networks)
         me: Any = self  # mypy knows nothing of the class that stands beside this one
         me.mlp_extractor, me.action_net, me.value_net = networks, nn.Identity(), nn.Identity()
         me.optimizer = me.optimizer_class(me.parameters(), lr=lr_schedule(1), **me.optimizer_kwargs)

@@ -162,7 +162,7 @@ class EvictVectorEnv(ClusterVectorEnv[EvictEnv]):
         for i in np.flatnonzero((self._whole[0] == ROUTE) & (plan[:, 0] != SKIP)).tolist():
             code, cost, time, session = self.envs[i].route_on(observation[i], self._masks[i])
             self._whole[:, i] = code, session, self.envs[i].n_arrived()
-            real[:, i] = cost * self._per_cost, time - before[i]
+            real[:, i] = cost * self._per_cost[i], time - before[i]
             if len(self.costs):
                 self.costs[i] = self.envs[i].costs()
             self._times[i] = time

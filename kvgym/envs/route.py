@@ -130,7 +130,7 @@ class RouteVectorEnv(ClusterVectorEnv[RouteEnv]):
     env_class = RouteEnv
 
     def _commands(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
-        plan = self._all(SEND, self._legal(actions) if self.envs[0].scenario.fails else actions)
+        plan = self._all(SEND, self._legal(actions) if self._fails else actions)
         if self.envs[0].settings.admission:
             plan[plan[:, 1] == self.layout.n_workers, 0] = REFUSE
         return plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
@@ -84,6 +84,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         autoreset_mode: An `AutoresetMode` or its value: "NextStep", "SameStep", "Disabled"; semantics are Gymnasium's.
         num_threads: Threads that step the environments; the results don't depend on it.
         stagger: Sub-environment i plays (i + 1) / num_envs of its first episode only, so that a batch is not in phase.
+        variants: Arguments of each sub-environment that go before `settings`, such as another scenario; what they
+            observe, may do and are paid for has to be the same. None: all are alike.
         **settings: Arguments of the single environment.
 
     Attributes:
@@ -108,18 +110,26 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         num_threads: int = 1,
         stagger: bool = False,
+        variants: Sequence[Mapping[str, Any]] | None = None,
         **settings: Any,
     ) -> None:
         self.num_envs = _check.whole("num_envs", num_envs, 1)
         self.autoreset_mode = _autoreset(autoreset_mode)
         self.num_threads = min(_check.whole("num_threads", num_threads, 1), self.num_envs)
-        single = self.env_class(**settings)
+        if variants is not None and len(variants) != self.num_envs:
+            raise ValueError(f"variants must be {self.num_envs} mappings, one per environment, got {len(variants)}")
+        single = self.env_class(**{**settings, **(variants[0] if variants else {})})
         found = vars(single.settings)  # with the scenario, which is looked up once for all
         self.render_mode = single.render_mode
         if self.render_mode == "human":  # one window shows them all
             single.render_mode = "rgb_array"
             found = {**found, "render_mode": "rgb_array"}
-        self.envs: list[Single] = [single, *(self.env_class(**found) for _ in range(self.num_envs - 1))]
+        if variants is None:
+            others = [self.env_class(**found) for _ in range(self.num_envs - 1)]
+        else:
+            others = [self.env_class(**{**settings, **given}) for given in variants[1:]]
+        self.envs: list[Single] = [single, *others]
+        _check_alike(self.envs)
         self.stagger = _check.flag("stagger", stagger)
         if self.stagger:
             check_training_split("stagger=True", single.split)
@@ -137,7 +147,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._act_many = _compile.load("kvgym.envs.kernels.entry").act_many
         self._prefetcher = None if self.autoreset_mode == AutoresetMode.DISABLED else Prefetcher(self.envs)
         self._threads = Threads(self.num_envs, self.num_threads)
-        self._per_cost = single._per_cost
+        self._fails = any(env.scenario.fails for env in self.envs)
+        self._per_cost = np.array([env._per_cost for env in self.envs])
         self.costs = np.zeros((0, len(COST)))
         # The numbers of the evictors that actions of the rule forms name.
         self._rule_numbers = np.array(getattr(single.settings, "rule_numbers", ()), np.int64)
@@ -295,8 +306,10 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
     def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
         """The kernel's part of a step. Returns how many episodes have ended."""
         form = self.envs[0].form
-        rest = (self._per_cost, form, observation, self._masks, self._whole, real, self._times, self.costs)
-        return self._threads.play(lambda first, end: int(self._act_many(first, end, self._handles, plan, *rest)))
+        rest = (1.0, form, observation, self._masks, self._whole, real, self._times, self.costs)
+        n_ended = self._threads.play(lambda first, end: int(self._act_many(first, end, self._handles, plan, *rest)))
+        real[0] *= self._per_cost
+        return n_ended
 
     def _end(self, ended: NDArray[np.int64], observation: Observation, dt: NDArray[np.float64]) -> dict[str, Any]:
         """Infos of episodes that have just ended; resets them in mode "SameStep"."""
@@ -349,6 +362,19 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._threads.close()
         if self._prefetcher is not None:
             self._prefetcher.close()
+
+
+def _check_alike(envs: Sequence[ClusterEnv]) -> None:
+    """Refuses environments that can't be one batch."""
+    first = envs[0]
+    for i, env in enumerate(envs):
+        for what, one, other in (
+            ("what they observe", first.layout, env.layout),
+            ("the form of observations, or the reward", first.form, env.form),
+            ("what they may do", first.action_space, env.action_space),
+        ):
+            if one != other:
+                raise ValueError(f"variants must agree in {what}, got {other} for environment {i} and {one} for 0")
 
 
 class Threads:

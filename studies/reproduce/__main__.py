@@ -1,10 +1,11 @@
 """The claims of arXiv 2601.18999 one by one: ours beside theirs, and what the paper left open.
 
     python -m studies.reproduce [--quick] [--part NAME ..] [--out DIR] [--workers N] [--docs]
+    python -m studies.reproduce --page
 
 Writes DIR/reproduction.json, DIR/reproduction.md and plots (extra `plot`). What was played is kept in DIR/kept and not
 played again. With --part the other parts stay as they are there. --docs writes the page of docs/ as well, its JSON and
-its plots.
+its plots; --page plays nothing and writes the page and the plots of docs/ from its JSON.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--out", type=Path, metavar="DIR", default=Path("runs/reproduce"), help="where results go (runs/reproduce)")
     add("--workers", type=int, metavar="N", default=2, help="processes (2)")
     add("--docs", action="store_true", help="write docs/reproduction.md, its JSON and its plots, too; not with --quick")
+    add("--page", action="store_true", help="play nothing: docs/reproduction.md and its plots from their JSON")
     return parser
 
 
@@ -41,6 +43,9 @@ def main(argv: list[str] | None = None) -> None:
     """Plays what is not kept, and writes."""
     parser = make_parser()
     options = parser.parse_args(argv)
+    if options.page:
+        _show(page.FILE, DOCS / "reproduction.md", DOCS / "images")
+        return
     try:
         workers = _check.whole("--workers", options.workers, 1)
         if options.docs and options.quick:
@@ -48,11 +53,15 @@ def main(argv: list[str] | None = None) -> None:
         results = measure(options.part, options.quick, options.out, workers)
     except ValueError as error:
         parser.error(str(error))
-    _write(results, options.out / "reproduction.json", options.out / "reproduction.md", options.out)
-    print(f"{options.out}: reproduction.json, reproduction.md")
-    if options.docs:
-        _write(results, page.FILE, DOCS / "reproduction.md", DOCS / "images")
-        print(f"{DOCS / 'reproduction.md'}")
+    for file, shown in _places(options.out, options.docs):
+        _atomic.write(file, files.to_text(results))
+        _show(file, *shown)
+
+
+def _places(out: Path, docs: bool) -> list[tuple[Path, tuple[Path, Path]]]:
+    """Where JSON goes, the page, and the folder of the plots."""
+    places = [(out / "reproduction.json", (out / "reproduction.md", out))]
+    return places + [(page.FILE, (DOCS / "reproduction.md", DOCS / "images"))] * docs
 
 
 def measure(parts: list[str], quick: bool, out: Path, workers: int) -> dict[str, Any]:
@@ -80,10 +89,12 @@ def measure(parts: list[str], quick: bool, out: Path, workers: int) -> dict[str,
     }
 
 
-def _write(results: dict[str, Any], json: Path, markdown: Path, images: Path) -> None:
-    _atomic.write(json, files.to_text(results))
-    _atomic.write(markdown, page.text(files.read(json)))
+def _show(file: Path, markdown: Path, images: Path) -> None:
+    """Writes the page and the plots of a file of results."""
+    results = files.read(file)
+    _atomic.write(markdown, page.text(results))
     plots.draw(results, images)
+    print(markdown)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from .measures import Measure
-from .settings import Setting
+from .measures import Mean, Measure, Quotient
+from .settings import Run, Setting
+
+METRICS = ("e2e_p50", "ttft_p50", "hit_rate", "request_throughput")
+"""What a sweep shows."""
 
 ABSTRACT = "abstract"
 TWO, ONE = "two reports", "one report"
@@ -39,21 +42,31 @@ class Claim(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """Pairs over the values of something: a table, and a plot.
+    """Metrics over the values of something: a table, and a plot.
 
     Attributes:
         title: In words.
         axis: What changes.
-        points: Setting by value.
-        pairs: Who plays.
-        metrics: What is shown.
+        cells: What is measured, by value, by who plays, and by metric.
     """
 
     title: str
     axis: str
-    points: Mapping[str, Setting]
-    pairs: tuple[str, ...]
-    metrics: tuple[str, ...] = ("e2e_p50", "ttft_p50", "hit_rate", "request_throughput")
+    cells: Mapping[tuple[str, str, str], Measure]
+
+
+def sweep(
+    title: str, axis: str, points: Mapping[str, Setting], pairs: Sequence[str], metrics: Sequence[str] = METRICS
+) -> Sweep:
+    """Pairs over settings: latencies are geometric means."""
+    cells: dict[tuple[str, str, str], Measure] = {}
+    for point, setting in points.items():
+        for pair in pairs:
+            for metric in metrics:
+                run = Run(pair, setting)
+                is_time = metric.partition("_")[0] in ("e2e", "ttft")
+                cells[point, pair, metric] = Quotient(((run, metric),)) if is_time else Mean(run, metric)
+    return Sweep(title, axis, cells)
 
 
 class Part(NamedTuple):

@@ -52,9 +52,9 @@ def episode(
     scenario: str,
     overrides: Mapping[str, Any],
 ) -> Outcome:
-    """`METRICS` of an episode, and the microseconds that a decision took here."""
+    """`METRICS` of an episode."""
     played = play(make_agent(agent, **args), scenario, seed, overrides=overrides, evictor=evictor, split=SPLIT)
-    return {**{name: played.metrics[name] for name in METRICS}, "decision_us": played.decision_us}
+    return {name: played.metrics[name] for name in METRICS}
 
 
 def run(one: Job) -> Outcome:

@@ -12,10 +12,17 @@ import numpy as np
 from kvgym.evaluation.statistics import Floats, Interval, interval, ratio
 
 from .jobs import Found, Job
-from .settings import Run
 
-Asked = tuple[Run, str]
-"""A pair on a setting, and the name of a metric."""
+
+class Played(Protocol):
+    """Something of which there are episodes: `settings.Run`, or a probe."""
+
+    def job(self, seed: int, short: int | None = None) -> Job:
+        """The episode of a seed; `short`: with so many requests."""
+
+
+Asked = tuple[Played, str]
+"""What is played, and the name of a number that comes of it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,12 @@ class Measured:
 
     def as_dict(self) -> dict[str, Any]:
         """Its fields, as JSON has them."""
-        return asdict(self)
+        return {name: rounded(value) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def rounded(value: float) -> float:
+    """Five digits: a file of results is read by people, too."""
+    return float(f"{value:.5g}")
 
 
 class Measure(Protocol):
@@ -68,9 +80,9 @@ def measured(values: Floats, ends: Interval, where: str = "") -> Measured:
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean of a metric that may be 0."""
+    """The mean of a number that may be 0; episodes in which there is none do not count."""
 
-    run: Run
+    run: Played
     metric: str
 
     def jobs(self, seeds: Iterable[int], short: int | None = None) -> list[Job]:
@@ -80,6 +92,9 @@ class Mean:
     def of(self, found: Found, seeds: Iterable[int], short: int | None = None) -> Measured:
         """See `Measure.of`."""
         values = column(found, (self.run, self.metric), seeds, short)
+        values = values[~np.isnan(values)]
+        if not len(values):
+            return Measured(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
         return measured(values, interval(values))
 
 
@@ -110,7 +125,7 @@ class Quotient:
         return measured(over / under, ratio(over, under))
 
 
-def times(slow: Run, fast: Run, metric: str) -> Quotient:
+def times(slow: Played, fast: Played, metric: str) -> Quotient:
     """How many times as much of a metric one has as the other."""
     return Quotient(((slow, metric),), ((fast, metric),))
 
@@ -131,8 +146,7 @@ class Extreme:
 
     def jobs(self, seeds: Iterable[int], short: int | None = None) -> list[Job]:
         """See `Measure.jobs`."""
-        seeds = list(seeds)
-        return [job for _, one in self.among for job in one.jobs(seeds, short)]
+        return all_jobs([one for _, one in self.among], seeds, short)
 
     def of(self, found: Found, seeds: Iterable[int], short: int | None = None) -> Measured:
         """See `Measure.of`; with one seed, that has to do for both."""

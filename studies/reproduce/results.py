@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from . import headlines, paper_table, trends
+from . import bursts, caveats, change, headlines, models, overhead, paper_table, trends
 from .claims import Claim, Part, Sweep
 from .jobs import Found, Job
-from .measures import Mean, Measure, Quotient, all_jobs
-from .settings import Run
+from .measures import Extreme, all_jobs, rounded
 
 PARTS: Mapping[str, Part] = {
     "table1": paper_table.PART,
     "headlines": headlines.PART,
     "trends": trends.PART,
+    "models": models.PART,
+    "caveats": caveats.PART,
+    "bursts": bursts.PART,
+    "overhead": overhead.PART,
+    "change": change.PART,
 }
 """By the name that the command line has for them."""
 
@@ -24,33 +29,28 @@ SWEEP_SEEDS = 6
 """Episodes of each point of a sweep, and of what a claim chooses among."""
 
 
-def cell(sweep: Sweep, point: str, pair: str, metric: str) -> Measure:
-    """What a sweep shows."""
-    run = Run(pair, sweep.points[point])
-    return Quotient(((run, metric),)) if metric.endswith("_p50") else Mean(run, metric)
-
-
 class Plan:
     """What is played of a part, and what it comes to."""
 
     def __init__(self, part: Part, quick: bool) -> None:
-        """Quick: two short episodes of each, the first and the last point of each sweep."""
-        self._part = part
-        self._short = 256 if quick else None
+        """Quick: two short episodes of each, and of what has many points the first and the last one."""
+        self._title = part.title
         self._quick = quick
-        self._sweeps = [_ends(sweep) if quick else sweep for sweep in part.sweeps]
+        self._short = 128 if quick else None
+        self._claims = [_quick(one) if quick else one for one in part.claims]
+        self._sweeps = [_ends(one) if quick else one for one in part.sweeps]
 
     def jobs(self) -> list[Job]:
         """What has to be played."""
-        found = [job for one in self._part.claims for job in one.measure.jobs(self._seeds(one), self._short)]
-        cells = [cell(one, *at) for one in self._sweeps for at in _cells(one)]
+        found = [job for one in self._claims for job in one.measure.jobs(self._seeds(one), self._short)]
+        cells = [measure for one in self._sweeps for measure in one.cells.values()]
         return found + all_jobs(cells, self._sweep_seeds, self._short)
 
     def of(self, found: Found) -> dict[str, Any]:
         """The part's tables."""
-        claims = [self._claim(one, found) for one in self._part.claims]
+        claims = [self._claim(one, found) for one in self._claims]
         return {
-            "title": self._part.title,
+            "title": self._title,
             "claims": claims,
             "sweeps": [self._sweep(one, found) for one in self._sweeps],
         }
@@ -70,17 +70,24 @@ class Plan:
 
     def _sweep(self, sweep: Sweep, found: Found) -> dict[str, Any]:
         rows: dict[tuple[str, str], dict[str, Any]] = {}
-        for point, pair, metric in _cells(sweep):
-            one = cell(sweep, point, pair, metric).of(found, self._sweep_seeds, self._short)
-            row = rows.setdefault((point, pair), {"at": point, "pair": pair})
-            row[metric] = {"mean": one.mean, "low": one.low, "high": one.high}
-        return {"title": sweep.title, "axis": sweep.axis, "metrics": sweep.metrics, "rows": list(rows.values())}
-
-
-def _cells(sweep: Sweep) -> list[tuple[str, str, str]]:
-    return [(point, pair, metric) for point in sweep.points for pair in sweep.pairs for metric in sweep.metrics]
+        for (point, who, metric), measure in sweep.cells.items():
+            one = measure.of(found, self._sweep_seeds, self._short)
+            row = rows.setdefault((point, who), {"at": point, "who": who})
+            row[metric] = [rounded(one.mean), rounded(one.low), rounded(one.high)]
+        metrics = list(dict.fromkeys(metric for _, _, metric in sweep.cells))
+        return {"title": sweep.title, "axis": sweep.axis, "metrics": metrics, "rows": list(rows.values())}
 
 
 def _ends(sweep: Sweep) -> Sweep:
-    names: Sequence[str] = list(sweep.points)
-    return sweep._replace(points={name: sweep.points[name] for name in (names[0], names[-1])})
+    """The first and the last point."""
+    points = [point for point, _, _ in sweep.cells]
+    ends = points[0], points[-1]
+    return sweep._replace(cells={at: one for at, one in sweep.cells.items() if at[0] in ends})
+
+
+def _quick(claim: Claim) -> Claim:
+    """To choose among two is enough to see whether it runs."""
+    one = claim.measure
+    if not isinstance(one, Extreme):
+        return claim
+    return claim._replace(measure=replace(one, among=(one.among[0], one.among[-1])))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .claims import CODE, ONE, TWO, Claim, Part, Sweep
+from collections.abc import Mapping
+
+from .claims import CODE, ONE, TWO, Claim, Part, sweep
 from .measures import Extreme, Quotient, times
 from .settings import CA_LRU, GSP, LBGR_RLT, RANDOM_LRU, TUNED_RLT, Run, Setting, gsp
 
@@ -51,19 +53,17 @@ LOADS = {
         "long-doc",
     ),
 }
-ALL_RANDOM = tuple(
-    {one.text: one for sweep in (RATES, WORKERS, KV, OUTPUTS, RATIOS) for one in sweep.values()}.values()
-)
+ALL_RANDOM = tuple({one.text: one for some in (RATES, WORKERS, KV, OUTPUTS, RATIOS) for one in some.values()}.values())
 ALL_WORST = tuple(WORST_RATES.values())
 
 SWEEPS = (
-    Sweep("Rate, random order", "requests/s", RATES, FOUR),
-    Sweep("Rate, cyclic order", "requests/s", WORST_RATES, THREE),
-    Sweep("Number of workers", "workers", WORKERS, THREE),
-    Sweep("KV memory of a worker", "tokens", KV, THREE),
-    Sweep("Length of outputs", "tokens", OUTPUTS, THREE),
-    Sweep("Prefix ratio", "share", RATIOS, FOUR),
-    Sweep("The paper's other loads", "load", LOADS, THREE),
+    sweep("Rate, random order", "requests/s", RATES, FOUR),
+    sweep("Rate, cyclic order", "requests/s", WORST_RATES, THREE),
+    sweep("Number of workers", "workers", WORKERS, THREE),
+    sweep("KV memory of a worker", "tokens", KV, THREE),
+    sweep("Length of outputs", "tokens", OUTPUTS, THREE),
+    sweep("Prefix ratio", "share", RATIOS, FOUR),
+    sweep("The paper's other loads", "load", LOADS, THREE),
 )
 
 
@@ -78,17 +78,18 @@ def growth(after: Setting, before: Setting, metric: str = "e2e_p50") -> Quotient
     return Quotient(one.over + other.under, one.under + other.over)
 
 
-def _smallest(sweep: dict[str, Setting]) -> Extreme:
-    return Extreme(tuple((one.text, gain(one)) for one in sweep.values()), largest=False)
+def smallest(settings: Mapping[str, Setting]) -> Extreme:
+    """The smallest gain."""
+    return Extreme(tuple((one.text, gain(one)) for one in settings.values()), largest=False)
 
 
 def _claims() -> tuple[Claim, ...]:
     text = "cache-aware + LRU over LBGR + RLT, P50 latency"
     six = times(Run(LBGR_RLT, WORKERS["6"]), Run(CA_LRU, WORKERS["6"]), "request_throughput")
     return (
-        Claim(f"{text}: ahead at 4 to 20 requests/s; the smallest", "above 1", ONE, "", _smallest(RATES), "x"),
-        Claim(f"{text}: ahead with outputs of 4 to 128; the smallest", "above 1", TWO, "", _smallest(OUTPUTS), "x"),
-        Claim(f"{text}: ahead with 2 to 10 workers; the smallest", "above 1", TWO, "", _smallest(WORKERS), "x"),
+        Claim(f"{text}: ahead at 4 to 20 requests/s; the smallest", "above 1", ONE, "", smallest(RATES), "x"),
+        Claim(f"{text}: ahead with outputs of 4 to 128; the smallest", "above 1", TWO, "", smallest(OUTPUTS), "x"),
+        Claim(f"{text}: ahead with 2 to 10 workers; the smallest", "above 1", TWO, "", smallest(WORKERS), "x"),
         Claim(
             f"{text}: grows with KV memory; at 90 % over at 50 %",
             "above 1",

@@ -12,6 +12,7 @@ from kvgym.envs.route import RouteEnv
 from kvgym.envs.settings import HORIZONS, REWARDS
 from kvgym.scenarios import SPLITS
 from kvgym.sim import EVICTORS
+from tests import often
 from tests.envs.helpers import FORMS, SMALL, make_form, pressed, small
 
 FEW_PAGES = {"recipe_args": {"lengths": [512, 2048]}, "workers": [{"kv_tokens": 4096, "cost": {"c0": 20.0}}] * 3}
@@ -34,18 +35,25 @@ SETTINGS = (
     + [{"scenario_overrides": pressed("gsp-stable", n_workers=n)} for n in (1, 16)]
     + [{"render_mode": mode} for mode in (None, *RouteEnv.metadata["render_modes"])]
 )
+# Every form with every scenario and observation in the slow tests; every day a third of them, in which each form, each
+# scenario and each observation is.
+PRODUCT = [
+    (i + j + k, name, arguments, scenario, more, shown)
+    for i, (name, arguments) in enumerate(FORMS.values())
+    for j, (scenario, more) in enumerate(SCENARIOS.items())
+    for k, shown in enumerate(OBSERVATIONS)
+]
 DEFAULTS = {"scenario": "gsp-stable", "scenario_overrides": pressed("gsp-stable")}
 EVERY = (
     [(name, {**DEFAULTS, **setting}) for name in ENVIRONMENTS for setting in SETTINGS]
     + [("KVGym/Route-v0", {**DEFAULTS, **TIGHT, "evictor": evictor}) for evictor in EVICTORS]
     + [
-        (
+        pytest.param(
             name,
             {"scenario": scenario, "scenario_overrides": pressed(scenario, **more), "observation": shown, **arguments},
+            marks=often.ALL if number % 3 else (),
         )
-        for name, arguments in FORMS.values()
-        for scenario, more in SCENARIOS.items()
-        for shown in OBSERVATIONS
+        for number, name, arguments, scenario, more, shown in PRODUCT
     ]
 )
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kvgym.sim import RULES
+from tests import often
 from tests.envs.evict_oracle import EvictOracle
 from tests.envs.token_scenarios import drawn_out, make_asked_env
 from tests.sim.cases import random_case
@@ -76,6 +77,7 @@ def assert_row(observation, row, names, where):
     assert not wrong.any(), f"{where}: {text}"
 
 
+@often.cases(12)
 @pytest.mark.parametrize("view", ["exact", "history"])
 @pytest.mark.parametrize(
     ("router", "candidates", "quantum"),
@@ -87,13 +89,13 @@ def assert_row(observation, row, names, where):
         ("least_loaded", 0, "leaf"),
     ],
 )
-def test_every_feature(monkeypatch, router, view, candidates, quantum):
+def test_every_feature(monkeypatch, router, view, candidates, quantum, cases):
     asked = 0
-    for seed in range(12):
+    for seed in range(cases):
         case = make_case(seed, router, candidates, quantum, view)
         asked += check(monkeypatch, case, slo=(1.5, 0.25))
         asked += check(monkeypatch, drawn_out(case, 3))
-    assert asked > 300
+    assert asked > 25 * cases
 
 
 @pytest.mark.parametrize("router", ["agent", "prefix_affinity"])

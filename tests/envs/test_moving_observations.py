@@ -6,6 +6,7 @@ import random
 import pytest
 
 from kvgym.sim import RULES
+from tests import often
 from tests.envs import test_evict_observations as asked
 from tests.envs import test_observations as routed
 from tests.envs.token_scenarios import drawn_out
@@ -20,20 +21,22 @@ def make_case(seed, view="exact", evictor="lru", router="agent", **changes):
     )
 
 
+@often.cases(25)
 @pytest.mark.parametrize("what", ["moves", "fails", "both"])
 @pytest.mark.parametrize("view", ["exact", "history"])
-def test_every_feature_with_metrics_of_now(monkeypatch, view, what):
-    for seed in range(25):
+def test_every_feature_with_metrics_of_now(monkeypatch, view, what, cases):
+    for seed in range(cases):
         case = make_case(seed, view, moves=what != "fails", fails=what != "moves")
         routed.check(monkeypatch, case, slo=(1.5, 0.25))
         routed.check(monkeypatch, drawn_out(case, 2))
 
 
+@often.cases(20)
 @pytest.mark.parametrize("warmup_router", ["round_robin", "least_loaded", "prefix_affinity"])
 @pytest.mark.parametrize("view", ["exact", "history"])
-def test_every_feature_with_old_metrics_and_a_warmup(monkeypatch, view, warmup_router):
+def test_every_feature_with_old_metrics_and_a_warmup(monkeypatch, view, warmup_router, cases):
     """Metrics of a worker that is down are frozen."""
-    for seed in range(100, 120):
+    for seed in range(100, 100 + cases):
         case = make_case(seed, view)
         span = max(request.arrival_ps or 0 for request in case.requests)
         for period in (max(1, span // 7), max(1, span // 40)):

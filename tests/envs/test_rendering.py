@@ -223,13 +223,14 @@ def test_any_number_of_workers(n_workers, more):
     taken = np.zeros(image.shape[:2], int)
     for w in range(n_workers):
         row, columns = sheet._cells(w)
-        inside = np.zeros_like(taken)
+        inside = np.zeros((row[3], row[2]), int)
         for x, y, width, height in [column for column in columns if column[2] > 0]:
             assert row[0] <= x and x + width <= row[0] + row[2] and row[1] <= y and y + height <= row[1] + row[3]
-            inside[y : y + height, x : x + width] += 1
+            inside[y - row[1] : y - row[1] + height, x - row[0] : x - row[0] + width] += 1
         assert inside.max() == 1
         taken[row[1] : row[1] + row[3], row[0] : row[0] + row[2]] += 1
-        _, memory, *_ = cells(env, image, w)
+        x, y, width, height = columns[0]
+        memory = image[y : y + height, x : x + width]
         assert length(memory, drawn.FREE, drawn.LOCKED, drawn.PAPER, drawn.SHARED, *drawn.GROUPS) == memory.shape[1]
     assert taken.max() == 1 and not taken[: drawn._HEAD].any() and not taken[-drawn._LEGEND :].any()
 

@@ -44,36 +44,39 @@ def assert_same(one, other, path="info"):
         assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f"), path
 
 
-@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
 @pytest.mark.parametrize("form", FORMS)
-def test_it_is_what_gymnasium_makes_of_single_ones(form, mode, threads):
+def test_it_is_what_gymnasium_makes_of_single_ones(form, mode):
     single, vector, kwargs = FORMS[form]
     kwargs = settings(**kwargs)
     n = 4
     sync = SyncVectorEnv([lambda: single(**kwargs)] * n, autoreset_mode=mode)
-    native = vector(n, autoreset_mode=mode, num_threads=threads, **kwargs)
-    assert native.single_action_space == sync.single_action_space and native.action_space == sync.action_space
-    assert native.observation_space == sync.observation_space
-    for seed in (3, None, [7, 1, None, 2]):
-        ours, theirs = native.reset(seed=seed), sync.reset(seed=seed)
-        if seed is not None and not isinstance(seed, list):
-            assert np.array_equal(ours[0], theirs[0])
-            assert_same(ours[1], theirs[1])
-    ours, theirs = native.reset(seed=3), sync.reset(seed=3)
-    native.action_space.seed(1)
+    natives = [vector(n, autoreset_mode=mode, num_threads=threads, **kwargs) for threads in (1, 3)]
+    for native in natives:
+        assert native.single_action_space == sync.single_action_space and native.action_space == sync.action_space
+        assert native.observation_space == sync.observation_space
+    for seed in (3, None, [7, 1, None, 2], 3):
+        theirs = sync.reset(seed=seed)
+        for native in natives:
+            ours = native.reset(seed=seed)
+            if seed == 3:
+                assert np.array_equal(ours[0], theirs[0])
+                assert_same(ours[1], theirs[1])
+    natives[0].action_space.seed(1)
     ended = 0
     for _ in range(900 if "quantum" in kwargs else 60):
-        actions = native.action_space.sample()
-        ours, theirs = native.step(actions), sync.step(actions)
-        for a, b in zip(ours[:4], theirs[:4], strict=True):
-            assert a.dtype == b.dtype and np.array_equal(a, b)
-        assert_same(ours[4], theirs[4])
-        assert np.array_equal(native.action_masks(), np.array(sync.call("action_masks")))
-        ended += int((ours[2] | ours[3]).sum())
+        actions = natives[0].action_space.sample()
+        theirs, masks = sync.step(actions), np.array(sync.call("action_masks"))
+        for native in natives:
+            ours = native.step(actions)
+            for a, b in zip(ours[:4], theirs[:4], strict=True):
+                assert a.dtype == b.dtype and np.array_equal(a, b)
+            assert_same(ours[4], theirs[4])
+            assert np.array_equal(native.action_masks(), masks)
+        ended += int((theirs[2] | theirs[3]).sum())
     assert ended >= 3
-    sync.close()
-    native.close()
+    for envs in (sync, *natives):
+        envs.close()
 
 
 def test_disabled():
@@ -184,3 +187,39 @@ def test_bad_calls_are_named():
     for mask in (np.zeros(2, bool), np.ones(2), [True, True]):
         with pytest.raises(ValueError, match="reset_mask must be"):
             native.reset(options={"reset_mask": mask})
+
+
+def test_environments_of_a_batch_may_differ():
+    """Other scenarios, evictors and reward scales side by side; what they observe and are paid for is one thing."""
+    short = {"episode_requests": 12, "warmup_requests": 4}
+    variants = [
+        {"scenario": "gsp-stable"},
+        {"scenario": "chat", "evictor": "lfu"},
+        {"scenario": "straggler", "scenario_overrides": {**short, "rate_scale": 0.5}},
+    ]
+    common = {"horizon": "truncate", "scenario_overrides": short}
+    envs = kvgym.make_vec("KVGym/Route-v0", 3, autoreset_mode="SameStep", variants=variants, **common)
+    singles = [RouteEnv(**{**common, **given}) for given in variants]
+    observations, _ = envs.reset(seed=3)
+    for i, env in enumerate(singles):
+        assert np.array_equal(env.reset(seed=3 + i)[0], observations[i])
+    for worker in range(11):
+        observations, rewards, *_ = envs.step(np.full(3, worker % 4))
+        for i, env in enumerate(singles):
+            seen, reward, *_ = env.step(worker % 4)
+            assert np.array_equal(seen, observations[i]) and reward == rewards[i]
+    envs.close()
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        ([{}], r"variants must be 2 mappings, .* got 1"),
+        ([{}, {"scenario": "chat-70b"}], "variants must agree in what they observe"),
+        ([{}, {"reward": "ttft"}], "variants must agree in the form of observations, or the reward"),
+        ([{}, {"admission": True}], "variants must agree in what they may do"),
+    ],
+)
+def test_variants_that_are_no_batch_are_refused(variants, message):
+    with pytest.raises(ValueError, match=message):
+        RouteVectorEnv(2, variants=variants)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.by_hand.hand import engine, private
+from tests.often import examples
 from tests.reference import (
     RULES,
     RefClass,
@@ -84,7 +85,7 @@ def options_of(evictor, seed, count):
 
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 @pytest.mark.parametrize("evictor", EVICTORS)
-@settings(max_examples=4, deadline=None)
+@examples(4)
 @given(seed=st.integers(0, 2**32))
 def test_random_workloads(evictor, schedule, seed):
     requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
@@ -148,7 +149,7 @@ def random_faults(rng, workers):
 
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 @pytest.mark.parametrize("evictor", EVICTORS)
-@settings(max_examples=4, deadline=None)
+@examples(4)
 @given(seed=st.integers(0, 2**32))
 def test_random_transfers_and_faults(evictor, schedule, seed):
     requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
@@ -247,7 +248,7 @@ def check_score(requests, classes, result):
 
 
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 2**32), evictor=st.sampled_from(EVICTORS))
 def test_random_priorities_and_refusals(schedule, seed, evictor):
     requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
@@ -277,7 +278,7 @@ def test_random_priorities_and_refusals(schedule, seed, evictor):
     check_score(requests, classes, result)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     seed=st.integers(0, 2**32), evictor=st.sampled_from(EVICTORS), schedule=st.sampled_from(["mixed", "prefill_first"])
 )
@@ -293,7 +294,7 @@ def test_without_classes_priority_is_first_come_first_served(seed, evictor, sche
     assert play("priority") == play("fcfs")
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32), evictor=st.sampled_from(list(RULES)), queue=st.sampled_from(["fcfs", "priority"]))
 def test_a_refused_request_might_as_well_not_have_come(seed, evictor, queue):
     requests, workers, page_size, chunk_tokens, max_running, options = random_case(seed)
@@ -330,7 +331,7 @@ def played_over(seed, change):
     return simulate(requests, workers, settings_, "lru", routes, network=network, faults=faults)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(seed=st.integers(0, 2**32))
 def test_a_cost_per_page_is_one_of_its_tokens(seed):
     def slower(link, page_size):
@@ -342,7 +343,7 @@ def test_a_cost_per_page_is_one_of_its_tokens(seed):
     assert played_over(seed, slower) == played_over(seed, with_pages)
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(seed=st.integers(0, 2**32))
 def test_where_latency_is_all_nothing_overlaps(seed):
     def plain(link, page_size):

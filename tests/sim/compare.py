@@ -234,8 +234,12 @@ def unlocked(simulator: Simulator) -> list[set[tuple[int, int]]]:
     return out
 
 
-def reference(case: Case, replay: Draws | None, check: bool = True, agent: Evicting | None = None) -> RefResult:
-    """What the reference says."""
+def reference(case: Case, replay: Draws | None, agent: Evicting | None = None) -> RefResult:
+    """What the reference says.
+
+    It asserts its own invariants in a quarter of the cases, for they cost almost as much as all the rest; in all cases
+    it does in tests/reference.
+    """
     random_evictor = replay is not None and case.evictor in ("random", "rlt", "rlt_code", "agent")
     asked = {}
     if case.evictor == "agent":
@@ -257,7 +261,7 @@ def reference(case: Case, replay: Draws | None, check: bool = True, agent: Evict
         ROUTERS.get(case.router, case.routes),
         draws=logs,
         history_pages=case.history_pages,
-        check=check,
+        check=case.seed % 4 == 0,
         network=case.reference_network(),
         faults=case.reference_faults(),
         classes=case.classes,
@@ -268,13 +272,13 @@ def reference(case: Case, replay: Draws | None, check: bool = True, agent: Evict
     )
 
 
-def assert_agree(case: Case, check: bool = True) -> Counter[str]:
+def assert_agree(case: Case) -> Counter[str]:
     """Both simulators give the same; returns how often the interesting things happened."""
     simulator = case.simulator()
     mine, others = Evicting(case), Evicting(case)
     decisions, offers = play(simulator, case, mine)
     replay = draws(simulator)
-    expected = reference(case, replay, check, others)
+    expected = reference(case, replay, others)
     for shown, offered in zip(mine.seen, others.seen, strict=False):
         assert shown == offered
     assert len(mine.seen) == len(others.seen)

@@ -7,6 +7,7 @@ import itertools
 import random
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
@@ -171,18 +172,27 @@ class Made(Case):
         return self.made
 
 
+GENERATED = {
+    "gsp": lambda: gsp(1, 16, groups=6, prompts_per_group=8, lengths=(100, 300, 700), output_tokens=20, rate=60.0),
+    "head of gsp": lambda: gsp(2, 1, groups=4, prompts_per_group=8, lengths=(40, 70), output_tokens=9, rate=90.0).head(
+        20
+    ),
+    "multi_turn": lambda: multi_turn(
+        3, 16, conversations=12, message_tokens=150, output_tokens=40, rate=20.0, system_tokens=50
+    ),
+}
+
+
+@cache
+def generated(name: str) -> tuple[Workload, list[RefRequest]]:
+    workload = GENERATED[name]()
+    return workload, reference_requests(workload)
+
+
 @pytest.mark.parametrize("evictor", EVICTORS)
-@pytest.mark.parametrize(
-    "workload",
-    [
-        gsp(1, 16, groups=6, prompts_per_group=8, lengths=(100, 300, 700), output_tokens=20, rate=60.0),
-        gsp(2, 1, groups=4, prompts_per_group=8, lengths=(40, 70), output_tokens=9, rate=90.0).head(20),
-        multi_turn(3, 16, conversations=12, message_tokens=150, output_tokens=40, rate=20.0, system_tokens=50),
-    ],
-    ids=["gsp", "head of gsp", "multi_turn"],
-)
-def test_generated_workloads(workload, evictor):
-    requests = reference_requests(workload)
+@pytest.mark.parametrize("name", GENERATED)
+def test_generated_workloads(name, evictor):
+    workload, requests = generated(name)
     need = max(-(-request.computed_tokens() // workload.page_size) for request in requests)
     cost = IterationCost(overhead_ms=2.0, c0=1.0, w=5.0, k=0.04, p=3.0, a_s=1e-5, a_kv=1e-4, c_b=0.01, c_n=0.02)
     case = Made(
@@ -191,6 +201,7 @@ def test_generated_workloads(workload, evictor):
         EngineSpec(workload.page_size, chunk_tokens=128, max_running=16),
         evictor,
         "prefix_affinity",
+        seed=EVICTORS.index(evictor),
         made=workload,
     )
     assert assert_agree(case)["evicted"] > 100

@@ -7,11 +7,12 @@ import itertools
 import pickle
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kvgym.cluster import Crash, Fault, Link, Network, Slowdown, check_faults
 from kvgym.sim import EVICTORS, Simulator
+from tests.often import examples
 from tests.sim import invariants
 from tests.sim.cases import SECONDS_PER_PS, Case
 from tests.sim.class_cases import class_case
@@ -162,7 +163,7 @@ def play_watched(case: Case) -> Simulator:
     return simulator
 
 
-@settings(max_examples=250, deadline=None)
+@examples(250)
 @given(case=any_case())
 def test_nothing_is_lost(case):
     simulator = play_watched(case)
@@ -184,7 +185,7 @@ def test_nothing_is_lost(case):
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seed=st.integers(0, 2**32), evictor=st.sampled_from(EVICTORS), schedule=st.sampled_from(SCHEDULES))
 def test_nothing_is_lost_with_classes_priority_and_refusals(seed, evictor, schedule):
     case = class_case(seed, evictor, schedule, router="agent")
@@ -193,7 +194,7 @@ def test_nothing_is_lost_with_classes_priority_and_refusals(seed, evictor, sched
     check_traffic(simulator, case)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(case=any_case())
 def test_same_seed_same_bits(case):
     first, second = case.simulator(), case.simulator()
@@ -204,7 +205,7 @@ def test_same_seed_same_bits(case):
     assert columns(first) == columns(second)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(case=any_case(), share=st.floats(0, 1))
 def test_copies_in_mid_run_go_on_identically(case, share):
     plain = case.simulator()

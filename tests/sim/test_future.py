@@ -7,10 +7,11 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kvgym.sim import EVICTORS
+from tests.often import examples
 from tests.reference import RefRequest
 from tests.sim.cases import Case, random_case
 from tests.sim.compare import draws, play, records, resident, target, traffic, unlocked
@@ -51,7 +52,7 @@ def seen_until(case: Case, decisions: int) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("evictor", CAUSAL)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seed=st.integers(0, 2**32), page_size=st.sampled_from([1, 2, 16]), share=st.floats(0, 1.2), futures=st.data())
 def test_nothing_depends_on_the_future(evictor, seed, page_size, share, futures):
     schedule = "mixed" if seed % 2 else "prefill_first"
@@ -91,7 +92,7 @@ def moved_until(case: Case, n: int, at_ps: int) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("evictor", [*CAUSAL, "agent"])
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 2**32), share=st.floats(0, 1.2), futures=st.data())
 def test_nothing_that_moves_or_fails_depends_on_the_future(evictor, seed, share, futures):
     case = moving_case(seed, evictor, "mixed" if seed % 2 else "prefill_first", router="agent")

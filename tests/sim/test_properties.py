@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kvgym.sim import EVICTORS, RULES, Simulator
+from tests.often import examples
 from tests.reference import RefRequest
 from tests.sim import invariants
 from tests.sim.cases import Case, bushy_case, random_case
@@ -87,7 +88,7 @@ def check_end(simulator: Simulator, case: Case) -> None:
 
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 @pytest.mark.parametrize("evictor", EVICTORS)
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(seed=st.integers(0, 2**32), page_size=st.sampled_from([1, 2, 16]))
 def test_invariants(evictor, schedule, seed, page_size):
     case = random_case(seed, evictor, schedule, page_size, "agent")
@@ -101,7 +102,7 @@ def test_invariants(evictor, schedule, seed, page_size):
 
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 @pytest.mark.parametrize("slots", [0, 2, 16])
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     seed=st.integers(0, 2**32),
     page_size=st.sampled_from([1, 2, 16]),
@@ -135,7 +136,7 @@ def any_slot(table: NDArray[Any], chance: random.Random) -> int:
 
 @pytest.mark.parametrize(("slots", "quantum"), [(0, "leaf"), (4, "leaf"), (16, "leaf"), (4, 1)])
 @pytest.mark.parametrize("choose", [any_slot, shortest_tail])
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     seed=st.integers(0, 2**32),
     schedule=st.sampled_from(["mixed", "prefill_first"]),
@@ -176,7 +177,7 @@ def test_decisions_of_an_allocation(slots, quantum, choose, seed, schedule, base
 
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 @pytest.mark.parametrize("evictor", MOVING)
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(seed=st.integers(0, 2**32))
 def test_invariants_where_pages_move_and_workers_fail(evictor, schedule, seed):
     case = moving_case(seed, evictor, schedule, router="agent")
@@ -212,7 +213,7 @@ def test_invariants_where_an_agent_evicts_for_transfers_too(slots, seed, schedul
     check_end(simulator, case)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(case=cases)
 def test_same_seed_same_bits(case):
     first, second = case.simulator(), case.simulator()
@@ -224,7 +225,7 @@ def test_same_seed_same_bits(case):
     assert columns(first) == columns(second)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(case=cases, share=st.floats(0, 1))
 def test_clone_and_pickle_go_on_identically(case, share):
     plain = case.simulator()
@@ -242,7 +243,7 @@ def test_clone_and_pickle_go_on_identically(case, share):
     assert columns(original) == columns(plain)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(case=cases, seed=st.integers(0, 2**32), extra=st.integers(1, 30))
 def test_stops_change_no_time(case, seed, extra):
     """However often the clock stops for the arrivals of another worker, runs of iterations end when they did."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests import often
 from tests.reference import RefResult, engine, roster
 from tests.reference.cache import Cache
 from tests.reference.evictors import Context, Evictor, Need
@@ -70,11 +71,12 @@ def with_queue(monkeypatch):
     return run
 
 
+@often.cases(40)
 @pytest.mark.parametrize("page_size", [1, 2, 16])
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
-def test_lru_is_the_order_of_the_free_queue(with_queue, schedule, page_size):
+def test_lru_is_the_order_of_the_free_queue(with_queue, schedule, page_size, cases):
     evicted = preempted = 0
-    for seed in range(40):
+    for seed in range(cases):
         case = random_case(seed, "lru", schedule, page_size, ROUTERS[seed % 3])
         expected = with_queue(case)
         assert reference(case, None).evictions == expected.evictions
@@ -85,8 +87,8 @@ def test_lru_is_the_order_of_the_free_queue(with_queue, schedule, page_size):
         assert resident(simulator) == expected.resident
         evicted += sum(row.evicted for row in expected.totals)
         preempted += sum(record.preemptions for record in expected.records)
-    assert evicted > 1000
-    assert preempted > 20
+    assert evicted > 25 * cases
+    assert preempted > cases // 2
 
 
 def test_the_comparison_can_fail(with_queue, monkeypatch):

@@ -5,7 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
-from agents.learned.network import Actor, Critic, Shape  # noqa: E402
+from agents.learned.kernel import Scorer  # noqa: E402
+from agents.learned.network import Actor, Critic, Shape, _pool, fitted, start, tanh  # noqa: E402
 from kvgym.envs.features import N_FETCH, N_WORKER  # noqa: E402
 from kvgym.envs.layout import Layout  # noqa: E402
 
@@ -93,6 +94,38 @@ def test_gains_stand_by_their_features() -> None:
     assert len(actor.trunk.gains) == layout.size
     (place,) = range(layout.size)[layout.workers("fetch_s")]
     assert float(actor.trunk.gains[place]) == pytest.approx(np.log1p(100 / 0.01))
+
+
+@pytest.mark.parametrize("workers", [1, 4, 16])
+@pytest.mark.parametrize("shape", [Shape(width=8), Shape(fetches=True, corrects=True)], ids=["plain", "all"])
+def test_the_compiled_kernel_chooses_as_torch_does(shape: Shape, workers: int) -> None:
+    torch.manual_seed(0)
+    actor = Actor(shape)
+    scorer = Scorer({name: weight.numpy() for name, weight in actor.state_dict().items()})
+    for layout in {shape.of_workers(workers), Layout(workers)}:
+        seen = drawn(layout, 64)
+        wanted = torch.from_numpy(np.stack([fitted(row, layout, shape) for row in seen.numpy()]))
+        expected = actor(wanted).detach().numpy()
+        found = scorer(seen.numpy(), workers)
+        assert np.allclose(found, expected, atol=3e-5)
+        assert np.array_equal(found.argmax(1), expected.argmax(1))
+
+
+def test_the_hyperbolic_tangent_and_what_is_pooled_have_the_gradients_that_torch_finds() -> None:
+    x = (3 * torch.randn(5, 4, 3, dtype=torch.float64)).requires_grad_()
+    assert torch.allclose(tanh(x.clone()), torch.tanh(x))
+    assert torch.autograd.gradcheck(lambda x: _pool(tanh(x.clone())), x)
+
+
+def test_scores_that_correct_a_rule_begin_with_its_order() -> None:
+    torch.manual_seed(0)
+    actor, layout = Actor(Shape(corrects=True)), Layout(5)
+    start(actor)
+    seen = drawn(layout)
+    prefill, miss, speed = (
+        layout.physical(seen.numpy())[:, layout.workers(name)] for name in ("prefill", "miss", "speed")
+    )
+    assert np.array_equal(actor(seen).argmax(1).numpy(), ((prefill + 8 * miss) / speed).argmin(1))
 
 
 def test_a_size_that_no_number_of_workers_gives_is_refused() -> None:

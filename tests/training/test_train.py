@@ -82,8 +82,7 @@ def test_where_workers_crash_and_fetch_pages(tmp_path: Path, algorithm: str, env
         episode = play(agent, "gsp-stable", seed, overrides=faulty)
         assert episode.n_invalid == 0 and episode.metrics["n"] == 60
     assert env_id != "KVGym/Route-v0" or episode.n_actions > 60
-    with pytest.raises(ValueError, match="trained for other blocks or actions"):
-        play(agent, "gsp-stable", 0, overrides={**faulty, "transfer": "never"})
+    assert play(agent, "gsp-stable", 0, overrides={**faulty, "transfer": "never"}).n_invalid == 0
     # What it was trained on is what it plays after a checkpoint, too.
     more = ["--overrides", json.dumps(faulty), "--resume", "--minutes", "0.01"]
     run(tmp_path, "--env", env_id, *more, algorithm=algorithm, steps=256)

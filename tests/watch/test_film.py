@@ -17,13 +17,18 @@ from kvgym.watch.trace import trace
 
 SHORT = {"episode_requests": 60}
 CRASHES = {"episode_requests": 400, "faults": {"crash_every_s": 20.0, "down_s": 4.0}}
+# Memory that is full at once.
+FULL = {
+    **{"episode_requests": 12, "warmup_requests": 20},
+    "workers": [{"kv_tokens": 12288, "cost": {"c0": 20.0, "k": 0.1}, "count": 4}],
+}
 CASES = {
     "route": ("lmetric", "gsp-stable", SHORT),
     "transfers": ("lbgr", "multi-node-agents", {"episode_requests": 300}),
     "faults": ("least_loaded", "failover", CRASHES),
-    "evict": ("rlt", "gsp-stable", {"episode_requests": 3}),
+    "evict": ("rlt", "gsp-stable", FULL),
     "nothing to evict": ("lru", "gsp-worst", {"episode_requests": 20}),
-    "joint": ("pair", "gsp-stable", {"episode_requests": 3}),
+    "joint": ("pair", "gsp-stable", FULL),
 }
 ARGUMENTS = {"pair": {"router": "lmetric", "evictor": "lru"}}
 

@@ -11,13 +11,18 @@ from tests.browser import chromium, needs_browser, screen
 pytestmark = needs_browser
 
 SHORT = {"episode_requests": 80, "warmup_requests": 40}
-CRASHES = {"episode_requests": 400, "faults": {"crash_every_s": 20.0, "down_s": 4.0}}
+CRASHES = {"episode_requests": 100, "warmup_requests": 40, "faults": {"crash_every_s": 5.0, "down_s": 1.0}}
+# Memory that is full at once.
+FULL = {
+    **{"episode_requests": 12, "warmup_requests": 20},
+    "workers": [{"kv_tokens": 12288, "cost": {"c0": 20.0, "k": 0.1}, "count": 4}],
+}
 CASES = {
     "one": ("gsp-stable", SHORT, ["lbgr"]),
     "two": ("gsp-stable", SHORT, ["lbgr", "random"]),
-    "transfers": ("multi-node-agents", {"episode_requests": 120}, ["lbgr", "random"]),
+    "transfers": ("multi-node-agents", {"episode_requests": 60}, ["lbgr", "random"]),
     "crashes": ("failover", CRASHES, ["least_loaded"]),
-    "evict": ("gsp-stable", {"episode_requests": 3}, ["rlt", "lru"]),
+    "evict": ("gsp-stable", FULL, ["rlt", "lru"]),
 }
 ONE, TWO = "one", "two"
 MINUS = "\N{MINUS SIGN}"

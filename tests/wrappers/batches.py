@@ -44,7 +44,7 @@ def assert_equal(one, other):
         assert np.array_equal(one, other)
 
 
-def assert_is_what_gymnasium_makes(wrap_native, wrap_single, form, mode, n=4, steps=150, more=None):
+def assert_is_what_gymnasium_makes(wrap_native, wrap_single, form, mode, n=4, steps=60, more=None):
     """A wrapped native batch shows what single environments show that are wrapped one by one."""
     kwargs = settings(form, more)
     ours = wrap_native(native(form, mode, n, more))

@@ -1,0 +1,85 @@
+"""Trains one router on one scenario or many at once, by `agents.learned.ppo`.
+
+python -m agents.train smdp --scenario gsp-stable --minutes 3
+python -m agents.train smdp --scenario chat gsp-stable+arc documents --evictor frontier --randomise ranges.toml
+python -m agents.train smdp --scenario gsp-stable --resume       goes on after a kill
+
+Writes `policy.pt`, which the agent `learned` plays, `checkpoint.pt` and `curve.jsonl` (mean J of training episodes by
+scenario) into --out. Needs torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from kvgym import _command
+from kvgym.scenarios import command_line
+
+from . import groups
+from .ppo import Learner, Settings
+
+EVERY_S = 15.0
+"""Seconds between two checkpoints."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line: an option for each of `Settings`, and what is played."""
+    parser = _command.parser("agents.train smdp", __doc__)
+    parser.add_argument("--scenario", nargs="+", default=["gsp-stable"], help="NAME or NAME+EVICTOR, one or more")
+    parser.add_argument("--evictor", help='of those without one: a name, or "frontier" (the scenario\'s own)')
+    parser.add_argument("--randomise", type=Path, metavar="FILE", help="fields to draw for each environment, in TOML")
+    command_line.add_fleet(parser)
+    parser.add_argument("--out", type=Path, default=Path("runs/smdp-ppo"), help="folder of the run (runs/smdp-ppo)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
+    for one in fields(Settings):
+        option, kind = f"--{one.name.replace('_', '-')}", type(one.default)
+        more: dict[str, Any] = {"action": "store_true"} if kind is bool else {"type": kind, "default": one.default}
+        parser.add_argument(option, help=f"({one.default})", **more)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Trains as the command line says."""
+    given = make_parser().parse_args(argv)
+    try:
+        settings = Settings(**{one.name: getattr(given, one.name) for one in fields(Settings)})
+        overrides = command_line.changes(given)
+        played = groups.entries(given.scenario, given.evictor, overrides)
+        ranges = groups.read_ranges(given.randomise) if given.randomise else {}
+        made = groups.make(played, settings.num_envs, settings.repeats, ranges, settings.seed, horizon="truncate")
+        if (given.out / "checkpoint.pt").exists() != given.resume:
+            raise ValueError(f"--out: there is {'no' if given.resume else 'a'} run in {given.out}, see --resume")
+        learn(Learner(settings, played, made), given, {"ranges": ranges, "overrides": overrides})
+    except (ValueError, OSError) as error:
+        sys.exit(f"agents.train: {error}")
+
+
+def learn(learner: Learner, given: argparse.Namespace, more: dict[str, Any]) -> None:
+    """Iterates to the end, with a line and a checkpoint every `EVERY_S`."""
+    s, out = learner.settings, given.out
+    names = [entry.name for entry in learner.played]
+    free = {"minutes", "threads", "seed"}  # these may change when a run goes on, or stand elsewhere
+    how = {name: value for name, value in asdict(s).items() if name not in free}
+    more |= {"scenario": " ".join(names), "seed": s.seed, "settings": how}
+    if given.resume:
+        learner.load(out, more)
+    learner.begin()
+    said = learner.seconds
+    while learner.share() < 1:
+        moved = learner.iterate()
+        if learner.seconds - said > EVERY_S or learner.share() >= 1:
+            said, found = learner.seconds, groups.latencies(learner.groups, learner.played)
+            learner.save(out, more)
+            line = {"steps": learner.done, "seconds": round(said, 1), "kl": moved, "J": found}
+            with (out / "curve.jsonl").open("a", encoding="utf-8") as curve:
+                curve.write(json.dumps(line) + "\n")
+            text = " ".join(f"{name} {J:.3g}" for name, J in found.items())
+            print(f"{learner.done:>12,} steps {said:6.0f} s {learner.done / said:8,.0f}/s  kl {moved:.4f}  J: {text}")
+    for group in learner.groups:
+        group.close()
+    print(f"trained file: {out / 'policy.pt'}")

@@ -1,0 +1,160 @@
+"""The single-file PPO, and what it plays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra train")
+
+from agents import make_agent, train  # noqa: E402
+from agents.learned import file, groups, ppo  # noqa: E402
+from kvgym.evaluation.episode import play  # noqa: E402
+
+SHORT = {"episode_requests": 40, "warmup_requests": 10}
+SMALL = {"num_envs": 4, "steps": 16, "batch": 32, "epochs": 2, "width": 8}
+
+
+def learner(names: tuple[str, ...] = ("gsp-stable",), **settings: Any) -> ppo.Learner:
+    chosen = ppo.Settings(**{**SMALL, **settings})
+    played = groups.entries(names, None, SHORT)
+    made = groups.make(played, chosen.num_envs, chosen.repeats, {}, chosen.seed, horizon="truncate")
+    found = ppo.Learner(chosen, played, made)
+    found.begin()
+    return found
+
+
+def weights(one: ppo.Learner) -> torch.Tensor:
+    return torch.cat([weight.detach().flatten() for weight in one.weights])
+
+
+def test_the_same_seed_learns_the_same_and_another_one_does_not() -> None:
+    found = []
+    for seed in (0, 0, 1):
+        one = learner(seed=seed)
+        for _ in range(2):
+            one.iterate()
+        found.append(weights(one))
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("second", [0.0, 0.5])
+def test_advantages_are_those_of_the_definition(second: float) -> None:
+    """Discounts by request or by time, ends of episodes, and values behind a cut, by the sum instead of backwards."""
+    one = learner(second=second, gamma=0.9, decay=0.8)
+    (rollout,) = one.rollouts
+    for _ in range(4):  # episodes of 40 decisions: several cuts
+        one.play()
+    assert rollout.cut
+    one.judge()
+    reward, arrivals, seconds, ended = rollout.real.transpose(1, 0, 2)
+    scale = np.sqrt(one.scales[0].variance) + 1e-8
+    seen = rollout.observations.reshape(-1, rollout.group.width)
+    values = one.critic(torch.from_numpy(seen)).detach().numpy().reshape(-1, 4).astype(float)
+    units = seconds / second if second else arrivals
+    expected = np.zeros((16, 4))
+    for i in range(4):
+        for t in range(16):
+            share = 1.0
+            for k in range(t, 16):
+                after = values[k + 1, i] * (1 - ended[k, i])
+                for step, place, last in rollout.cut:
+                    if (step, place) == (k, i):
+                        after = float(one.critic(torch.from_numpy(last[None])).detach())
+                expected[t, i] += share * (reward[k, i] / scale + 0.9 ** units[k, i] * after - values[k, i])
+                share *= (0.9 * 0.8) ** units[k, i] * (1 - ended[k, i])
+    assert np.allclose(rollout.targets, expected + values[:16], atol=1e-5)
+    assert np.allclose(rollout.advantages, (expected - expected.mean()) / expected.std(), atol=1e-4)
+
+
+def test_the_first_gradient_is_that_of_the_policy_gradient() -> None:
+    """The kernel's scores, with which was played, are torch's: before the first step all ratios are one."""
+    one = learner(("gsp-stable", "chat-70b"), corrects=True)
+    one.play()
+    one.judge()
+    for rollout in one.rollouts:
+        loss, kl = one.loss(rollout.parts())
+        assert abs(kl) < 1e-3 and torch.isfinite(loss)
+
+
+def test_repeats_play_the_same_arrivals_and_are_each_others_baseline() -> None:
+    one = learner(("gsp-stable", "straggler"), num_envs=8, repeats=2)
+    one.play()
+    prompts = one.groups[0].n_workers and one.rollouts[0].observations[:-1, :, 0]
+    assert np.array_equal(prompts[:, ::2], prompts[:, 1::2])
+    assert not np.array_equal(prompts[:, 0], prompts[:, 2])
+    one.judge()
+    assert np.allclose(one.rollouts[0].advantages.reshape(16, -1, 2).mean(2), 0, atol=1e-9)
+
+
+def test_a_run_writes_goes_on_and_plays_with_fetches_or_without(tmp_path: Path) -> None:
+    fields = [f"{name}={value}" for name, value in SHORT.items()]
+    common = [
+        "--set",
+        *fields,
+        "view=exact",
+        "--out",
+        str(tmp_path),
+        "--num-envs",
+        "4",
+        "--steps",
+        "16",
+        "--width",
+        "8",
+    ]
+    common += ["--scenario", "gsp-stable", "chat-70b+wlfu", "--corrects"]
+    train.main(["smdp", *common, "--total", "64"])
+    first = file.read(tmp_path / "policy.pt")
+    assert first.origin["scenario"] == "gsp-stable chat-70b+wlfu" and first.env_kwargs == {"view": "exact"}
+    assert json.loads((tmp_path / "curve.jsonl").read_text().splitlines()[-1])["steps"] == 64
+    with pytest.raises(SystemExit, match="there is a run"):
+        train.main(["smdp", *common, "--total", "64"])
+    with pytest.raises(SystemExit, match="another one"):
+        train.main(["smdp", *common, "--total", "64", "--seed", "1", "--resume"])
+    agent = make_agent("learned", path=str(tmp_path / "policy.pt"))
+    network = {"per_node": 2, "inside": "nvlink-h100", "between": "ethernet-100g"}
+    fetching = {"workers": [{"model": "llama-3.1-8b", "gpu": "h100", "count": 4}], "network": network}
+    for more in ({}, {**fetching, "transfer": "auto"}, {"n_workers": 7}):
+        assert play(agent, "gsp-stable", 0, overrides={**SHORT, **more}).n_actions == 40
+
+
+def test_scenarios_are_named_with_evictors() -> None:
+    found = groups.entries(("gsp-stable", "chat+lfu"), "frontier", {})
+    assert [entry.name for entry in found] == ["gsp-stable+arc", "chat+lfu"]
+    assert groups.entries(("sanity",), "frontier", {})[0].evictor is None
+    with pytest.raises(ValueError, match="held out"):
+        groups.entries(("drift",), None, {})
+
+
+def test_fields_are_drawn_from_ranges(tmp_path: Path) -> None:
+    path = tmp_path / "ranges.toml"
+    path.write_text(
+        "n_workers = { choices = [2, 8] }\nrate_scale = { low = 0.5, high = 1.0, log = true }\n"
+        '"engine.max_running" = { low = 64, high = 66 }\n'
+    )
+    ranges, (entry,) = groups.read_ranges(path), groups.entries(("gsp-stable",), None, {})
+    found = [groups.drawn(entry.scenario, ranges, np.random.default_rng(seed)) for seed in range(40)]
+    assert {len(one.cluster) for one in found} == {2, 8}
+    assert {one.engine.max_running for one in found} == {64, 65, 66}
+    per_worker = [one.rate_scale / len(one.cluster) * 4 for one in found]
+    assert 0.5 <= min(per_worker) < 0.6 and 0.9 < max(per_worker) <= 1.0
+    made = groups.make([entry], 6, 1, ranges, 0, horizon="truncate")
+    assert {group.n_workers for group in made} == {2, 8} and sum(group.size for group in made) == 6
+    for text, message in (("a = 1", "a must be"), ("a = {low = 2, high = 1}", "a must be"), ("a =", "not TOML")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            groups.read_ranges(path)
+
+
+def test_settings_and_numbers_of_environments_are_checked() -> None:
+    with pytest.raises(ValueError, match="--steps must be"):
+        ppo.Settings(steps=0)
+    with pytest.raises(ValueError, match="--gamma"):
+        ppo.Settings(gamma=1.5)
+    played = groups.entries(("gsp-stable", "chat"), None, {})
+    with pytest.raises(ValueError, match="--num-envs must be a multiple of --repeats, and at least 4"):
+        groups.make(played, 3, 2, {}, 0)
