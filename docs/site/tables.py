@@ -151,7 +151,8 @@ def router_table() -> str:
 
 def best_table() -> str:
     """A row per scenario of the released results: the frontier, the planner, and the best routers."""
-    lines = ["| scenario | frontier | J (s) | planner / frontier | best routers here: x best |", "|---|---|---:|---|---|"]
+    head = "| scenario | frontier | J (s) | planner / frontier | best routers here: x best |"
+    lines = [head, "|---|---|---:|---|---|"]
     for board in released("route")["scenarios"]:
         known = board["anchors"]
         rows = sorted((row for row in board["rows"] if not row["oracle"]), key=lambda row: row["J"])[:3]
