@@ -17,7 +17,7 @@ from kvgym.evaluation.scoring import TRAINING_SEEDS
 from kvgym.evaluation.statistics import Interval
 
 ENTRY, CURVE = "entry.json", "curve.png"
-_FEW = f"fewer than {TRAINING_SEEDS} training seeds"
+_FEW = "too few"
 _LEGEND = f"""J is the mean latency (s) of the scenario's objective on test seeds, the training seeds taking turns. A
 ratio is a geometric mean over test seeds, above 1 the entry is faster. The reference is lbgr_code + rlt_code, the
 frontier the best known causal pair of the scenario. Brackets: 95 % interval over training seeds (Student's t), from
