@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kvgym.envs.evict import EvictSettings
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.scoring import Results, aggregate
 from kvgym.evaluation.stage import EVICT
@@ -23,22 +24,14 @@ from .table import Row
 from .training import QUICK_FIELDS, Failed
 
 OVERALL = "all of them"
-_ROUTER = "least_loaded"
-"""Who routes in KVGym/Evict-v0 while an entry learns there."""
 
 
 def command(row: Row, paths: Sequence[Path], n_seeds: int, workers: int, quick: bool) -> list[str]:
     """The words for `agents.leaderboard`, without the folder."""
     track = {environment: name for name, environment in TRACKS.items()}[row.environment]
-    words = [
-        "--track",
-        track,
-        "--agent",
-        "learned",
-        "--agent-args",
-        json.dumps({"path": [str(path) for path in paths]}),
-    ]
-    words += ["--router", _ROUTER] if row.environment == EVICT else []
+    files = json.dumps({"path": [str(path) for path in paths]})
+    words = ["--track", track, "--agent", "learned", "--agent-args", files]
+    words += ["--router", EvictSettings.router] if row.environment == EVICT else []  # who routes in training, too
     words += ["--evictor", row.evictor] if row.evictor else []
     words += ["--scenario", *row.scenarios, "--seeds", str(n_seeds), "--workers", str(workers)]
     return words + (["--set", *QUICK_FIELDS] if quick else [])
@@ -68,9 +61,9 @@ def score(words: list[str], folder: Path) -> list[dict[str, Any]]:
         alone.append(_alone(board, player))
         costs = {"J": board.results.costs[player], "J_reference": alone[-1].reference, "J_frontier": alone[-1].frontier}
         means = {name: None if values is None else float(values.mean()) for name, values in costs.items()}
-        pair = board.anchors.frontier if board.anchors else None
-        frontier = str(pair.pair) if pair and alone[-1].frontier is not None else None
-        found.append({"scenario": case.scenario.name, **means, "frontier": frontier, **_ratios(alone[-1:])})
+        best = board.anchors.frontier if board.anchors and alone[-1].frontier is not None else None
+        pair = str(best.pair) if best else None
+        found.append({"scenario": case.scenario.name, **means, "frontier": pair, **_ratios(alone[-1:])})
     return found + ([{"scenario": OVERALL, **_ratios(alone)}] if len(alone) > 1 else [])
 
 
@@ -83,13 +76,13 @@ def _alone(board: Board, player: Player) -> Results[str]:
 
 def _ratios(parts: Sequence[Results[str]]) -> dict[str, Any]:
     """J of the reference, and of the frontier, over J, see `kvgym.evaluation.scoring.Score`."""
-    others = {"reference": [one.reference for one in parts], "frontier": [one.frontier for one in parts]}
-    said: dict[str, Any] = {}
-    for name, costs in others.items():
-        known = [replace(one, reference=cost) for one, cost in zip(parts, costs, strict=True) if cost is not None]
-        if len(known) == len(parts):
-            found = aggregate(known)["it"]
-            said[f"{name}_ratio"] = {**found.reference._asdict(), "worst": found.worst_training}
-        else:
-            said[f"{name}_ratio"] = None
-    return said
+    against_frontier = [replace(one, reference=one.frontier) for one in parts if one.frontier is not None]
+    return {
+        "reference_ratio": _ratio(parts),
+        "frontier_ratio": _ratio(against_frontier) if len(against_frontier) == len(parts) else None,
+    }
+
+
+def _ratio(parts: Sequence[Results[str]]) -> dict[str, float]:
+    found = aggregate(parts)["it"]
+    return {**found.reference._asdict(), "worst": found.worst_training}
