@@ -168,7 +168,7 @@ def test_curves_of_runs_and_their_band(tmp_path):
 def test_a_picture_is_drawn(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra plot")
     curve = [{"steps": 1, "seconds": 1.0, "J": 2.0}, {"steps": 2, "seconds": 2.0, "J": 1.0}]
-    curves.draw({name: [curve, curve] for name in "abcd"}, "title", tmp_path / "x.png")
+    curves.draw({name: [curve, curve] for name in "ab"}, "title", tmp_path / "x.png")
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
