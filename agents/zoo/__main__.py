@@ -46,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, metavar="M", help="that each training seed takes at most (what the entry says)")
     add("--steps", type=int, metavar="N", help="decisions of each training seed; without --minutes the only limit")
     add("--test-seeds", type=int, metavar="N", help=f"episodes per scenario ({anchors.N_SEEDS}, 2 with --quick)")
-    add("--workers", type=int, default=1, metavar="N", help="processes that play test seeds (1)")
+    add("--workers", type=int, metavar="N", help="processes that play test seeds (one per core)")
     add("--out", type=Path, default=Path("runs/zoo"), metavar="DIR", help="where all of it is kept (runs/zoo)")
     add("--quick", action="store_true", help=f"a smoke test: {' and '.join(QUICK_ENTRIES)}, 256 decisions each")
     return parser
@@ -95,7 +95,8 @@ def _entries(options: argparse.Namespace, table: dict[str, Row]) -> list[Entry]:
     n_tests = tests if options.test_seeds is None else options.test_seeds
     if n_tests < n_seeds:
         raise ValueError(f"--test-seeds must be at least --seeds, {n_seeds}, which take turns; got {n_tests}")
-    _check.whole("--workers", options.workers, 1)
+    if options.workers is not None:
+        _check.whole("--workers", options.workers, 1)
     if options.minutes is not None and not _check.finite("--minutes", options.minutes) > 0:
         raise ValueError(f"--minutes must be above 0, got {options.minutes}")
     if options.steps is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kvgym import _atomic
 
-from ..learned.run import read_curve
+from ..learned.run import CURVE, read_curve
 from .table import Row
 
 Curve = list[dict[str, float]]
@@ -23,7 +23,7 @@ def curves_of(row: Row, folders: Sequence[Path]) -> dict[str, list[Curve]]:
     found: dict[str, list[Curve]] = {}
     for folder in folders:
         own: dict[str, Curve] = {}
-        for line in read_curve(folder):
+        for line in _lines(folder):
             by_scenario = line["J"] if isinstance(line["J"], dict) else {row.names[0]: line["J"]}
             for name, J in by_scenario.items():
                 own.setdefault(name.partition("+")[0], []).append(
@@ -34,10 +34,13 @@ def curves_of(row: Row, folders: Sequence[Path]) -> dict[str, list[Curve]]:
     return found
 
 
+def _lines(folder: Path) -> list[dict[str, Any]]:
+    return read_curve(folder) if (folder / CURVE).is_file() else []  # every validation may have been given up
+
+
 def end(folder: Path) -> dict[str, float]:
-    """Decisions and seconds of a run when its curve was last noted."""
-    last = read_curve(folder)[-1]
-    return {"steps": last["steps"], "seconds": last["seconds"]}
+    """Decisions and seconds of a run when its curve was last noted; nothing where it has none."""
+    return {name: line[name] for line in _lines(folder)[-1:] for name in ("steps", "seconds")}
 
 
 def band(curves: Sequence[Curve]) -> NDArray[np.float64]:

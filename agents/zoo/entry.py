@@ -33,7 +33,7 @@ class Entry:
         out: Folder of the entry.
         n_seeds: Training seeds.
         n_tests: Test seeds of each scenario.
-        workers: Processes that play them.
+        workers: Processes that play them; None: one per core.
         budget: How long each training seed learns.
     """
 
@@ -41,7 +41,7 @@ class Entry:
     out: Path
     n_seeds: int
     n_tests: int
-    workers: int
+    workers: int | None
     budget: training.Budget
 
     @property

@@ -38,7 +38,7 @@ def markdown(entries: list[dict[str, Any]], out: Path) -> str:
     parts = ["# Zoo", tabulate(rows(entries), headers="keys", tablefmt="github", disable_numparse=True), _LEGEND]
     for entry in entries:
         row, seen = entry["row"], entry["curves_are"]
-        runs = ", ".join(f"{run['steps']:,} in {run['seconds']:.0f} s" for run in entry["runs"])
+        runs = ", ".join(f"{run['steps']:,} in {run['seconds']:.0f} s" if run else "no curve" for run in entry["runs"])
         parts += [f"## {row['name']}", f"Decisions of training seeds 0, 1, ..: {runs}."]
         if row["evictor"]:
             parts.append(f"Evictor: {row['evictor']}.")

@@ -26,14 +26,15 @@ from .training import QUICK_FIELDS, Failed
 OVERALL = "all of them"
 
 
-def command(row: Row, paths: Sequence[Path], n_seeds: int, workers: int, quick: bool) -> list[str]:
+def command(row: Row, paths: Sequence[Path], n_seeds: int, workers: int | None, quick: bool) -> list[str]:
     """The words for `agents.leaderboard`, without the folder."""
     track = {environment: name for name, environment in TRACKS.items()}[row.environment]
     files = json.dumps({"path": [str(path) for path in paths]})
     words = ["--track", track, "--agent", "learned", "--agent-args", files]
     words += ["--router", EvictSettings.router] if row.environment == EVICT else []  # who routes in training, too
     words += ["--evictor", row.evictor] if row.evictor else []
-    words += ["--scenario", *row.scenarios, "--seeds", str(n_seeds), "--workers", str(workers)]
+    words += ["--scenario", *row.scenarios, "--seeds", str(n_seeds)]
+    words += [] if workers is None else ["--workers", str(workers)]
     return words + (["--set", *QUICK_FIELDS] if quick else [])
 
 
