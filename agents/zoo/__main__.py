@@ -28,7 +28,7 @@ from ..leaderboard.run import clock
 from ..train import OWN
 from . import page, training
 from .entry import Entry
-from .table import TABLE, Row, read_table
+from .table import TABLE, Row, check_limits, read_table
 from .training import Budget, Failed
 
 QUICK_ENTRIES = ("ppo-gsp-stable", "smdp-gsp-stable")
@@ -43,8 +43,13 @@ def make_parser() -> argparse.ArgumentParser:
     add("--entry", nargs="+", action="extend", metavar="NAME", help="entries of the table (all)")
     add("--table", type=Path, default=TABLE, metavar="FILE", help="another table, in TOML as agents/zoo/table.toml is")
     add("--seeds", type=int, metavar="N", help=f"training seeds of each entry ({TRAINING_SEEDS}, 2 with --quick)")
-    add("--minutes", type=float, metavar="M", help="that each training seed takes at most (what the entry says)")
-    add("--steps", type=int, metavar="N", help="decisions of each training seed; without --minutes the only limit")
+    add(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="of each training seed at most, in place of what the entry says",
+    )
+    add("--steps", type=int, metavar="N", help="decisions of each training seed, in place of what the entry says")
     add("--test-seeds", type=int, metavar="N", help=f"episodes per scenario ({anchors.N_SEEDS}, 2 with --quick)")
     add("--workers", type=int, metavar="N", help="processes that play test seeds (one per core)")
     add("--out", type=Path, default=Path("runs/zoo"), metavar="DIR", help="where all of it is kept (runs/zoo)")
@@ -97,10 +102,7 @@ def _entries(options: argparse.Namespace, table: dict[str, Row]) -> list[Entry]:
         raise ValueError(f"--test-seeds must be at least --seeds, {n_seeds}, which take turns; got {n_tests}")
     if options.workers is not None:
         _check.whole("--workers", options.workers, 1)
-    if options.minutes is not None and not _check.finite("--minutes", options.minutes) > 0:
-        raise ValueError(f"--minutes must be above 0, got {options.minutes}")
-    if options.steps is not None:
-        _check.whole("--steps", options.steps, 1)
+    check_limits("--steps", options.steps, "--minutes", options.minutes)
     for name in ("torch", *(["sb3_contrib"] if any(row.algorithm != OWN for row in rows) else [])):
         if find_spec(name) is None:
             raise ValueError(f'{name} is not there, which the extra "train" brings: pip install "kvgym[train]"')
@@ -109,8 +111,8 @@ def _entries(options: argparse.Namespace, table: dict[str, Row]) -> list[Entry]:
 
 
 def _limit(entries: list[Entry]) -> str:
-    """How long the training of all of it takes at most, in words; "" where steps are the limit."""
-    limits = [training.minutes(entry.row, entry.budget) for entry in entries]
+    """How long the training of all of it takes at most, in words; "" where decisions are the limit."""
+    limits = [training.limits(entry.row, entry.budget)[1] for entry in entries]
     if None in limits:
         return ""
     total = sum(60 * (limit or 0) * entry.n_seeds for limit, entry in zip(limits, entries, strict=True))

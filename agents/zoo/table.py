@@ -27,9 +27,10 @@ class Row:
         name: Of the entry, and of its folder.
         algorithm: "ppo", "ppo_mask" or "dqn" of Stable-Baselines3, or "smdp", the single-file PPO.
         scenarios: What it is trained and scored on; those of Stable-Baselines3 have one.
-        minutes: That a training seed takes at most.
         environment: Id of the environment; "smdp" plays KVGym/Route-v0.
         evictor: Which pages go while "smdp" learns and is scored; "": each scenario's own.
+        steps: Decisions of each training seed; None: what the hyper-parameters say.
+        minutes: That a training seed takes at most; None: no limit.
         options: Further words for `agents.train`.
 
     Raises:
@@ -39,9 +40,10 @@ class Row:
     name: str
     algorithm: str
     scenarios: tuple[str, ...]
-    minutes: float
     environment: str = ROUTE
     evictor: str = ""
+    steps: int | None = None
+    minutes: float | None = None
     options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -51,8 +53,7 @@ class Row:
         where = f"{self.name}:"
         _check.choice(f"{where} algorithm", self.algorithm, (*ALGORITHMS, OWN))
         _check.choice(f"{where} environment", self.environment, ENVIRONMENTS)
-        if not _check.finite(f"{where} minutes", self.minutes) > 0:
-            raise ValueError(f"{where} minutes must be above 0, got {self.minutes}")
+        check_limits(f"{where} steps", self.steps, f"{where} minutes", self.minutes)
         if not self.scenarios or (len(self.scenarios) > 1 and self.algorithm != OWN):
             allowed = "one or more" if self.algorithm == OWN else f"one for {self.algorithm}, which learns one"
             raise ValueError(f"{where} scenarios must be {allowed}, got {list(self.scenarios)}")
@@ -89,7 +90,7 @@ def read_table(path: Path = TABLE) -> dict[str, Row]:
 
 def _row(name: str, given: Any) -> Row:
     known = {field.name for field in fields(Row)} - {"name"}
-    needed = {"algorithm", "scenarios", "minutes"}
+    needed = {"algorithm", "scenarios"}
     if not isinstance(given, Mapping) or not needed <= set(given) <= known:
         said = sorted(given) if isinstance(given, Mapping) else repr(given)
         raise ValueError(f"{name}: an entry must have {sorted(needed)}, may have {sorted(known - needed)}, got {said}")
@@ -100,3 +101,11 @@ def _row(name: str, given: Any) -> Row:
             raise ValueError(f"{name}: {field} must be a list of strings, got {value!r}")
         values[field] = tuple(value)
     return Row(name, **values)
+
+
+def check_limits(of_steps: str, steps: int | None, of_minutes: str, minutes: float | None) -> None:
+    """Raises a ValueError that names the one that is not allowed."""
+    if steps is not None:
+        _check.whole(of_steps, steps, 1)
+    if minutes is not None and not _check.finite(of_minutes, minutes) > 0:
+        raise ValueError(f"{of_minutes} must be above 0, got {minutes}")

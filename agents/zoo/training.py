@@ -31,11 +31,11 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a training seed learns.
+    """How long a training seed learns, where that is not what its entry says.
 
     Attributes:
-        minutes: At most; None: as long as the entry says, or without a limit where `steps` are given.
-        steps: Decisions in all; None: what the algorithm's hyper-parameters say.
+        minutes: At most. Given alone it goes with the decisions of the hyper-parameters.
+        steps: Decisions in all. Given alone there is no limit of time.
         quick: A few hundred decisions in short episodes, to see that everything works.
     """
 
@@ -54,16 +54,18 @@ def command(row: Row, seed: int, budget: Budget) -> list[str]:
     if budget.quick:
         words += ["--num-envs", str(max(4, len(row.scenarios))), "--set", *QUICK_FIELDS]
         words += ["--steps", "32"] if own else ["--validation-seeds", "2", "--validations", "2"]
-    steps = _QUICK_STEPS if budget.quick else budget.steps
+    steps, minutes = limits(row, budget)
     words += [] if steps is None else ["--total" if own else "--total-steps", str(steps)]
-    limit = minutes(row, budget)
-    return words + ([] if limit is None else ["--minutes", f"{limit:g}"])
+    return words + ([] if minutes is None else ["--minutes", f"{minutes:g}"])
 
 
-def minutes(row: Row, budget: Budget) -> float | None:
-    """That a training seed takes at most; None where decisions alone are the limit."""
-    by_steps = budget.quick or budget.steps is not None
-    return row.minutes if budget.minutes is None and not by_steps else budget.minutes
+def limits(row: Row, budget: Budget) -> tuple[int | None, float | None]:
+    """Decisions and minutes of a training seed; None where the hyper-parameters say, and without a limit."""
+    if budget.quick:
+        return _QUICK_STEPS, None
+    if budget.steps is None and budget.minutes is None:
+        return row.steps, row.minutes
+    return budget.steps, budget.minutes
 
 
 def trained(row: Row, seed: int, folder: Path) -> Path:

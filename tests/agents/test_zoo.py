@@ -33,6 +33,7 @@ def test_the_table_has_every_algorithm_and_environment():
         ('scenarios = ["drift"]', "mine: scenario drift is held out"),
         ('scenarios = "sanity"', "mine: scenarios must be a list of strings, got 'sanity'"),
         ("minutes = 0", "mine: minutes must be above 0, got 0"),
+        ("steps = 0", "mine: steps must be"),
         ('environment = "CartPole-v1"', "mine: environment must be one of"),
         ('evictor = "lru"', "mine: evictor is for smdp"),
         ('algorithm = "smdp"\nevictor = "none"', "mine: evictor must be one of"),
@@ -56,13 +57,14 @@ def test_what_a_table_may_not_have(tmp_path, changes, message):
 
 
 def test_what_is_asked_of_training():
-    ppo = Row("a", "ppo", ("sanity",), 5, options=("--threads", "2"))
+    ppo = Row("a", "ppo", ("sanity",), minutes=5, options=("--threads", "2"))
     words = "ppo --scenario sanity --seed 3 --env KVGym/Route-v0 --threads 2"
     assert training.command(ppo, 3, Budget()) == [*words.split(), "--minutes", "5"]
     assert training.command(ppo, 3, Budget(minutes=0.5)) == [*words.split(), "--minutes", "0.5"]
     assert training.command(ppo, 3, Budget(steps=9)) == [*words.split(), "--total-steps", "9"]
     assert training.trained(ppo, 3, Path("x")) == Path("x/ppo-sanity-3.pt")
-    own = Row("b", "smdp", ("sanity", "chat"), 5, evictor="lfu")
+    assert training.command(Row("a", "dqn", ("sanity",), steps=7), 0, Budget())[-2:] == ["--total-steps", "7"]
+    own = Row("b", "smdp", ("sanity", "chat"), evictor="lfu", minutes=5)
     words = "smdp --scenario sanity chat --seed 0 --evictor lfu --total 9 --minutes 1"
     assert training.command(own, 0, Budget(1, 9)) == words.split()
     assert training.trained(own, 0, Path("x")) == Path("x/policy.pt")
@@ -156,7 +158,7 @@ def test_curves_of_runs_and_their_band(tmp_path):
         (tmp_path / str(number)).mkdir()
         text = [json.dumps({"steps": at, "seconds": at / 2, "J": {"sanity+lfu": J}}) for at, J in points]
         (tmp_path / str(number) / "curve.jsonl").write_text("\n".join(text))
-    row = Row("a", "smdp", ("sanity",), 1, evictor="lfu")
+    row = Row("a", "smdp", ("sanity",), evictor="lfu")
     found = curves.curves_of(row, [tmp_path / "0", tmp_path / "1"])
     assert found == {"sanity": [[{"steps": s, "seconds": s / 2, "J": J} for s, J in points] for points in lines]}
     assert curves.end(tmp_path / "1") == {"steps": 20, "seconds": 10.0}
