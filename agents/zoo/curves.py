@@ -75,6 +75,10 @@ def draw(curves: dict[str, list[Curve]], title: str, path: Path) -> None:
         place.plot(steps, mean, color="#1f5fa8", lw=1.6)
         place.fill_between(steps, low, high, color="#1f5fa8", alpha=0.15)
         place.set(title=scenario, xlabel="decisions", ylabel="J (s)", yscale="log")
+        place.xaxis.set_major_formatter("{x:,.0f}")
+        place.yaxis.set_major_formatter("{x:g}")
+        place.yaxis.set_minor_formatter("{x:g}")
+        place.tick_params(which="both", labelsize=7)
         place.grid(alpha=0.3)
     for place in places[len(curves) :]:
         place.remove()
