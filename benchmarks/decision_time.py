@@ -18,13 +18,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from agents import AGENTS, make_agent
+from agents import AGENTS as ROUTERS
+from agents import make_agent
 from agents.leaderboard.seats import apart_agent
 from benchmarks.timing import command, report
 from kvgym.envs.view import shown
 from kvgym.evaluation.stage import make_env
 from kvgym.scenarios import get_scenario
 
+AGENTS = [*ROUTERS, "learned:router"]
 SCENARIO = "gsp-stable"
 WORKERS, DECISIONS = 64, 1200
 

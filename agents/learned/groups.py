@@ -139,25 +139,25 @@ class Group:
     Attributes:
         size: How many.
         n_workers: Of each.
-        width: Of observations; fetches are zero where the network looks at them and there are none.
+        fetches: Whether observations say what may be fetched.
+        width: Of observations.
         of: Number of the entry that each plays: int64 (size,).
         latencies: J of the episodes that have ended since it was asked, by number of the entry.
     """
 
-    def __init__(self, envs: Sequence[RouteVectorEnv], of: Sequence[int], cells: Sequence[int], pads: bool) -> None:
+    def __init__(self, envs: Sequence[RouteVectorEnv], of: Sequence[int], cells: Sequence[int], fetches: bool) -> None:
         """Batches with the entries of their environments, one after the other.
 
         Args:
             envs: The batches.
             of: Entries of all their environments.
             cells: Numbers that those have in common which play the same workloads.
-            pads: The network looks at fetches, which are zero where there are none.
+            fetches: Observations say what may be fetched, all zero where nothing may.
         """
         self._envs, self.of, self._cells = list(envs), np.array(of), np.array(cells)
         self.size, self.n_workers = len(of), envs[0].layout.n_workers
         self._ends = np.cumsum([env.num_envs for env in envs])
-        fetches = pads or any(env.layout.fetches for env in envs)
-        self.width = Layout(self.n_workers, fetches=fetches).size
+        self.fetches, self.width = fetches, Layout(self.n_workers, fetches=fetches).size
         self.masks = np.ones((self.size, self.n_workers), bool)
         self.latencies: list[tuple[int, float]] = []
 
@@ -257,7 +257,7 @@ def make(
         given = {"scenario": scenario} | ({"evictor": entry.evictor} if entry.evictor else {})
         key = (len(scenario.cluster), scenario.transfers, scenario.objective)
         batches.setdefault(key, []).extend([(cell, given)] * repeats)
-    pads = any(fetches for _, fetches, _ in batches)
+    fetches = any(transfers for _, transfers, _ in batches)
     by_workers: dict[int, list[tuple[RouteVectorEnv, list[int]]]] = {}
     for (n_workers, _, _), members in sorted(batches.items()):
         variants = [given for _, given in members]
@@ -268,13 +268,8 @@ def make(
     groups = []
     for parts in by_workers.values():
         cells = [cell for _, numbers in parts for cell in numbers]
-        groups.append(Group([envs for envs, _ in parts], [cell % len(played) for cell in cells], cells, pads))
+        groups.append(Group([envs for envs, _ in parts], [cell % len(played) for cell in cells], cells, fetches))
     return groups
-
-
-def fetches(groups: Sequence[Group]) -> bool:
-    """Whether there are fetches in what the environments show."""
-    return any(env.layout.fetches for group in groups for env in group._envs)
 
 
 def latencies(groups: Sequence[Group], played: Sequence[Entry]) -> dict[str, float]:

@@ -24,11 +24,12 @@ from kvgym.envs.features import (
     WORKER_FEATURES,
 )
 
-from . import MISS_WEIGHT
+from . import MISS_WEIGHT, REQUEST_TOKENS, SPEED_POWER
 
 Floats = NDArray[np.float32]
 _FLOATS, _ROWS, _TABLE = "float32[::1]", "float32[:, ::1]", "float32[:, ::1]"
-_PREFILL, _MISS, _SPEED = WORKER.prefill, WORKER.miss, WORKER.speed
+_PREFILL, _MISS, _INFLIGHT, _SPEED = WORKER.prefill, WORKER.miss, WORKER.inflight, WORKER.speed
+_MISS_WEIGHT, _REQUEST_TOKENS, _SPEED_POWER = map(np.float32, (MISS_WEIGHT, REQUEST_TOKENS, SPEED_POWER))
 _FAST = {"contract", "arcp", "reassoc", "nsz"}
 
 
@@ -50,14 +51,13 @@ class Scorer:
         self.n_worker = own.shape[1]
         features = (*REQUEST_FEATURES, *WORKER_FEATURES, *FETCH_FEATURES)
         gains = [np.log1p(f.cap / f.scale) if f.transform == LOGARITHMIC else 1.0 for f in features]
-        work = np.array([float(weights.get("of_work", 0.0)), MISS_WEIGHT], np.float32)
         self._weights = (
             np.array(gains, np.float32),
             *(rows("trunk.context.weight"), w["trunk.context.bias"]),
             *(np.ascontiguousarray((own + beside).T), np.ascontiguousarray(beside.T)),
             *(rows("trunk.pooled.weight"), w["trunk.pooled.bias"]),
             *(rows("of_worker.block.weight"), w["of_worker.block.bias"], rows("of_worker.whole.weight")),
-            *(w["of_worker.score.weight"][0], work),
+            *(w["of_worker.score.weight"][0], np.float32(weights.get("of_work", 0.0))),
         )
 
     def __call__(self, observations: Floats, n_workers: int) -> Floats:
@@ -97,7 +97,7 @@ def _add(vector, weights, out):  # type: ignore[no-untyped-def]
 
 @njit(
     f"void({_ROWS}, int64, {_FLOATS}, {_TABLE}, {_FLOATS}, {_TABLE}, {_TABLE}, {_TABLE}, {_FLOATS}, {_TABLE}, "
-    f"{_FLOATS}, {_TABLE}, {_FLOATS}, {_FLOATS}, {_ROWS})",
+    f"{_FLOATS}, {_TABLE}, {_FLOATS}, float32, {_ROWS})",
     nogil=True,
     cache=True,
     fastmath=_FAST,
@@ -116,7 +116,7 @@ def _score(  # type: ignore[no-untyped-def]
     block_bias,
     whole,
     score,
-    work,
+    correct,
     out,
 ):
     n, m = out.shape
@@ -171,9 +171,10 @@ def _score(  # type: ignore[no-untyped-def]
             total = np.float32(0.0)
             for j in range(d):
                 total += _tanh(hidden[j]) * score[j]
-            if work[0] != 0.0:
+            if correct != 0.0:
                 prefill = np.float32(1024.0) * np.expm1(x[w, _PREFILL])
                 miss = np.float32(256.0) * np.expm1(x[w, _MISS])
-                speed = np.float32(1024.0) * max(x[w, _SPEED], np.float32(1e-3))
-                total += work[0] * np.log1p((prefill + work[1] * miss) / speed)
+                in_flight = np.float32(4.0) * np.expm1(x[w, _INFLIGHT])
+                speed = np.float32(1024.0) * max(x[w, _SPEED], np.float32(1e-3)) ** _SPEED_POWER
+                total += correct * np.log1p((prefill + _MISS_WEIGHT * miss + _REQUEST_TOKENS * in_flight) / speed)
             out[row, w] = total

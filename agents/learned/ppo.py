@@ -32,7 +32,7 @@ from kvgym import _atomic, _check
 from kvgym.envs.features import WORKER, WORKER_FEATURES
 from kvgym.envs.layout import Layout
 
-from . import file, groups
+from . import file
 from .groups import Entry, Group, Scale
 from .kernel import Scorer
 from .network import Actor, Critic, Seen, Shape, start
@@ -107,6 +107,19 @@ class Rollout:
         return [*self.seen, masks, actions, torch.log_softmax(scores, 1).gather(1, actions), *columns]
 
 
+def flattened(*networks: nn.Module) -> nn.Parameter:
+    """All weights as one vector, of which those of the networks become parts: an optimiser takes one step, not many."""
+    weights = [weight for network in networks for weight in network.parameters()]
+    whole = nn.Parameter(torch.cat([weight.detach().flatten() for weight in weights]))
+    whole.grad = torch.zeros_like(whole)
+    first = 0
+    for weight in weights:
+        part = slice(first, first + weight.numel())
+        weight.data, weight.grad = whole.data[part].view_as(weight), whole.grad[part].view_as(weight)
+        first = part.stop
+    return whole
+
+
 @dataclass
 class Learner:
     """Networks, optimiser and rollouts; `update` is the algorithm.
@@ -132,11 +145,11 @@ class Learner:
         torch.set_num_threads(s.threads)
         torch.manual_seed(s.seed)
         self.random = np.random.Generator(np.random.PCG64(s.seed))
-        shape = Shape(width=s.width, fetches=groups.fetches(self.groups), corrects=s.corrects)
+        shape = Shape(width=s.width, fetches=self.groups[0].fetches, corrects=s.corrects)
         self.actor, self.critic = Actor(shape), Critic(shape)
         start(self.actor, self.critic)
-        self.weights = [*self.actor.parameters(), *self.critic.parameters()]
-        self.optimiser = torch.optim.Adam(self.weights, lr=s.rate, eps=1e-5, fused=True)
+        self.weights = flattened(self.actor, self.critic)
+        self.optimiser = torch.optim.Adam([self.weights], lr=s.rate, eps=1e-5, fused=True)
         self.rollouts = [Rollout(group, s.steps) for group in self.groups]
         self.scales = [Scale() for _ in self.played]
 
@@ -236,14 +249,14 @@ class Learner:
                 shuffled.append([part.index_select(0, order).chunk(n_batches) for part in parts])
             moved = 0.0
             for batch in range(n_batches):
-                self.optimiser.zero_grad(set_to_none=True)
+                self.optimiser.zero_grad(set_to_none=False)
                 for chunks in shuffled:
                     parts = [chunk[batch] for chunk in chunks if batch < len(chunk)]
                     if parts:
                         loss, kl = self.loss(parts)
                         (loss * (n_batches / n)).backward()  # type: ignore[no-untyped-call]
                         moved += kl / n
-                nn.utils.clip_grad_norm_(self.weights, 0.5)
+                nn.utils.clip_grad_norm_([self.weights], 0.5)
                 self.optimiser.step()
             if moved > s.max_kl:
                 break

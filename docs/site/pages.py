@@ -39,6 +39,7 @@ TOP = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "benchmarks/RESULTS.md": "benchmarks.md",
+    "agents/learned/pretrained/router.md": "router.md",
 }
 """Pages that do not lie in docs/ -> their name on the site."""
 PUBLIC = ("kvgym", "agents")

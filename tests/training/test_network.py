@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
 from agents.learned.kernel import Scorer  # noqa: E402
-from agents.learned.network import Actor, Critic, Shape, _pool, fitted, start, tanh  # noqa: E402
+from agents.learned.network import Actor, Critic, Shape, _Encode, _Rate, fitted, start, tanh  # noqa: E402
 from kvgym.envs.features import N_FETCH, N_WORKER  # noqa: E402
 from kvgym.envs.layout import Layout  # noqa: E402
 
@@ -111,10 +111,18 @@ def test_the_compiled_kernel_chooses_as_torch_does(shape: Shape, workers: int) -
         assert np.array_equal(found.argmax(1), expected.argmax(1))
 
 
-def test_the_hyperbolic_tangent_and_what_is_pooled_have_the_gradients_that_torch_finds() -> None:
-    x = (3 * torch.randn(5, 4, 3, dtype=torch.float64)).requires_grad_()
-    assert torch.allclose(tanh(x.clone()), torch.tanh(x))
-    assert torch.autograd.gradcheck(lambda x: _pool(tanh(x.clone())), x)
+def test_steps_written_by_hand_have_the_gradients_of_what_they_compute() -> None:
+    torch.manual_seed(0)
+
+    def random(*size: int) -> torch.Tensor:
+        return torch.randn(*size, dtype=torch.float64, requires_grad=True)
+
+    blocks, least = random(5, 4, 3).detach(), random(5, 3).detach()
+    assert torch.allclose(tanh(3 * blocks), torch.tanh(3 * blocks))
+    assert torch.autograd.gradcheck(lambda x: tanh(x.clone()), random(7))
+    assert torch.autograd.gradcheck(_Encode.apply, (blocks, least, random(2, 6), random(5, 2)))
+    layers = random(2, 2), random(2), random(2, 2), random(1, 2)
+    assert torch.autograd.gradcheck(_Rate.apply, (random(5, 4, 2), random(5, 2), *layers))
 
 
 def test_scores_that_correct_a_rule_begin_with_its_order() -> None:
@@ -122,10 +130,12 @@ def test_scores_that_correct_a_rule_begin_with_its_order() -> None:
     actor, layout = Actor(Shape(corrects=True)), Layout(5)
     start(actor)
     seen = drawn(layout)
-    prefill, miss, speed = (
-        layout.physical(seen.numpy())[:, layout.workers(name)] for name in ("prefill", "miss", "speed")
+    seen_by = layout.physical(seen.numpy())
+    prefill, miss, flying, speed = (
+        seen_by[:, layout.workers(name)] for name in ("prefill", "miss", "inflight", "speed")
     )
-    assert np.array_equal(actor(seen).argmax(1).numpy(), ((prefill + 8 * miss) / speed).argmin(1))
+    work = (prefill + 6 * miss + 100 * flying) / speed**0.25
+    assert np.array_equal(actor(seen).argmax(1).numpy(), work.argmin(1))
 
 
 def test_a_size_that_no_number_of_workers_gives_is_refused() -> None:

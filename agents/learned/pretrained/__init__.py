@@ -1,0 +1,62 @@
+"""Trained networks that come with the suite: NAME.npz, weights as plain arrays, and its model card NAME.md."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kvgym import _atomic, _check
+
+FOLDER = Path(__file__).resolve().parent
+_ORIGIN = "origin"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """Contents of a file.
+
+    Attributes:
+        weights: Of the network, float32, by the names that an `Actor` of `agents.learned.network` gives them.
+        origin: What it was trained on and how, as `agents.learned.file.Trained` has it, with "env_kwargs".
+    """
+
+    weights: Mapping[str, NDArray[np.float32]]
+    origin: Mapping[str, Any]
+
+
+def names() -> list[str]:
+    """The networks that there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.npz"))
+
+
+def read(name: str) -> Shipped:
+    """Reads a network; no code of its author's is run.
+
+    Args:
+        name: One of `names()`, or a file ("mine.npz").
+
+    Raises:
+        ValueError: If there is none, or its file is not what `write` writes.
+    """
+    path = Path(name) if name.endswith(".npz") else FOLDER / f"{_check.choice('name', name, names())}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            arrays = {key: held[key] for key in held.files}
+        origin = json.loads(str(arrays.pop(_ORIGIN)))
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a shipped network: {error}") from error
+    return Shipped(arrays, origin)
+
+
+def write(path: Path, shipped: Shipped) -> None:
+    """Writes a file; it is there whole or not at all."""
+    weights = {name: np.asarray(value, np.float32) for name, value in shipped.weights.items()}
+    with _atomic.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **weights, **{_ORIGIN: np.array(json.dumps(dict(shipped.origin)))})  # type: ignore[arg-type]

@@ -1,0 +1,85 @@
+"""Routers that come with the suite, and how they are shipped."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents import make_agent
+from agents.learned import pretrained
+from agents.learned.router import ShippedRouter
+from kvgym.envs.layout import Layout
+from kvgym.evaluation.stage import make_env
+
+SHORT = {"episode_requests": 60, "warmup_requests": 40}
+FETCHING = {
+    "workers": [{"model": "llama-3.1-8b", "gpu": "h100", "count": 4}],
+    "network": {"per_node": 2, "inside": "nvlink-h100", "between": "ethernet-100g"},
+    "transfer": "auto",
+}
+
+
+@pytest.mark.parametrize("overrides", [{}, {"n_workers": 16}, FETCHING], ids=["as it is", "16 workers", "fetches"])
+def test_the_shipped_router_chooses_as_its_network_does_in_torch(overrides: dict[str, object]) -> None:
+    torch = pytest.importorskip("torch", reason="needs the extra train")
+    from agents.learned.network import Actor, Shape, fitted
+
+    shipped = pretrained.read("router")
+    fetches = shipped.weights["trunk.worker.weight"].shape[1] // 2 != (Layout(1).size - Layout(0).size)
+    width = len(shipped.weights["trunk.context.bias"])
+    actor = Actor(Shape(width=width, fetches=fetches, corrects="of_work" in shipped.weights))
+    actor.load_state_dict({name: torch.from_numpy(value) for name, value in shipped.weights.items()})
+    agent = make_agent("learned:router")
+    env = make_env(agent, "gsp-stable", overrides={**SHORT, **overrides}, split="validation")
+    observation, info = env.reset(seed=0)
+    agent.reset(env, 0)
+    over = False
+    while not over:
+        action = agent.act(observation, info)
+        seen = torch.from_numpy(fitted(observation, env.layout, actor.shape)[None])
+        assert action == int(actor(seen).argmax(1))
+        observation, _, over, _, info = env.step(action)
+
+
+def test_it_needs_no_torch() -> None:
+    code = "import sys; from agents import make_agent; make_agent('learned:router'); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_worker_that_is_down_is_not_chosen() -> None:
+    agent = make_agent("learned:router")
+    env = make_env(agent, "gsp-stable", overrides=SHORT, split="validation")
+    observation, info = env.reset(seed=0)
+    agent.reset(env, 0)
+    for worker in range(3):
+        chosen = agent.act(observation, info)
+        info["action_mask"][chosen] = 0
+        assert info["action_mask"].sum() == 3 - worker
+
+
+def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"name must be one of .*router.* got 'nobody'"):
+        ShippedRouter("nobody")
+    path = tmp_path / "mine.npz"
+    for save in (lambda: path.write_text("no"), lambda: np.savez(path, a=np.zeros(3))):
+        save()
+        with pytest.raises(ValueError, match="is not a shipped network"):
+            pretrained.read(str(path))
+
+
+@pytest.mark.slow
+def test_a_router_is_shipped_with_its_card(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the extra train")
+    from agents import train
+    from agents.learned import ship
+
+    options = ["--set", "episode_requests=60", "--num-envs", "4", "--steps", "16", "--width", "8", "--total", "64"]
+    train.main(["smdp", "--out", str(tmp_path / "run"), *options])
+    ship.main([str(tmp_path / "run" / "policy.pt"), "mine", "--seeds", "3", "--out", str(tmp_path)])
+    card = (tmp_path / "mine.md").read_text()
+    assert "gsp-stable" in card and "drift" in card and "Slower than the frontier" in card
+    assert ShippedRouter(str(tmp_path / "mine.npz")).trained_on == "gsp-stable by smdp-ppo"
