@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from kvgym.envs.features import (
     CANDIDATE_FEATURES,
@@ -123,6 +125,84 @@ def preset_table() -> str:
     return "\n".join(lines)
 
 
+def released(track: str) -> dict[str, Any]:
+    """The released results of a track, as the leaderboard wrote them."""
+    found: dict[str, Any] = json.loads((PAGES / "leaderboard" / f"{track}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def router_table() -> str:
+    """A row per router of the released results, the best first."""
+    head = "| rank | router | x ref | score | elsewhere | wins % | over best % | in time % |"
+    lines = [head, "|---:|---|---:|---:|---:|---:|---:|---:|"]
+    for row in released("route")["overall"][0]["rows"]:
+        low, high = (row["reference_elsewhere"][end] for end in ("low", "high"))
+        cells = [
+            str(row["rank"] or ""),
+            _name(row),
+            _interval(row["reference"], ".2f"),
+            _interval(row["frontier"], ".0f"),
+            f"{low:.2f}, {high:.2f}",
+            *(f"{100 * row[key]:.0f}" for key in ("wins_reference", "wins_frontier", "attainment")),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def best_table() -> str:
+    """A row per scenario of the released results: the frontier, the planner, and the best routers."""
+    head = "| scenario | frontier | J (s) | planner / frontier | best routers here: x best |"
+    lines = [head, "|---|---|---:|---|---|"]
+    for board in released("route")["scenarios"]:
+        known = board["anchors"]
+        rows = sorted((row for row in board["rows"] if not row["oracle"]), key=lambda row: row["J"])[:3]
+        best = ", ".join(f"{_name(row)} {row['of_frontier']['mean']:.2f}" for row in rows)
+        ratio = _interval(known["planner"]["ratio"], ".2f")
+        frontier = known["frontier"]
+        lines.append(f"| `{board['name']}` | {frontier['pair']} | {frontier['J']:.3g} | {ratio} | {best} |")
+    return "\n".join(lines)
+
+
+def evictor_scores() -> str:
+    """A row per evictor behind the router of the released results, x ref on each scenario and over all."""
+    value = released("evict")
+    names = [board["name"] for board in value["scenarios"]]
+    lines = [f"| evictor | all | {' | '.join(names)} |", "|---|---:|" + "---:|" * len(names)]
+    players = {(one["agent"], one["evictor"]): one["on"] for one in value["players"]}
+    for row in value["overall"][0]["rows"]:
+        places = zip(value["scenarios"], players[row["agent"], row["evictor"]], strict=True)
+        speeds = [board["rows"][place]["speed_up"]["mean"] for board, place in places]
+        cells = [row["evictor"] + _oracle(row), _interval(row["reference"], ".2f"), *(f"{x:.2f}" for x in speeds)]
+        if row["agent"] == "lbgr_code":
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def pair_scores() -> str:
+    """Routers x evictors of the released results: x ref over all scenarios."""
+    value = released("joint")
+    routers, evictors = value["matrix"]["routers"], value["matrix"]["evictors"]
+    means = {(row["agent"], row["evictor"]): row["reference"]["mean"] for row in value["overall"][0]["rows"]}
+    lines = [f"| router | {' | '.join(evictors)} |", "|---|" + "---:|" * len(evictors)]
+    for router in routers:
+        lines.append(f"| {router} | {' | '.join(f'{means[router, evictor]:.2f}' for evictor in evictors)} |")
+    return "\n".join(lines)
+
+
+def _interval(value: dict[str, float], form: str) -> str:
+    """A mean with its interval."""
+    return f"{value['mean']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
+
+
+def _name(row: dict[str, Any]) -> str:
+    """Agent, and evictor where it is not the scenario's own."""
+    return row["agent"] + ("" if row["evictor"] == "own" else f" + {row['evictor']}") + _oracle(row)
+
+
+def _oracle(row: dict[str, Any]) -> str:
+    return " (oracle)" if row["oracle"] else ""
+
+
 TABLES = {
     "environments.md": {
         "blocks": block_table,
@@ -132,6 +212,12 @@ TABLES = {
     "scenarios.md": {"scenarios": scenario_table},
     "evictors.md": {"evictors": evictor_table},
     "workloads.md": {"presets": preset_table},
+    "leaderboard.md": {
+        "routers": router_table,
+        "scenarios": best_table,
+        "evictors": evictor_scores,
+        "pairs": pair_scores,
+    },
 }
 """Page -> mark of a table -> who writes it."""
 
