@@ -98,7 +98,7 @@ class LeafScorer:
 
     def __call__(self, inputs: Floats) -> Floats:
         """Scores of leaves: (n, N_INPUTS) -> (n,) float32."""
-        x = (inputs - self.mean) / self.deviation
+        x: Any = (inputs - self.mean) / self.deviation
         for matrix, bias in self.weights[:-1]:
             x = x @ matrix
             x += bias
@@ -110,9 +110,11 @@ class LeafScorer:
     def save(self, path: Path) -> None:
         """Writes a file; it is there whole or not at all."""
         held = {"format": FORMAT, "env_kwargs": dict(self.env_kwargs), "origin": dict(self.origin)}
-        arrays = {f"{kind}{i}": a for i, layer in enumerate(self.weights) for kind, a in zip("wb", layer, strict=True)}
+        arrays: dict[str, Any] = {"mean": self.mean, "deviation": self.deviation}
+        for i, (matrix, bias) in enumerate(self.weights):
+            arrays |= {f"w{i}": matrix, f"b{i}": bias}
         with _atomic.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, about=json.dumps(held), mean=self.mean, deviation=self.deviation, **arrays)
+            np.savez_compressed(file, about=json.dumps(held), **arrays)
 
 
 def read(path: Path) -> LeafScorer:
