@@ -18,6 +18,7 @@ COMMANDS = {
     "sweep": ("agents.capacity.sweep", "routers over rates, numbers of workers, KV sizes or any other field"),
     "record": ("agents.record.__main__", "write episodes of agents as a Minari dataset (extra datasets)"),
     "train": ("agents.train", "train a network to route or to evict (extra train)"),
+    "zoo": ("agents.zoo.__main__", "train and score a table of learned baselines (extra train)"),
     "tune": ("agents.tune.__main__", "search the constants of a rule on training seeds (extra tune)"),
     "play": ("agents.play", "route requests by keyboard, and be scored beside the rules"),
     "watch": ("kvgym.watch.__main__", "an episode in the browser, every decision with what else was possible"),

@@ -31,7 +31,7 @@ def show(kept: Kept, store: Store, out: Path | None) -> int:
     boards: list[tuple[Board, dict[Entry, Player]]] = []
     notes: list[str] = []
     for case in plan.cases:
-        names, board = _board(case, plan, store, kept.errors)
+        names, board = board_of(case, plan, store, kept.errors)
         if isinstance(board, str):
             notes.append(board)
         else:
@@ -69,7 +69,7 @@ def show(kept: Kept, store: Store, out: Path | None) -> int:
     return FAILED if kept.errors else OK
 
 
-def _board(
+def board_of(
     case: Case, plan: Plan, store: Store, errors: Mapping[str, Failure]
 ) -> tuple[dict[Entry, Player], Board | str]:
     """Who each entry is on a scenario, and its table, or why there is none."""
