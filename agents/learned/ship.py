@@ -108,7 +108,7 @@ def card(name: str, shipped: pretrained.Shipped, scenarios: list[Played]) -> str
         f"Test seeds 0 to {n - 1}, the evictor of the frontier; other J over that of the network, geometric means "
         "with 95 % intervals: above 1 the network is faster.",
         "",
-        *_table("Families that it was trained on", [one for one in scenarios if not one.held_out]),
+        *_table("Families that are not held out", [one for one in scenarios if not one.held_out]),
         *_table("Held-out families", [one for one in scenarios if one.held_out]),
         *_overall(scenarios),
     ]
@@ -130,7 +130,7 @@ def _overall(scenarios: Iterable[Played]) -> list[str]:
     ranked = [one for one in scenarios if one.ranked]
     rows = []
     for title, chosen in (
-        ("trained on", [one for one in ranked if not one.held_out]),
+        ("not held out", [one for one in ranked if not one.held_out]),
         ("held out", [one for one in ranked if one.held_out]),
         ("all", ranked),
     ):

@@ -246,7 +246,9 @@ def _bounds(board: Board) -> list[str]:
     if planner is None:
         return [line]
     mean, low, high = planner.ratio
-    there = f"{len(planner.seeds)} seeds{' of shorter episodes' if planner.overrides else ''}"
+    whole = board.scenario.episode_requests
+    shorter = planner.overrides.get("episode_requests", whole) < whole
+    there = f"{len(planner.seeds)} seeds{' of shorter episodes' if shorter else ''}"
     return [f"{line}; {planner.pair} needs {mean:.2f} [{low:.2f}, {high:.2f}] of its J ({there})"]
 
 

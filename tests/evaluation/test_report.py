@@ -181,6 +181,15 @@ def test_the_frontier_and_the_planner_are_told(make_report):
     assert "planner + lfu needs 0.75 [0.75, 0.75] of its J (32 seeds)" in text
 
 
+@pytest.mark.parametrize(("fewer", "said"), [(0, "(32 seeds)"), (1, "(32 seeds of shorter episodes)")])
+def test_shorter_episodes_of_the_planner_are_told(make_report, fewer, said):
+    made = make_report()
+    (board,) = made.boards
+    overrides = {"episode_requests": board.scenario.episode_requests - fewer}
+    known = replace(board.anchors, planner=replace(board.anchors.planner, overrides=overrides))
+    assert said in report.terminal(replace(made, boards=[replace(board, anchors=known)]), 120)
+
+
 def test_what_is_not_ranked_says_why(make_report):
     made = make_report(planner=1.55)
     assert made.overall == []
