@@ -70,7 +70,11 @@ _TABLE: dict[str, dict[str, str]] = {
     "eviction": {"lru": "lru:Lru", "random_leaf": "random_leaf:RandomLeaf", "rlt": "rlt:Rlt", "gdsf": "gdsf:Gdsf"},
     "joint": {"pair": "pair:Pair", "rule_pair": "rule_pair:RulePair"},
     "bounds": {"planner": "planner:Planner", "planner_blind": "planner_blind:PlannerBlind"},
-    "learned": {"learned": "agent:Learned", "learned:router": "router:ShippedRouter"},
+    "learned": {
+        "learned": "agent:Learned",
+        "learned:router": "router:ShippedRouter",
+        "learned_evictor": "evictor:LearnedEvictor",
+    },
 }
 """Folder -> name of an agent -> its module and class: a new agent is a file there and a row here."""
 

@@ -4,6 +4,7 @@ python -m agents.train ppo --scenario gsp-stable            about five minutes o
 python -m agents.train ppo --scenario sanity --minutes 2
 python -m agents.train ppo --scenario gsp-stable --resume   goes on after a kill
 python -m agents.train smdp --help                          a PPO of our own, on many scenarios at once
+python -m agents.train imitate --help                       an evictor that imitates belady
 
 Writes a folder with checkpoints, the curve on validation seeds, TensorBoard files and the trained file, which plays on
 any number of workers: `python -m agents.leaderboard --agent learned --agent-args '{"path": ".."}'`.
@@ -17,6 +18,7 @@ import json
 import math
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,8 @@ from kvgym.scenarios import SUITE_SCENARIOS, check_training_split, command_line,
 from .learned import ALGORITHMS
 
 _SCENARIO = f"""one of {", ".join(SUITE_SCENARIOS)} (gsp-stable), or your own: a .json or .yml file, or module:name"""
-OWN = "smdp"
-"""The algorithm of `agents.learned.ppo`, which has options of its own."""
+OWN = {"smdp": "command", "imitate": "imitate_command"}
+"""Algorithms that have options of their own -> modules of `agents.learned` with their command lines."""
 _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
 
 
@@ -66,8 +68,8 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Trains as the command line says."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == [OWN]:
-        _train_own(argv[1:])
+    if argv and argv[0] in OWN:
+        _train_own(argv[0], argv[1:])
         return
     given = make_parser().parse_args(argv)
     try:
@@ -78,11 +80,11 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit("agents.train: interrupted; the same command with --resume goes on from the last checkpoint")
 
 
-def _train_own(argv: list[str]) -> None:
+def _train_own(algorithm: str, argv: list[str]) -> None:
     try:
-        from .learned import command
+        command = import_module(f".learned.{OWN[algorithm]}", __package__)
     except ImportError as error:
-        sys.exit(f'agents.train: {OWN} needs torch, which the extra "train" brings ({error})')
+        sys.exit(f'agents.train: {algorithm} needs torch, which the extra "train" brings ({error})')
     command.main(argv)
 
 

@@ -77,6 +77,7 @@ class EvictEnv(ClusterEnv):
     | `router` | "least_loaded" | a rule of `kvgym.sim.ROUTERS`, or "module:name" of an agent: "agents:lbgr_code" |
     | `action` | "leaf" | "leaf" or "rule" |
     | `candidates` | 16 | K, an even number >= 2 (leaf form) |
+    | `offer` | "oldest" | "unhit": slots K/4 .. K/2-1 offer the leaves with the fewest hits (leaf form) |
     | `quantum` | "leaf" | "leaf" = no limit, or 1: pages that a decision may free (leaf form) |
     | `rules` | `kvgym.envs.settings.V0_RULES` | evictors to choose from, of `kvgym.sim.RULES` (rule form) |
 
@@ -94,7 +95,9 @@ class EvictEnv(ClusterEnv):
         router, agent = split_router(settings.router)
         slots = settings.slots
         n = slots or len(settings.choices)
-        simulator = settings.played.simulator("agent", router, candidates=slots, quantum=settings.quantum)
+        simulator = settings.played.simulator(
+            "agent", router, candidates=slots, offer=settings.offer, quantum=settings.quantum
+        )
         self._set_up(settings, spaces.Discrete(n), n, simulator, routes=False, evicts=True, n_candidates=slots)
         self.rules = settings.choices
         self._leaf, self._rule_numbers = settings.leaf, settings.rule_numbers

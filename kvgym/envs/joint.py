@@ -61,8 +61,8 @@ class JointEnv(ClusterEnv):
     As in KVGym/Route-v0.
 
     ## Arguments
-    Those of KVGym/Route-v0 but `evictor`, and `action` ("rule" or "leaf"), `candidates`, `quantum`, `rules` as in
-    KVGym/Evict-v0.
+    Those of KVGym/Route-v0 but `evictor`, and `action` ("rule" or "leaf"), `candidates`, `offer`, `quantum`, `rules` as
+    in KVGym/Evict-v0.
 
     ## Info
     As in KVGym/Route-v0.
@@ -81,7 +81,9 @@ class JointEnv(ClusterEnv):
         if not leaf:
             space = spaces.MultiDiscrete([n_workers, n_rules])
             self._warmup_evictor = scenario.evictor
-        simulator = scenario.simulator("agent", "agent", candidates=slots, quantum=settings.quantum)
+        simulator = scenario.simulator(
+            "agent", "agent", candidates=slots, offer=settings.offer, quantum=settings.quantum
+        )
         self._set_up(settings, space, n_workers + (slots or n_rules), simulator, evicts=leaf, n_candidates=slots)
         self.rules = settings.choices
         self._leaf, self._rule_numbers = leaf, settings.rule_numbers

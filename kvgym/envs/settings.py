@@ -103,10 +103,11 @@ def _check_size(size: Any) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class EvictingSettings(EnvSettings):
-    """Arguments of environments whose agent evicts, see `EvictEnv`; the simulator checks `quantum`."""
+    """Arguments of environments whose agent evicts, see `EvictEnv`; the simulator checks `offer` and `quantum`."""
 
     action: str = "leaf"
     candidates: int = 16
+    offer: str = "oldest"
     quantum: str | int = "leaf"
     rules: Sequence[str] | None = None
 
@@ -115,7 +116,7 @@ class EvictingSettings(EnvSettings):
         _check.choice("action", self.action, ACTIONS)
         if self.leaf and self.rules is not None:
             raise ValueError(f'rules is for action="rule", got {self.rules!r} with action="leaf"')
-        for name, default in (("candidates", 16), ("quantum", "leaf")):
+        for name, default in (("candidates", 16), ("offer", "oldest"), ("quantum", "leaf")):
             given = getattr(self, name)
             if not self.leaf and given != default:
                 raise ValueError(f'{name} is for action="leaf", got {given!r} with action="rule"')

@@ -13,7 +13,7 @@ from kvgym.envs.layout import FORMS
 from kvgym.scenarios import Scenario, ScenarioLike, get_scenario
 
 ROUTE, EVICT, JOINT = ENVIRONMENTS = (ROUTE_ID, "KVGym/Evict-v0", "KVGym/Joint-v0")
-ASKABLE = ("action", "candidates", "quantum", "rules", "admission", "view")
+ASKABLE = ("action", "candidates", "offer", "quantum", "rules", "admission", "view")
 """Arguments that decide what an action means, and the view of the caches that a routing rule has in production. All
 others decide what is played, and that is not the agent's to say."""
 

@@ -19,6 +19,7 @@ from kvgym.workload import ServiceClass, Workload
 from kvgym.workload.classes import check_classes
 
 QUANTA = ("leaf", 1)
+OFFERS = ("oldest", "unhit")
 VIEWS = ("exact", "history")
 TRANSFERS = ("never", "auto")
 """Whether workers fetch pages of each other: never, or where it is faster than to compute them."""
@@ -61,6 +62,8 @@ class Simulator(Inspection):
         view: What a router sees of the caches: "exact" (what is resident), or "history" (the prompts it routed).
         candidates: Slots of an EVICT decision, an even number; 0: the decision names a rule instead. Only for the
             evictor "agent" or a callable.
+        offer: Which leaves the first half of the slots holds: "oldest", or "unhit": half of it those with the fewest
+            hits (docs/semantics.md#d6-evict); the slots are then a multiple of 4.
         quantum: What one EVICT decision may free: "leaf" (all that the leaf has above it, up to a branch), or 1 page.
         history_pages: Pages per worker that the history view remembers; default: `kv_pages` of the largest worker.
         metrics_period_s: Engine metrics are snapshots at multiples of this; 0 = always current.
@@ -85,6 +88,7 @@ class Simulator(Inspection):
         view: str = "exact",
         *,
         candidates: int = 16,
+        offer: str = "oldest",
         quantum: str | int = "leaf",
         history_pages: int | None = None,
         metrics_period_s: float = 0.0,
@@ -110,11 +114,15 @@ class Simulator(Inspection):
         asks = callable(evictor) or evictor == "agent"
         if _check.whole("candidates", candidates, 0) % 2:
             raise ValueError(f"candidates must be an even number, got {candidates}")
+        unhit = _check.choice("offer", offer, OFFERS) == "unhit"
+        if unhit and candidates % 4:
+            raise ValueError(f'candidates must be a multiple of 4 with offer="unhit", got {candidates}')
         if quantum not in QUANTA or isinstance(quantum, bool):
             raise ValueError(f'quantum must be "leaf" or 1, got {quantum!r}')
         self.settings = state.Settings(
             evictor=ASK if asks else EVICTORS.index(str(evictor)),
             candidates=candidates if asks else 0,
+            offers_unhit=unhit,
             quantum=1 if quantum == 1 else 2**31 - 1,
             router=ROUTERS.index("agent" if callable(router) else router),
             history_view=_check.choice("view", view, VIEWS) == "history",

@@ -23,6 +23,7 @@ class Settings:
 
     evictor: int
     candidates: int
+    offers_unhit: bool
     quantum: int
     router: int
     history_view: bool
@@ -171,6 +172,7 @@ def _config(
     config["by_priority"] = engine.queue == "priority"
     config["n_faults"] = count_faults(episode.faults)
     config["n_candidates"] = settings.candidates
+    config["offers_unhit"] = settings.offers_unhit
     return config
 
 

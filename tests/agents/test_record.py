@@ -105,6 +105,8 @@ def test_agents_that_say_that_they_do_not_draw_do_not():
         "lru",
         "rlt",
         "gdsf",
+        "learned:router",
+        "learned_evictor",
     }
 
 

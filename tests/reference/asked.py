@@ -97,11 +97,13 @@ class Form:
         decide: Answers a question with a slot, in rule form with the name of an evictor.
         candidates: Slots, an even number; 0 is the rule form.
         quantum: Most pages that one decision frees: 1, or "leaf" for the whole tail.
+        offer: "unhit": the second quarter of the slots goes by hits; else the first half goes by stamps.
     """
 
     decide: Decide
     candidates: int = 16
     quantum: int | Literal["leaf"] = "leaf"
+    offer: str = "oldest"
 
 
 class Asked(Evictor):
@@ -142,15 +144,18 @@ class Asked(Evictor):
         return count
 
     def _offer(self, cache: Cache) -> list[Page | None]:
-        """The leaves with the oldest stamps, then draws from the unmarked ones; None where there is none left."""
+        """Leaves with the oldest stamps (and those with the fewest hits), then draws; None where there is none left."""
         half = self.form.candidates // 2
-        oldest = sorted(cache.leaves(), key=lambda leaf: cache.resident[leaf].stamp)[:half]
+        oldest = sorted(cache.leaves(), key=lambda leaf: cache.resident[leaf].stamp)
+        unhit = sorted(oldest, key=lambda leaf: cache.resident[leaf].use.hits)  # sorting keeps the order of equals
+        first = [(oldest, half // 2), (unhit, half // 2)] if self.form.offer == "unhit" else [(oldest, half)]
         left = unmarked_leaves(cache)
         drawn: list[Page] = []
         while left and len(drawn) < half:
             drawn.append(self.context.chooser.choose(left))
             left.remove(drawn[-1])
-        return [part[i] if i < len(part) else None for part in (oldest, drawn) for i in range(half)]
+        parts = [*first, (drawn, half)]
+        return [part[i] if i < len(part) else None for part, size in parts for i in range(size)]
 
     def _question(
         self, cache: Cache, need: Need, wanted: int, decisions_left: int, slots: tuple[Candidate | None, ...]

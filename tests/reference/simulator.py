@@ -44,6 +44,7 @@ def simulate(
     evict: Decide | None = None,
     candidates: int = 16,
     quantum: int | Literal["leaf"] = "leaf",
+    offer: str = "oldest",
     rules: Rules | None = None,
     network: RefNetwork | None = None,
     faults: Sequence[RefCrash | RefSlowdown] = (),
@@ -68,6 +69,7 @@ def simulate(
         evict: Answers the EVICT decisions of the evictor "agent": with a slot, in rule form with the name of a rule.
         candidates: Slots that are offered; 0 is the rule form.
         quantum: Most pages that one decision frees: 1, or "leaf" for the whole tail.
+        offer: "oldest", or "unhit": the second quarter of the slots goes by hits.
         rules: Per request the name of the rule that does all evictions it forces, or None for the worker's evictor; a
             function of the request is called each time it is routed.
         network: What connects the workers: pages are fetched over it. None: no transfers.
@@ -91,7 +93,7 @@ def simulate(
     schedule.validate()
     if network is not None:
         networks.validate(network, len(workers))
-    form = None if evict is None else Form(evict, candidates, quantum)
+    form = None if evict is None else Form(evict, candidates, quantum, offer)
     roster.validate(evictor, form, has_rules=rules is not None)
     paths = build_paths(requests, engine.page_size)
     records = [RefRecord() for _ in requests]

@@ -36,6 +36,7 @@ class Case:
         seed: Seed of the simulator.
         candidates: Slots of an EVICT decision, 0 for the rule form; for the evictor "agent".
         quantum: Of an EVICT decision.
+        offer: Likewise.
         rules: Per request the evictor that is named for it when it is routed, None = asked; for the rule form.
         network: How pages get from worker to worker; None: not at all.
         faults: Crashes and slow-downs.
@@ -55,6 +56,7 @@ class Case:
     seed: int = 0
     candidates: int = 16
     quantum: str | int = "leaf"
+    offer: str = "oldest"
     rules: list[str | None] = field(default_factory=list)
     network: Network | None = None
     faults: tuple[Fault, ...] = ()
@@ -70,7 +72,7 @@ class Case:
     def simulator(self, **options: Any) -> Simulator:
         """A simulator of this case that checks itself and logs everything, at its start."""
         view = {} if self.history_pages is None else {"view": "history", "history_pages": self.history_pages}
-        asks = {"candidates": self.candidates, "quantum": self.quantum} if self.evictor == "agent" else {}
+        asks = {name: getattr(self, name) for name in ("candidates", "offer", "quantum") if self.evictor == "agent"}
         options = {"debug": True, "log_iterations": True, "log_draws": True, **view, **asks, **options}
         options["transfer"] = "never" if self.network is None else "auto"
         measured = not isinstance(self.decision_ps, int)

@@ -248,6 +248,7 @@ def reference(case: Case, replay: Draws | None, agent: Evicting | None = None) -
             "evict": evicting.answer,
             "candidates": case.candidates,
             "quantum": case.quantum,
+            "offer": case.offer,
             "rules": case.rules or None,
         }
     logs: list[Iterator[tuple[int, tuple[int, int]]]] | None = (

@@ -119,6 +119,14 @@ def test_agent_that_chooses_leaves(quantum, schedule, cases):
     assert found["decisions"] > 12 * cases and found["draws"] > 15 * cases
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_agent_that_chooses_among_leaves_with_few_hits(schedule):
+    found: Counter[str] = Counter()
+    for seed in range(24):
+        found += agree(seed, "agent", schedule, candidates=(4, 8)[seed % 2], offer="unhit")[0]
+    assert found["decisions"] > 200
+
+
 @EACH
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_agent_that_leaves_pages_to_lru(schedule, cases):

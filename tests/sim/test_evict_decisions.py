@@ -131,6 +131,8 @@ def test_nothing_is_due():
     [
         ({"candidates": 3}, "candidates must be an even number, got 3"),
         ({"candidates": -2}, "candidates"),
+        ({"offer": "newest"}, "offer must be one of oldest, unhit; got 'newest'"),
+        ({"offer": "unhit", "candidates": 6}, 'multiple of 4 with offer="unhit", got 6'),
         ({"quantum": 2}, 'quantum must be "leaf" or 1, got 2'),
         ({"quantum": True}, 'quantum must be "leaf" or 1, got True'),
         ({"quantum": "page"}, "quantum"),

@@ -37,11 +37,14 @@ def list_candidates(s, w):
     # First half: leaves by recency. A node in the list that is no leaf has leaves below it, all before it.
     r = recency_ends(s, w).oldest
     i = 0
-    while r != NONE and i < half:
+    n_oldest = half // 2 if config(s).offers_unhit else half
+    while r != NONE and i < n_oldest:
         if rows(s)[r].children == 0:
             slots[i] = r
             i += 1
         r = rows(s)[r].newer
+    if config(s).offers_unhit:
+        _list_unhit(s, w, half // 2, half)
     # Second half: unmarked leaves, drawn without replacement. The drawn ones come to the front of `leaves`.
     for i in range(min(half, wk.n_unmarked)):
         left = wk.n_unmarked - i
@@ -51,6 +54,26 @@ def list_candidates(s, w):
             log_draw(s, w, left, index, rows(s)[r])
         swap_leaves(s, w, i, i + index)
         slots[half + i] = r
+
+
+@kernel(inlined=False)
+def _list_unhit(s, w, first, end):
+    """Puts the leaves with the fewest hits into the slots from `first` to `end`; of equals the oldest goes first."""
+    slots = candidates(s)
+    n = 0
+    r = recency_ends(s, w).oldest
+    while r != NONE:
+        if rows(s)[r].children == 0:
+            hits = tail_span(s, r).hits
+            i = first + n
+            while i > first and tail_span(s, slots[i - 1]).hits > hits:
+                if i < end:
+                    slots[i] = slots[i - 1]
+                i -= 1
+            if i < end:
+                slots[i] = r
+                n = min(n + 1, end - first)
+        r = rows(s)[r].newer
 
 
 @kernel

@@ -1,0 +1,103 @@
+"""Trains an evictor that imitates `belady`, on one scenario or several, by `agents.learned.imitation`.
+
+python -m agents.train imitate --scenario gsp-stable completion documents chat
+python -m agents.leaderboard --track evict --agent learned_evictor --agent-args '{"path": "runs/imitate/evictor.npz"}'
+
+Each round plays an episode of every scenario (split "train") and learns anew from all rounds; the round that is best in
+validation (geometric mean of J) is kept. Writes `evictor.npz` and `curve.jsonl` into --out. Needs torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kvgym import _check, _command
+from kvgym.evaluation import play
+from kvgym.scenarios import Scenario, get_scenario, refuse_held_out
+
+from . import imitation
+from .evictor import LearnedEvictor
+from .imitation import Lessons, Teacher
+from .leaf_scorer import LeafScorer
+
+DECISIONS = 3000
+"""Of an episode that are learned from, more or less."""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = _command.parser("agents.train imitate", __doc__)
+    add = parser.add_argument
+    add("--scenario", nargs="+", default=["gsp-stable"], help="names or files, one or more (gsp-stable)")
+    add("--router", default="agents:lbgr_code", help="who routes, as in KVGym/Evict-v0 (agents:lbgr_code)")
+    add("--candidates", type=int, default=64, help="slots, a multiple of 4 (64)")
+    add("--requests", type=int, default=1536, help="of an episode (1536)")
+    add("--rounds", type=int, default=3, help="of playing and learning (3)")
+    add("--steps", type=int, default=1500, help="batches in each round (1500)")
+    add("--horizon", type=float, default=100.0, help="requests that count as soon (100)")
+    add("--seed", type=int, default=0, help="training seed (0)")
+    add("--out", type=Path, default=Path("runs/imitate"), help="folder of the run (runs/imitate)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Trains as the command line says."""
+    given = make_parser().parse_args(argv)
+    try:
+        for name in ("candidates", "requests", "rounds", "steps"):
+            _check.whole(f"--{name}", getattr(given, name), 1)
+        _check.finite("--horizon", given.horizon, minimum=1.0)
+        learn(given, [_scenario(name, given.requests) for name in given.scenario])
+    except (ValueError, OSError) as error:
+        sys.exit(f"agents.train: {error}")
+
+
+def _scenario(name: str, requests: int) -> Scenario:
+    scenario = get_scenario(name, argument="--scenario")
+    refuse_held_out("--scenario", scenario.name)
+    return scenario.with_overrides({"episode_requests": min(requests, scenario.episode_requests)})
+
+
+def learn(given: argparse.Namespace, played: list[Scenario]) -> None:
+    """Plays and learns in turn, with a line and a file for each round."""
+    torch.set_num_threads(1)
+    given.out.mkdir(parents=True, exist_ok=True)
+    asked = {"action": "leaf", "candidates": given.candidates, "offer": "unhit", "quantum": "leaf"}
+    origin = {name: getattr(given, name) for name in ("router", "requests", "rounds", "steps", "horizon", "seed")} | {
+        "scenario": " ".join(one.name for one in played),
+        "algorithm": "imitate",
+    }
+    scorer: LeafScorer | None = None
+    lessons: list[Lessons] = []
+    shares = dict.fromkeys((one.name for one in played), 0.2)
+    best, began = np.inf, time.monotonic()
+    for turn in range(given.rounds):
+        for one in played:
+            teacher = Teacher(scorer, asked, shares[one.name])
+            n = play(teacher, one, given.seed * given.rounds + turn, router=given.router, split="train").n_actions
+            shares[one.name] = min(1.0, DECISIONS / n)
+            lessons.append(teacher.lessons())
+        scorer = replace(imitation.fit(lessons, given.horizon, given.steps, given.seed, asked), origin=origin)
+        found = {one.name: _validate(scorer, one, given.router) for one in played}
+        mean = float(np.exp(np.mean(np.log(list(found.values())))))
+        if mean < best:
+            best = mean
+            scorer.save(given.out / "evictor.npz")
+        line = {"round": turn, "seconds": round(time.monotonic() - began, 1), "mean": mean, "J": found}
+        with (given.out / "curve.jsonl").open("a", encoding="utf-8") as curve:
+            curve.write(json.dumps(line) + "\n")
+        print(f"round {turn} {line['seconds']:6.0f} s  validation J: {found}", flush=True)
+    print(f"trained file: {given.out / 'evictor.npz'}")
+
+
+def _validate(scorer: LeafScorer, scenario: Scenario, router: str) -> float:
+    """Mean latency (s) of an episode of the split "validation"."""
+    return play(LearnedEvictor(scorer), scenario, 0, router=router, split="validation").J
