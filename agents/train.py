@@ -29,7 +29,8 @@ from kvgym.scenarios import SUITE_SCENARIOS, check_training_split, command_line,
 from .learned import ALGORITHMS
 
 _SCENARIO = f"""one of {", ".join(SUITE_SCENARIOS)} (gsp-stable), or your own: a .json or .yml file, or module:name"""
-OWN = {"smdp": "command", "imitate": "imitate_command"}
+SMDP = "smdp"
+OWN = {SMDP: "command", "imitate": "imitate_command"}
 """Algorithms that have options of their own -> modules of `agents.learned` with their command lines."""
 _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
 

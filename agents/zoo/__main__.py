@@ -25,7 +25,7 @@ from kvgym.evaluation import anchors
 from kvgym.evaluation.scoring import TRAINING_SEEDS
 
 from ..leaderboard.run import clock
-from ..train import OWN
+from ..train import SMDP
 from . import page, training
 from .entry import Entry
 from .table import TABLE, Row, check_limits, read_table
@@ -103,7 +103,7 @@ def _entries(options: argparse.Namespace, table: dict[str, Row]) -> list[Entry]:
     if options.workers is not None:
         _check.whole("--workers", options.workers, 1)
     check_limits("--steps", options.steps, "--minutes", options.minutes)
-    for name in ("torch", *(["sb3_contrib"] if any(row.algorithm != OWN for row in rows) else [])):
+    for name in ("torch", *(["sb3_contrib"] if any(row.algorithm != SMDP for row in rows) else [])):
         if find_spec(name) is None:
             raise ValueError(f'{name} is not there, which the extra "train" brings: pip install "kvgym[train]"')
     budget = Budget(options.minutes, options.steps, quick)

@@ -19,7 +19,7 @@ from kvgym.evaluation import files
 from kvgym.evaluation.runs import machine
 
 from ..leaderboard.run import clock
-from ..train import OWN
+from ..train import SMDP
 from . import curves, page, scoring, training
 from .table import Row
 
@@ -95,7 +95,7 @@ class Entry:
 
     def _write(self, scores: list[dict[str, Any]]) -> None:
         seen = curves.curves_of(self.row, self.folders)
-        seen_in = "training episodes, in which it explores" if self.row.algorithm == OWN else "validation episodes"
+        seen_in = "training episodes, in which it explores" if self.row.algorithm == SMDP else "validation episodes"
         here = [path.relative_to(self.out) for path in self.trained]
         entry = {
             "row": asdict(self.row),

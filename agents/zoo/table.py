@@ -14,7 +14,7 @@ from kvgym.scenarios import get_scenario, refuse_held_out
 from kvgym.sim import EVICTORS
 
 from ..learned import ALGORITHMS
-from ..train import OWN
+from ..train import SMDP
 
 TABLE = Path(__file__).with_name("table.toml")
 
@@ -51,18 +51,18 @@ class Row:
         if not self.name.replace("-", "").replace("_", "").isalnum():
             raise ValueError(f"an entry's name must be of letters, digits, - and _, got {self.name!r}")
         where = f"{self.name}:"
-        _check.choice(f"{where} algorithm", self.algorithm, (*ALGORITHMS, OWN))
+        _check.choice(f"{where} algorithm", self.algorithm, (*ALGORITHMS, SMDP))
         _check.choice(f"{where} environment", self.environment, ENVIRONMENTS)
         check_limits(f"{where} steps", self.steps, f"{where} minutes", self.minutes)
-        if not self.scenarios or (len(self.scenarios) > 1 and self.algorithm != OWN):
-            allowed = "one or more" if self.algorithm == OWN else f"one for {self.algorithm}, which learns one"
+        if not self.scenarios or (len(self.scenarios) > 1 and self.algorithm != SMDP):
+            allowed = "one or more" if self.algorithm == SMDP else f"one for {self.algorithm}, which learns one"
             raise ValueError(f"{where} scenarios must be {allowed}, got {list(self.scenarios)}")
         for scenario in self.scenarios:
             refuse_held_out(f"{where} scenario", get_scenario(scenario, argument=f"{where} scenario").name)
-        if self.algorithm == OWN and self.environment != ROUTE:
-            raise ValueError(f"{where} environment must be {ROUTE} for {OWN}, got {self.environment}")
-        if self.evictor and self.algorithm != OWN:
-            raise ValueError(f"{where} evictor is for {OWN}; {self.algorithm} is validated with the scenario's own")
+        if self.algorithm == SMDP and self.environment != ROUTE:
+            raise ValueError(f"{where} environment must be {ROUTE} for {SMDP}, got {self.environment}")
+        if self.evictor and self.algorithm != SMDP:
+            raise ValueError(f"{where} evictor is for {SMDP}; {self.algorithm} is validated with the scenario's own")
         if self.evictor:
             _check.choice(f"{where} evictor", self.evictor, EVICTORS)
 

@@ -46,7 +46,7 @@ class Budget:
 
 def command(row: Row, seed: int, budget: Budget) -> list[str]:
     """The words for `agents.train`, without the folder."""
-    own = row.algorithm == train.OWN
+    own = row.algorithm == train.SMDP
     words = [row.algorithm, "--scenario", *row.scenarios, "--seed", str(seed)]
     words += ["--evictor", row.evictor] if row.evictor else []
     words += [] if own else ["--env", row.environment]
@@ -70,7 +70,7 @@ def limits(row: Row, budget: Budget) -> tuple[int | None, float | None]:
 
 def trained(row: Row, seed: int, folder: Path) -> Path:
     """The file that a run in a folder comes to."""
-    return folder / ("policy.pt" if row.algorithm == train.OWN else f"{row.algorithm}-{row.names[0]}-{seed}.pt")
+    return folder / ("policy.pt" if row.algorithm == train.SMDP else f"{row.algorithm}-{row.names[0]}-{seed}.pt")
 
 
 def is_done(folder: Path, words: list[str]) -> bool:
@@ -96,7 +96,7 @@ def train_one(words: list[str], folder: Path) -> None:
         Failed: If it does not come to its end.
     """
     _note(folder, words, done=False)
-    mark = "checkpoint.pt" if words[0] == train.OWN else "config.json"
+    mark = "checkpoint.pt" if words[0] == train.SMDP else "config.json"
     more = ["--resume"] if (folder / mark).exists() else []
     try:
         train.main([*words, "--out", str(folder), *more])
