@@ -41,9 +41,12 @@ _IMPORT = re.compile(
 def kernel_sources() -> list[Path]:
     """Files that make up the compiled code: those with kernels, and all that they import of the package, at any depth.
 
-    Constants, dtypes and functions of an imported module may be compiled in.
+    Constants, dtypes and functions of an imported module may be compiled in. Agents lie in the package only where a
+    wheel was installed: left out, they give the same machine code there as in a checkout. A kernel of theirs is
+    compiled anew when its own file changes, which numba sees to.
     """
-    texts = {path: path.read_text(encoding="utf-8") for path in _PACKAGE.rglob("*.py")}
+    paths = [path for path in _PACKAGE.rglob("*.py") if path.relative_to(_PACKAGE).parts[0] != "agents"]
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
     files = {".".join(path.relative_to(_PACKAGE.parent).with_suffix("").parts): path for path in texts}
     files |= {name.removesuffix(".__init__"): path for name, path in files.items()}
     left = [name for name, path in files.items() if "njit" in texts[path] or "kvgym._kernel" in texts[path]]

@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 from numba import njit
 
-from kvgym import _progress
+from kvgym import _compile, _progress
 from kvgym._kernel import kernel
 from kvgym._progress import progress
 from tests.interrupts import interruptible
@@ -258,3 +258,13 @@ def test_python_calls_no_kernel():
 
     with pytest.raises(TypeError, match="called by compiled functions only"):
         nothing()
+
+
+def test_agents_in_an_installed_package_are_no_kernel_sources(tmp_path, monkeypatch):
+    """Else the wheel would compile anew what the checkout has compiled."""
+    package = tmp_path / "kvgym"
+    (package / "agents").mkdir(parents=True)
+    (package / "kernels.py").write_text("from numba import njit\n")
+    (package / "agents" / "kernel.py").write_text("from kvgym._kernel import kernel\n")
+    monkeypatch.setattr(_compile, "_PACKAGE", package)
+    assert _compile.kernel_sources() == [package / "kernels.py"]
