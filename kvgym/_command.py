@@ -1,12 +1,14 @@
-"""How commands begin, and how those that write no files end."""
+"""How commands begin, what files their options name, and how those that write no files end."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+import tomllib
 from collections.abc import Callable
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -38,3 +40,16 @@ def parser(module: str, description: str | None) -> argparse.ArgumentParser:
     """
     name = sys.argv[0] if sys.argv[0].startswith("kvgym ") else f"python -m {module}"
     return argparse.ArgumentParser(name, None, description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def toml(option: str, path: Path) -> dict[str, Any]:
+    """What the TOML file that an option names holds.
+
+    Raises:
+        ValueError: If it is not TOML.
+        OSError: If it can't be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{option}: {path} is not TOML: {error}") from error

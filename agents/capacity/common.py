@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from kvgym import _check, _compile
+from kvgym import _check
 from kvgym._progress import progress
-from kvgym.envs.base import KERNELS
+from kvgym.envs.base import load_kernels
 from kvgym.evaluation.runs import Store
 from kvgym.evaluation.standings import Failure
 from kvgym.scenarios import SPLITS, Scenario, command_line, get_scenario
@@ -120,8 +120,7 @@ def offered_rate(scenario: Scenario, seeds: Sequence[int], split: str) -> float:
 def play(options: argparse.Namespace, searches: Mapping[Any, Search[R]], store: Store) -> dict[Any, R | Failure]:
     """Runs searches on the backend that the options name, and says how far they are."""
     workers = cores() if options.workers is None else _check.whole("--workers", options.workers, 1)
-    for name in KERNELS:  # compiled once, before there are processes
-        _compile.load(name)
+    load_kernels()
     with backend(options.backend, workers, options.ray_address) as submit, _shown(len(searches)) as told:
         return drive(searches, store, submit, told)
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import kvgym
-from kvgym import _compile
-from kvgym.envs.base import KERNELS
+from kvgym.envs.base import load_kernels
 from kvgym.evaluation import anchors, files
 from kvgym.evaluation.anchors import N_SEEDS
 from kvgym.evaluation.report import Axes
@@ -178,8 +177,7 @@ def checked(plan: Plan) -> Plan:
             apart(_make_once, task)
         else:
             _make_once(task)
-    for name in KERNELS:
-        _compile.load(name)
+    load_kernels()
     return plan
 
 

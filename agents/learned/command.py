@@ -11,7 +11,6 @@ scenario) into --out. Needs torch.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -22,6 +21,7 @@ from kvgym.scenarios import command_line
 
 from . import groups
 from .ppo import Learner, Settings
+from .run import note
 
 EVERY_S = 15.0
 """Seconds between two checkpoints."""
@@ -75,9 +75,7 @@ def learn(learner: Learner, given: argparse.Namespace, more: dict[str, Any]) -> 
         if learner.seconds - said > EVERY_S or learner.share() >= 1:
             said, found = learner.seconds, groups.latencies(learner.groups, learner.played)
             learner.save(out, more)
-            line = {"steps": learner.done, "seconds": round(said, 1), "kl": moved, "J": found}
-            with (out / "curve.jsonl").open("a", encoding="utf-8") as curve:
-                curve.write(json.dumps(line) + "\n")
+            note(out, {"steps": learner.done, "seconds": round(said, 1), "kl": moved, "J": found})
             text = " ".join(f"{name} {J:.3g}" for name, J in found.items())
             print(f"{learner.done:>12,} steps {said:6.0f} s {learner.done / said:8,.0f}/s  kl {moved:.4f}  J: {text}")
     for group in learner.groups:

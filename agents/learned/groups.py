@@ -14,7 +14,6 @@ what `rate_scale` says.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvgym import _check
+from kvgym import _check, _command
 from kvgym.envs.base import Observation
 from kvgym.envs.layout import Layout
 from kvgym.envs.route import RouteVectorEnv
@@ -84,10 +83,7 @@ def read_ranges(path: Path) -> dict[str, Mapping[str, Any]]:
         ValueError: If it is not TOML, or a range is neither {low, high} with or without log nor {choices}.
         OSError: If it can't be read.
     """
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"--randomise: {path} is not TOML: {error}") from error
+    found = _command.toml("--randomise", path)
     for name, given in found.items():
         if not _is_range(given):
             raise ValueError(

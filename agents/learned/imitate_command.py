@@ -10,7 +10,6 @@ validation (geometric mean of J) is kept. Writes `evictor.npz` and `curve.jsonl`
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import replace
@@ -27,6 +26,7 @@ from . import imitation
 from .evictor import LearnedEvictor
 from .imitation import Lessons, Teacher
 from .leaf_scorer import LeafScorer
+from .run import note
 
 DECISIONS = 3000
 """Of an episode that are learned from, more or less."""
@@ -92,8 +92,7 @@ def learn(given: argparse.Namespace, played: list[Scenario]) -> None:
             best = mean
             scorer.save(given.out / "evictor.npz")
         line = {"round": turn, "seconds": round(time.monotonic() - began, 1), "mean": mean, "J": found}
-        with (given.out / "curve.jsonl").open("a", encoding="utf-8") as curve:
-            curve.write(json.dumps(line) + "\n")
+        note(given.out, line)
         print(f"round {turn} {line['seconds']:6.0f} s  validation J: {found}", flush=True)
     print(f"trained file: {given.out / 'evictor.npz'}")
 

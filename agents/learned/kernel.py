@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from kvgym.envs.features import (
     FETCH_FEATURES,
-    LOGARITHMIC,
     N_FETCH,
     N_REQUEST,
     N_WORKER,
@@ -24,12 +23,23 @@ from kvgym.envs.features import (
     WORKER_FEATURES,
 )
 
-from . import MISS_WEIGHT, REQUEST_TOKENS, SPEED_POWER
+from .features import (
+    INFLIGHT_SCALE,
+    MISS_SCALE,
+    MISS_WEIGHT,
+    PREFILL_SCALE,
+    REQUEST_TOKENS,
+    SPEED_POWER,
+    WORK_SCALE,
+    natural_gains,
+)
 
 Floats = NDArray[np.float32]
 _FLOATS, _ROWS, _TABLE = "float32[::1]", "float32[:, ::1]", "float32[:, ::1]"
 _PREFILL, _MISS, _INFLIGHT, _SPEED = WORKER.prefill, WORKER.miss, WORKER.inflight, WORKER.speed
 _MISS_WEIGHT, _REQUEST_TOKENS, _SPEED_POWER = map(np.float32, (MISS_WEIGHT, REQUEST_TOKENS, SPEED_POWER))
+_PREFILL_SCALE, _MISS_SCALE, _INFLIGHT_SCALE = map(np.float32, (PREFILL_SCALE, MISS_SCALE, INFLIGHT_SCALE))
+_WORK_SCALE = np.float32(WORK_SCALE)
 _FAST = {"contract", "arcp", "reassoc", "nsz"}
 
 
@@ -49,10 +59,8 @@ class Scorer:
 
         own, beside = np.split(w["trunk.worker.weight"], 2, 1)
         self.n_worker = own.shape[1]
-        features = (*REQUEST_FEATURES, *WORKER_FEATURES, *FETCH_FEATURES)
-        gains = [np.log1p(f.cap / f.scale) if f.transform == LOGARITHMIC else 1.0 for f in features]
         self._weights = (
-            np.array(gains, np.float32),
+            natural_gains((*REQUEST_FEATURES, *WORKER_FEATURES, *FETCH_FEATURES)),
             *(rows("trunk.context.weight"), w["trunk.context.bias"]),
             *(np.ascontiguousarray((own + beside).T), np.ascontiguousarray(beside.T)),
             *(rows("trunk.pooled.weight"), w["trunk.pooled.bias"]),
@@ -172,9 +180,9 @@ def _score(  # type: ignore[no-untyped-def]
             for j in range(d):
                 total += _tanh(hidden[j]) * score[j]
             if correct != 0.0:
-                prefill = np.float32(1024.0) * np.expm1(x[w, _PREFILL])
-                miss = np.float32(256.0) * np.expm1(x[w, _MISS])
-                in_flight = np.float32(4.0) * np.expm1(x[w, _INFLIGHT])
-                speed = np.float32(1024.0) * max(x[w, _SPEED], np.float32(1e-3)) ** _SPEED_POWER
+                prefill = _PREFILL_SCALE * np.expm1(x[w, _PREFILL])
+                miss = _MISS_SCALE * np.expm1(x[w, _MISS])
+                in_flight = _INFLIGHT_SCALE * np.expm1(x[w, _INFLIGHT])
+                speed = _WORK_SCALE * max(x[w, _SPEED], np.float32(1e-3)) ** _SPEED_POWER
                 total += correct * np.log1p((prefill + _MISS_WEIGHT * miss + _REQUEST_TOKENS * in_flight) / speed)
             out[row, w] = total

@@ -7,7 +7,6 @@ idle time of the oldest leaf, which says how long pages stay here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvgym import _atomic
-from kvgym.envs.features import CANDIDATE_FEATURES, EVICT_FEATURES, LOGARITHMIC, Feature
+from kvgym.envs.features import CANDIDATE_FEATURES, EVICT_FEATURES
 from kvgym.envs.layout import Layout
+
+from . import arrays
+from .features import natural_gains
 
 Floats = NDArray[np.float32]
 
 FORMAT = 1
+_ABOUT = "about"
 N_OWN = len(CANDIDATE_FEATURES) - 1  # all but "valid"
 N_WANTED = len(EVICT_FEATURES) - 1  # all but the worker's number
 _AT = {feature.name: place for place, feature in enumerate(CANDIDATE_FEATURES[1:])}
@@ -31,12 +33,7 @@ N_INPUTS = 2 * N_OWN + len(_TIMES) + 1 + N_WANTED
 """Inputs of the network for each leaf."""
 
 
-def _gains(features: tuple[Feature, ...]) -> Floats:
-    """What takes scaled logarithmic features to natural logarithms."""
-    return np.array([np.log1p(f.cap / f.scale) if f.transform == LOGARITHMIC else 1.0 for f in features], np.float32)
-
-
-_OWN_GAINS, _WANTED_GAINS = _gains(CANDIDATE_FEATURES[1:]), _gains(EVICT_FEATURES[1:])
+_OWN_GAINS, _WANTED_GAINS = natural_gains(CANDIDATE_FEATURES[1:]), natural_gains(EVICT_FEATURES[1:])
 
 
 class Inputs:
@@ -109,12 +106,11 @@ class LeafScorer:
 
     def save(self, path: Path) -> None:
         """Writes a file; it is there whole or not at all."""
-        held = {"format": FORMAT, "env_kwargs": dict(self.env_kwargs), "origin": dict(self.origin)}
-        arrays: dict[str, Any] = {"mean": self.mean, "deviation": self.deviation}
+        about = {"format": FORMAT, "env_kwargs": dict(self.env_kwargs), "origin": dict(self.origin)}
+        held: dict[str, Floats] = {"mean": self.mean, "deviation": self.deviation}
         for i, (matrix, bias) in enumerate(self.weights):
-            arrays |= {f"w{i}": matrix, f"b{i}": bias}
-        with _atomic.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, about=json.dumps(held), **arrays)
+            held |= {f"w{i}": matrix, f"b{i}": bias}
+        arrays.write(path, _ABOUT, about, held)
 
 
 def read(path: Path) -> LeafScorer:
@@ -124,16 +120,8 @@ def read(path: Path) -> LeafScorer:
         ValueError: If it is not what `LeafScorer.save` writes.
         OSError: If it can't be read.
     """
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            about = json.loads(str(held["about"]))
-            n_layers = sum(name.startswith("w") for name in held.files)
-            weights = tuple((held[f"w{i}"], held[f"b{i}"]) for i in range(n_layers))
-            mean, deviation = held["mean"], held["deviation"]
-    except OSError:
-        raise
-    except Exception as error:  # what zipfile, NumPy and json raise
-        raise ValueError(f"{path} is not a trained evictor: {error}") from error
-    if about.get("format") != FORMAT or len(mean) != N_INPUTS:
+    about, held = arrays.read(path, _ABOUT, "a trained evictor")
+    if about.get("format") != FORMAT or len(held["mean"]) != N_INPUTS:
         raise ValueError(f"{path} is not a trained evictor of format {FORMAT} with {N_INPUTS} inputs")
-    return LeafScorer(weights, mean, deviation, about["env_kwargs"], about["origin"])
+    weights = tuple((held[f"w{i}"], held[f"b{i}"]) for i in range(sum(name.startswith("w") for name in held)))
+    return LeafScorer(weights, held["mean"], held["deviation"], about["env_kwargs"], about["origin"])

@@ -17,10 +17,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kvgym import _check
-from kvgym.envs.features import LOGARITHMIC, N_CANDIDATE, N_EVICT, N_FETCH, N_WORKER, WORKER
+from kvgym.envs.features import N_CANDIDATE, N_EVICT, N_FETCH, N_WORKER, WORKER
 from kvgym.envs.layout import Layout
 
-from . import MISS_WEIGHT, REQUEST_TOKENS, SPEED_POWER
+from .features import (
+    INFLIGHT_SCALE,
+    MISS_SCALE,
+    MISS_WEIGHT,
+    PREFILL_SCALE,
+    REQUEST_TOKENS,
+    SPEED_POWER,
+    WORK_SCALE,
+    natural_gains,
+)
 
 SHARPNESS = 6.0
 """With which a network that corrects a rule begins: a worker with twice the work is chosen 2 ** -6 times as often."""
@@ -142,8 +151,7 @@ class Trunk(nn.Module):
         if shape.candidates:
             self.candidate = nn.Linear(2 * N_CANDIDATE, shape.width, bias=False)
             self.pooled_candidates = nn.Linear(2 * shape.width, shape.width, bias=False)
-        gains = [_gain(feature.transform, feature.cap / feature.scale) for feature in probe.features]
-        self.register_buffer("gains", torch.tensor(gains, dtype=torch.float32), persistent=False)
+        self.register_buffer("gains", torch.from_numpy(natural_gains(probe.features)), persistent=False)
 
     def look(self, observation: Tensor) -> Seen:
         """What there is to see in scaled observations (B, size)."""
@@ -188,18 +196,13 @@ def _blocks(numbers: Tensor, size: int) -> Tensor:
     return numbers.reshape(len(numbers), -1, size)
 
 
-def _gain(transform: int, bend: float) -> float:
-    """Inverse of the scaling up to a natural logarithm: a doubling of a feature is the same step for all of them."""
-    return float(np.log1p(bend)) if transform == LOGARITHMIC else 1.0
-
-
 def _work(workers: Tensor) -> Tensor:
-    """ln(1 + what the rule compares / 1024): (B, M) of blocks (B, M, features)."""
-    prefill = 1024.0 * torch.expm1(workers[:, :, WORKER.prefill])
-    miss = 256.0 * torch.expm1(workers[:, :, WORKER.miss])
-    in_flight = 4.0 * torch.expm1(workers[:, :, WORKER.inflight])
+    """ln(1 + what the rule compares / `WORK_SCALE`): (B, M) of blocks (B, M, features)."""
+    prefill = PREFILL_SCALE * torch.expm1(workers[:, :, WORKER.prefill])
+    miss = MISS_SCALE * torch.expm1(workers[:, :, WORKER.miss])
+    in_flight = INFLIGHT_SCALE * torch.expm1(workers[:, :, WORKER.inflight])
     tokens = prefill + MISS_WEIGHT * miss + REQUEST_TOKENS * in_flight
-    return torch.log1p(tokens / (1024.0 * workers[:, :, WORKER.speed].clamp(min=1e-3) ** SPEED_POWER))
+    return torch.log1p(tokens / (WORK_SCALE * workers[:, :, WORKER.speed].clamp(min=1e-3) ** SPEED_POWER))
 
 
 class _Encode(torch.autograd.Function):

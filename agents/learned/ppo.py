@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,6 @@ class Learner:
     groups: list[Group]
     done: int = 0
     seconds: float = 0.0
-    scales: list[Scale] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Makes what is learned."""

@@ -109,8 +109,13 @@ class Run:
 
     def note(self, line: Mapping[str, Any]) -> None:
         """Adds a line to the curve."""
-        with (self.folder / CURVE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        note(self.folder, line)
+
+
+def note(folder: Path, line: Mapping[str, Any]) -> None:
+    """Adds a line to the curve of the run in a folder."""
+    with (folder / CURVE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 def read_curve(folder: Path) -> list[dict[str, Any]]:

@@ -84,8 +84,8 @@ def _zoo(options: argparse.Namespace) -> int:
         except Failed as error:
             failed.append(f"FAILED {entry.row.name}: {error}")
             print(failed[-1], file=sys.stderr)
-        page.write(options.out, table)
-    print(tabulate(page.rows(page.write(options.out, table)), headers="keys", disable_numparse=True))
+        written = page.write(options.out, table)
+    print(tabulate(page.rows(written), headers="keys", disable_numparse=True))
     print(*failed, f"all of it: {options.out / 'zoo.md'}, also as .json", sep="\n")
     return FAILED if failed else OK
 

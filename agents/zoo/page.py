@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ from typing import Any
 from tabulate import tabulate
 
 from kvgym import _atomic
-from kvgym.evaluation import files
+from kvgym.evaluation import files, plain
 from kvgym.evaluation.report import number, ranged
 from kvgym.evaluation.scoring import TRAINING_SEEDS
-from kvgym.evaluation.statistics import Interval
 
 ENTRY, CURVE = "entry.json", "curve.png"
 _FEW = "too few"
@@ -76,7 +74,4 @@ def _number(value: float | None) -> str:
 
 
 def _ranged(value: Mapping[str, float | None] | None) -> str:
-    if value is None:
-        return "-"
-    ends = (math.nan if value[name] is None else float(value[name] or 0.0) for name in Interval._fields)
-    return ranged(Interval(*ends), _FEW)
+    return "-" if value is None else ranged(plain.interval(value), _FEW)

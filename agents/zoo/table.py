@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from kvgym import _check
+from kvgym import _check, _command
 from kvgym.evaluation.stage import ENVIRONMENTS, ROUTE
 from kvgym.scenarios import get_scenario, refuse_held_out
 from kvgym.sim import EVICTORS
@@ -79,10 +78,7 @@ def read_table(path: Path = TABLE) -> dict[str, Row]:
         ValueError: If it is not TOML, has no entries, or an entry is not as `Row` has it.
         OSError: If it can't be read.
     """
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"--table: {path} is not TOML: {error}") from error
+    found = _command.toml("--table", path)
     if not found:
         raise ValueError(f"--table: {path} must have at least one entry, got none")
     return {name: _row(name, given) for name, given in found.items()}

@@ -24,6 +24,8 @@ from kvgym.envs.features import (
     WORKER_FEATURES,
     Feature,
 )
+from kvgym.evaluation import plain
+from kvgym.evaluation.report import number, ranged
 from kvgym.scenarios import FAMILIES
 from kvgym.sim.evictors import TABLE
 from kvgym.workload import PRESETS
@@ -136,13 +138,12 @@ def router_table() -> str:
     head = "| rank | router | x ref | score | elsewhere | wins % | over best % | in time % |"
     lines = [head, "|---:|---|---:|---:|---:|---:|---:|---:|"]
     for row in released("route")["overall"][0]["rows"]:
-        low, high = (row["reference_elsewhere"][end] for end in ("low", "high"))
+        elsewhere = plain.interval(row["reference_elsewhere"])
         cells = [
             str(row["rank"] or ""),
             _name(row),
-            _interval(row["reference"], ".2f"),
-            _interval(row["frontier"], ".0f"),
-            f"{low:.2f}, {high:.2f}",
+            *(ranged(plain.interval(row[key])) for key in ("reference", "frontier")),
+            f"{number(elsewhere.low)}, {number(elsewhere.high)}",
             *(f"{100 * row[key]:.0f}" for key in ("wins_reference", "wins_frontier", "attainment")),
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -156,10 +157,10 @@ def best_table() -> str:
     for board in released("route")["scenarios"]:
         known = board["anchors"]
         rows = sorted((row for row in board["rows"] if not row["oracle"]), key=lambda row: row["J"])[:3]
-        best = ", ".join(f"{_name(row)} {row['of_frontier']['mean']:.2f}" for row in rows)
-        ratio = _interval(known["planner"]["ratio"], ".2f")
+        best = ", ".join(f"{_name(row)} {number(row['of_frontier']['mean'])}" for row in rows)
+        ratio = ranged(plain.interval(known["planner"]["ratio"]))
         frontier = known["frontier"]
-        lines.append(f"| `{board['name']}` | {frontier['pair']} | {frontier['J']:.3g} | {ratio} | {best} |")
+        lines.append(f"| `{board['name']}` | {frontier['pair']} | {number(frontier['J'])} | {ratio} | {best} |")
     return "\n".join(lines)
 
 
@@ -172,7 +173,7 @@ def evictor_scores() -> str:
     for row in value["overall"][0]["rows"]:
         places = zip(value["scenarios"], players[row["agent"], row["evictor"]], strict=True)
         speeds = [board["rows"][place]["speed_up"]["mean"] for board, place in places]
-        cells = [row["evictor"] + _oracle(row), _interval(row["reference"], ".2f"), *(f"{x:.2f}" for x in speeds)]
+        cells = [row["evictor"] + _oracle(row), ranged(plain.interval(row["reference"])), *map(number, speeds)]
         if row["agent"] == "lbgr_code":
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -185,13 +186,8 @@ def pair_scores() -> str:
     means = {(row["agent"], row["evictor"]): row["reference"]["mean"] for row in value["overall"][0]["rows"]}
     lines = [f"| router | {' | '.join(evictors)} |", "|---|" + "---:|" * len(evictors)]
     for router in routers:
-        lines.append(f"| {router} | {' | '.join(f'{means[router, evictor]:.2f}' for evictor in evictors)} |")
+        lines.append(f"| {router} | {' | '.join(number(means[router, evictor]) for evictor in evictors)} |")
     return "\n".join(lines)
-
-
-def _interval(value: dict[str, float], form: str) -> str:
-    """A mean with its interval."""
-    return f"{value['mean']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
 
 
 def _name(row: dict[str, Any]) -> str:

@@ -39,6 +39,12 @@ Result = tuple[int, float, float, int]
 """Of a kernel: code of `rules`, cost of the step that the reward pays, time (s), session."""
 
 
+def load_kernels() -> None:
+    """Compiles what is not compiled yet, once: for whoever starts processes that play."""
+    for name in KERNELS:
+        _compile.load(name)
+
+
 class ClusterEnv(gym.Env[Observation, Any]):
     """Base of the environments: settings, their simulator, and episodes of the scenario.
 

@@ -129,7 +129,8 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         else:
             others = [self.env_class(**{**settings, **given}) for given in variants[1:]]
         self.envs: list[Single] = [single, *others]
-        _check_alike(self.envs)
+        if variants is not None:
+            _check_alike(self.envs)
         self.stagger = _check.flag("stagger", stagger)
         if self.stagger:
             check_training_split("stagger=True", single.split)
@@ -306,7 +307,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
     def _run(self, plan: NDArray[np.int64], observation: Observation, real: NDArray[np.float64]) -> int:
         """The kernel's part of a step. Returns how many episodes have ended."""
         form = self.envs[0].form
-        rest = (1.0, form, observation, self._masks, self._whole, real, self._times, self.costs)
+        rest = (form, observation, self._masks, self._whole, real, self._times, self.costs)
         n_ended = self._threads.play(lambda first, end: int(self._act_many(first, end, self._handles, plan, *rest)))
         real[0] *= self._per_cost
         return n_ended

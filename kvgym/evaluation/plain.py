@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from kvgym.evaluation import files
@@ -33,6 +35,11 @@ def as_dict(report: Report) -> dict[str, Any]:
         "scenarios": [_board_dict(board) for board in report.boards],
         "overall": [_overall_dict(one) for one in report.overall],
     }
+
+
+def interval(value: Mapping[str, Any]) -> Interval:
+    """An interval that was read from JSON, which has null for NaN."""
+    return Interval(*(math.nan if value[name] is None else value[name] for name in Interval._fields))
 
 
 def _player_dict(player: Player, report: Report) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from kvgym.evaluation import files
 
 from . import page, plots
 from .jobs import SPLIT, Kept, play_jobs
-from .results import PARTS, SEEDS, SWEEP_SEEDS, Plan
+from .results import PARTS, SEEDS, SHORT, SWEEP_SEEDS, Plan
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -30,7 +30,11 @@ def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = _command.parser("studies.reproduce", __doc__)
     add = parser.add_argument
-    add("--quick", action="store_true", help="two episodes of 256 requests each: whether it runs, not what comes out")
+    add(
+        "--quick",
+        action="store_true",
+        help=f"two episodes of {SHORT} requests each: whether it runs, not what comes out",
+    )
     add("--part", nargs="+", choices=PARTS, metavar="NAME", default=list(PARTS), help=f"of {', '.join(PARTS)} (all)")
     add("--out", type=Path, metavar="DIR", default=Path("runs/reproduce"), help="where results go (runs/reproduce)")
     add("--workers", type=int, metavar="N", default=2, help="processes (2)")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from .claims import NONE, Claim, Part, Sweep
 from .measures import Mean
-from .probes import AT_S, BIN_S, FROM_S, UNTIL_S, WINDOWS, AccuracyRun, ErrorsRun
+from .probes import AT_S, BIN_S, FROM_S, UNTIL_S, WINDOWS, accuracy, errors, probe
 
 FACTOR = 3.4
 """How many times as long an L40S takes for a prefill of Llama-3.1-8B as an H100, by their fitted costs."""
@@ -59,7 +58,7 @@ def _errors(title: str, overrides: Mapping[str, Any]) -> Sweep:
     cells = {}
     for start in TIMES:
         for name, form in FORMS.items():
-            run = ErrorsRun(json.dumps(form), json.dumps(overrides))
+            run = probe(errors, overrides, form=form)
             cells[f"{start:g}", f"{name}, worker 0", "error"] = Mean(run, f"0 at {start:g}")
             cells[f"{start:g}", f"{name}, others", "error"] = Mean(run, f"others at {start:g}")
     return Sweep(f"Error of the estimate: {title}", "s", cells)
@@ -69,7 +68,7 @@ def _accuracy() -> Sweep:
     cells = {}
     for title, overrides in CHANGES.items():
         for name, (agent, args) in ROUTERS.items():
-            run = AccuracyRun(agent, json.dumps(args), json.dumps(overrides))
+            run = probe(accuracy, overrides, agent=agent, args=args)
             for number in (*(f"right {window}" for window in WINDOWS), "lost later"):
                 cells[title, name, number] = Mean(run, number)
     return Sweep("Routing accuracy", "what changes", cells)
@@ -78,13 +77,13 @@ def _accuracy() -> Sweep:
 def _claims() -> tuple[Claim, ...]:
     claims = []
     for title in (SLOWER, FASTER):
-        overrides = json.dumps(CHANGES[title])
+        overrides = CHANGES[title]
         for name, form in FORMS.items():
-            run = ErrorsRun(json.dumps(form), overrides)
+            run = probe(errors, overrides, form=form)
             for start, when in ((50, "the 10 s before"), (60, "the first 10 s"), (100, "after 40 s")):
                 text = f"{name}: error for worker 0, {when}; {title}"
                 claims.append(Claim(text, "", NONE, title, Mean(run, f"0 at {start}")))
-            lost = Mean(AccuracyRun("lbgr", json.dumps(form), overrides), "lost later")
+            lost = Mean(probe(accuracy, overrides, agent="lbgr", args=form), "lost later")
             claims.append(Claim(f"{name}: seconds lost from 20 s on; {title}", "", NONE, title, lost, "s"))
     return tuple(claims)
 

@@ -14,8 +14,8 @@ from agents import make_agent
 from agents.leaderboard.plan import code_sha256
 from agents.leaderboard.processes import pool
 from agents.leaderboard.run import progress
-from kvgym import _atomic, _compile
-from kvgym.envs.base import KERNELS
+from kvgym import _atomic
+from kvgym.envs.base import load_kernels
 from kvgym.evaluation import files, play
 
 SPLIT = "validation"
@@ -115,8 +115,7 @@ def play_jobs(jobs: Iterable[Job], kept: Kept, workers: int = 1) -> dict[Job, Ou
                 kept.add(one, run(one))
                 advance(1)
         else:
-            for name in KERNELS:  # compiled once, before there are processes
-                _compile.load(name)
+            load_kernels()
             with pool(workers) as processes:
                 playing = {processes.submit(run, one): one for one in open_ones}
                 for future in as_completed(playing):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,21 +56,27 @@ def watched(form: Mapping[str, Any], overrides: Mapping[str, Any], seed: int) ->
 
 
 @dataclass(frozen=True)
-class ErrorsRun:
-    """Errors of LBGR's estimate over time, see `errors`.
+class Probe:
+    """Episodes of `straggler` of which a function of this module asks something, see `probe`.
 
     Attributes:
-        form: Arguments of LBGR, as JSON.
-        overrides: Of `straggler`, likewise.
+        asks: The function.
+        arguments: Its arguments, as JSON; "overrides" are of `straggler`.
     """
 
-    form: str
-    overrides: str
+    asks: Callable[..., Outcome]
+    arguments: str
 
     def job(self, seed: int, short: int | None = None) -> Job:
         """The episode of a seed."""
-        overrides = json.loads(self.overrides) | ({"episode_requests": short} if short else {})
-        return job(errors, seed, form=json.loads(self.form), overrides=overrides)
+        given = json.loads(self.arguments)
+        given["overrides"] |= {"episode_requests": short} if short else {}
+        return job(self.asks, seed, **given)
+
+
+def probe(asks: Callable[..., Outcome], overrides: Mapping[str, Any], **arguments: Any) -> Probe:
+    """What is asked of `straggler` with some fields changed."""
+    return Probe(asks, json.dumps({"overrides": overrides, **arguments}))
 
 
 def errors(seed: int, *, form: Mapping[str, Any], overrides: Mapping[str, Any]) -> Outcome:
@@ -86,26 +92,6 @@ def errors(seed: int, *, form: Mapping[str, Any], overrides: Mapping[str, Any]) 
             chosen = error[inside & who]
             found[f"{name} at {start:g}"] = float(np.median(chosen)) if len(chosen) else float("nan")
     return found
-
-
-@dataclass(frozen=True)
-class AccuracyRun:
-    """How often a router is right, see `accuracy`.
-
-    Attributes:
-        agent: Its name.
-        args: Its arguments, as JSON.
-        overrides: Of `straggler`, likewise.
-    """
-
-    agent: str
-    args: str
-    overrides: str
-
-    def job(self, seed: int, short: int | None = None) -> Job:
-        """The episode of a seed."""
-        overrides = json.loads(self.overrides) | ({"episode_requests": short} if short else {})
-        return job(accuracy, seed, agent=self.agent, args=json.loads(self.args), overrides=overrides)
 
 
 class Examined:

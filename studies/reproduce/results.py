@@ -27,6 +27,8 @@ SEEDS = 10
 """Episodes of a claim."""
 SWEEP_SEEDS = 6
 """Episodes of each point of a sweep, and of what a claim chooses among."""
+SHORT = 128
+"""Requests of an episode in quick form."""
 
 
 class Plan:
@@ -36,7 +38,7 @@ class Plan:
         """Quick: two short episodes of each, and of what has many points the first and the last one."""
         self._title = part.title
         self._quick = quick
-        self._short = 128 if quick else None
+        self._short = SHORT if quick else None
         self._claims = [_quick(one) if quick else one for one in part.claims]
         self._sweeps = [_ends(one) if quick else one for one in part.sweeps]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kvgym import _atomic, _check
+from kvgym import _check
+
+from .. import arrays
 
 FOLDER = Path(__file__).resolve().parent
 _ORIGIN = "origin"
@@ -47,16 +47,13 @@ def read(name: str) -> Shipped:
     """
     path = Path(name) if name.endswith(".npz") else FOLDER / f"{_check.choice('name', name, names())}.npz"
     try:
-        with np.load(path, allow_pickle=False) as held:
-            arrays = {key: held[key] for key in held.files}
-        origin = json.loads(str(arrays.pop(_ORIGIN)))
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        origin, weights = arrays.read(path, _ORIGIN, "a shipped network")
+    except OSError as error:
         raise ValueError(f"{path} is not a shipped network: {error}") from error
-    return Shipped(arrays, origin)
+    return Shipped(weights, origin)
 
 
 def write(path: Path, shipped: Shipped) -> None:
     """Writes a file; it is there whole or not at all."""
     weights = {name: np.asarray(value, np.float32) for name, value in shipped.weights.items()}
-    with _atomic.replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, **weights, **{_ORIGIN: np.array(json.dumps(dict(shipped.origin)))})  # type: ignore[arg-type]
+    arrays.write(path, _ORIGIN, shipped.origin, weights)

@@ -88,14 +88,14 @@ def act(s, kind, choice, rule, form, out, mask):
 
 
 @entry_point(
-    "int64(int64, int64, int64[::1], int64[:, ::1], float64, int64, float32[:, ::1], int8[:, ::1], int64[:, ::1], "
+    "int64(int64, int64, int64[::1], int64[:, ::1], int64, float32[:, ::1], int8[:, ::1], int64[:, ::1], "
     "float64[:, ::1], float64[::1], float64[:, ::1])"
 )
-def act_many(first, last, handles, plan, per_cost, form, out, masks, whole, real, times, all_costs):
+def act_many(first, last, handles, plan, form, out, masks, whole, real, times, all_costs):
     """`act` for environments `first` .. `last` - 1, a column of `whole` and `real` and a row of the rest each.
 
     `plan` holds kind, choice and rule. Writes observations into `out`, `masks`, code, session and requests arrived so
-    far into `whole`, reward and dt into `real`, `times`, and all costs of the step into `all_costs` unless it is empty.
+    far into `whole`, cost and dt into `real`, `times`, and all costs of the step into `all_costs` unless it is empty.
     Returns how many episodes have ended.
     """
     ended = 0
@@ -111,7 +111,7 @@ def act_many(first, last, handles, plan, per_cost, form, out, masks, whole, real
         whole[0, i] = code
         whole[1, i] = session
         whole[2, i] = clock(s).n_arrived
-        real[0, i] = cost * per_cost
+        real[0, i] = cost
         real[1, i] = time - times[i]
         times[i] = time
         if len(all_costs) > 0:
