@@ -28,8 +28,8 @@ from .imitation import Lessons, Teacher
 from .leaf_scorer import LeafScorer
 from .run import note
 
-DECISIONS = 3000
-"""Of an episode that are learned from, more or less."""
+DECISIONS, FIRST_SHARE = 1500, 0.1
+"""Of an episode that are learned from, more or less; share of them while it is not known how many there are."""
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -39,10 +39,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("--scenario", nargs="+", default=["gsp-stable"], help="names or files, one or more (gsp-stable)")
     add("--router", default="agents:lbgr_code", help="who routes, as in KVGym/Evict-v0 (agents:lbgr_code)")
     add("--candidates", type=int, default=64, help="slots, a multiple of 4 (64)")
-    add("--requests", type=int, default=1536, help="of an episode (1536)")
+    add("--requests", type=int, help="of an episode, at most (all)")
     add("--rounds", type=int, default=3, help="of playing and learning (3)")
-    add("--steps", type=int, default=1500, help="batches in each round (1500)")
-    add("--horizon", type=float, default=100.0, help="requests that count as soon (100)")
+    add("--steps", type=int, default=800, help="batches in each round (800)")
+    add("--horizon", type=float, default=200.0, help="requests that count as soon (200)")
     add("--seed", type=int, default=0, help="training seed (0)")
     add("--out", type=Path, default=Path("runs/imitate"), help="folder of the run (runs/imitate)")
     return parser
@@ -53,16 +53,19 @@ def main(argv: list[str] | None = None) -> None:
     given = make_parser().parse_args(argv)
     try:
         for name in ("candidates", "requests", "rounds", "steps"):
-            _check.whole(f"--{name}", getattr(given, name), 1)
+            if getattr(given, name) is not None:
+                _check.whole(f"--{name}", getattr(given, name), 1)
         _check.finite("--horizon", given.horizon, minimum=1.0)
         learn(given, [_scenario(name, given.requests) for name in given.scenario])
     except (ValueError, OSError) as error:
         sys.exit(f"agents.train: {error}")
 
 
-def _scenario(name: str, requests: int) -> Scenario:
+def _scenario(name: str, requests: int | None) -> Scenario:
     scenario = get_scenario(name, argument="--scenario")
     refuse_held_out("--scenario", scenario.name)
+    if requests is None:
+        return scenario
     return scenario.with_overrides({"episode_requests": min(requests, scenario.episode_requests)})
 
 
@@ -77,7 +80,7 @@ def learn(given: argparse.Namespace, played: list[Scenario]) -> None:
     }
     scorer: LeafScorer | None = None
     lessons: list[Lessons] = []
-    shares = dict.fromkeys((one.name for one in played), 0.2)
+    shares = dict.fromkeys((one.name for one in played), FIRST_SHARE)
     best, began = np.inf, time.monotonic()
     for turn in range(given.rounds):
         for one in played:
@@ -85,7 +88,8 @@ def learn(given: argparse.Namespace, played: list[Scenario]) -> None:
             n = play(teacher, one, given.seed * given.rounds + turn, router=given.router, split="train").n_actions
             shares[one.name] = min(1.0, DECISIONS / n)
             lessons.append(teacher.lessons())
-        scorer = replace(imitation.fit(lessons, given.horizon, given.steps, given.seed, asked), origin=origin)
+        scorer = imitation.fit(lessons, given.horizon, given.steps, given.seed, asked)
+        scorer = replace(scorer, origin=origin | {"seconds": round(time.monotonic() - began)})
         found = {one.name: _validate(scorer, one, given.router) for one in played}
         mean = float(np.exp(np.mean(np.log(list(found.values())))))
         if mean < best:
