@@ -21,9 +21,7 @@ from .router_card import held_out, said
 ROUTER = "agents:lbgr_code"
 RULES = ("lru", "rlt_code", "ghost_slru", "arc", "gdsf", "wlfu", "tail_lru", "random")
 ORACLE = "belady"
-_COLUMNS = (
-    "| scenario | J (s) | lru / J | best rule | best rule / J | belady / J | of the gap |\n|---|---:|---|---|---|---|---:|"
-)
+_COLUMNS = "| scenario | J (s) | lru / J | best rule | best rule / J | belady / J | of the gap |\n|---|---:|---|---|---|---|---:|"
 
 
 class Played:

@@ -7,7 +7,7 @@ which leaf is used last of all is not to be known, whether one is used again soo
 
     the expectation of horizon / (horizon + d),  d = requests until a page that the choice frees is asked for
 
-with the cross entropy, and the leaf with the least of it goes.
+with the cross entropy. The leaf goes whose odds of it, times the seconds to compute a page of it again, are the least.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def fit(
         distance = np.concatenate([distance[p] for (_, distance), p in zip(told, picked, strict=True)])
         soon = torch.from_numpy((horizon / (horizon + distance)).astype(np.float32))
         x = torch.from_numpy((inputs - mean) / deviation)
-        loss = nn.functional.binary_cross_entropy_with_logits(-net(x)[:, 0], soon)
+        loss = nn.functional.binary_cross_entropy_with_logits(net(x)[:, 0], soon)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

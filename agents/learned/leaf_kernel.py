@@ -77,7 +77,11 @@ def read(seen: Any, first: int, wanted: int, inputs: Any, slots: Any) -> int:
 def score(  # type: ignore[no-untyped-def]
     inputs, matrix, bias, second, second_bias, last, last_bias, out
 ):
-    """Scores of leaves by two hidden layers: what all leaves have in common enters the first one once."""
+    """Scores of leaves: minus the logarithm of what is lost with a page.
+
+    That is the odds that it is asked for soon, whose logarithm a network of two hidden layers knows, times the seconds
+    to compute it again. What all leaves have in common enters the first layer once.
+    """
     n, d = len(out), len(bias)
     common, hidden, state = bias.copy(), np.empty(d, np.float32), np.empty(len(second_bias), np.float32)
     for i in range(N_LEAF, N_INPUTS):
@@ -95,7 +99,7 @@ def score(  # type: ignore[no-untyped-def]
             x = max(hidden[i], np.float32(0.0))
             for j in range(len(state)):
                 state[j] += x * second[i, j]
-        total = last_bias
+        total = -last_bias - inputs[row, COST]
         for j in range(len(state)):
-            total += max(state[j], np.float32(0.0)) * last[j]
+            total -= max(state[j], np.float32(0.0)) * last[j]
         out[row] = total

@@ -58,7 +58,7 @@ class LeafScorer:
 
     Attributes:
         weights: Of the two hidden layers and of the last one a matrix (inputs, outputs) and a bias (outputs,), float32;
-            ReLU between them; the last layer has one output, higher for leaves that may go.
+            ReLU between them. The last layer has one output, the log odds that the leaf is asked for soon.
         env_kwargs: What it asks of the environment.
         origin: What it was trained on.
     """
@@ -68,7 +68,7 @@ class LeafScorer:
     origin: Mapping[str, Any]
 
     def __call__(self, inputs: Floats) -> Floats:
-        """Scores of leaves that are offered together: (n, N_INPUTS) -> (n,) float32."""
+        """Scores of leaves that are offered together, higher for those that may go: (n, N_INPUTS) -> (n,) float32."""
         (first, bias), (second, second_bias), (last, last_bias) = self.weights
         out = np.empty(len(inputs), np.float32)
         leaf_kernel.score(inputs, first, bias, second, second_bias, last[:, 0], last_bias[0], out)
@@ -77,7 +77,9 @@ class LeafScorer:
     def save(self, path: Path) -> None:
         """Writes a file; it is there whole or not at all."""
         about = {"format": FORMAT, "env_kwargs": dict(self.env_kwargs), "origin": dict(self.origin)}
-        held = {f"{kind}{i}": value for i, layer in enumerate(self.weights) for kind, value in zip("wb", layer)}
+        held = {
+            f"{kind}{i}": value for i, layer in enumerate(self.weights) for kind, value in zip("wb", layer, strict=True)
+        }
         arrays.write(path, _ABOUT, about, held)
 
 
