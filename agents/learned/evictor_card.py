@@ -19,9 +19,12 @@ from .leaf_scorer import LeafScorer
 from .router_card import held_out, said
 
 ROUTER = "agents:lbgr_code"
-RULES = ("lru", "rlt_code", "ghost_slru", "arc", "gdsf", "wlfu", "tail_lru", "random")
+RULES = ("lru", "rlt_code", "ghost_slru", "arc", "gdsf", "wlfu", "lhd", "random")
 ORACLE = "belady"
-_COLUMNS = "| scenario | J (s) | lru / J | best rule | best rule / J | belady / J | of the gap |\n|---|---:|---|---|---|---|---:|"
+_COLUMNS = (
+    "| scenario | J (s) | lru / J | best rule | best rule / J | belady / J | of the gap |\n"
+    "|---|---:|---|---|---|---|---:|"
+)
 
 
 class Played:
@@ -63,7 +66,7 @@ def play_all(scorer: LeafScorer, names: list[str], seeds: range) -> list[Played]
 def card(name: str, scorer: LeafScorer, scenarios: list[Played]) -> str:
     """The model card, as Markdown."""
     origin = scorer.origin
-    settings = ", ".join(f"{key} {origin[key]}" for key in ("rounds", "steps", "horizon", "requests", "seed"))
+    settings = ", ".join(f"{key} {origin[key]}" for key in ("rounds", "steps", "horizon", "seed"))
     n_weights = sum(value.size for layer in scorer.weights for value in layer)
     known = [one for one in scenarios if one.trained]
     lines = [
@@ -72,7 +75,8 @@ def card(name: str, scorer: LeafScorer, scenarios: list[Played]) -> str:
         f"An evictor: {n_weights:,} weights, trained on {origin['scenario']} by imitation of belady behind "
         f"`{origin['router']}`, in {origin['seconds'] / 60:.0f} minutes.",
         "",
-        f"Settings: {settings}. It asks for {json.dumps(dict(scorer.env_kwargs))}.",
+        f"Settings: {settings}; of the scenarios: {json.dumps(origin.get('overrides', {}))}. It asks for "
+        f"{json.dumps(dict(scorer.env_kwargs))}.",
         "",
         f"Test seeds 0 to {len(scenarios[0].J) - 1}, behind `{ROUTER}`; other J over that of the network, geometric "
         "means with 95 % intervals: above 1 the network is faster. The best rule is the best on these very seeds of "

@@ -1,7 +1,7 @@
 """Trains an evictor that imitates `belady`, on one scenario or several, by `agents.learned.imitation`.
 
 python -m agents.train imitate --scenario gsp-stable completion documents chat
-python -m agents.leaderboard --track evict --agent learned_evictor --agent-args '{"path": "runs/imitate/evictor.npz"}'
+python -m agents.leaderboard --track evict --agent learned:evictor --agent-args '{"path": "runs/imitate/evictor.npz"}'
 
 Each round plays an episode of every scenario (split "train") with what the rounds before have learned, and learns anew
 from all of them. What is kept is the last network. Writes `evictor.npz` and, with J (s) of the episodes, `curve.jsonl`
@@ -13,14 +13,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from kvgym import _check, _command
 from kvgym.evaluation import play
-from kvgym.scenarios import Scenario, get_scenario, refuse_held_out
+from kvgym.scenarios import Scenario, command_line, get_scenario, refuse_held_out
 
 from . import imitation
 from .imitation import Lessons, Teacher
@@ -34,11 +36,11 @@ DECISIONS, FIRST_SHARE = 1500, 0.1
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = _command.parser("agents.train imitate", __doc__)
+    command_line.add_fleet(parser)
     add = parser.add_argument
     add("--scenario", nargs="+", default=["gsp-stable"], help="names or files, one or more (gsp-stable)")
     add("--router", default="agents:lbgr_code", help="who routes, as in KVGym/Evict-v0 (agents:lbgr_code)")
     add("--candidates", type=int, default=64, help="slots, a multiple of 4 (64)")
-    add("--requests", type=int, help="of an episode, at most (all)")
     add("--rounds", type=int, default=3, help="of playing and learning (3)")
     add("--steps", type=int, default=800, help="batches in each round (800)")
     add("--horizon", type=float, default=200.0, help="requests that count as soon (200)")
@@ -51,30 +53,29 @@ def main(argv: list[str] | None = None) -> None:
     """Trains as the command line says."""
     given = make_parser().parse_args(argv)
     try:
-        for name in ("candidates", "requests", "rounds", "steps"):
-            if getattr(given, name) is not None:
-                _check.whole(f"--{name}", getattr(given, name), 1)
+        for name in ("candidates", "rounds", "steps"):
+            _check.whole(f"--{name}", getattr(given, name), 1)
         _check.finite("--horizon", given.horizon, minimum=1.0)
-        learn(given, [_scenario(name, given.requests) for name in given.scenario])
+        overrides = command_line.changes(given)
+        learn(given, [_scenario(name).with_overrides(overrides) for name in given.scenario], overrides)
     except (ValueError, OSError) as error:
         sys.exit(f"agents.train: {error}")
 
 
-def _scenario(name: str, requests: int | None) -> Scenario:
+def _scenario(name: str) -> Scenario:
     scenario = get_scenario(name, argument="--scenario")
     refuse_held_out("--scenario", scenario.name)
-    if requests is None:
-        return scenario
-    return scenario.with_overrides({"episode_requests": min(requests, scenario.episode_requests)})
+    return scenario
 
 
-def learn(given: argparse.Namespace, played: list[Scenario]) -> None:
+def learn(given: argparse.Namespace, played: list[Scenario], overrides: Mapping[str, Any]) -> None:
     """Plays and learns in turn, with a line and a file for each round."""
     torch.set_num_threads(1)
     given.out.mkdir(parents=True, exist_ok=True)
     asked = {"action": "leaf", "candidates": given.candidates, "offer": "unhit", "quantum": "leaf"}
-    origin = {name: getattr(given, name) for name in ("router", "requests", "steps", "horizon", "seed")} | {
+    origin = {name: getattr(given, name) for name in ("router", "steps", "horizon", "seed")} | {
         "scenario": " ".join(one.name for one in played),
+        "overrides": dict(overrides),
         "algorithm": "imitate",
     }
     scorer: LeafScorer | None = None
