@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base import Floats
-from .index_kernels import TAIL, hold, match, remember
+from .index_kernels import HEAD, TAIL, hold, match, remember
 
 Rows = NDArray[np.int32]
 _ALL = 1 << 62
@@ -112,9 +112,9 @@ class PromptIndex:
     def _log(self, place: int, n: int) -> Rows:
         """The log of a list of recency, with room for `n` entries; where it has none, what no longer counts goes."""
         log = self._logs[place]
-        head, tail, _ = self._lists[place].tolist()
+        tail = int(self._lists[place, TAIL])
         if tail + n > len(log):
-            live = log[head:tail]
+            live = log[self._lists[place, HEAD] : tail]
             live = live[self._sent[place, live[:, 0]] == live[:, 1]]
             self._logs[place] = log = _grown(live, max(_SHORTEST_LOG, 2 * (len(live) + n)))
             self._lists[place, : TAIL + 1] = 0, len(live)
