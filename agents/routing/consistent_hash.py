@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -14,7 +14,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, Range, check_weights, draw, lowest
+from ..base import Agent, Floats, Info, Observation, Range, check_weights, draw, lowest
 from .prefill_time import PrefillTime
 
 FULL = ("next", "least")
@@ -168,7 +168,7 @@ class DualMap(Agent):
         near = self._better(first, second, -match, kv_use)
         return near if ttft[near] <= slo else self._better(first, second, ttft, kv_use)
 
-    def _better(self, a: int, b: int, cost: Sequence[float], kv_use: Sequence[float]) -> int:
+    def _better(self, a: int, b: int, cost: Floats, kv_use: Observation) -> int:
         ranks = [(cost[worker], kv_use[worker]) for worker in (a, b)]
         return draw((a, b), self.random) if ranks[0] == ranks[1] else (a if ranks[0] < ranks[1] else b)
 
