@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-HEAD, TAIL, USED = range(3)
-"""Of a list of recency: its first and its next entry, and how many blocks it remembers."""
 _IDS, _ROWS, _TABLE, _FLAGS, _FLOATS = "int64[::1]", "int32[::1]", "int32[:, ::1]", "boolean[:, ::1]", "float64[::1]"
 
 
@@ -65,7 +63,8 @@ def remember(  # type: ignore[no-untyped-def]
 ):
     """Appends a send to the list of recency `place`, and forgets the oldest blocks above its limit.
 
-    Entries of the log are (row, number of the send); only the last one of a row counts. A negative worker: blocks are
+    A row of `lists`: the places of the first entry and of the next one in the log, and how many blocks are remembered.
+    An entry: a block's row and the number of the send; only the last one of a row counts. A negative worker: blocks are
     forgotten of all workers.
     """
     head, tail, used = lists[place]
@@ -85,4 +84,4 @@ def remember(  # type: ignore[no-untyped-def]
             else:
                 held[row, worker] = False
         head += 1
-    lists[place, HEAD], lists[place, TAIL], lists[place, USED] = head, tail, used
+    lists[place, 0], lists[place, 1], lists[place, 2] = head, tail, used

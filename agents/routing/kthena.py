@@ -13,8 +13,10 @@ import numpy as np
 from kvgym import _check
 
 from ..base import Agent, Info, Observation, Range, draw
-from .kthena_kernel import rate
+from .compiled import compiled
 from .prompt_index import PromptIndex
+
+_KERNEL = "kthena_kernel"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -61,6 +63,7 @@ class Kthena(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
+        compiled(_KERNEL)  # no decision is to wait for that
         sizes = [self.index_blocks * self.block_tokens] * self.n_workers
         self.index = PromptIndex(self.env, self.block_tokens, sizes, most_blocks=self.max_blocks, ends_first=True)
 
@@ -69,7 +72,7 @@ class Kthena(Agent):
         tokens = self.index.look_up(self.fallen(info))
         blocks = min(math.ceil(float(observation[self.at["prompt"]]) / self.block_tokens), self.max_blocks)
         costs = np.empty(self.n_workers)
-        rate(
+        compiled(_KERNEL).rate(
             *(observation[self.at[name]] for name in ("running", "queued", "kv_use", "ttft_ewma", "tpot_ewma")),
             *(tokens, self.up(info), self.max_waiting, self.block_tokens, blocks, self.top, costs),
         )

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base import Floats
-from .index_kernels import HEAD, TAIL, hold, match, remember
+from .compiled import compiled
 
 Rows = NDArray[np.int32]
 _ALL = 1 << 62
 _SHORTEST_LOG = 4096  # entries
+_KERNELS = "index_kernels"
 
 
 class PromptIndex:
@@ -43,6 +44,7 @@ class PromptIndex:
         ends_first: bool = False,
     ) -> None:
         """Starts empty."""
+        compiled(_KERNELS)  # no decision is to wait for that
         self._env, self._ends_first = env, ends_first
         self._most = _ALL if most_blocks is None else most_blocks
         self._page: int = env.scenario.engine.page_size
@@ -56,7 +58,7 @@ class PromptIndex:
         self._held = np.zeros((1, n), bool)
         self._sent = np.zeros((n_lists, 1), np.int32)  # number of the last send; 0: not remembered
         self._logs = [np.zeros((0, 2), np.int32)] * n_lists
-        self._lists = np.zeros((n_lists, 3), np.int64)
+        self._lists = np.zeros((n_lists, 3), np.int64)  # place of the first entry and of the next, blocks remembered
         self._n_rows, self._n_sends = 1, 0
         self._n_blocks = 0  # of the prompt that was looked up
         self._ids, self._rows = np.zeros(0, np.int64), np.zeros(0, np.int32)
@@ -79,7 +81,7 @@ class PromptIndex:
         if len(pages) > len(self._ids):
             self._ids, self._rows = np.zeros(2 * len(pages), np.int64), np.zeros(2 * len(pages), np.int32)
         matched = np.empty(len(self._sizes))
-        self._n_blocks = match(
+        self._n_blocks = compiled(_KERNELS).match(
             *(pages, self._page, self._step, self._most, self._row_of, self._held, self._ids, self._rows, matched)
         )
         return matched
@@ -88,13 +90,15 @@ class PromptIndex:
         """Notes that `worker` is sent the prompt that was looked up."""
         n = self._n_blocks
         self._make_room(n)
-        self._n_rows, new = hold(self._ids, self._rows, n, worker, self._row_of, self._held, self._n_rows)
+        self._n_rows, new = compiled(_KERNELS).hold(
+            self._ids, self._rows, n, worker, self._row_of, self._held, self._n_rows
+        )
         if not self._limits:
             self._sizes[worker] += new
             return
         place, of_worker = (0, -1) if self._shared else (worker, worker)
         self._n_sends += 1
-        remember(
+        compiled(_KERNELS).remember(
             *(self._rows, n, self._ends_first, self._n_sends, place, of_worker, self._limits[place]),
             *(self._sent, self._log(place, n), self._lists, self._held),
         )
@@ -112,12 +116,12 @@ class PromptIndex:
     def _log(self, place: int, n: int) -> Rows:
         """The log of a list of recency, with room for `n` entries; where it has none, what no longer counts goes."""
         log = self._logs[place]
-        tail = int(self._lists[place, TAIL])
+        head, tail, used = self._lists[place].tolist()
         if tail + n > len(log):
-            live = log[self._lists[place, HEAD] : tail]
+            live = log[head:tail]
             live = live[self._sent[place, live[:, 0]] == live[:, 1]]
             self._logs[place] = log = _grown(live, max(_SHORTEST_LOG, 2 * (len(live) + n)))
-            self._lists[place, : TAIL + 1] = 0, len(live)
+            self._lists[place] = 0, len(live), used
         return log
 
     def _forget(self, worker: int) -> None:
