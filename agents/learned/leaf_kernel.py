@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -30,7 +28,7 @@ _FAST = {"contract", "arcp", "reassoc", "nsz"}
 
 
 @njit(f"int64({_FLOATS}, int64, int64, {_ROWS}, int64[::1])", nogil=True, cache=True)
-def read(seen: Any, first: int, wanted: int, inputs: Any, slots: Any) -> int:
+def read(seen, first, wanted, inputs, slots):  # type: ignore[no-untyped-def]
     """Writes inputs of the leaves that are there, and the slots that they are in.
 
     Args:
