@@ -26,7 +26,7 @@ class Settings:
     offers_unhit: bool
     quantum: int
     router: int
-    history_view: bool
+    view: int
     history_pages: int
     metrics_period_ps: int
     debug: bool
