@@ -125,7 +125,7 @@ class Simulator(Inspection):
             offers_unhit=unhit,
             quantum=1 if quantum == 1 else 2**31 - 1,
             router=ROUTERS.index("agent" if callable(router) else router),
-            view=VIEWS.index(_check.choice("view", view, VIEWS)),
+            shown=VIEWS.index(_check.choice("view", view, VIEWS)),
             history_pages=_check.whole("history_pages", history_pages, 1),
             metrics_period_ps=round(_check.finite("metrics_period_s", metrics_period_s) * 1e12),
             debug=_check.flag("debug", debug),

@@ -159,7 +159,7 @@ def observe_cache(s, w, q, at):
     block = block_at(at, N_WORKER)
     cf = config(s)
     wk = workers(s)[w]
-    pages = wk.index_pages if cf.view == HISTORY else resident_pages(wk) + entered_in_burst(s, w)
+    pages = wk.index_pages if cf.shown == HISTORY else resident_pages(wk) + entered_in_burst(s, w)
     block[WORKER.index_tokens] = pages * cf.page_size
     if q < 0:
         block[WORKER.match] = block[WORKER.miss] = block[WORKER.match_age] = block[WORKER.is_prev] = 0.0

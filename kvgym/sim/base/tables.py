@@ -29,7 +29,7 @@ def row_type(*fields: str) -> np.dtype:
 
 CONFIG = row_type(
     "i8 n_workers n_requests n_nodes n_shared page_size chunk_tokens max_running prefill_first by_priority",
-    "i8 evict_full_request evictor router warmup_router view warmup limit truncate leaf_capacity",
+    "i8 evict_full_request evictor router warmup_router shown warmup limit truncate leaf_capacity",
     "i8 n_candidates",  # slots of an EVICT decision; 0 = rules are named instead
     "i8 offers_unhit",  # of the first half of the slots, a half go by hits
     "i8 quantum",  # pages that one EVICT decision may free

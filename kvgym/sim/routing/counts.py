@@ -77,7 +77,7 @@ def on_route(s, q, w, visible_hit):
     session.tokens = request.prompt_tokens
     ck.previous_route_ps = ck.now_ps
     _count_in_flight(s, w, q, np.int64(1))
-    if config(s).view == HISTORY:
+    if config(s).shown == HISTORY:
         remember_prompt(s, w, q)
 
 

@@ -47,10 +47,10 @@ def visible_match(s, w, q):
 def visible_pages(s, w, q, i):
     """Pages of the i-th of `paths`, a node on the path of request `q`, that the view shows on worker `w`."""
     r = row_of(s, w, paths(s)[i])
-    if config(s).view == HISTORY:
+    if config(s).shown == HISTORY:
         return index_rows(s)[r].pages
     pages = rows(s)[r].cached
-    return max(pages, _pages_in_flight(s, w, q, i)) if config(s).view == SPECULATIVE else pages
+    return max(pages, _pages_in_flight(s, w, q, i)) if config(s).shown == SPECULATIVE else pages
 
 
 @kernel
@@ -67,7 +67,7 @@ def _pages_in_flight(s, w, q, i):
     return np.int64(entry.part_pages)
 
 
-@kernel
+@kernel(inlined=False)
 def most_pages_in_flight(s, w, q, i):
     """The most pages that the prompt of a request in flight on `w` other than `q` has of the i-th of `paths`."""
     most = np.int64(0)
