@@ -219,7 +219,9 @@ class Oracle:
         return {"up": up, "speed": min(seconds) / seconds[w], "kv_size": pages[w] / max(pages)}
 
     def cache_row(self, w: int, q: int | None, now: int) -> Row:
-        row = {"index_tokens": len(self.view.shown(w)) * self.size}
+        history = self.view._histories  # prompts in flight match, but are no tokens of an index
+        pages = self.view._workers[w].cache.resident if history is None else history[w].touched
+        row = {"index_tokens": len(pages) * self.size}
         if q is None:
             return row | {"match": 0, "miss": 0, "match_age": 0, "is_prev": 0}
         hit = self.view.visible_hit(w)

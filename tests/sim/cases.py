@@ -357,7 +357,9 @@ def long_case(seed: int, evictor: str, schedule: str, page_size: int) -> Case:
             requests.append(RefRequest(prompt, output, clock, session=rng.randint(0, 20)))
     engine = EngineSpec(page_size, schedule, chunk_tokens=8 * page_size, max_running=rng.randint(1, 6))
     routes = [rng.randrange(len(workers)) for _ in requests]
-    return Case(requests, workers, engine, evictor, rng.choice(ROUTES), routes, seed=seed, speculative=rng.random() < 0.5)
+    return Case(
+        requests, workers, engine, evictor, rng.choice(ROUTES), routes, seed=seed, speculative=rng.random() < 0.5
+    )
 
 
 def slow_case(seed: int, evictor: str, schedule: str, page_size: int) -> Case:
