@@ -32,25 +32,27 @@ def whole(env):
     return seen
 
 
+@pytest.mark.parametrize("turn", [0, 1])
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 @pytest.mark.parametrize("form", SETTINGS)
-def test_later_requests_change_nothing_before_they_arrive(monkeypatch, form, schedule):
+def test_later_requests_change_nothing_before_they_arrive(monkeypatch, form, schedule, turn):
     """The first half of a workload, alone and followed by requests that share, extend and split its prefixes."""
     router, candidates, quantum = SETTINGS[form]
     evicted = 0
-    for seed in range(16):
+    for seed in range(8):
+        view = tuple(VIEWS)[(seed + turn) % 3]  # two of three for each seed
         case = random_case(seed, "agent", schedule, 4, router)
-        case = dataclasses.replace(case, candidates=candidates, quantum=quantum, **VIEWS[tuple(VIEWS)[seed % 3]])
+        case = dataclasses.replace(case, candidates=candidates, quantum=quantum, **VIEWS[view])
         case = drawn_out(case, 3) if seed % 2 else case
         half = len(case.requests) // 2
         requests = case.requests[:half] + [late(r, i) for i, r in enumerate(case.requests[half:])]
         seen = []
         for cut in (half, len(requests)):
-            settings = {"output_hint_sigma": 0.7, "episode_requests": half, "evictor": RULES[seed % len(RULES)]}
+            settings = {"output_hint_sigma": 0.7, "episode_requests": half, "evictor": RULES[seed]}
             env = make_asked_env(monkeypatch, dataclasses.replace(case, requests=requests), **settings)
             use_workload(monkeypatch, workload_of(requests[:cut], 4))
             seen.append(whole(env))
             evicted += env.simulator.totals()["evicted"].sum()
         for number, (alone, followed) in enumerate(zip(*seen, strict=True)):
             assert alone == followed, f"seed {seed}, decision {number}"
-    assert evicted > 100
+    assert evicted > 50
