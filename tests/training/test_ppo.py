@@ -173,7 +173,12 @@ def test_fields_are_drawn_from_ranges(tmp_path: Path) -> None:
     assert 0.5 <= min(per_worker) < 0.6 and 0.9 < max(per_worker) <= 1.0
     made = groups.make([entry], 6, 1, ranges, 0, horizon="truncate")
     assert {group.n_workers for group in made} == {2, 8} and sum(group.size for group in made) == 6
-    for text, message in (("a = 1", "a must be"), ("[chat]\na = 1", "a must be"), ("a = {low = 2, high = 1}", "a must be"), ("a =", "not TOML")):
+    for text, message in (
+        ("a = 1", "a must be"),
+        ("[chat]\na = 1", "a must be"),
+        ("a = {low = 2, high = 1}", "a must be"),
+        ("a =", "not TOML"),
+    ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             groups.read_ranges(path)
