@@ -136,7 +136,7 @@ def drawn(scenario: Scenario, ranges: Mapping[str, Mapping[str, Any]], random: n
 def _prefill_rate(scenario: Scenario) -> float:
     """Prompt tokens that all workers together compute, per picosecond."""
     chunk = scenario.engine.chunk_tokens
-    return sum(chunk / max(1, worker.cost.g_ps(chunk)[chunk]) for worker in scenario.cluster.workers)
+    return sum(chunk / max(1, int(worker.cost.g_ps(chunk)[chunk])) for worker in scenario.cluster.workers)
 
 
 def _one(given: Mapping[str, Any], random: np.random.Generator) -> Any:
