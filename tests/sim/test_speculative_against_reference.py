@@ -1,4 +1,4 @@
-"""The view "speculative" against the reference, in cases where prompts in flight matter (docs/semantics.md#d2-view)."""
+"""The view "speculative" against the reference where prompts in flight matter (docs/semantics.md#d2-speculative)."""
 
 from __future__ import annotations
 
