@@ -154,7 +154,7 @@ def test_a_checkpoint_has_all_that_learning_goes_on_with(tmp_path: Path) -> None
 def test_scenarios_are_named_with_evictors() -> None:
     found = groups.entries(("gsp-stable", "chat+lfu"), "frontier", {})
     assert [entry.name for entry in found] == ["gsp-stable+arc", "chat+lfu"]
-    assert groups.entries(("sanity",), "frontier", {})[0].evictor is None
+    assert groups.entries(("trace",), "frontier", {})[0].evictor is None
     with pytest.raises(ValueError, match="held out"):
         groups.entries(("drift",), None, {})
 
