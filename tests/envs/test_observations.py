@@ -8,7 +8,7 @@ import pytest
 from kvgym.envs.features import REQUEST_FEATURES, WORKER_FEATURES
 from tests.envs.oracle import Oracle
 from tests.envs.token_scenarios import drawn_out, make_env
-from tests.sim.cases import random_case
+from tests.sim.cases import VIEWS, random_case
 from tests.sim.compare import target
 
 NAMES = [feature.name for feature in REQUEST_FEATURES + WORKER_FEATURES]
@@ -45,24 +45,24 @@ def check(monkeypatch, case, **oracle_options):
 
 def make_case(seed, evictor, schedule, page_size, view):
     case = random_case(seed, evictor, schedule, page_size, "agent")
-    return dataclasses.replace(case, history_pages=12 if view == "history" else None)
+    return dataclasses.replace(case, **VIEWS[view])
 
 
 @pytest.mark.parametrize("page_size", [1, 4])
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
-@pytest.mark.parametrize("view", ["exact", "history"])
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("evictor", ["lru", "lru_node"])
 def test_every_feature_with_metrics_of_now(monkeypatch, evictor, view, schedule, page_size):
-    for seed in range(5):
+    for seed in range(4):
         case = make_case(seed, evictor, schedule, page_size, view)
         check(monkeypatch, case, slo=(1.5, 0.25))
         check(monkeypatch, drawn_out(case))
 
 
 @pytest.mark.parametrize("warmup_router", ["round_robin", "least_loaded", "prefix_affinity"])
-@pytest.mark.parametrize("view", ["exact", "history"])
+@pytest.mark.parametrize("view", VIEWS)
 def test_every_feature_with_old_metrics_and_a_warmup(monkeypatch, view, warmup_router):
-    for seed in range(5):
+    for seed in range(4):
         case = make_case(100 + seed, "lru", "mixed", 4, view)
         for played in (case, drawn_out(case)):
             span = max(request.arrival_ps or 0 for request in played.requests)
