@@ -19,7 +19,7 @@ from typing import Any
 from kvgym import _command
 from kvgym.scenarios import command_line
 
-from . import groups
+from . import clone, groups
 from .ppo import Learner, Settings
 from .run import note
 
@@ -27,19 +27,32 @@ EVERY_S = 15.0
 """Seconds between two checkpoints."""
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The command line: an option for each of `Settings`, and what is played."""
-    parser = _command.parser("agents.train smdp", __doc__)
+def parser_of(name: str, text: str | None, settings: type[Any], out: str) -> argparse.ArgumentParser:
+    """A command line: what is played, and an option for each field of the settings.
+
+    Args:
+        name: Of the command.
+        text: What it does.
+        settings: A dataclass.
+        out: Folder of the run, where none is named.
+    """
+    parser = _command.parser(name, text)
     parser.add_argument("--scenario", nargs="+", default=["gsp-stable"], help="NAME or NAME+EVICTOR, one or more")
     parser.add_argument("--evictor", help='of those without one: a name, or "frontier" (the scenario\'s own)')
     parser.add_argument("--randomise", type=Path, metavar="FILE", help="fields to draw for each environment, in TOML")
     command_line.add_fleet(parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/smdp-ppo"), help="folder of the run (runs/smdp-ppo)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
-    for one in fields(Settings):
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"folder of the run ({out})")
+    for one in fields(settings):
         option, kind = f"--{one.name.replace('_', '-')}", type(one.default)
         more: dict[str, Any] = {"action": "store_true"} if kind is bool else {"type": kind, "default": one.default}
         parser.add_argument(option, help=f"({one.default})", **more)
+    return parser
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = parser_of("agents.train smdp", __doc__, Settings, "runs/smdp-ppo")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     return parser
 
 
@@ -68,6 +81,8 @@ def learn(learner: Learner, given: argparse.Namespace, more: dict[str, Any]) -> 
     more |= {"scenario": " ".join(names), "seed": s.seed, "settings": how}
     if given.resume:
         learner.load(out, more)
+    elif s.imitate:
+        print(f"{s.imitate} imitated in {clone.imitate(learner, s.imitate, s.imitate_decisions):.0%} of its decisions")
     learner.begin()
     said = learner.seconds
     while learner.share() < 1:
