@@ -25,7 +25,7 @@ from agents.learned import ship
 from agents.learned.router import ShippedRouter
 from kvgym import _atomic, _check, _command
 from kvgym.evaluation.episode import play
-from kvgym.evaluation.statistics import Interval, ratio
+from kvgym.evaluation.statistics import Floats, Interval, ratio
 
 SCENARIOS = ("gsp-stable+arc", "mixed-fleet+s3_fifo", "multi-turn")
 RECIPE = {
@@ -128,9 +128,9 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     return tabulate(rows, headers, tablefmt="github")
 
 
-def _mean(runs: Sequence[Mapping[str, Any]], scenario: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _mean(runs: Sequence[Mapping[str, Any]], scenario: str) -> Floats:
     """J by validation seed, a mean over training seeds."""
-    return np.mean([run["J"][scenario] for run in runs], axis=0)
+    return np.array([run["J"][scenario] for run in runs]).mean(0)
 
 
 def _said(found: Interval) -> str:

@@ -110,9 +110,9 @@ def imitate(learner: Learner, rule: str, decisions: int) -> float:
 
 def _agree(scorer: Scorer, rows: Rows, last: int) -> float:
     """Share of the last decisions that a network would have taken, too."""
-    seen, masks, actions = (part[-last:] for part in rows)
-    scores = np.where(masks, scorer(seen, masks.shape[1]), LOST)
-    return float((scores.argmax(1) == actions).mean())
+    seen, masks, actions = rows
+    scores = np.where(masks[-last:], scorer(seen[-last:], masks.shape[1]), LOST)
+    return float((scores.argmax(1) == actions[-last:]).mean())
 
 
 def _fit(learner: Learner, optimiser: torch.optim.Optimizer, data: list[Rows]) -> None:
