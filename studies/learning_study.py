@@ -20,14 +20,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from tabulate import tabulate
 
-from agents import train
-from agents.learned import ship
+from agents import make_agent, train
+from agents.learned import pretrained, ship
+from agents.learned.network import Actor, Shape
 from agents.learned.router import ShippedRouter
 from kvgym import _atomic, _check, _command
+from kvgym.evaluation import anchors
 from kvgym.evaluation.episode import play
 from kvgym.evaluation.statistics import Floats, Interval, ratio
 
 SCENARIOS = ("gsp-stable+arc", "mixed-fleet+s3_fifo", "multi-turn")
+SCORED = {name: (name, 0.0) for name in SCENARIOS} | {"multi-turn, drawn": ("multi-turn", 0.3)}
+"""Columns of the table -> what is played, with which temperature: see docs/learned.md about multi-turn."""
+SEEDS = range(1000, 1008)
+"""Of validation."""
 RECIPE = {
     "--set": "view=exact",
     "--corrects": "",
@@ -53,15 +59,11 @@ class Variant(NamedTuple):
         text: What is different.
         words: Options that are other than the recipe's; None: left out. Of "es" they are all that there are.
         algorithm: Of `agents.train`.
-        scenarios: What is played.
-        beside: The variant that it is compared with.
     """
 
     text: str
     words: Mapping[str, str | None]
     algorithm: str = "smdp"
-    scenarios: Sequence[str] = SCENARIOS
-    beside: str = "recipe"
 
 
 FROM_NOTHING: Mapping[str, str | None] = {"--corrects": None, "--critic-first": None}
@@ -73,6 +75,8 @@ VARIANTS = {
     "repeats": Variant("no repeated arrivals", {"--repeats": "1"}),
     "differential": Variant("average reward: no discount", {"--differential": "", "--gamma": "1"}),
     "nothing": Variant("no rule to begin with", FROM_NOTHING),
+    "loads": Variant("no rule, 0.6, 0.8 and 1 times the load", {**FROM_NOTHING, "--loads": "0.6 0.8 1"}),
+    "recipe_loads": Variant("0.6, 0.8 and 1 times the load", {"--loads": "0.6 0.8 1"}),
     "imitate": Variant(
         "no rule in the scores, the frontier's imitated first",
         {**FROM_NOTHING, "--critic-first": "25000", "--imitate": "frontier", "--imitate-decisions": "45000"},
@@ -89,43 +93,57 @@ def trained(name: str, seed: int, decisions: int, out: Path) -> dict[str, Any]:
         variant, began = VARIANTS[name], time.process_time()
         recipe = RECIPE if variant.algorithm == "smdp" else {}
         words = {"--total": str(decisions), **recipe, **variant.words}
-        given = [word for key, value in words.items() if value is not None for word in (key, value) if word]
+        given = [word for key, value in words.items() if value is not None for word in (key, *value.split())]
         train.main(
             [variant.algorithm, *given, "--scenario", *variant.scenarios, "--seed", str(seed), "--out", str(folder)]
         )
         cost = time.process_time() - began
-        scores = {one: scored(folder / "policy.pt", one) for one in variant.scenarios}
+        scores = {one: scored(folder / "policy.pt", *played) for one, played in SCORED.items()}
         _atomic.write(place, json.dumps({"seconds": cost, "J": scores}))
     held: dict[str, Any] = json.loads(place.read_text())
     return held
 
 
-SEEDS = range(1000, 1008)
-"""Of validation."""
-
-
-def scored(path: Path, name: str) -> list[float]:
+def scored(path: Path, name: str, temperature: float) -> list[float]:
     """J (s) of a trained file on the validation seeds."""
     scenario, _, evictor = name.partition("+")
-    router = ShippedRouter(ship.read(path))
+    router = ShippedRouter(ship.read(path), temperature)
     return [play(router, scenario, seed, evictor=evictor or None, split="validation").J for seed in SEEDS]
 
 
+def others() -> dict[str, list[list[float]]]:
+    """J (s) of the best known pairs and of the rule alone, by column and validation seed."""
+    silent = Actor(Shape(width=1, corrects=True))
+    weights = {name: weight.numpy() * (name == "of_work") for name, weight in silent.state_dict().items()}
+    rule = ShippedRouter(pretrained.Shipped(weights, {"env_kwargs": {"view": "exact"}}))
+    found: dict[str, list[list[float]]] = {"the best known pair's router": [], "the rule alone": []}
+    for name, _ in SCORED.values():
+        scenario, _, evictor = name.partition("+")
+        frontier = anchors.load()[scenario].frontier
+        assert frontier is not None
+        best = make_agent(frontier.pair.agent, **frontier.pair.args)
+        for agent, rows in zip((best, rule), found.values(), strict=True):
+            rows.append([play(agent, scenario, seed, evictor=evictor or None, split="validation").J for seed in SEEDS])
+    return found
+
+
 def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Rows of variants: J by scenario, J of the recipe over it, and processor seconds; Markdown."""
-    rows = []
+    """Rows of others and variants: J of each training seed, J of the recipe over J, processor seconds; Markdown."""
+    rows: list[list[str]] = []
+    for title, by_column in others().items():
+        rows.append([title])
+        for column, J in zip(SCORED, by_column, strict=True):
+            beside = f" {_said(ratio(_mean(found['recipe'], column), np.array(J)))}" if "recipe" in found else ""
+            rows[-1].append(f"{np.mean(J):.3g}{beside}")
     for name, runs in found.items():
-        variant = VARIANTS[name]
-        row = [variant.text]
-        for scenario in variant.scenarios:
-            own = _mean(runs, scenario)
-            each = ", ".join(f"{np.mean(run['J'][scenario]):.3g}" for run in runs)
-            beside = variant.beside
-            said = "" if beside == name or beside not in found else _said(ratio(_mean(found[beside], scenario), own))
+        row = [VARIANTS[name].text]
+        for column in SCORED:
+            each = ", ".join(f"{np.mean(run['J'][column]):.3g}" for run in runs)
+            beside = name != "recipe" and "recipe" in found
+            said = _said(ratio(_mean(found["recipe"], column), _mean(runs, column))) if beside else ""
             row.append(f"{each} {said}".strip())
         rows.append([*row, f"{np.mean([run['seconds'] for run in runs]):.0f}"])
-    headers = ["variant", *(scenario for scenario in SCENARIOS), "processor seconds"]
-    return tabulate(rows, headers, tablefmt="github")
+    return tabulate(rows, ["", *SCORED, "processor seconds"], tablefmt="github")
 
 
 def _mean(runs: Sequence[Mapping[str, Any]], scenario: str) -> Floats:

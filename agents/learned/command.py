@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from kvgym import _command
+from kvgym import _check, _command
 from kvgym.scenarios import command_line
 
 from . import clone, groups
@@ -52,6 +53,7 @@ def parser_of(name: str, text: str | None, settings: type[Any], out: str) -> arg
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = parser_of("agents.train smdp", __doc__, Settings, "runs/smdp-ppo")
+    parser.add_argument("--loads", nargs="+", type=float, default=[1.0], help="times the load, one after the other (1)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     return parser
 
@@ -64,19 +66,31 @@ def main(argv: list[str] | None = None) -> None:
         overrides = command_line.changes(given)
         played = groups.entries(given.scenario, given.evictor, overrides)
         ranges = groups.read_ranges(given.randomise) if given.randomise else {}
-        made = groups.make(played, settings.num_envs, settings.repeats, ranges, settings.seed, horizon="truncate")
+        for load in given.loads:
+            _check.finite("--loads", load, 0.01)
+        if given.loads != [1.0] and "rate_scale" in ranges:
+            raise ValueError("--loads can't be changed where --randomise draws rate_scale")
+
+        def make(load: float) -> list[groups.Group]:
+            s, at = settings, groups.at_load(played, load)
+            return groups.make(at, s.num_envs, s.repeats, ranges, s.seed, horizon="truncate")
+
+        learner = Learner(settings, played, make(given.loads[0]))
         if (given.out / "checkpoint.pt").exists() != given.resume:
             raise ValueError(f"--out: there is {'no' if given.resume else 'a'} run in {given.out}, see --resume")
-        learn(Learner(settings, played, made), given, {"ranges": ranges, "overrides": overrides})
+        learn(learner, given, {"ranges": ranges, "overrides": overrides}, make)
     except (ValueError, OSError) as error:
         sys.exit(f"agents.train: {error}")
 
 
-def learn(learner: Learner, given: argparse.Namespace, more: dict[str, Any]) -> None:
-    """Iterates to the end, with a line and a checkpoint every `EVERY_S`."""
+def learn(
+    learner: Learner, given: argparse.Namespace, more: dict[str, Any], make: Callable[[float], list[groups.Group]]
+) -> None:
+    """Iterates to the end, load by load, with a line and a checkpoint every `EVERY_S`."""
     s, out = learner.settings, given.out
     names = [entry.name for entry in learner.played]
     free = {"minutes", "threads", "seed"}  # these may change when a run goes on, or stand elsewhere
+    more |= {"loads": given.loads} if given.loads != [1.0] else {}
     how = {name: value for name, value in asdict(s).items() if name not in free}
     more |= {"scenario": " ".join(names), "seed": s.seed, "settings": how}
     if given.resume:
@@ -84,8 +98,12 @@ def learn(learner: Learner, given: argparse.Namespace, more: dict[str, Any]) -> 
     elif s.imitate:
         print(f"{s.imitate} imitated in {clone.imitate(learner, s.imitate, s.imitate_decisions):.0%} of its decisions")
     learner.begin()
-    said = learner.seconds
+    said, stage = learner.seconds, 0
     while learner.share() < 1:
+        due = int(learner.share() * len(given.loads))
+        if due != stage:
+            stage = due
+            learner.enter(make(given.loads[stage]))
         moved = learner.iterate()
         if learner.seconds - said > EVERY_S or learner.share() >= 1:
             said, found = learner.seconds, groups.latencies(learner.groups, learner.played)

@@ -167,6 +167,13 @@ class Learner:
         self.rollouts = [Rollout(group, s.steps) for group in self.groups]
         self.scales = [Scale() for _ in self.played]
 
+    def enter(self, groups: list[Group]) -> None:
+        """Goes on in other environments, of the same scenarios with another load."""
+        for group in self.groups:
+            group.close()
+        self.groups, self.rollouts = groups, [Rollout(group, self.settings.steps) for group in groups]
+        self.begin()
+
     def begin(self) -> None:
         """Starts episodes that were not played before."""
         seed = self.settings.seed * 10**10 + self.done
