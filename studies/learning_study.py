@@ -73,10 +73,8 @@ VARIANTS = {
     "flights": Variant("lambda looks 50 requests ahead everywhere", {"--flights": None}),
     "seconds": Variant("discount by time, 0.1 s counts as a request", {"--second": "0.1"}),
     "repeats": Variant("no repeated arrivals", {"--repeats": "1"}),
-    "differential": Variant("average reward: no discount", {"--differential": "", "--gamma": "1"}),
     "nothing": Variant("no rule to begin with", FROM_NOTHING),
     "loads": Variant("no rule, 0.6, 0.8 and 1 times the load", {**FROM_NOTHING, "--loads": "0.6 0.8 1"}),
-    "recipe_loads": Variant("0.6, 0.8 and 1 times the load", {"--loads": "0.6 0.8 1"}),
     "imitate": Variant(
         "no rule in the scores, the frontier's imitated first",
         {**FROM_NOTHING, "--critic-first": "25000", "--imitate": "frontier", "--imitate-decisions": "45000"},
@@ -94,9 +92,8 @@ def trained(name: str, seed: int, decisions: int, out: Path) -> dict[str, Any]:
         recipe = RECIPE if variant.algorithm == "smdp" else {}
         words = {"--total": str(decisions), **recipe, **variant.words}
         given = [word for key, value in words.items() if value is not None for word in (key, *value.split())]
-        train.main(
-            [variant.algorithm, *given, "--scenario", *variant.scenarios, "--seed", str(seed), "--out", str(folder)]
-        )
+        run = ["--seed", str(seed), "--out", str(folder)]
+        train.main([variant.algorithm, "--scenario", *SCENARIOS, *given, *run])
         cost = time.process_time() - began
         scores = {one: scored(folder / "policy.pt", *played) for one, played in SCORED.items()}
         _atomic.write(place, json.dumps({"seconds": cost, "J": scores}))

@@ -214,7 +214,6 @@ class Scale:
     mean: float = 0.0
     variance: float = 1.0
     in_flight: float = 0.0  # requests, on average
-    of_request: float = 0.0  # reward that a request brings, on average
 
     def add(self, x: NDArray[np.float64]) -> None:
         """Counts returns."""
@@ -225,10 +224,6 @@ class Scale:
     def follow(self, in_flight: float) -> None:
         """Counts requests in flight: a moving average."""
         self.in_flight += 0.1 * (in_flight - self.in_flight) if self.in_flight else in_flight
-
-    def count(self, reward: float) -> None:
-        """Counts the reward of a request: a moving average."""
-        self.of_request += 0.1 * (reward - self.of_request) if self.of_request else reward
 
 
 def make(

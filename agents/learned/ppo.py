@@ -70,7 +70,6 @@ class Settings:
     width: int = 64  # units of a hidden layer
     corrects: bool = False  # the network's scores are a correction to a rule's
     critic_first: int = 0  # so many decisions are learned from by the critic alone
-    differential: bool = False  # returns are of what a request costs above the scenario's mean, gamma is 1
     imitate: str = ""  # before that the network learns this rule's decisions; "frontier": the best pair's
     imitate_decisions: int = 60_000  # so many of them
     threads: int = 1  # of torch
@@ -78,22 +77,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Checks the numbers."""
-        for name in (
-            "num_envs",
-            "repeats",
-            "steps",
-            "total",
-            "batch",
-            "epochs",
-            "width",
-            "threads",
-            "imitate_decisions",
-        ):
+        for name in ("num_envs", "repeats", "steps", "total", "batch", "epochs", "width", "threads"):
             _check.whole(f"--{name.replace('_', '-')}", getattr(self, name), 1)
         for name in ("gamma", "decay", "second", "flights", "rate", "clip", "entropy"):
             _check.finite(f"--{name}", getattr(self, name), 0.0, 1.0 if name in ("gamma", "decay") else math.inf)
-        if self.differential and self.gamma != 1:
-            raise ValueError(f"--gamma must be 1 with --differential, got {self.gamma}")
         if not self.minutes > 0 or not self.max_kl > 0:
             raise ValueError(f"--minutes and --max-kl must be above 0, got {self.minutes} and {self.max_kl}")
 
@@ -216,12 +203,7 @@ class Learner:
 
     def rewards(self, rollout: Rollout, discount: Array) -> Array:
         """Rewards over the deviation of the discounted returns of their scenario: (steps, size)."""
-        reward, arrivals, _, ended = rollout.real.transpose(1, 0, 2)
-        of = rollout.group.of
-        if self.settings.differential:
-            for entry in np.unique(of):
-                self.scales[entry].count(float(reward[:, of == entry].sum() / arrivals[:, of == entry].sum()))
-            reward = reward - arrivals * np.array([self.scales[entry].of_request for entry in of])
+        reward, ended, of = rollout.real[:, 0], rollout.real[:, 3], rollout.group.of
         returns = np.empty_like(reward)
         for step in range(len(reward)):
             returns[step] = rollout.returns * discount[step] + reward[step]
@@ -244,8 +226,7 @@ class Learner:
             if rollout.cut:  # the value behind a cut stands for what was not played
                 steps, places, last = zip(*rollout.cut, strict=True)
                 after[steps, places] = self.values(self.look(np.stack(last)))
-            scale = fade if s.differential else discount  # without a discount returns grow without end
-            advantages = self.rewards(rollout, scale) + discount * after - values
+            advantages = self.rewards(rollout, discount) + discount * after - values
             for step in reversed(range(s.steps - 1)):
                 advantages[step] += fade[step] * going_on[step] * advantages[step + 1]
             rollout.targets = advantages + values

@@ -69,23 +69,6 @@ def test_advantages_are_those_of_the_definition(second: float) -> None:
     assert np.allclose(rollout.advantages, (expected - expected.mean()) / expected.std(), atol=1e-4)
 
 
-def test_average_rewards_are_taken_off() -> None:
-    """With the mean of a request taken off, sums of rewards end where they began; nothing is discounted."""
-    one = learner(differential=True, gamma=1.0, decay=0.9)
-    (rollout,) = one.rollouts
-    one.play()
-    one.judge()
-    reward, arrivals, _, _ = rollout.real.transpose(1, 0, 2)
-    mean = one.scales[0].of_request
-    assert mean == reward.sum() / arrivals.sum() < 0
-    discount, fade = one.discounts(rollout)
-    assert (discount == 1).all() and np.allclose(fade, 0.9**arrivals)
-    scaled = one.rewards(rollout, fade)
-    assert abs(scaled.sum()) < 1e-6 * np.abs(scaled).sum()
-    with pytest.raises(ValueError, match="--gamma must be 1 with --differential"):
-        ppo.Settings(differential=True)
-
-
 def test_the_first_gradient_is_that_of_the_policy_gradient() -> None:
     """The kernel's scores, with which was played, are torch's: before the first step all ratios are one."""
     one = learner(("gsp-stable", "chat-70b"), corrects=True)
