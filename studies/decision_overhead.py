@@ -4,8 +4,8 @@
 
 Plays conversations with a small and a large model (scenarios chat and chat-70b) on clusters of several sizes, with as
 many times the requests. Columns: microseconds of a decision; the share of the time that the router is busy; the mean
-latency without charge (s), and what the charge adds to it (ms, and as a share). Routers are the suite's, in Python:
-figures are those of this machine.
+latency without charge (s), and what the charge adds to it (ms, and as a share). Routers are the suite's, rules in
+Python and a network: figures are those of this machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kvgym.evaluation import play
 from kvgym.scenarios import get_scenario
 
 SCENARIOS = ("chat", "chat-70b")
-ROUTERS = ("random", "lpwl", "lbgr")
+ROUTERS = ("random", "lpwl", "lbgr", "learned:router")
 WORKERS = (4, 16, 64)
 SHORT = {"warmup_requests": 512, "episode_requests": 2048}
 
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     """The command line."""
     parser = _command.parser("studies.decision_overhead", __doc__)
     parser.add_argument("--seeds", type=int, default=4, help="episodes of each cell (4)")
-    parser.add_argument("--routers", nargs="+", choices=AGENTS, default=ROUTERS, metavar="NAME")
+    parser.add_argument("--routers", nargs="+", choices=[*AGENTS, ROUTERS[-1]], default=ROUTERS, metavar="NAME")
     parser.add_argument("--workers", nargs="+", type=int, default=WORKERS, metavar="N")
     options = parser.parse_args(argv)
     _check.whole("--seeds", options.seeds, 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import product
 from typing import Any, TypeVar
 
 import hypothesis
@@ -28,6 +29,23 @@ def examples(n: int) -> Callable[[Test], Test]:
         return pytest.mark.slow(made) if only_slow else made
 
     return decorate
+
+
+def diagonals(*factors: Iterable[Any], share: int = SHARE, first: int = 0) -> list[Any]:
+    """All combinations of the factors as parameters: every day one in `share`, and the rest in the slow tests.
+
+    Of a table of two factors these are diagonals: each value of a factor is played if the other has `share` or more.
+
+    Args:
+        *factors: Values of each.
+        share: One in so many.
+        first: Which diagonal; another one plays what the first leaves out.
+    """
+    found = []
+    for combination in product(*(enumerate(factor) for factor in factors)):
+        places, values = zip(*combination, strict=True)
+        found.append(pytest.param(*values, marks=ALL if (sum(places) - first) % share else ()))
+    return found
 
 
 def cases(n: int) -> pytest.MarkDecorator:

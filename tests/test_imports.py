@@ -301,8 +301,9 @@ def test_what_the_wheel_moves_names_itself_relatively():
             assert not [name for name in absolute if name.split(".")[0] in ("agents", "studies")], path
 
 
-def test_import_kvgym_is_cheap():
-    code = f"import sys, kvgym; print(*[name for name in {HEAVY!r} if name in sys.modules])"
+@pytest.mark.parametrize("package", ["kvgym", "agents"])
+def test_imports_are_cheap(package):
+    code = f"import sys, {package}; print(*[name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
     )

@@ -51,13 +51,14 @@ Places = Callable[[], Place]
 """Opens where episodes are played, once for each plan."""
 
 
+_SEEDS = "with --anchors: test seeds that the planner plays (default 8); 0: it plays none, and nothing is ranked"
 _REQUESTS = f"with --anchors: that its episodes count where it looks ahead ({PLANNED_REQUESTS})"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that no other command has."""
     add = parser.add_argument
-    add("--planner-seeds", type=int, metavar="N", help="with --anchors: test seeds that the planner plays (default 8)")
+    add("--planner-seeds", type=int, metavar="N", help=_SEEDS)
     add("--planner-requests", type=int, metavar="N", help=_REQUESTS)
 
 
@@ -87,7 +88,7 @@ def freeze(options: argparse.Namespace) -> int:
             raise ValueError(f"--anchors is for scenarios of the suite, got {case.scenario.name!r}")
     requests = PLANNED_REQUESTS if options.planner_requests is None else options.planner_requests
     _check.whole("--planner-requests", requests, 1)
-    n = _check.whole("--planner-seeds", 8 if options.planner_seeds is None else options.planner_seeds, 1)
+    n = _check.whole("--planner-seeds", 8 if options.planner_seeds is None else options.planner_seeds, 0)
     store = Store(options.out / RUNS if options.out else None)
 
     def places() -> Place:
@@ -114,7 +115,7 @@ def _anchors(case: Case, store: Store, places: Places, n: int, requests: int) ->
     entries = (*ANCHORS, best)
     costs = _play(entries, case, seeds, "test", store, places)
     random, reference, frontier = (Row(_pair(entry, case), costs[entry]) for entry in entries)
-    planner = _headroom(best, case, seeds[:n], requests, store, places)
+    planner = _headroom(best, case, seeds[:n], requests, store, places) if n else None
     return Anchors(case.scenario.version, seeds, random, reference, frontier, planner)
 
 

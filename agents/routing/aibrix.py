@@ -13,7 +13,7 @@ import numpy as np
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, Range, check_weights, draw
+from ..base import Agent, Info, Observation, Range, check_weights, draw, least, most
 from .prompt_index import PromptIndex
 
 
@@ -62,18 +62,22 @@ class AiBrix(Agent):
         """See `Agent.act`."""
         tokens = self.index.look_up(self.fallen(info))
         prompt = float(observation[self.at["prompt"]])
-        inflight, up = self.column(observation, "inflight"), self.up(info)
-        loads = inflight if up.all() else inflight[up]
+        inflight, can_match = self.column(observation, "inflight"), tokens > 0.0
+        loads = inflight
+        if not self.all_up(info):
+            up = self.up(info)
+            loads, can_match = inflight[up], can_match & up
         mean = loads.sum() / len(loads)
-        percent = np.floor(100.0 * tokens / prompt)
-        can_match = up & (tokens > 0.0)
-        if loads.max() > self.imbalance_factor * (mean + 1.0) and loads.max() - loads.min() >= self.min_gap:
-            can_match &= inflight == loads.min()
+        fewest, highest = least(loads), most(loads)
+        if highest > self.imbalance_factor * (mean + 1.0) and highest - fewest >= self.min_gap:
+            can_match &= inflight == fewest
         away = loads - mean
         can_match &= inflight <= mean + self.deviations * math.sqrt(away @ away / max(1, len(loads) - 1))
+        near = can_match.nonzero()[0]
         costs = inflight
-        if can_match.any():
-            costs = np.where(can_match, inflight - 1e9 * percent, np.inf)
+        if len(near):
+            costs = np.full(self.n_workers, np.inf)
+            costs[near] = inflight[near] - 1e9 * np.floor(100.0 * tokens[near] / prompt)
         worker = draw(self.cheapest(costs, info), self.random)
         self.index.add(worker)
         return worker
@@ -125,12 +129,12 @@ class Preble(Agent):
             self.costs[worker] -= cost
             self.counts[worker] -= 1.0
         tokens = self.index.look_up(self.fallen(info))
-        most = tokens.max()  # of one that is up: the index forgets the others
-        explores = most <= self.threshold * prompt
-        costs = self.costs if explores else np.where(tokens == most, self.counts, np.inf)
+        longest = most(tokens)  # of one that is up: the index forgets the others
+        explores = longest <= self.threshold * prompt
+        costs = self.costs if explores else np.where(tokens == longest, self.counts, np.inf)
         worker = self.cheapest(costs, info)[0]
         self.index.add(worker)
-        new = prompt - float(most)
+        new = prompt - float(longest)
         cost = new / prompt * v100_prefill_s(new, prompt) + 45 * 0.15
         self._window.append((now, worker, cost))
         self.costs[worker] += cost

@@ -14,7 +14,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, Range, check_weights, draw, lowest
+from ..base import Agent, Floats, Info, Observation, Range, check_weights, draw, lowest
 from .prefill_time import PrefillTime
 
 FULL = ("next", "least")
@@ -160,15 +160,15 @@ class DualMap(Agent):
         first, second = (next(worker for worker in ring.walk(key) if worker in up) for ring in self._rings)
         if first == second:
             second = up[(up.index(first) + 1) % len(up)]
-        match, kv_use = (observation[self.at[name]].tolist() for name in ("match", "kv_use"))
+        match, kv_use = self.column(observation, "match"), observation[self.at["kv_use"]]
         backlog = self._time.of_tokens(self.column(observation, "prefill"))
-        ttft = (backlog + self._time.of(self.misses(observation), self.column(observation, "match"))).tolist()
-        self.scores = [-seconds for seconds in ttft]
+        ttft = backlog + self._time.of(self.misses(observation), match)
+        self.scores = (-ttft).tolist()
         slo = float(observation[self.at["slo_ttft"]]) or self.slo_s
-        near = self._better(first, second, [-tokens for tokens in match], kv_use)
+        near = self._better(first, second, -match, kv_use)
         return near if ttft[near] <= slo else self._better(first, second, ttft, kv_use)
 
-    def _better(self, a: int, b: int, cost: list[float], kv_use: list[float]) -> int:
+    def _better(self, a: int, b: int, cost: Floats, kv_use: Observation) -> int:
         ranks = [(cost[worker], kv_use[worker]) for worker in (a, b)]
         return draw((a, b), self.random) if ranks[0] == ranks[1] else (a if ranks[0] < ranks[1] else b)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,8 +12,11 @@ import numpy as np
 
 from kvgym import _check
 
-from ..base import Agent, Floats, Info, Observation, Range, draw
+from ..base import Agent, Info, Observation, Range, draw
+from .compiled import compiled
 from .prompt_index import PromptIndex
+
+_KERNEL = "kthena_kernel"
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -59,42 +63,19 @@ class Kthena(Agent):
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""
         super().reset(env, seed)
+        compiled(_KERNEL)  # no decision is to wait for that
         sizes = [self.index_blocks * self.block_tokens] * self.n_workers
         self.index = PromptIndex(self.env, self.block_tokens, sizes, most_blocks=self.max_blocks, ends_first=True)
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         tokens = self.index.look_up(self.fallen(info))
-        queued = self.column(observation, "queued")
-        up = self.up(info)
-        short = up & (queued < self.max_waiting)
-        up = short if short.any() else up
-        load = self.column(observation, "running") + 100.0 * queued
-        most = load[up].max()
-        requests = np.floor(100.0 * (most - load) / most) if most else np.full(self.n_workers, 100.0)
-        memory = np.floor(100.0 * (1.0 - self.column(observation, "kv_use")))
-        costs = -(requests + memory + self._latency(observation, up) + self._prefix(observation, tokens, up))
-        worker = draw(self.cheapest(np.where(up, costs, np.inf), info), self.random)
+        blocks = min(math.ceil(float(observation[self.at["prompt"]]) / self.block_tokens), self.max_blocks)
+        costs = np.empty(self.n_workers)
+        compiled(_KERNEL).rate(
+            *(observation[self.at[name]] for name in ("running", "queued", "kv_use", "ttft_ewma", "tpot_ewma")),
+            *(tokens, self.up(info), self.max_waiting, self.block_tokens, blocks, self.top, costs),
+        )
+        worker = draw(self.cheapest(costs, info), self.random)
         self.index.add(worker)
         return worker
-
-    def _latency(self, observation: Observation, up: Any) -> Floats:
-        ttft, tpot = self.column(observation, "ttft_ewma"), self.column(observation, "tpot_ewma")
-        known = (ttft > 0.0) & (tpot > 0.0)
-        counted = known & up
-        score = np.zeros(self.n_workers)
-        for times in (ttft, tpot):
-            seen = times[counted]
-            most = seen.max(initial=0.0)
-            spread = most - seen.min(initial=most)
-            score += 50.0 * (most - times) / spread if spread else 50.0
-        return np.where(known, np.floor(score), 100.0)
-
-    def _prefix(self, observation: Observation, tokens: Floats, up: Any) -> Floats:
-        blocks = min(np.ceil(float(observation[self.at["prompt"]]) / self.block_tokens), self.max_blocks)
-        matched = np.minimum(np.ceil(tokens / self.block_tokens), blocks)
-        score = np.floor(100.0 * matched / blocks)
-        first = np.argsort(-np.where(up, tokens, -1.0), kind="stable")[: self.top]
-        counts = np.zeros(self.n_workers)
-        counts[first] = score[first]
-        return counts

@@ -123,8 +123,9 @@ class Lbgr(Agent):
         match = self.column(observation, "match")
         miss = float(observation[self.at["prompt"]]) - match
         output = self.alpha_output * self._expected_output(float(observation[self.at["output_hint"]]))
-        cost = self.alpha_cached * match + self.alpha_miss * miss + output
-        phi = (self.alpha_miss * match, self.alpha_miss * miss, self.load, *self.constant)
+        to_compute = self.alpha_miss * miss
+        cost = self.alpha_cached * match + to_compute + output
+        phi = (self.alpha_miss * match, to_compute, self.load, *self.constant)
         best = self.cheapest(self.estimates(cost, phi), info)[0]
         features = tuple(float(column[best]) for column in phi[:3]) + self.constant
         chosen = Sent(best, now, float(cost[best]), float(self.load[best]), features)
@@ -174,10 +175,12 @@ class Lbgr(Agent):
         latency = finish - sent.time
         left = sent.cost * self.rho ** self._ticks_in(latency)
         self.load[sent.worker] = max(0.0, self.load[sent.worker] - left)
-        theta, phi = self.theta[sent.worker], sent.phi
+        # Plain numbers: arithmetic on so few takes a fraction of what arrays take.
+        theta, phi = self.theta[sent.worker].tolist(), sent.phi
         error = latency - (sent.cost + sent.load + dot(theta, phi))
         # Never 0 / 0: the last token of a prompt is always computed, so that there is a miss.
-        theta += self.rate * error / dot(phi, phi) * np.array(phi)
+        step = self.rate * error / dot(phi, phi)
+        self.theta[sent.worker] = [a + step * b for a, b in zip(theta, phi, strict=True)]
 
 
 def dot(a: Sequence[Any], b: Sequence[Any]) -> Any:

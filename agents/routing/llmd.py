@@ -11,7 +11,7 @@ import numpy as np
 
 from kvgym import _check
 
-from ..base import DECISION, Agent, Floats, Info, Observation, Range, check_weights, draw
+from ..base import DECISION, Agent, Floats, Info, Observation, Range, check_weights, draw, least, most
 from .prompt_index import PromptIndex
 
 VIEWS = ("own", "scenario")
@@ -80,9 +80,10 @@ class LlmD(Agent):
         """See `Agent.act`."""
         match = self.matched(observation, self.fallen(info))
         queued = self.column(observation, "queued")
-        legal = queued[self.up(info)]
-        most, spread = legal.max(), legal.max() - legal.min()
-        queue = (most - queued) / spread if spread else 1.0
+        legal = queued if self.all_up(info) else queued[self.up(info)]
+        longest = most(legal)
+        spread = longest - least(legal)
+        queue = (longest - queued) / spread if spread else 1.0
         costs = -(self.prefix * match + self.queue * queue + self.kv * (1.0 - self.column(observation, "kv_use")))
         return self.sent(draw(self.cheapest(costs, info), self.random))
 
@@ -147,9 +148,11 @@ class LlmDAgentic(LlmD):
         for worker in gone:
             self.tokens[worker] = 0.0
             self._sent = {decision: sent for decision, sent in self._sent.items() if sent[0] != worker}
-        near = (self.matched(observation, gone) >= self.affinity) & self.up(info)
+        near = self.matched(observation, gone) >= self.affinity
+        if not self.all_up(info):
+            near &= self.up(info)
         costs = np.minimum(self.tokens, _MOST_TOKENS) / _MOST_TOKENS - 1.0
-        if near.any() and self.random.random() >= self.explore:
+        if most(near) and self.random.random() >= self.explore:
             costs = np.where(near, costs, 1.0)
         worker = draw(self.cheapest(costs, info), self.random)
         self._sent[self._decisions] = worker, 2.5 * float(observation[self.at["prompt"]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base import Floats
+from .compiled import compiled
 
 Rows = NDArray[np.int32]
+_ALL = 1 << 62
+_SHORTEST_LOG = 4096  # entries
+_KERNELS = "index_kernels"
 
 
 class PromptIndex:
@@ -41,22 +44,24 @@ class PromptIndex:
         ends_first: bool = False,
     ) -> None:
         """Starts empty."""
-        self._env, self._most, self._order = env, most_blocks, slice(None, None, -1 if ends_first else 1)
+        compiled(_KERNELS)  # no decision is to wait for that
+        self._env, self._ends_first = env, ends_first
+        self._most = _ALL if most_blocks is None else most_blocks
         self._page: int = env.scenario.engine.page_size
         self._step = max(1, round(block_tokens / self._page))
         n, size = env.layout.n_workers, self._step * self._page
         # No list of recency, one for all workers, or one each.
         self._shared = isinstance(capacities, int)
-        lists = 0 if capacities is None else 1 if self._shared else n
-        self._limits = [max(1, int(tokens) // size) for tokens in np.full(lists, capacities or 0)]
+        n_lists = 0 if capacities is None else 1 if self._shared else n
+        self._limits = [max(1, int(tokens) // size) for tokens in np.full(n_lists, capacities or 0)]
         self._row_of = np.zeros(1, np.int32)  # by page id; row 0 is for blocks that nobody was sent
         self._held = np.zeros((1, n), bool)
-        self._sent = np.zeros((lists, 1), np.int32)  # number of the last send; 0: not remembered
-        self._sends: list[deque[tuple[int, Rows]]] = [deque() for _ in range(lists)]
-        self._used = [0] * lists
+        self._sent = np.zeros((n_lists, 1), np.int32)  # number of the last send; 0: not remembered
+        self._logs = [np.zeros((0, 2), np.int32)] * n_lists
+        self._lists = np.zeros((n_lists, 3), np.int64)  # place of the first entry and of the next, blocks remembered
         self._n_rows, self._n_sends = 1, 0
-        self._ids: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._looked_up: Rows = np.zeros(0, np.int32)
+        self._n_blocks = 0  # of the prompt that was looked up
+        self._ids, self._rows = np.zeros(0, np.int64), np.zeros(0, np.int32)
         self._sizes = np.zeros(n)
 
     @property
@@ -73,72 +78,58 @@ class PromptIndex:
         for worker in gone:
             self._forget(worker)
         pages = self._env.prompt_pages()
-        ids = pages[self._step - 1 :: self._step]
-        if len(pages) % self._step:
-            ids = np.concatenate([ids, pages[-1:]])
-        self._ids = ids = ids[: self._most]
-        if len(ids) and ids[-1] >= len(self._row_of):  # ids rise along a prompt
-            self._row_of = _grown(self._row_of, int(ids[-1]) + 1)
-        rows = np.zeros(len(ids) + 1, np.int32)  # the last one is row 0, at which every match ends
-        self._row_of.take(ids, out=rows[:-1], mode="clip")
-        self._looked_up = rows[:-1]
-        depths = self._held.take(rows[: rows.argmin() + 1], axis=0).argmin(axis=0)
-        matched: Floats = np.minimum(depths * self._step, len(pages)) * float(self._page)
+        if len(pages) > len(self._ids):
+            self._ids, self._rows = np.zeros(2 * len(pages), np.int64), np.zeros(2 * len(pages), np.int32)
+        matched = np.empty(len(self._sizes))
+        self._n_blocks = compiled(_KERNELS).match(
+            *(pages, self._page, self._step, self._most, self._row_of, self._held, self._ids, self._rows, matched)
+        )
         return matched
 
     def add(self, worker: int) -> None:
         """Notes that `worker` is sent the prompt that was looked up."""
-        rows = self._rows()
+        n = self._n_blocks
+        self._make_room(n)
+        self._n_rows, new = compiled(_KERNELS).hold(
+            self._ids, self._rows, n, worker, self._row_of, self._held, self._n_rows
+        )
         if not self._limits:
-            self._sizes[worker] += len(rows) - np.count_nonzero(self._held[rows, worker])
-            self._held[rows, worker] = True
+            self._sizes[worker] += new
             return
-        self._held[rows, worker] = True
-        place = 0 if self._shared else worker
-        sent = self._sent[place]
-        self._used[place] += len(rows) - int(np.count_nonzero(sent[rows]))
+        place, of_worker = (0, -1) if self._shared else (worker, worker)
         self._n_sends += 1
-        sent[rows] = self._n_sends
-        self._sends[place].append((self._n_sends, rows[self._order]))
-        if self._used[place] > self._limits[place]:
-            self._drop_oldest(place, self._used[place] - self._limits[place])
+        compiled(_KERNELS).remember(
+            *(self._rows, n, self._ends_first, self._n_sends, place, of_worker, self._limits[place]),
+            *(self._sent, self._log(place, n), self._lists, self._held),
+        )
 
-    def _rows(self) -> Rows:
-        """Rows of the prompt's blocks, made where there is none."""
-        rows = self._looked_up
-        new = np.flatnonzero(rows == 0)
-        if len(new):
-            end = self._n_rows + len(new)
-            rows[new] = self._row_of[self._ids[new]] = np.arange(self._n_rows, end)
-            self._n_rows = end
-            if end > len(self._held):
-                self._held = _grown(self._held, end)
-                self._sent = np.ascontiguousarray(_grown(self._sent.T, end).T)
-        return rows
+    def _make_room(self, n: int) -> None:
+        """Makes tables long enough for the prompt's `n` blocks, should all be new."""
+        last = int(self._ids[n - 1]) if n else 0  # ids rise along a prompt
+        if last >= len(self._row_of):
+            self._row_of = _grown(self._row_of, last + 1)
+        if self._n_rows + n > len(self._held):
+            self._held = _grown(self._held, self._n_rows + n)
+            if self._limits:
+                self._sent = np.ascontiguousarray(_grown(self._sent.T, self._n_rows + n).T)
 
-    def _drop_oldest(self, place: int, count: int) -> None:
-        """Forgets so many blocks, those of the oldest sends that no later one had."""
-        sends, sent = self._sends[place], self._sent[place]
-        self._used[place] -= count
-        while count > 0:
-            number, rows = sends[0]
-            live = rows[sent[rows] == number]
-            drop = live[:count]
-            if len(drop) < len(live):
-                sends[0] = number, live[count:]
-            else:
-                sends.popleft()
-            count -= len(drop)
-            self._held[drop, slice(None) if self._shared else place] = False
-            sent[drop] = 0
+    def _log(self, place: int, n: int) -> Rows:
+        """The log of a list of recency, with room for `n` entries; where it has none, what no longer counts goes."""
+        log = self._logs[place]
+        head, tail, used = self._lists[place].tolist()
+        if tail + n > len(log):
+            live = log[head:tail]
+            live = live[self._sent[place, live[:, 0]] == live[:, 1]]
+            self._logs[place] = log = _grown(live, max(_SHORTEST_LOG, 2 * (len(live) + n)))
+            self._lists[place] = 0, len(live), used
+        return log
 
     def _forget(self, worker: int) -> None:
         self._held[:, worker] = False
         self._sizes[worker] = 0.0
         if self._limits and not self._shared:  # in a shared list blocks stay, with one holder less
             self._sent[worker] = 0
-            self._sends[worker].clear()
-            self._used[worker] = 0
+            self._lists[worker] = 0
 
 
 def _grown(table: Any, length: int) -> Any:

@@ -11,7 +11,7 @@ import gymnasium as gym
 
 from kvgym import _check
 
-from ..base import Agent, Info, Observation, Range, draw, lowest
+from ..base import Agent, Info, Observation, Range, draw, least, lowest, most
 from .prompt_index import PromptIndex
 
 
@@ -48,12 +48,12 @@ class RayAffinity(Agent):
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
         tokens = self.index.look_up(self.fallen(info))
-        inflight = observation[self.at["inflight"]].tolist()
-        up = self.legal_workers(info)
-        loads = [inflight[worker] for worker in up]
-        if max(loads) - min(loads) > self._limit:
+        inflight = observation[self.at["inflight"]]
+        loads = inflight if self.all_up(info) else inflight[self.up(info)]
+        if most(loads) - least(loads) > self._limit:
+            up = self.legal_workers(info)
             among = [up.pop(up.index(draw(up, self.random))) for _ in range(min(2, len(up)))]
-        elif tokens.max() >= self.match_rate * float(observation[self.at["prompt"]]):
+        elif most(tokens) >= self.match_rate * float(observation[self.at["prompt"]]):
             among = self.cheapest(-tokens, info)
         else:
             among = self.cheapest(self.index.sizes, info)

@@ -24,9 +24,9 @@ from kvgym.envs.features import (
     WORKER_FEATURES,
     Feature,
 )
-from kvgym.evaluation import plain
+from kvgym.evaluation import anchors, plain
 from kvgym.evaluation.report import number, ranged
-from kvgym.scenarios import FAMILIES
+from kvgym.scenarios import FAMILIES, SUITE_SCENARIOS
 from kvgym.sim.evictors import TABLE
 from kvgym.workload import PRESETS
 
@@ -108,6 +108,22 @@ def scenario_table() -> str:
             lines.append(f"| `{key}` | {len(s.cluster)} | {requests} | {s.objective} | {s.view} | {load} | {s.text} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def unranked_table() -> str:
+    """A row per scenario of the suite that has no part in the scores, and whose best known pair was looked for."""
+    lines = [
+        "| scenario | best known pair | its J (s) | reference | random | planner / best |",
+        "|---|---|---:|---:|---:|---|",
+    ]
+    for name, scenario in SUITE_SCENARIOS.items():
+        known = anchors.frozen(scenario)
+        if known is None or known.frontier is None or name in anchors.ranked():
+            continue
+        costs = (number(float(row.J.mean())) for row in (known.frontier, known.reference, known.random))
+        planner = "not played" if known.planner is None else ranged(known.planner.ratio)
+        lines.append(f"| `{name}` | {known.frontier.pair} | {' | '.join(costs)} | {planner} |")
+    return "\n".join(lines)
 
 
 def evictor_table() -> str:
@@ -205,7 +221,7 @@ TABLES = {
         "observation": observation_table,
         "candidates": candidate_table,
     },
-    "scenarios.md": {"scenarios": scenario_table},
+    "scenarios.md": {"unranked": unranked_table, "scenarios": scenario_table},
     "evictors.md": {"evictors": evictor_table},
     "workloads.md": {"presets": preset_table},
     "leaderboard.md": {

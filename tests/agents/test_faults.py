@@ -8,6 +8,7 @@ from agents import AGENTS, make_agent
 from agents.joint.pair import Pair
 from agents.joint.rule_pair import RulePair
 from kvgym.evaluation import play
+from tests import often
 from tests.agents.fakes import FakeEnv
 
 CLUSTER = {"workers": [{"model": "llama-3.1-8b", "gpu": "h100", "count": 4}]}
@@ -23,8 +24,7 @@ BOTH = {**TRANSFERS, "faults": FAULTS}
 TIGHT = {"workers": [{"kv_tokens": 12288, "kv_bytes_per_token": 131072, "cost": {"c0": 20.0, "k": 0.1}, "count": 4}]}
 
 
-@pytest.mark.parametrize("overrides", [CRASHES, TRANSFERS, BOTH], ids=["crashes", "transfers", "both"])
-@pytest.mark.parametrize("name", AGENTS)
+@pytest.mark.parametrize(("name", "overrides"), often.diagonals(AGENTS, [CRASHES, TRANSFERS, BOTH]))
 def test_every_router_serves_all_requests_and_never_names_a_worker_that_is_down(name, overrides):
     episode = play(make_agent(name), "gsp-stable", 0, overrides=overrides)
     assert episode.n_invalid == 0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agents import make_agent
+from agents.routing import prompt_index
 from agents.routing.aibrix import v100_prefill_s
 from agents.routing.consistent_hash import Ring
 from agents.routing.gorgo import WeightSearch
@@ -83,9 +84,10 @@ def test_index_shared_by_all_workers_and_without_one_that_is_gone():
         assert look_up(range(3)) == [3, 3]
 
 
-@pytest.mark.parametrize("capacities", [None, [7, 7, 7], 11])
+@pytest.mark.parametrize("capacities", [None, [7, 7, 7], 11, [60, 60, 60]])
 @pytest.mark.parametrize("ends_first", [False, True])
-def test_index_is_what_dictionaries_by_recency_are(capacities, ends_first):
+def test_index_is_what_dictionaries_by_recency_are(capacities, ends_first, monkeypatch):
+    monkeypatch.setattr(prompt_index, "_SHORTEST_LOG", 8)  # full every few sends
     rng = np.random.default_rng(3)
     made, look_up = index(FakeEnv(3), 1, capacities, ends_first=ends_first)
     shared = isinstance(capacities, int)
@@ -97,7 +99,7 @@ def test_index_is_what_dictionaries_by_recency_are(capacities, ends_first):
         depths = [next((d for d, page in enumerate(pages) if page not in blocks), len(pages)) for blocks in held]
         worker = int(rng.integers(3))
         assert look_up(pages, add=worker) == depths
-        recency, limit = (last, capacities) if shared else (held[worker], None if capacities is None else 7)
+        recency, limit = (last, capacities) if shared else (held[worker], capacities and capacities[worker])
         for page in reversed(pages) if ends_first else pages:
             held[worker].pop(page, None)
             held[worker][page] = None
@@ -349,6 +351,50 @@ def test_kthena_adds_four_scores(state, expected):
     assert ask(started(make_agent("kthena"), env), env, **state) == expected
 
 
+def test_kthena_is_the_formula_of_its_four_scores():
+    rng = np.random.default_rng(8)
+    env = FakeEnv(12, page_size=16)
+    agent, tokens = started(make_agent("kthena"), env), np.zeros(12)
+    look_up = agent.index.look_up
+
+    def kept(gone):
+        tokens[:] = look_up(gone)
+        return tokens
+
+    agent.index.look_up = kept
+    for step in range(200):
+        at_most = rng.choice([1, 12, 40])
+        seen = {
+            "running": rng.integers(0, at_most, 12),
+            "queued": rng.integers(0, at_most, 12) * (rng.random() < 0.7),
+            "kv_use": rng.random(12),
+            "ttft_ewma": rng.random(12) * (rng.random(12) < 0.8),
+            "tpot_ewma": rng.random(12) * (rng.random(12) < 0.8),
+        }
+        mask = np.ones(12, int) if step % 3 else rng.random(12) < 0.5
+        mask[rng.integers(12)] = 1
+        pages = [*range(100 * (step % 5), 100 * (step % 5) + int(rng.integers(1, 9))), 1000 + step]
+        worker = ask(agent, env, pages, mask=mask.astype(int).tolist(), **seen)
+        queued, kv_use, ttft, tpot = (
+            np.array(seen[name], np.float32).astype(float) for name in ("queued", "kv_use", "ttft_ewma", "tpot_ewma")
+        )
+        up = mask > 0
+        up = up & (queued < 10) if (up & (queued < 10)).any() else up
+        load = seen["running"] + 100.0 * queued
+        most = load[up].max()
+        score = np.floor(100 * (most - load) / most) if most else np.full(12, 100.0)
+        score = score + np.floor(100 * (1 - kv_use))
+        known, latency = (ttft > 0) & (tpot > 0), np.zeros(12)
+        for times in (ttft, tpot):
+            spread = np.ptp(times[known & up]) if (known & up).any() else 0.0
+            latency += 50 * (times[known & up].max() - times) / spread if spread else 50.0
+        score = score + np.where(known, np.floor(latency), 100.0)
+        for i in np.argsort(-np.where(up, tokens, -1.0), kind="stable")[:5]:
+            score[i] += np.floor(100 * min(np.ceil(tokens[i] / 16), len(pages)) / len(pages))
+        assert agent.scores == np.where(up, score, -np.inf).tolist()
+        assert score[worker] == score[up].max() and up[worker]
+
+
 def test_kthena_counts_the_five_longest_matches_of_at_most_128_blocks():
     env = FakeEnv(7, page_size=16)
     agent = started(make_agent("kthena"), env)
@@ -356,13 +402,13 @@ def test_kthena_counts_the_five_longest_matches_of_at_most_128_blocks():
         env.pages = list(range(10 + worker))
         agent.index.look_up()
         agent.index.add(worker)
-    matched = agent._prefix(env.observation(request={"prompt": 320}), agent.index.look_up(), np.ones(7, bool))
-    assert matched.tolist() == [0, 0, 60, 65, 70, 75, 80]
+    assert ask(agent, env, range(16), prompt=320) == 6
+    assert agent.scores == [300, 300, 360, 365, 370, 375, 380]
     env.pages = list(range(1000, 1200))
     agent.index.look_up()
     agent.index.add(0)
-    matched = agent._prefix(env.observation(request={"prompt": 3200}), agent.index.look_up(), np.ones(7, bool))
-    assert matched[0] == 100 and agent.index.sizes[0] == 10 + 128
+    assert ask(agent, env, range(1000, 1200)) == 0
+    assert agent.scores[0] == 400 and agent.index.sizes[0] == 10 + 128
 
 
 def two_kinds(env):

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from kvgym.sim import RULES
+from tests import often
 from tests.envs.helpers import random_actions, steps
 from tests.envs.test_future import late
 from tests.envs.token_scenarios import drawn_out, make_asked_env, use_workload
@@ -32,9 +33,9 @@ def whole(env):
     return seen
 
 
-@pytest.mark.parametrize("history", [None, 6])
-@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
-@pytest.mark.parametrize("form", SETTINGS)
+@pytest.mark.parametrize(
+    ("form", "schedule", "history"), often.diagonals(SETTINGS, ["mixed", "prefill_first"], [None, 6], share=2)
+)
 def test_later_requests_change_nothing_before_they_arrive(monkeypatch, form, schedule, history):
     """The first half of a workload, alone and followed by requests that share, extend and split its prefixes."""
     router, candidates, quantum = SETTINGS[form]

@@ -35,27 +35,26 @@ SETTINGS = (
     + [{"scenario_overrides": pressed("gsp-stable", n_workers=n)} for n in (1, 16)]
     + [{"render_mode": mode} for mode in (None, *RouteEnv.metadata["render_modes"])]
 )
-# Every form with every scenario and observation in the slow tests; every day a third of them, in which each form, each
-# scenario and each observation is.
-PRODUCT = [
-    (i + j + k, name, arguments, scenario, more, shown)
-    for i, (name, arguments) in enumerate(FORMS.values())
-    for j, (scenario, more) in enumerate(SCENARIOS.items())
-    for k, shown in enumerate(OBSERVATIONS)
-]
 DEFAULTS = {"scenario": "gsp-stable", "scenario_overrides": pressed("gsp-stable")}
-EVERY = (
-    [(name, {**DEFAULTS, **setting}) for name in ENVIRONMENTS for setting in SETTINGS]
-    + [("KVGym/Route-v0", {**DEFAULTS, **TIGHT, "evictor": evictor}) for evictor in EVICTORS]
-    + [
-        pytest.param(
-            name,
-            {"scenario": scenario, "scenario_overrides": pressed(scenario, **more), "observation": shown, **arguments},
-            marks=often.ALL if number % 3 else (),
-        )
-        for number, name, arguments, scenario, more, shown in PRODUCT
-    ]
-)
+
+
+def on_pressed(form, scenario, shown):
+    """A form on a scenario with little memory."""
+    name, arguments = form
+    overrides = pressed(scenario, **SCENARIOS[scenario])
+    return name, {"scenario": scenario, "scenario_overrides": overrides, "observation": shown, **arguments}
+
+
+# All of them in the slow tests; every day a third, in which each form, setting, scenario and observation is.
+EVERY = [
+    pytest.param(*setting(*case.values), marks=case.marks)
+    for setting, cases in (
+        (lambda name, setting: (name, {**DEFAULTS, **setting}), often.diagonals(ENVIRONMENTS, SETTINGS)),
+        (lambda evictor: ("KVGym/Route-v0", {**DEFAULTS, **TIGHT, "evictor": evictor}), often.diagonals(EVICTORS)),
+        (on_pressed, often.diagonals(FORMS.values(), SCENARIOS, OBSERVATIONS)),
+    )
+    for case in cases
+]
 
 
 @pytest.mark.parametrize(("name", "setting"), EVERY)

@@ -6,6 +6,7 @@ import pytest
 from agents import make_agent
 from kvgym.envs.settings import V0_RULES
 from kvgym.sim import RULES
+from tests import often
 from tests.envs.helpers import SMALL, digest, make_form, play, random_policy
 from tests.envs.spy import make_agent as make_spy
 
@@ -47,8 +48,7 @@ def played(env, action, seeds=3):
     return out
 
 
-@pytest.mark.parametrize("agent", ["least_loaded", "lbgr_code", "lmetric"])
-@pytest.mark.parametrize("scenario", PRESSED)
+@pytest.mark.parametrize(("scenario", "agent"), often.diagonals(PRESSED, ["least_loaded", "lbgr_code", "lmetric"]))
 def test_slot_0_is_lru(scenario, agent):
     env = make_form("evict", scenario, quantum=1, router=f"agents:{agent}")
     expected = routed_run("physical", "lru", make_agent(agent), scenario, observation="physical")

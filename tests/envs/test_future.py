@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from tests import often
 from tests.envs.helpers import make, play, random_policy
 from tests.envs.token_scenarios import drawn_out, make_env, use_workload
 from tests.sim.cases import random_case, workload_of
@@ -22,12 +23,13 @@ def until(env, case, decisions):
     return seen
 
 
+@often.cases(12)
 @pytest.mark.parametrize("history", [None, 6])
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 @pytest.mark.parametrize("evictor", CAUSAL)
-def test_later_requests_change_nothing_before_they_arrive(monkeypatch, evictor, schedule, history):
+def test_later_requests_change_nothing_before_they_arrive(monkeypatch, evictor, schedule, history, cases):
     """The first half of a workload, alone and followed by requests that share, extend and split its prefixes."""
-    for seed in range(12):
+    for seed in range(cases):
         case = dataclasses.replace(random_case(seed, evictor, schedule, 4, "agent"), history_pages=history)
         if seed % 2:
             case = drawn_out(case)

@@ -7,6 +7,7 @@ import pytest
 
 from kvgym.cluster import Crash
 from kvgym.scenarios import OBJECTIVES
+from tests import often
 from tests.envs.helpers import FORMS, MOVING, make_form, play, random_actions, steps, total_reward
 from tests.envs.spy import make_agent
 from tests.envs.test_rewards import counted_records, ends_and_price
@@ -51,11 +52,12 @@ def test_masks_exclude_workers_that_are_down(form):
     assert excluded > 10
 
 
+@often.cases(6)
 @pytest.mark.parametrize("form", ROUTING)
-def test_a_worker_that_is_down_stands_for_one_that_is_up(form):
+def test_a_worker_that_is_down_stands_for_one_that_is_up(form, cases):
     env = make(form)
     found = 0
-    for seed in range(4):
+    for seed in range(cases):
         env.reset(seed=seed)
         rng, done, invalid = np.random.default_rng(seed), False, 0
         while not done:

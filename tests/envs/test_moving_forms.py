@@ -10,10 +10,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from tests import often
 from tests.envs.helpers import FORMS, MOVING, digest, go_on, make_form, play, pressed, random_actions
 from tests.envs.test_form_copies import half
 from tests.envs.test_vector import FORMS as VECTORS
-from tests.envs.test_vector import assert_same
+from tests.envs.test_vector import MODES, assert_same
 
 WORKERS = [{"kv_tokens": 4096, "cost": {"c0": 20.0, "k": 0.1}, "kv_bytes_per_token": 1000}] * 3
 MORE = {**MOVING, "workers": WORKERS, "warmup_requests": 4, "episode_requests": 20}
@@ -36,8 +37,8 @@ def happened(native):
     return np.array([sum(part[name].sum() for part in records) for name in ("returns", "fetched_tokens")])
 
 
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-@pytest.mark.parametrize("form", VECTORS)
+# Each form in the mode in which test_vector.py does not play it, every day.
+@pytest.mark.parametrize(("form", "mode"), often.diagonals(VECTORS, MODES, share=2, first=1))
 def test_the_native_form_is_what_gymnasium_makes_of_single_ones(form, mode):
     single, vector, kwargs = VECTORS[form]
     kwargs = settings(**kwargs)
@@ -112,8 +113,7 @@ def test_masks_of_the_vector_forms_exclude_workers_that_are_down(form):
     assert excluded > 10
 
 
-@pytest.mark.parametrize("shown", ["scaled", "physical"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("form", "shown"), often.diagonals(FORMS, ["scaled", "physical"], share=2))
 def test_checkers(form, shown):
     name, arguments = FORMS[form]
     made = gym.make(name, observation=shown, **settings(**arguments)).unwrapped

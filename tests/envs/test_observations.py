@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kvgym.envs.features import REQUEST_FEATURES, WORKER_FEATURES
+from tests import often
 from tests.envs.oracle import Oracle
 from tests.envs.token_scenarios import drawn_out, make_env
 from tests.sim.cases import random_case
@@ -48,21 +49,23 @@ def make_case(seed, evictor, schedule, page_size, view):
     return dataclasses.replace(case, history_pages=12 if view == "history" else None)
 
 
+@often.cases(6)
 @pytest.mark.parametrize("page_size", [1, 4])
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
 @pytest.mark.parametrize("view", ["exact", "history"])
 @pytest.mark.parametrize("evictor", ["lru", "lru_node"])
-def test_every_feature_with_metrics_of_now(monkeypatch, evictor, view, schedule, page_size):
-    for seed in range(5):
+def test_every_feature_with_metrics_of_now(monkeypatch, evictor, view, schedule, page_size, cases):
+    for seed in range(cases):
         case = make_case(seed, evictor, schedule, page_size, view)
         check(monkeypatch, case, slo=(1.5, 0.25))
         check(monkeypatch, drawn_out(case))
 
 
+@often.cases(6)
 @pytest.mark.parametrize("warmup_router", ["round_robin", "least_loaded", "prefix_affinity"])
 @pytest.mark.parametrize("view", ["exact", "history"])
-def test_every_feature_with_old_metrics_and_a_warmup(monkeypatch, view, warmup_router):
-    for seed in range(5):
+def test_every_feature_with_old_metrics_and_a_warmup(monkeypatch, view, warmup_router, cases):
+    for seed in range(cases):
         case = make_case(100 + seed, "lru", "mixed", 4, view)
         for played in (case, drawn_out(case)):
             span = max(request.arrival_ps or 0 for request in played.requests)

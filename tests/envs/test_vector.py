@@ -9,8 +9,10 @@ import kvgym
 from kvgym.envs.evict import EvictEnv, EvictVectorEnv
 from kvgym.envs.joint import JointEnv, JointVectorEnv
 from kvgym.envs.route import RouteEnv, RouteVectorEnv
+from tests import often
 from tests.envs.helpers import small
 
+MODES = (AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP)
 TIGHT = [{"kv_tokens": 4096, "cost": {"c0": 20.0}}] * 2
 FORMS = {
     "route": (RouteEnv, RouteVectorEnv, {}),
@@ -44,8 +46,7 @@ def assert_same(one, other, path="info"):
         assert np.array_equal(one, other, equal_nan=one.dtype.kind == "f"), path
 
 
-@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("form", "mode"), often.diagonals(FORMS, MODES, share=2))
 def test_it_is_what_gymnasium_makes_of_single_ones(form, mode):
     single, vector, kwargs = FORMS[form]
     kwargs = settings(**kwargs)

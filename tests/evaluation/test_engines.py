@@ -92,7 +92,13 @@ LOADS = [(256, 2), (256, 12), (4096, 24), (256, 32), (4096, 8), (12_000, 12)]
 
 @pytest.mark.parametrize(
     ("name", "gpu"),
-    [("vllm-v1", "l40s"), ("vllm-v1", "h100"), ("sglang-0.4", "l40s"), ("sglang-0.5", "l40s"), ("trtllm-1", "h100")],
+    [
+        ("vllm-v1", "l40s"),
+        pytest.param("vllm-v1", "h100", marks=pytest.mark.slow),
+        pytest.param("sglang-0.4", "l40s", marks=pytest.mark.slow),
+        ("sglang-0.5", "l40s"),
+        ("trtllm-1", "h100"),
+    ],
 )
 def test_what_a_preset_made_is_found_again(name, gpu):
     true = Constants(1.3, 0.03, 12.0)

@@ -86,12 +86,21 @@ def test_the_planner_plays_the_episodes_of_the_frontier(small, monkeypatch):
     assert [*planner.J] == [min(planned)]
 
 
+def test_without_planner_seeds_the_best_pair_is_known_and_nothing_is_ranked(small, monkeypatch):
+    found = []
+    monkeypatch.setattr(anchors, "load", dict)
+    monkeypatch.setattr(anchors, "save", lambda found_, version: found.append(found_[SHORT]))
+    freeze.freeze(options(scenario=[SHORT], planner_seeds=0))
+    assert found[0].frontier is not None and found[0].planner is None
+    assert found[0].why_not_ranked.startswith("no planner was played")
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"quick": True}, "--anchors is played as it must be; it takes no --quick"),
         ({"set": ["count=8"], "scenario": ["gsp"]}, "it takes no --set"),
-        ({"scenario": ["gsp"], "planner_seeds": -1}, "--planner-seeds must be an integer >= 1, got -1"),
+        ({"scenario": ["gsp"], "planner_seeds": -1}, "--planner-seeds must be an integer >= 0, got -1"),
         ({"scenario": ["tests.scenarios.own:shop"]}, "--anchors is for scenarios of the suite, got 'shop'"),
     ],
 )

@@ -12,6 +12,7 @@ from kvgym.evaluation.statistics import (
     interval,
     t_interval,
 )
+from tests import often
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 9])
@@ -46,8 +47,7 @@ def test_intervals_are_bootstrapped_where_there_are_values_enough():
     assert interval(values[:-1]) == t_interval(values[:-1])
 
 
-@pytest.mark.parametrize("n", [3, 9, BOOTSTRAP_FROM, 32])
-@pytest.mark.parametrize("spread", [0.3, 0.86])
+@pytest.mark.parametrize(("n", "spread"), often.diagonals([3, 9, BOOTSTRAP_FROM, 32], [0.3, 0.86], share=2))
 def test_intervals_cover(n, spread):
     """Of latencies with a coefficient of variation as the calmest and the wildest scenario of the suite have it."""
     random = np.random.default_rng(n)

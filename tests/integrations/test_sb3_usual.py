@@ -138,7 +138,9 @@ def test_the_example_of_the_docs():
     assert names["mean"] < 0
 
 
-@pytest.mark.parametrize("form", ["route", "evict", "joint", "joint-leaf"])
+@pytest.mark.parametrize(
+    "form", ["route", "joint-leaf", *(pytest.param(form, marks=pytest.mark.slow) for form in ("evict", "joint"))]
+)
 def test_record_video(form, tmp_path):
     pytest.importorskip("moviepy", reason=NO_FILMS)
     id, arguments = FORMS[form]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.by_hand.hand import engine, private
-from tests.often import examples
+from tests.often import diagonals, examples
 from tests.reference import (
     RULES,
     RefClass,
@@ -83,8 +83,7 @@ def options_of(evictor, seed, count):
     return evictor, {}
 
 
-@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
-@pytest.mark.parametrize("evictor", EVICTORS)
+@pytest.mark.parametrize(("evictor", "schedule"), diagonals(EVICTORS, ["mixed", "prefill_first"], share=2))
 @examples(4)
 @given(seed=st.integers(0, 2**32))
 def test_random_workloads(evictor, schedule, seed):
@@ -147,8 +146,7 @@ def random_faults(rng, workers):
     return schedule
 
 
-@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
-@pytest.mark.parametrize("evictor", EVICTORS)
+@pytest.mark.parametrize(("evictor", "schedule"), diagonals(EVICTORS, ["mixed", "prefill_first"], share=2, first=1))
 @examples(4)
 @given(seed=st.integers(0, 2**32))
 def test_random_transfers_and_faults(evictor, schedule, seed):

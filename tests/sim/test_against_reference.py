@@ -15,6 +15,7 @@ import pytest
 from kvgym.cluster import EngineSpec, IterationCost, WorkerSpec
 from kvgym.sim import EVICTORS, RULES
 from kvgym.workload import Workload, gsp, multi_turn
+from tests import often
 from tests.reference import RefRequest
 from tests.sim.cases import Case, bushy_case, long_case, random_case, slow_case
 from tests.sim.compare import assert_agree
@@ -79,16 +80,26 @@ def test_random_cases(evictor, schedule, cases):
     assert len(routers) >= 6 + 2 * (cases == CASES)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("evictor", EVICTORS[6:])
+KEYED = [evictor for evictor in EVICTORS[6:] if evictor != "tail_lru"]
+
+
+@pytest.mark.parametrize(("evictor", "schedule"), often.diagonals(KEYED, SCHEDULES, share=2))
 def test_keyed_evictors(evictor, schedule):
-    # Only sessions of more than 3596 tokens have a tail that tail_lru lets go.
-    sizes = (256, 512) if evictor == "tail_lru" else PAGE_SIZES
-    cases = CASES // 10 if evictor == "tail_lru" else CASES * 3 // 20
+    found: Counter[str] = Counter()
+    cases = CASES * 3 // 20
+    for seed in range(cases):
+        found += agree(seed, evictor, schedule)[0]
+    assert too_few(found, schedule, cases * 3 // 4) == {}
+    assert found["evicted"] > 10 * cases
+
+
+@often.cases(CASES // 10)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_tail_lru(schedule, cases):
+    """Only sessions of more than 3596 tokens have a tail that it lets go."""
     found: Counter[str] = Counter()
     for seed in range(cases):
-        found += agree(seed, evictor, schedule, sizes)[0]
-    assert evictor == "tail_lru" or too_few(found, schedule, cases * 3 // 4) == {}
+        found += agree(seed, "tail_lru", schedule, sizes=(256, 512))[0]
     assert found["evicted"] > 10 * cases
 
 

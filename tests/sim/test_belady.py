@@ -11,6 +11,7 @@ import pytest
 from kvgym.cluster import ClusterSpec, EngineSpec, IterationCost, WorkerSpec
 from kvgym.sim import EVICTORS, Simulator
 from kvgym.workload import Workload
+from tests import often
 from tests.reference import RefRequest
 from tests.sim.cases import Case
 from tests.sim.compare import assert_agree, play, records
@@ -31,9 +32,10 @@ def one_by_one(prompts):
     return Workload.from_tokens(prompts, [1] * len(prompts), range(len(prompts)), 1)
 
 
-def test_no_evictor_hits_more_in_series():
+@often.cases(200)
+def test_no_evictor_hits_more_in_series(cases):
     best = dict.fromkeys(EVICTORS, 0)
-    for seed in range(200):
+    for seed in range(cases):
         rng = np.random.default_rng(seed)
         workload = one_by_one([rng.integers(0, 3, rng.integers(2, 8)).tolist() for _ in range(100)])
         kv_pages = int(rng.integers(8, 60))
@@ -41,7 +43,9 @@ def test_no_evictor_hits_more_in_series():
         assert hits["belady"] == max(hits.values()), seed
         for evictor in EVICTORS:
             best[evictor] += hits[evictor] == hits["belady"]
-    assert max(count for evictor, count in best.items() if evictor != "belady") < 100  # knowing the future is worth it
+    assert (
+        max(count for evictor, count in best.items() if evictor != "belady") < cases / 2
+    )  # knowing the future is worth it
 
 
 def optimum(prompts, kv_pages):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kvgym.sim import EVICTORS, RULES, Simulator
-from tests.often import examples
+from tests.often import diagonals, examples
 from tests.reference import RefRequest
 from tests.sim import invariants
 from tests.sim.cases import Case, bushy_case, random_case
@@ -86,8 +86,7 @@ def check_end(simulator: Simulator, case: Case) -> None:
             assert progress["arrived_ps"][q] == left[request.predecessor] + request.think_ps
 
 
-@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
-@pytest.mark.parametrize("evictor", EVICTORS)
+@pytest.mark.parametrize(("evictor", "schedule"), diagonals(EVICTORS, ["mixed", "prefill_first"], share=2))
 @examples(10)
 @given(seed=st.integers(0, 2**32), page_size=st.sampled_from([1, 2, 16]))
 def test_invariants(evictor, schedule, seed, page_size):
@@ -175,8 +174,7 @@ def test_decisions_of_an_allocation(slots, quantum, choose, seed, schedule, base
     assert wanted == 0
 
 
-@pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
-@pytest.mark.parametrize("evictor", MOVING)
+@pytest.mark.parametrize(("evictor", "schedule"), diagonals(MOVING, ["mixed", "prefill_first"], share=2))
 @examples(20)
 @given(seed=st.integers(0, 2**32))
 def test_invariants_where_pages_move_and_workers_fail(evictor, schedule, seed):

@@ -6,6 +6,7 @@ import pytest
 from agents import make_agent
 from kvgym.envs.features import N_FETCH, N_WORKER
 from kvgym.wrappers import RepeatWorkload, ShuffleWorkers, VectorShuffleWorkers
+from tests import often
 from tests.envs.helpers import FORMS, make, make_form, random_actions
 from tests.wrappers.batches import FAULTY, assert_is_what_gymnasium_makes, native
 
@@ -121,8 +122,9 @@ def test_a_symmetric_agent_fares_as_well():
     assert ratio.std() > 0
 
 
-@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
-@pytest.mark.parametrize("form", ["route", "evict", "joint"])
+@pytest.mark.parametrize(
+    ("form", "mode"), often.diagonals(["route", "evict", "joint"], ["NextStep", "SameStep"], share=2)
+)
 def test_the_vector_form(form, mode):
     assert_is_what_gymnasium_makes(VectorShuffleWorkers, ShuffleWorkers, form, mode)
     assert_is_what_gymnasium_makes(VectorShuffleWorkers, ShuffleWorkers, form, mode, more=FAULTY)
