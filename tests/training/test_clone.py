@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +47,9 @@ def test_lessons_are_the_rules_whoever_plays() -> None:
 def test_the_frontier_of_each_scenario_is_known_by_name() -> None:
     one = learner("gsp-stable", view="exact")
     assert type(clone.Lessons(one, one.played[0], "frontier").rule).__name__ == "Dynamo"
-    other = learner("sanity")
-    with pytest.raises(ValueError, match="no best known pair of 'sanity'"):
-        clone.Lessons(other, other.played[0], "frontier")
+    mine = groups.Entry(replace(one.played[0].scenario, name="mine"), None)
+    with pytest.raises(ValueError, match="no best known pair of 'mine'"):
+        clone.Lessons(one, mine, "frontier")
 
 
 def test_a_run_imitates_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
