@@ -136,8 +136,8 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         row = [VARIANTS[name].text]
         for column in SCORED:
             each = ", ".join(f"{np.mean(run['J'][column]):.3g}" for run in runs)
-            beside = name != "recipe" and "recipe" in found
-            said = _said(ratio(_mean(found["recipe"], column), _mean(runs, column))) if beside else ""
+            other = name != "recipe" and "recipe" in found
+            said = _said(ratio(_mean(found["recipe"], column), _mean(runs, column))) if other else ""
             row.append(f"{each} {said}".strip())
         rows.append([*row, f"{np.mean([run['seconds'] for run in runs]):.0f}"])
     return tabulate(rows, ["", *SCORED, "processor seconds"], tablefmt="github")
@@ -145,7 +145,8 @@ def table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 def _mean(runs: Sequence[Mapping[str, Any]], scenario: str) -> Floats:
     """J by validation seed, a mean over training seeds."""
-    return np.array([run["J"][scenario] for run in runs]).mean(0)
+    means: Floats = np.array([run["J"][scenario] for run in runs]).mean(0)
+    return means
 
 
 def _said(found: Interval) -> str:

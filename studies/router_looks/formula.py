@@ -95,7 +95,10 @@ def score(blocks: torch.Tensor, logs: torch.Tensor, terms: torch.Tensor) -> torc
         )
     )
     work = (prefill + miss * missing + in_flight * flying) / WORK_SCALE
-    return blocks @ terms - sharpness * torch.log1p(work / blocks[:, :, WORKER.speed].clamp(min=1e-3) ** speed)
+    scores: torch.Tensor = blocks @ terms - sharpness * torch.log1p(
+        work / blocks[:, :, WORKER.speed].clamp(min=1e-3) ** speed
+    )
+    return scores
 
 
 def _rows(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -129,8 +132,10 @@ def fit(rows: Any, terms: Sequence[str], steps: int = 250) -> tuple[Constants, f
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    found = logs.detach().exp().tolist()
-    constants = Constants(*found, {name: float(linear.detach()[NAMES.index(name)]) for name in terms})
+    sharpness, miss, in_flight, speed = logs.detach().exp().tolist()
+    constants = Constants(
+        sharpness, miss, in_flight, speed, {name: float(linear.detach()[NAMES.index(name)]) for name in terms}
+    )
     return constants, -float(loss.detach()), float((scores.argmax(1) == actions).float().mean())
 
 
@@ -160,6 +165,7 @@ def scores(network: str, seeds: Sequence[int]) -> str:
     results = {}
     for name in anchors.ranked():
         known = anchors.load()[name]
+        assert known.frontier is not None
         random, frontier = known.on(tuple(seeds), known.random), known.on(tuple(seeds), known.frontier)
         assert random is not None and frontier is not None
         played = {

@@ -57,9 +57,9 @@ def draw(network: str, out: Path) -> Path:
     panels[0].legend(loc="upper left", fontsize=8)
     figure.colorbar(shown, ax=panels, label="weight of the worker against the best other")
     out.mkdir(parents=True, exist_ok=True)
-    place = out / "router-map.png"
-    figure.savefig(place, dpi=90)
-    return place
+    drawn = out / "router-map.png"
+    figure.savefig(drawn, dpi=90)
+    return drawn
 
 
 def _states(layout: Layout, physical: Any, hits: Any, loads: Any, age: float) -> list[NDArray[np.float32]]:
