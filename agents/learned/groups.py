@@ -7,8 +7,12 @@ sub-environment, from a TOML file:
     rate_scale = { low = 0.6, high = 1.1, log = true }
     "engine.max_running" = { low = 64, high = 256 }
 
-A whole number where both ends are; where the number of workers changes, arrivals change with it: the load per worker is
-what `rate_scale` says.
+A whole number where both ends are. A table with the name of a scenario is of that one alone:
+
+    [documents]
+    workers = { choices = [[{ model = "llama-3.1-8b", gpu = "h200", count = 3 }], ..] }
+
+Where the workers change, arrivals change with how fast all of them together read prompts: `rate_scale` says the rest.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from kvgym.envs.base import Observation
 from kvgym.envs.layout import Layout
 from kvgym.envs.route import RouteVectorEnv
 from kvgym.evaluation import anchors
-from kvgym.scenarios import Scenario, check_training_split, get_scenario, refuse_held_out
+from kvgym.scenarios import SUITE_SCENARIOS, Scenario, check_training_split, get_scenario, refuse_held_out
 from kvgym.scenarios.command_line import merged, nested
 
 FRONTIER = "frontier"
@@ -87,18 +91,28 @@ def at_load(played: Sequence[Entry], load: float) -> list[Entry]:
 def read_ranges(path: Path) -> dict[str, Mapping[str, Any]]:
     """Reads a file of fields to draw.
 
+    Returns:
+        Ranges by field, and by the name of a scenario those of its fields alone.
+
     Raises:
         ValueError: If it is not TOML, or a range is neither {low, high} with or without log nor {choices}.
         OSError: If it can't be read.
     """
     found = _command.toml("--randomise", path)
-    for name, given in found.items():
+    shared, own = _split(found)
+    for name, given in (pair for ranges in (shared, *own.values()) for pair in ranges.items()):
         if not _is_range(given):
             raise ValueError(
                 f"--randomise: {name} must be {{low, high}}, with log = true or without, or {{choices}} with at least "
                 f"one; got {given!r}"
             )
     return found
+
+
+def _split(ranges: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
+    """Ranges for all scenarios, and those of one by its name."""
+    own = {name: given for name, given in ranges.items() if isinstance(given, Mapping) and name in SUITE_SCENARIOS}
+    return {name: given for name, given in ranges.items() if name not in own}, own
 
 
 def _is_range(given: Any) -> bool:
@@ -118,13 +132,19 @@ def drawn(scenario: Scenario, ranges: Mapping[str, Mapping[str, Any]], random: n
         ValueError: If a field is not known, or what was drawn is not allowed.
     """
     changes: dict[str, Any] = {}
-    for name, given in ranges.items():
+    shared, own = _split(ranges)
+    for name, given in (shared | dict(own.get(scenario.name, {}))).items():
         changes = merged(changes, nested(name, _one(given, random)))
-    count = changes.get("n_workers", changes.get("count"))
-    if count is not None:
-        per_worker = changes.get("rate_scale", scenario.rate_scale)
-        changes["rate_scale"] = per_worker * count / len(scenario.cluster)
-    return scenario.with_overrides(changes)
+    found = scenario.with_overrides(changes)
+    if found.cluster == scenario.cluster:
+        return found
+    return found.with_overrides({"rate_scale": found.rate_scale * _prefill_rate(found) / _prefill_rate(scenario)})
+
+
+def _prefill_rate(scenario: Scenario) -> float:
+    """Prompt tokens that all workers together compute, per picosecond."""
+    chunk = scenario.engine.chunk_tokens
+    return sum(chunk / max(1, int(worker.cost.g_ps(chunk)[chunk])) for worker in scenario.cluster.workers)
 
 
 def _one(given: Mapping[str, Any], random: np.random.Generator) -> Any:

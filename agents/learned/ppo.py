@@ -35,7 +35,7 @@ from kvgym.envs.layout import Layout
 from . import file
 from .groups import Entry, Group, Scale
 from .kernel import Scorer
-from .network import Actor, Critic, Seen, Shape, start
+from .network import SHARPNESS, Actor, Critic, Seen, Shape, start
 
 Array = NDArray[np.float64]
 LOST = -1e9
@@ -69,6 +69,7 @@ class Settings:
     max_kl: float = math.inf  # an update ends after an epoch in which the policy moved so far
     width: int = 64  # units of a hidden layer
     corrects: bool = False  # the network's scores are a correction to a rule's
+    loyalty: float = 0.0  # weight of the divergence from that rule: where little is to be gained, it is followed
     critic_first: int = 0  # so many decisions are learned from by the critic alone
     imitate: str = ""  # before that the network learns this rule's decisions; "frontier": the best pair's
     imitate_decisions: int = 60_000  # so many of them
@@ -79,10 +80,12 @@ class Settings:
         """Checks the numbers."""
         for name in ("num_envs", "repeats", "steps", "total", "batch", "epochs", "width", "threads"):
             _check.whole(f"--{name.replace('_', '-')}", getattr(self, name), 1)
-        for name in ("gamma", "decay", "second", "flights", "rate", "clip", "entropy"):
+        for name in ("gamma", "decay", "second", "flights", "rate", "clip", "entropy", "loyalty"):
             _check.finite(f"--{name}", getattr(self, name), 0.0, 1.0 if name in ("gamma", "decay") else math.inf)
         if not self.minutes > 0 or not self.max_kl > 0:
             raise ValueError(f"--minutes and --max-kl must be above 0, got {self.minutes} and {self.max_kl}")
+        if self.loyalty and not self.corrects:
+            raise ValueError(f"--loyalty is to the rule of --corrects, and needs it; got {self.loyalty} without")
 
 
 class Rollout:
@@ -286,6 +289,9 @@ class Learner:
         loss = 0.5 * (self.critic.value(seen) - targets).square().sum() - gain
         if s.entropy:
             loss = loss + s.entropy * (logs.exp() * logs).sum()
+        if s.loyalty:
+            rule = torch.log_softmax((-SHARPNESS * seen.work).masked_fill(~masks, LOST), 1)
+            loss = loss + s.loyalty * (logs.exp() * (logs - rule)).sum()
         with torch.no_grad():
             return loss, float((ratio - 1 - change).sum())
 

@@ -19,8 +19,9 @@ class ShippedRouter(Agent):
     """Routes by a network that comes with the suite (agents/learned/pretrained): the legal worker with the best score.
 
     The network has learned to correct the scores of a rule (`agents.learned.network.Shape`); it is told of what caches
-    hold by the engines' events (the exact view), as `mooncake` is. It plays on any number of workers, with fetches or
-    without; a compiled kernel computes its scores. What it was trained on, and what it comes to, says its model card.
+    hold by the engines' events, as `mooncake` is, and remembers what is in flight (the speculative view). It plays on
+    any number of workers, with fetches or without; a compiled kernel computes its scores. What it was trained on, and
+    what it comes to, says its model card.
 
     Args:
         network: Name of the network, a file that `agents.learned.ship` has written, or what is in it (default router).

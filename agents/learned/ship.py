@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -94,16 +95,15 @@ def card(name: str, shipped: pretrained.Shipped, scenarios: list[Played]) -> str
     """The model card, as Markdown."""
     origin = shipped.origin
     n_weights = sum(value.size for value in shipped.weights.values())
-    learned = ", ".join(f"{key} {value}" for key, value in origin.get("settings", {}).items())
     n = len(scenarios[0].J)
     lines = [
         f"# {name}",
         "",
-        f"A router: {n_weights:,} weights, trained on {origin['scenario']} ({origin['algorithm']}, seed "
-        f"{origin['seed']}) with {origin['steps']:,} decisions in {origin['seconds'] / 60:.0f} minutes.",
+        f"A router: {n_weights:,} weights, trained with {origin['steps']:,} decisions in {origin['seconds'] / 60:.0f} "
+        f"minutes ({origin['algorithm']}). It asks for {json.dumps(origin['env_kwargs'])}.",
         "",
-        f"Settings: {learned}; of the scenarios: {json.dumps(origin['overrides'])}, drawn: "
-        f"{json.dumps(origin.get('ranges', {}))}. It asks for {json.dumps(origin['env_kwargs'])}.",
+        f"    {command_line(name, origin)}",
+        "",
         "",
         f"Test seeds 0 to {n - 1}, the evictor of the frontier; other J over that of the network, geometric means "
         "with 95 % intervals: above 1 the network is faster.",
@@ -113,6 +113,24 @@ def card(name: str, shipped: pretrained.Shipped, scenarios: list[Played]) -> str
         *_overall(scenarios),
     ]
     return "\n".join(lines)
+
+
+def command_line(name: str, origin: Mapping[str, Any]) -> str:
+    """The command that trains such a network; fields that are drawn stand in NAME.toml, beside it."""
+    from .ppo import Settings
+
+    words = ["python -m agents.train smdp --scenario", origin["scenario"]]
+    words += [
+        f"--set {key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in origin["overrides"].items()
+    ]
+    if origin["ranges"]:
+        words.append(f"--randomise agents/learned/pretrained/{name}.toml")
+    default = asdict(Settings())
+    for key, value in origin["settings"].items():
+        if value != default[key]:
+            words.append(f"--{key.replace('_', '-')}" + ("" if value is True else f" {value}"))
+    return " ".join([*words, f"--minutes {origin['seconds'] / 60:.0f} --seed {origin['seed']}"])
 
 
 def _table(title: str, scenarios: list[Played]) -> list[str]:

@@ -157,7 +157,9 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         self._handles = np.zeros(n, np.int64)
         self._whole = np.zeros((3, n), np.int64)  # code, session, and requests arrived so far
         self._times = np.zeros(n)
-        self._masks = np.ones((n, len(single.action_masks())), np.int8)
+        self._rows = np.arange(n)
+        self._all_legal = np.ones((n, len(single.action_masks())), np.int8)
+        self._masks = self._all_legal.copy()
         self.arrivals, self.ended = np.zeros(n, np.int64), np.zeros(n, bool)
         self._done = np.ones(n, bool)
         self._yes = np.ones(n, bool)
@@ -176,14 +178,16 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def _all(self, kind: int, choices: NDArray[np.int64], rules: Any = ASK) -> NDArray[np.int64]:
         """Commands of one kind."""
-        plan = np.full((self.num_envs, 3), kind, np.int64)
-        plan[:, 1], plan[:, 2] = choices, rules
+        plan = np.empty((self.num_envs, 3), np.int64)
+        plan[:, 0], plan[:, 1], plan[:, 2] = kind, choices, rules
         return plan
 
     def _legal(self, actions: NDArray[np.int64], n: int | None = None) -> NDArray[np.int64]:
         """The actions, an illegal one replaced by legal[a mod number of legal ones] and counted; see `ClusterEnv`."""
-        allowed = self._masks[np.arange(self.num_envs), actions]
-        for i in np.flatnonzero((allowed == 0) & ~self._done).tolist():
+        forbidden = self._masks[self._rows, actions] == 0
+        if not forbidden.any():
+            return actions
+        for i in np.flatnonzero(forbidden & ~self._done).tolist():
             self.envs[i].n_invalid += 1
             actions[i] = legal_instead(actions[i], self._masks[i, :n])
         return actions
@@ -255,7 +259,7 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
         """
         if not self._begun:
             raise RuntimeError("call reset() before step(): no episode is in progress")
-        resetting = np.flatnonzero(self._done)
+        (resetting,) = self._done.nonzero()
         if len(resetting) and self.autoreset_mode == AutoresetMode.DISABLED:
             raise RuntimeError(
                 f"environments {resetting.tolist()} have ended: reset them with options={{'reset_mask': ..}}"
@@ -265,9 +269,10 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
             plan[resetting, 0] = SKIP
         n = self.num_envs
         observation = np.empty((n, self.layout.size), np.float32)
-        self._masks = np.ones_like(self._masks)  # all actions of one that is not played, and is reset
+        self._masks = self._all_legal.copy()  # all actions of one that is not played, and is reset
         real = np.zeros((2, n))  # reward and dt
-        self.costs = np.zeros_like(self.costs)
+        if len(self.costs):
+            self.costs = np.zeros_like(self.costs)
         before = self._whole[2].copy()
         n_ended = self._run(plan, observation, real)
         self.arrivals = self._whole[2] - before
@@ -335,9 +340,16 @@ class ClusterVectorEnv(VectorEnv[Observation, NDArray[np.int64], NDArray[Any]], 
 
     def _infos(self, dt: NDArray[np.float64], there: NDArray[np.bool_]) -> dict[str, Any]:
         """The four keys that environments have at every step, and of which they are there."""
-        masks, times, sessions = self._masks.copy(), self._times.copy(), self._whole[1].copy()
-        values = {"action_mask": masks, "dt": dt, "time": times, "session": sessions}
-        return values | {f"_{key}": there.copy() for key in values}
+        return {
+            "action_mask": self._masks.copy(),
+            "dt": dt,
+            "time": self._times.copy(),
+            "session": self._whole[1].copy(),
+            "_action_mask": there.copy(),
+            "_dt": there.copy(),
+            "_time": there.copy(),
+            "_session": there.copy(),
+        }
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Legal actions, now: bool (num_envs, n)."""

@@ -26,7 +26,7 @@ from kvgym.scenarios.describe import (
 )
 from kvgym.scenarios.recipes import check_arguments, make_workload, trace_facts
 from kvgym.scenarios.traces import Facts
-from kvgym.sim import EVICTORS, ROUTERS, TRANSFERS, Simulator
+from kvgym.sim import EVICTORS, ROUTERS, TRANSFERS, VIEWS, Simulator
 from kvgym.workload import ServiceClass, Workload
 from kvgym.workload.classes import draw_classes
 
@@ -79,7 +79,7 @@ class Scenario:
             preset and gpu (see `EngineSpec.preset`), whose settings the other fields change.
         objective: Latency that counts: "e2e" or "ttft".
         evictor: Which cached pages go when memory is short.
-        view: A router's view of the caches, "exact" or "history".
+        view: A router's view of the caches, "exact", "history" or "speculative".
         history_tokens: Tokens per worker that the history view remembers.
         metrics_period_s: Engine metrics are snapshots at multiples of this; 0 = always current.
         decision_s: Seconds that a routing decision takes (docs/semantics.md#d1-time).
@@ -155,7 +155,7 @@ class Scenario:
         check_arguments(self.recipe, self.recipe_args, complete=False)
         _check.choice("objective", self.objective, OBJECTIVES)
         _check.choice("evictor", self.evictor, EVICTORS)
-        _check.choice("view", self.view, ("exact", "history"))
+        _check.choice("view", self.view, VIEWS)
         _check.choice("warmup_router", self.warmup_router, ROUTERS[1:])
         if self.load is not None and not _check.finite("load", self.load) > 0:
             raise ValueError(f"load must be a finite number > 0 or None, got {self.load!r}")

@@ -12,8 +12,8 @@ Start at ``events.advance``, the loop over events. Its kernels lie in rooms, eac
 ``Simulator`` is what a program calls.
 """
 
-from kvgym.sim.base.codes import ROUTERS
+from kvgym.sim.base.codes import ROUTERS, VIEWS
 from kvgym.sim.evictors import EVICTORS, RULES
 from kvgym.sim.simulator import TRANSFERS, Decision, Simulator
 
-__all__ = ["EVICTORS", "ROUTERS", "RULES", "TRANSFERS", "Decision", "Simulator"]
+__all__ = ["EVICTORS", "ROUTERS", "RULES", "TRANSFERS", "VIEWS", "Decision", "Simulator"]

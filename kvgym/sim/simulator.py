@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from kvgym import _check
 from kvgym.cluster import ClusterSpec, EngineSpec, Fault, check_faults
 from kvgym.sim import futures, state
-from kvgym.sim.base.codes import CONTRADICTION, CONTRADICTIONS, EVICT, LOG_FULL, PAUSED, ROUTE, ROUTERS, STOPS
+from kvgym.sim.base.codes import CONTRADICTION, CONTRADICTIONS, EVICT, LOG_FULL, PAUSED, ROUTE, ROUTERS, STOPS, VIEWS
 from kvgym.sim.evictors import ASK, EVICTORS, RULES
 from kvgym.sim.inspection import Inspection
 from kvgym.workload import ServiceClass, Workload
@@ -20,7 +20,6 @@ from kvgym.workload.classes import check_classes
 
 QUANTA = ("leaf", 1)
 OFFERS = ("oldest", "unhit")
-VIEWS = ("exact", "history")
 TRANSFERS = ("never", "auto")
 """Whether workers fetch pages of each other: never, or where it is faster than to compute them."""
 
@@ -59,7 +58,8 @@ class Simulator(Inspection):
             returns what `evict()` takes.
         router: A rule of `ROUTERS`, "agent" (advance() stops at each arrival), or a callable that gets the simulator
             and the decision and returns a worker; `run()` and `advance()` call it.
-        view: What a router sees of the caches: "exact" (what is resident), or "history" (the prompts it routed).
+        view: What a router sees of the caches: "exact" (what is resident), "history" (the prompts it routed), or
+            "speculative" (what is resident, and the prompts in flight).
         candidates: Slots of an EVICT decision, an even number; 0: the decision names a rule instead. Only for the
             evictor "agent" or a callable.
         offer: Which leaves the first half of the slots holds: "oldest", or "unhit": half of it those with the fewest
@@ -125,7 +125,7 @@ class Simulator(Inspection):
             offers_unhit=unhit,
             quantum=1 if quantum == 1 else 2**31 - 1,
             router=ROUTERS.index("agent" if callable(router) else router),
-            history_view=_check.choice("view", view, VIEWS) == "history",
+            shown=VIEWS.index(_check.choice("view", view, VIEWS)),
             history_pages=_check.whole("history_pages", history_pages, 1),
             metrics_period_ps=round(_check.finite("metrics_period_s", metrics_period_s) * 1e12),
             debug=_check.flag("debug", debug),

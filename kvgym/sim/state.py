@@ -26,7 +26,8 @@ class Settings:
     offers_unhit: bool
     quantum: int
     router: int
-    history_view: bool
+    shown: int
+    """Of the caches: one of `codes.VIEWS`."""
     history_pages: int
     metrics_period_ps: int
     debug: bool

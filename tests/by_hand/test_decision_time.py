@@ -71,10 +71,12 @@ def test_successors():
 
 
 def test_a_router_s_own_record_is_written_at_the_decision():
-    # At 0 the history has A, which is on its way; the exact view has it when it is computed, 300 .. 480.
+    # At 0 the history has A, which is on its way and so in flight; the exact view has it when it is computed,
+    # 300 .. 480.
     requests = [request(A), request(A), request(A, at=480)]
-    for history_pages, hits in ((10, (0, 7, 7)), (None, (0, 0, 7))):
-        result = play(requests, [30], [0] * 3, history_pages=history_pages, decision_ps=300)
+    sent, computed = (0, 7, 7), (0, 0, 7)
+    for view, hits in (({"history_pages": 10}, sent), ({"speculative": True}, sent), ({}, computed)):
+        result = play(requests, [30], [0] * 3, **view, decision_ps=300)
         assert [row[2] for row in result.visible] == [(hit,) for hit in hits]
         assert result.records[0].finish_ps == 480
 

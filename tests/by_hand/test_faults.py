@@ -74,10 +74,10 @@ def test_queued_and_running_come_back_before_arrivals():
 
 
 def test_a_worker_returns_cold():
-    # A is on worker 0 at 180; down from 200 to 300. At 1000 nothing is there, in both views.
+    # A is on worker 0 at 180; down from 200 to 300. At 1000 nothing is there, in all views.
     requests = [request(A), request((*A, 9), at=250), request((*A, 9), at=1000)]
-    for history_pages in (None, 20):
-        result = play(requests, [20, 20], [0, 0, 0], faults=[RefCrash(0, 200, 300)], history_pages=history_pages)
+    for view in ({}, {"history_pages": 20}, {"speculative": True}):
+        result = play(requests, [20, 20], [0, 0, 0], faults=[RefCrash(0, 200, 300)], **view)
         assert [row[2] for row in result.visible] == [(0, 0), (0, 0), (0, 8)]
         assert [record.worker for record in result.records] == [0, 1, 0]
         assert (result.records[2].hit_tokens, result.totals[0].lost, result.totals[0].loaded) == (0, 8, 17)

@@ -9,10 +9,10 @@ from tests.reference import RefCrash, RefRecord, RefRequest
 
 
 def test_refused_at_its_arrival():
-    # Nothing of A is computed, and the next one finds nothing, in both views.
+    # Nothing of A is computed, and the next one finds nothing, in all views.
     requests = [request(A), request(A, at=50)]
-    for history_pages in (None, 20):
-        result = run(requests, 20, history_pages=history_pages, refuse={0: 0})
+    for view in ({}, {"history_pages": 20}, {"speculative": True}):
+        result = run(requests, 20, **view, refuse={0: 0})
         assert result.records[0] == RefRecord(arrival_ps=0)
         assert result.iterations == [[(50, 230, 8, 1, 0, 0)]]
         assert result.visible == [(0, 0, (0,), (0,), (0,)), (1, 50, (0,), (0,), (0,))]

@@ -46,7 +46,7 @@ class EvictOracle(Oracle):
     def evict(self, question: Question) -> int | str:
         """Observes, then decides as the environment's player does."""
         q, now = question.request, question.time_ps
-        self.view.ask_about(len(self.prompt(q)), self.pages[q])
+        self.view.ask_about(q, len(self.prompt(q)), self.pages[q])
         kv_pages = self.case.workers[question.worker].kv_pages
         row = self.observe(q, now) | {
             "is_evict": 1.0,

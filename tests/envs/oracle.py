@@ -79,6 +79,7 @@ class Oracle:
             case.evictor,
             self.route,
             history_pages=case.history_pages,
+            speculative=case.speculative,
             network=case.reference_network(),
             faults=case.reference_faults(),
             check=False,  # its own invariants: tests/sim and tests/reference
@@ -218,10 +219,9 @@ class Oracle:
         return {"up": up, "speed": min(seconds) / seconds[w], "kv_size": pages[w] / max(pages)}
 
     def cache_row(self, w: int, q: int | None, now: int) -> Row:
-        cache = self.view._workers[w].cache
-        history = self.view._histories
-        pages = len(cache.resident) if history is None else len(history[w].touched)
-        row = {"index_tokens": pages * self.size}
+        history = self.view._histories  # prompts in flight match, but are no tokens of an index
+        pages = self.view._workers[w].cache.resident if history is None else history[w].touched
+        row = {"index_tokens": len(pages) * self.size}
         if q is None:
             return row | {"match": 0, "miss": 0, "match_age": 0, "is_prev": 0}
         hit = self.view.visible_hit(w)
@@ -242,9 +242,7 @@ class Oracle:
 
     def match_age(self, w: int, q: int, now: int) -> float:
         """Since a prompt was sent here that holds the deepest matched page held by any such prompt."""
-        cache, histories = self.view._workers[w].cache, self.view._histories
-        pages = cache.resident if histories is None else histories[w].touched
-        prefixes = self.prefixes(q)
+        pages, prefixes = self.view.shown(w), self.prefixes(q)
         matched = sum(page in pages for page in self.view._prompt_pages)
         for prefix in reversed(prefixes[:matched]):
             sent = self.here(w).values()

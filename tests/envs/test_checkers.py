@@ -14,6 +14,7 @@ from kvgym.scenarios import SPLITS
 from kvgym.sim import EVICTORS
 from tests import often
 from tests.envs.helpers import FORMS, SMALL, make_form, pressed, small
+from tests.sim.cases import VIEWS
 
 FEW_PAGES = {"recipe_args": {"lengths": [512, 2048]}, "workers": [{"kv_tokens": 4096, "cost": {"c0": 20.0}}] * 3}
 TIGHT = {"scenario_overrides": small("gsp-stable", **FEW_PAGES)}
@@ -29,7 +30,7 @@ SETTINGS = (
     + [{"reward": reward} for reward in REWARDS]
     + [{"horizon": horizon} for horizon in HORIZONS]
     + [{"split": split} for split in SPLITS]
-    + [{"scenario_overrides": pressed("gsp-stable", view=view)} for view in ("exact", "history")]
+    + [{"scenario_overrides": pressed("gsp-stable", view=view)} for view in VIEWS]
     + [{"scenario_overrides": pressed("gsp-stable", metrics_period_s=period)} for period in (0.0, 0.05, 3.0)]
     + [{"scenario_overrides": pressed("gsp-stable", output_hint_sigma=0.5)}]
     + [{"scenario_overrides": pressed("gsp-stable", n_workers=n)} for n in (1, 16)]

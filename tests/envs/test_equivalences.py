@@ -9,6 +9,7 @@ from kvgym.sim import RULES
 from tests import often
 from tests.envs.helpers import SMALL, digest, make_form, play, random_policy
 from tests.envs.spy import make_agent as make_spy
+from tests.sim.cases import VIEWS
 
 PRESSED = sorted(set(SMALL) - {"sanity"})
 
@@ -102,7 +103,7 @@ def test_the_agent_of_a_rule_is_that_rule(form):
         assert by_agent.simulator.records().tobytes() == by_rule.simulator.records().tobytes()
 
 
-@pytest.mark.parametrize("view", ["exact", "history"])
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("scenario", PRESSED)
 @pytest.mark.parametrize("form", ["physical", "scaled"])
 def test_a_router_is_shown_what_route_shows(form, scenario, view):

@@ -10,7 +10,7 @@ from kvgym.sim import RULES
 from tests import often
 from tests.envs.evict_oracle import EvictOracle
 from tests.envs.token_scenarios import drawn_out, make_asked_env
-from tests.sim.cases import random_case
+from tests.sim.cases import VIEWS, random_case
 from tests.sim.compare import Evicting, draws, target
 
 SCHEDULES = ("mixed", "prefill_first")
@@ -18,8 +18,7 @@ SCHEDULES = ("mixed", "prefill_first")
 
 def make_case(seed, router="least_loaded", candidates=16, quantum="leaf", view="exact"):
     case = random_case(seed, "agent", SCHEDULES[seed % 2], (1, 4)[seed // 2 % 2], router)
-    history = 12 if view == "history" else None
-    return dataclasses.replace(case, candidates=candidates, quantum=quantum, history_pages=history)
+    return dataclasses.replace(case, candidates=candidates, quantum=quantum, **VIEWS[view])
 
 
 def play(env, case):
@@ -77,8 +76,8 @@ def assert_row(observation, row, names, where):
     assert not wrong.any(), f"{where}: {text}"
 
 
-@often.cases(12)
-@pytest.mark.parametrize("view", ["exact", "history"])
+@often.cases(9)
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize(
     ("router", "candidates", "quantum"),
     [
@@ -104,15 +103,15 @@ def test_every_feature_with_old_metrics_and_a_warmup(monkeypatch, warmup_router,
     """The agent evicts in the warm-up too."""
     asked = 0
     for seed in range(100, 112):
-        case = make_case(seed, router, 8, "leaf", ("exact", "history")[seed % 2])
+        case = make_case(seed, router, 8, "leaf", tuple(VIEWS)[seed % 3])
         span = max(request.arrival_ps or 0 for request in case.requests)
         asked += check(monkeypatch, case, warmup=5, period_ps=max(1, span // 7), warmup_router=warmup_router)
     assert asked > 100
 
 
-@pytest.mark.parametrize("view", ["exact", "history"])
+@pytest.mark.parametrize("view", VIEWS)
 def test_every_feature_where_the_route_names_the_evictor(monkeypatch, view):
-    for seed in range(200, 212):
+    for seed in range(200, 208):
         case = make_case(seed, "agent", 0, "leaf", view)
         choices = random.Random(seed)
         case = dataclasses.replace(case, rules=[choices.choice(RULES) for _ in case.requests])

@@ -9,18 +9,18 @@ from tests import often
 from tests.envs.test_asked_future import SETTINGS, whole
 from tests.envs.test_future import late
 from tests.envs.token_scenarios import drawn_out, make_asked_env, use_workload
-from tests.sim.cases import workload_of
+from tests.sim.cases import VIEWS, workload_of
 from tests.sim.moving_cases import moving_case
 
 
 @often.cases(24)
-@pytest.mark.parametrize("history", [None, 6])
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("form", SETTINGS)
-def test_later_requests_change_nothing_before_they_arrive(monkeypatch, form, history, cases):
+def test_later_requests_change_nothing_before_they_arrive(monkeypatch, form, view, cases):
     router, candidates, quantum = SETTINGS[form]
     returns = fetched = 0
     for seed in range(cases):
-        changes = {"router": router, "history_pages": history, "candidates": candidates, "quantum": quantum}
+        changes = {"router": router, "candidates": candidates, "quantum": quantum, **VIEWS[view]}
         case = moving_case(seed, "agent", ("mixed", "prefill_first")[seed % 2], **changes)
         case = drawn_out(case, 2) if seed % 4 == 1 else case
         half, size = len(case.requests) // 2, case.engine.page_size
@@ -38,6 +38,5 @@ def test_later_requests_change_nothing_before_they_arrive(monkeypatch, form, his
         assert seen[0][-1] == seen[1][-1]
         returns += records["returns"].sum()
         fetched += records["fetched_tokens"].sum()
-    assert returns > cases / 2 and (
-        fetched > cases / 2 or router != "agent"
-    )  # rules send to where the pages are, or little
+    # Rules send to where the pages are, or little.
+    assert returns > cases / 2 and (fetched > cases / 2 or router != "agent")

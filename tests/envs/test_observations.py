@@ -9,7 +9,7 @@ from kvgym.envs.features import REQUEST_FEATURES, WORKER_FEATURES
 from tests import often
 from tests.envs.oracle import Oracle
 from tests.envs.token_scenarios import drawn_out, make_env
-from tests.sim.cases import random_case
+from tests.sim.cases import VIEWS, random_case
 from tests.sim.compare import target
 
 NAMES = [feature.name for feature in REQUEST_FEATURES + WORKER_FEATURES]
@@ -46,13 +46,13 @@ def check(monkeypatch, case, **oracle_options):
 
 def make_case(seed, evictor, schedule, page_size, view):
     case = random_case(seed, evictor, schedule, page_size, "agent")
-    return dataclasses.replace(case, history_pages=12 if view == "history" else None)
+    return dataclasses.replace(case, **VIEWS[view])
 
 
 @often.cases(6)
 @pytest.mark.parametrize("page_size", [1, 4])
 @pytest.mark.parametrize("schedule", ["mixed", "prefill_first"])
-@pytest.mark.parametrize("view", ["exact", "history"])
+@pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("evictor", ["lru", "lru_node"])
 def test_every_feature_with_metrics_of_now(monkeypatch, evictor, view, schedule, page_size, cases):
     for seed in range(cases):
@@ -63,7 +63,7 @@ def test_every_feature_with_metrics_of_now(monkeypatch, evictor, view, schedule,
 
 @often.cases(6)
 @pytest.mark.parametrize("warmup_router", ["round_robin", "least_loaded", "prefix_affinity"])
-@pytest.mark.parametrize("view", ["exact", "history"])
+@pytest.mark.parametrize("view", VIEWS)
 def test_every_feature_with_old_metrics_and_a_warmup(monkeypatch, view, warmup_router, cases):
     for seed in range(cases):
         case = make_case(100 + seed, "lru", "mixed", 4, view)

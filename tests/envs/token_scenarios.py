@@ -77,7 +77,6 @@ def use_workload(monkeypatch: pytest.MonkeyPatch, workload: Workload) -> None:
 def overrides(case: Case) -> dict[str, Any]:
     """Scenario overrides that describe a case's cluster, engine and view; JSON-able."""
     page_size = case.engine.page_size
-    history = case.history_pages is not None
     return {
         "recipe": "tokens",
         "workers": [
@@ -91,8 +90,8 @@ def overrides(case: Case) -> dict[str, Any]:
         **moving_overrides(case),
         "engine": dataclasses.asdict(case.engine),
         "evictor": case.evictor,
-        "view": "history" if history else "exact",
-        **({"history_tokens": case.history_pages * page_size} if history else {}),
+        "view": case.view(),
+        **({} if case.history_pages is None else {"history_tokens": case.history_pages * page_size}),
         "episode_requests": len(case.requests),
         "metrics_period_s": 0.0,
     }

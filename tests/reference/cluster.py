@@ -102,6 +102,7 @@ class Cluster:
         for done in worker.finish_iteration(now):
             assert done not in self.finished, f"request {done} finished twice"
             self.finished.add(done)
+            self.view.finished(self.result.records[done].worker, done)
             self.leave(done, now)
         self.check(worker)
 
@@ -129,7 +130,7 @@ class Cluster:
         every = range(len(self.fleet))
         view.now = now
         view.up = tuple(self.faults.is_up(w, now) for w in every)
-        view.ask_about(len(prompt), self.paths[index][: len(prompt) // size])
+        view.ask_about(index, len(prompt), self.paths[index][: len(prompt) // size])
         seen = [tuple(see(w) for w in every) for see in (view.visible_hit, view.queued, view.running)]
         self.result.visible.append((index, now, seen[0], seen[1], seen[2]))
         self.result.offers.append(tuple(view.offer(w) for w in every))
@@ -210,7 +211,7 @@ class Cluster:
             assert received[w] + cut_off == (totals.fetched + found) * size
         assert sum(received.values()) == sum(record.fetched_tokens for record in records)
         assert self.transfers is None or not self.transfers.undone
-        assert not self.router.on_the_way
+        assert not self.router.on_the_way and not any(self.view.in_flight)
 
 
 def first_arrivals(requests: Sequence[RefRequest]) -> tuple[dict[int, int], dict[int, list[int]]]:

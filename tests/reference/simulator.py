@@ -40,6 +40,7 @@ def simulate(
     *,
     draws: Sequence[Iterator[Draw]] | None = None,
     history_pages: int | None = None,
+    speculative: bool = False,
     check: bool = True,
     evict: Decide | None = None,
     candidates: int = 16,
@@ -64,7 +65,8 @@ def simulate(
             that came back n times takes the nth worker after it; and whoever is down, the next one that is up.
         draws: Per worker the tested simulator's log of random choices, (candidates, (request, page number)); None
             draws with a fixed seed.
-        history_pages: Size of the router's own record per worker; None is the exact view.
+        history_pages: Size of the router's own record per worker; None is the exact view, or the speculative one.
+        speculative: Whether the view shows prompts in flight besides what is resident.
         check: Whether to assert the invariants after every event.
         evict: Answers the EVICT decisions of the evictor "agent": with a slot, in rule form with the name of a rule.
         candidates: Slots that are offered; 0 is the rule form.
@@ -89,6 +91,8 @@ def simulate(
             workers are not connected; if faults overlap or leave no worker up.
     """
     validate(requests, workers, engine, classes)
+    if speculative and history_pages is not None:
+        raise ValueError("a view is speculative or a history, not both")
     schedule = Faults(faults, len(workers))
     schedule.validate()
     if network is not None:
@@ -101,7 +105,7 @@ def simulate(
     fleet = make_fleet(workers, engine, evictor, form, sessions, paths, draws)
     transfers = None if network is None else Transfers(fleet, networks.Network(network, engine.page_size))
     histories = None if history_pages is None else [History(history_pages) for _ in workers]
-    view = View(fleet, histories, engine.page_size, transfers)
+    view = View(fleet, histories, engine.page_size, transfers, speculative)
     result = RefResult(records, [worker.totals for worker in fleet], [worker.log for worker in fleet])
     cluster = Cluster(
         requests,

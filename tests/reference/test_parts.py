@@ -191,9 +191,10 @@ def test_options_that_do_not_go_together(options, message):
     [
         (dict(settings=engine(queue="shortest")), "unknown queue 'shortest'"),
         (dict(classes=[]), "request 0 is of class 0, of 0"),
+        (dict(history_pages=4, speculative=True), "speculative or a history"),
     ],
 )
-def test_queues_and_classes_that_there_are_not(options, message):
+def test_queues_classes_and_views_that_there_are_not(options, message):
     with pytest.raises(ValueError, match=message):
         run([request([1])], 5, **options)
 

@@ -67,6 +67,11 @@ def random_case(seed):
     return requests, workers, page_size, chunk_tokens, rng.randint(1, min(8, chunk_tokens)), options
 
 
+def view_of(seed):
+    """The router's view, whatever rule of the test the seed chooses."""
+    return [{}, dict(history_pages=10), dict(speculative=True)][seed // 4 % 3]
+
+
 def options_of(evictor, seed, count):
     """The evictor's name and options: somebody who answers at random, with slots or rules; or requests with rules."""
     rng = random.Random(seed)
@@ -91,7 +96,7 @@ def test_random_workloads(evictor, schedule, seed):
     settings_ = engine(page_size, schedule, chunk_tokens, max_running, **options)
     rule = [round_robin, least_loaded, prefix_affinity][seed % 3]
     name, asked = options_of(evictor, seed, len(requests))
-    result = simulate(requests, workers, settings_, name, rule, history_pages=[None, 10][seed % 2], **asked)
+    result = simulate(requests, workers, settings_, name, rule, **view_of(seed), **asked)
 
     for record, spec in zip(result.records, requests, strict=True):
         assert 0 <= record.arrival_ps <= record.admitted_ps < record.first_token_ps <= record.finish_ps
@@ -164,7 +169,7 @@ def test_random_transfers_and_faults(evictor, schedule, seed):
         settings_,
         name,
         rule,
-        history_pages=[None, 10][seed % 2],
+        **view_of(seed),
         network=network,
         faults=faults,
         **asked,
@@ -263,7 +268,7 @@ def test_random_priorities_and_refusals(schedule, seed, evictor):
         settings_,
         name,
         [round_robin, least_loaded, prefix_affinity][seed % 3],
-        history_pages=[None, 10][seed % 2],
+        **view_of(seed),
         network=random_network(rng, len(workers)) if moving else None,
         faults=random_faults(rng, workers) if moving else (),
         classes=classes,
@@ -304,7 +309,7 @@ def test_a_refused_request_might_as_well_not_have_come(seed, evictor, queue):
     places = {q: place for place, q in enumerate(kept)}
     places[-1] = -1
     settings_ = engine(page_size, "mixed", chunk_tokens, max_running, queue=queue, **options)
-    how = dict(evictor=evictor, classes=classes, history_pages=[None, 10][seed % 2])
+    how = dict(evictor=evictor, classes=classes, **view_of(seed))
     whole = simulate(requests, workers, settings_, route=prefix_affinity, refuse=dict.fromkeys(refused, 0), **how)
     rest = [dataclasses.replace(requests[q], predecessor=places[requests[q].predecessor]) for q in kept]
     alone = simulate(rest, workers, settings_, route=prefix_affinity, **how)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from .engine import Worker
 from .pages import Page
@@ -42,6 +42,7 @@ class View:
         last: Worker of the decision before this one, -1 before the first.
         now: The time of the decision.
         up: Per worker, whether it is up.
+        in_flight: Per worker the full pages of the prompts in flight there, by request.
     """
 
     def __init__(
@@ -50,25 +51,30 @@ class View:
         histories: Sequence[History] | None,
         page_size: int,
         transfers: Transfers | None = None,
+        speculative: bool = False,
     ) -> None:
         self.workers = len(workers)
         self.decisions = 0
         self.last = -1
         self.now = 0
         self.up = (True,) * len(workers)
+        self.in_flight: list[dict[int, Sequence[Page]]] = [{} for _ in workers]
         self._transfers = transfers
         self._workers = workers
         self._histories = histories
         self._page_size = page_size
+        self._speculative = speculative
+        self._request = -1
         self._prompt_tokens = 0
         self._prompt_pages: Sequence[Page] = ()
 
-    def ask_about(self, prompt_tokens: int, prompt_pages: Sequence[Page]) -> None:
-        """Set the request that `visible_hit` is about: its prompt's length and full pages.
+    def ask_about(self, request: int, prompt_tokens: int, prompt_pages: Sequence[Page]) -> None:
+        """Set the request that the view is about: its index, its prompt's length and full pages.
 
         For a request that came back these are its prompt's, too: F3 says that `prompt` and `miss` of a decision
         count its known tokens, not that more of it is matched or put on record (D2).
         """
+        self._request = request
         self._prompt_tokens = prompt_tokens
         self._prompt_pages = prompt_pages
 
@@ -80,9 +86,19 @@ class View:
         """Requests admitted there and not finished."""
         return len(self._workers[worker].running)
 
+    def shown(self, worker: int) -> Collection[Page]:
+        """The pages that the view believes to be cached there, or soon to be."""
+        if self._histories is not None:
+            return self._histories[worker].touched
+        resident = self._workers[worker].cache.resident
+        if not self._speculative:
+            return resident
+        others = [prompt for request, prompt in self.in_flight[worker].items() if request != self._request]
+        return set(resident).union(*others)
+
     def visible_hit(self, worker: int) -> int:
-        """Tokens of the prompt that the view believes to be cached there."""
-        pages = self._workers[worker].cache.resident if self._histories is None else self._histories[worker].touched
+        """Tokens of the prompt that would hit by what the view shows there."""
+        pages = self.shown(worker)
         matched = 0
         while matched < len(self._prompt_pages) and self._prompt_pages[matched] in pages:
             matched += 1
@@ -105,7 +121,8 @@ class View:
         return (0, 0) if offer is None else (offer.tokens, offer.end_ps - self.now)
 
     def crashed(self, worker: int) -> None:
-        """A worker crashed: the record of what was sent there is gone."""
+        """A worker crashed: the record of what was sent there is gone, and nothing is in flight there."""
+        self.in_flight[worker] = {}
         if self._histories is not None:
             self._histories[worker].forget()
 
@@ -113,8 +130,13 @@ class View:
         """The request asked about was sent to this worker."""
         self.decisions += 1
         self.last = worker
+        self.in_flight[worker][self._request] = self._prompt_pages
         if self._histories is not None:
             self._histories[worker].add(self._prompt_pages)
+
+    def finished(self, worker: int, request: int) -> None:
+        """A request finished on a worker."""
+        del self.in_flight[worker][request]
 
 
 def round_robin(view: View, request: int) -> int:

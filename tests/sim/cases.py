@@ -19,6 +19,12 @@ from tests.reference import RefClass, RefCost, RefCrash, RefEngine, RefLink, Ref
 
 SECONDS_PER_PS = 1e-12
 ROUTES = ("agent", "round_robin", "least_loaded", "prefix_affinity")
+VIEWS: dict[str, dict[str, Any]] = {
+    "exact": {"history_pages": None, "speculative": False},
+    "history": {"history_pages": 12, "speculative": False},
+    "speculative": {"history_pages": None, "speculative": True},
+}
+"""Options of a case, and of the reference, for each view."""
 
 
 @dataclass
@@ -32,7 +38,8 @@ class Case:
         evictor: Name of the evictor.
         router: "agent" (then `routes` decides) or a rule.
         routes: Worker of each request.
-        history_pages: None for the exact view.
+        history_pages: Of the view "history", None for the others.
+        speculative: Whether the view is the speculative one.
         seed: Seed of the simulator.
         candidates: Slots of an EVICT decision, 0 for the rule form; for the evictor "agent".
         quantum: Of an EVICT decision.
@@ -53,6 +60,7 @@ class Case:
     router: str = "agent"
     routes: list[int] = field(default_factory=list)
     history_pages: int | None = None
+    speculative: bool = False
     seed: int = 0
     candidates: int = 16
     quantum: str | int = "leaf"
@@ -71,7 +79,8 @@ class Case:
 
     def simulator(self, **options: Any) -> Simulator:
         """A simulator of this case that checks itself and logs everything, at its start."""
-        view = {} if self.history_pages is None else {"view": "history", "history_pages": self.history_pages}
+        view: dict[str, Any] = {"view": self.view()}
+        view |= {} if self.history_pages is None else {"history_pages": self.history_pages}
         asks = {name: getattr(self, name) for name in ("candidates", "offer", "quantum") if self.evictor == "agent"}
         options = {"debug": True, "log_iterations": True, "log_draws": True, **view, **asks, **options}
         options["transfer"] = "never" if self.network is None else "auto"
@@ -81,6 +90,12 @@ class Case:
         simulator = Simulator(cluster, self.engine, self.evictor, self.router, **options)
         self.reset(simulator, self.seed)
         return simulator
+
+    def view(self) -> str:
+        """What the router sees of caches."""
+        if self.history_pages is not None:
+            return "history"
+        return "speculative" if self.speculative else "exact"
 
     def reset(self, simulator: Simulator, seed: int) -> None:
         """Brings a simulator to the start of this case."""
@@ -290,8 +305,8 @@ def random_case(
         evictor,
         router or rng.choice(ROUTES),
         [rng.randrange(len(workers)) for _ in requests],
-        rng.choice([None, 3, 12]),
-        seed,
+        seed=seed,
+        **rng.choice([*VIEWS.values(), {"history_pages": 3}]),
     )
 
 
@@ -342,7 +357,9 @@ def long_case(seed: int, evictor: str, schedule: str, page_size: int) -> Case:
             requests.append(RefRequest(prompt, output, clock, session=rng.randint(0, 20)))
     engine = EngineSpec(page_size, schedule, chunk_tokens=8 * page_size, max_running=rng.randint(1, 6))
     routes = [rng.randrange(len(workers)) for _ in requests]
-    return Case(requests, workers, engine, evictor, rng.choice(ROUTES), routes, seed=seed)
+    return Case(
+        requests, workers, engine, evictor, rng.choice(ROUTES), routes, seed=seed, speculative=rng.random() < 0.5
+    )
 
 
 def slow_case(seed: int, evictor: str, schedule: str, page_size: int) -> Case:

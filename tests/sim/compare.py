@@ -262,6 +262,7 @@ def reference(case: Case, replay: Draws | None, agent: Evicting | None = None) -
         ROUTERS.get(case.router, case.routes),
         draws=logs,
         history_pages=case.history_pages,
+        speculative=case.speculative,
         check=case.seed % 4 == 0,
         network=case.reference_network(),
         faults=case.reference_faults(),

@@ -1,4 +1,4 @@
-"""Snapshots of the engine's metrics, the history view and the event log, against cases by hand."""
+"""Snapshots of the engine's metrics, views and the event log, against cases by hand."""
 
 from __future__ import annotations
 
@@ -72,6 +72,27 @@ def test_history_drops_the_tail_of_the_oldest():
         [2, 0, 1, 0, 3, 0],  # 1 2 3 4
     ]
     assert sim.records()["hit_tokens"].tolist() == [0, 0, 1, 0, 3, 2]
+
+
+def test_a_prompt_in_flight_counts_for_others_alone():
+    # 4 pages. [1 2 3] is done; [4 5] and [4 5 6] come at 10, one after the other. The first needs 2 pages and evicts 3,
+    # while the second one's prompt counts; the second finds [4 5] resident, and evicts another one.
+    options = {"view": "speculative", "evictor": "agent", "engine": {"max_running": 1}}
+    sim = simulator([[1, 2, 3], [4, 5], [4, 5, 6]], [1, 1, 1], [0, 10, 10], 4, **options)
+    seen = []
+    while (decision := sim.advance()).kind != "DONE":
+        seen.append((decision.kind, decision.request, [sim.visible_hit(0, q) for q in range(3)]))
+        if decision.kind == "ROUTE":
+            sim.route(0)
+        else:
+            sim.evict(0)
+    assert seen == [
+        ("ROUTE", 0, [0, 0, 0]),
+        ("ROUTE", 1, [2, 0, 0]),
+        ("ROUTE", 2, [2, 0, 2]),
+        ("EVICT", 1, [2, 1, 2]),
+        ("EVICT", 2, [2, 1, 2]),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_loads_are_played_one_after_the_other(tmp_path: Path, monkeypatch: pytes
 def test_scenarios_are_named_with_evictors() -> None:
     found = groups.entries(("gsp-stable", "chat+lfu"), "frontier", {})
     assert [entry.name for entry in found] == ["gsp-stable+arc", "chat+lfu"]
-    assert groups.entries(("sanity",), "frontier", {})[0].evictor is None
+    assert groups.entries(("trace",), "frontier", {})[0].evictor is None
     with pytest.raises(ValueError, match="held out"):
         groups.entries(("drift",), None, {})
 
@@ -196,10 +196,30 @@ def test_fields_are_drawn_from_ranges(tmp_path: Path) -> None:
     assert 0.5 <= min(per_worker) < 0.6 and 0.9 < max(per_worker) <= 1.0
     made = groups.make([entry], 6, 1, ranges, 0, horizon="truncate")
     assert {group.n_workers for group in made} == {2, 8} and sum(group.size for group in made) == 6
-    for text, message in (("a = 1", "a must be"), ("a = {low = 2, high = 1}", "a must be"), ("a =", "not TOML")):
+    for text, message in (
+        ("a = 1", "a must be"),
+        ("[chat]\na = 1", "a must be"),
+        ("a = {low = 2, high = 1}", "a must be"),
+        ("a =", "not TOML"),
+    ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             groups.read_ranges(path)
+
+
+def test_fields_of_one_scenario_are_drawn_for_that_one_and_arrivals_follow_the_fleet(tmp_path: Path) -> None:
+    path = tmp_path / "ranges.toml"
+    path.write_text(
+        "rate_scale = { choices = [0.5] }\n[documents]\n"
+        'workers = { choices = [[{ model = "llama-3.1-8b", gpu = "h100", count = 2 }]] }\n'
+    )
+    ranges = groups.read_ranges(path)
+    four, other = (entry.scenario for entry in groups.entries(("documents", "chat"), None, {}))
+    two = groups.drawn(four, ranges, np.random.default_rng(0))
+    assert (len(four.cluster), len(two.cluster)) == (4, 2)
+    assert two.rate_scale == pytest.approx(0.25)  # half as many of the same GPU, at half the load
+    same = groups.drawn(other, ranges, np.random.default_rng(0))
+    assert same.cluster == other.cluster and same.rate_scale == 0.5
 
 
 def test_settings_and_numbers_of_environments_are_checked() -> None:

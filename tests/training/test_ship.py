@@ -92,6 +92,20 @@ def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
             pretrained.read(str(path))
 
 
+def test_the_card_says_a_command_that_gives_the_same_settings() -> None:
+    pytest.importorskip("torch", reason="needs the extra train")
+    from agents.learned import command, ship
+    from agents.learned.ppo import Settings
+
+    settings = Settings(num_envs=8, repeats=2, gamma=0.99, corrects=True, seed=3, minutes=2.0)
+    how = {key: value for key, value in vars(settings).items() if key not in ("seed", "minutes", "threads")}
+    origin = {"scenario": "chat gsp-stable+arc", "overrides": {"view": "exact", "count": 3}, "ranges": {}}
+    line = ship.command_line("mine", origin | {"settings": how, "seconds": 118.0, "seed": 3})
+    given = command.make_parser().parse_args(line.split()[4:])
+    assert {key: getattr(given, key) for key in vars(settings)} == vars(settings)
+    assert given.scenario == ["chat", "gsp-stable+arc"] and given.set == ["view=exact", "count=3"]
+
+
 @pytest.mark.slow
 def test_a_router_is_shipped_with_its_card(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="needs the extra train")

@@ -19,12 +19,12 @@ from kvgym.sim.base.access import (
     paths,
     progress,
     requests,
-    rows,
     running,
     sessions,
     transfers,
     workers,
 )
+from kvgym.sim.base.codes import HISTORY
 from kvgym.sim.base.requests import class_of, hit_tokens, known_tokens
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.base.tables import INFINITE
@@ -32,7 +32,7 @@ from kvgym.sim.cache.candidates import describe
 from kvgym.sim.cache.tree import OPENING
 from kvgym.sim.engine.duration import gen_tps, iteration_end_ps, iterations_ended, kv_use
 from kvgym.sim.fleet.transfers import best_source_by
-from kvgym.sim.routing.view import resident_pages
+from kvgym.sim.routing.view import resident_pages, visible_pages
 
 N_REQUEST, N_WORKER, N_FETCH, N_EVICT = len(REQUEST), len(WORKER), len(FETCH), len(WANTED)
 WINDOW_10_PS = 10 * 10**12
@@ -159,7 +159,7 @@ def observe_cache(s, w, q, at):
     block = block_at(at, N_WORKER)
     cf = config(s)
     wk = workers(s)[w]
-    pages = wk.index_pages if cf.history_view else resident_pages(wk) + entered_in_burst(s, w)
+    pages = wk.index_pages if cf.shown == HISTORY else resident_pages(wk) + entered_in_burst(s, w)
     block[WORKER.index_tokens] = pages * cf.page_size
     if q < 0:
         block[WORKER.match] = block[WORKER.miss] = block[WORKER.match_age] = block[WORKER.is_prev] = 0.0
@@ -179,7 +179,7 @@ def observe_cache(s, w, q, at):
         r = row_of(s, w, v)
         entry = index_rows(s)[r]
         if matching:
-            n = entry.pages if cf.history_view else rows(s)[r].cached
+            n = visible_pages(s, w, q, i)
             if node.slot >= cf.n_shared and progress(s)[q].worker != w:
                 n = 0  # no other request has it; it is somewhere if `q` has been routed
             if n > 0 and entry.sent_ps >= 0:

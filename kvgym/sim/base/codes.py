@@ -12,6 +12,10 @@ AGENT, RANDOM_ROUTER, ROUND_ROBIN, LEAST_LOADED, PREFIX_AFFINITY, LMETRIC, LEAST
     len(ROUTERS)
 )
 
+VIEWS = ("exact", "history", "speculative")
+"""What a router sees of the caches (docs/semantics.md#d2-view)."""
+EXACT, HISTORY, SPECULATIVE = range(len(VIEWS))
+
 STOPS = ("ROUTE", "EVICT", "DONE", "TRUNCATED", "LOG_FULL", "CONTRADICTION", "PAUSED")
 """Why `events.advance` came back; PAUSED: it has been called for so many events, and there are more."""
 ROUTE, EVICT, DONE, TRUNCATED, LOG_FULL, CONTRADICTION, PAUSED = range(len(STOPS))

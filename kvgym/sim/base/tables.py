@@ -29,7 +29,7 @@ def row_type(*fields: str) -> np.dtype:
 
 CONFIG = row_type(
     "i8 n_workers n_requests n_nodes n_shared page_size chunk_tokens max_running prefill_first by_priority",
-    "i8 evict_full_request evictor router warmup_router history_view warmup limit truncate leaf_capacity",
+    "i8 evict_full_request evictor router warmup_router shown warmup limit truncate leaf_capacity",
     "i8 n_candidates",  # slots of an EVICT decision; 0 = rules are named instead
     "i8 offers_unhit",  # of the first half of the slots, a half go by hits
     "i8 quantum",  # pages that one EVICT decision may free
@@ -188,6 +188,8 @@ INDEX_ROW = row_type(
     "i4 pages",  # pages in the router's own tree (history view)
     "i4 older newer",
     "i4 active",  # requests in flight on this worker whose prompt covers the node
+    "i4 parts",  # those whose prompt ends within it; of a shared node
+    "i4 part_pages",  # the most pages that one of these has of it
 )
 """Knowledge of the router, numbered like ROW."""
 

@@ -40,7 +40,7 @@ def blank_row(s, r, v):
     """Row `r`, of node `v`, holds no page, and the router has sent nothing through it: at the start, after a crash."""
     entry = index_rows(s)[r]
     entry.sent_ps = -1
-    entry.pages = entry.active = 0
+    entry.pages = entry.active = entry.parts = entry.part_pages = 0
     row = rows(s)[r]
     row.node = v
     row.older = entry.older = NOT_LISTED

@@ -17,10 +17,11 @@ from kvgym.sim.base.access import (
     sessions,
     workers,
 )
+from kvgym.sim.base.codes import HISTORY
 from kvgym.sim.base.requests import class_of, known_tokens, was_scored
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.evictors import dispatch as evictors
-from kvgym.sim.routing.view import remember_prompt
+from kvgym.sim.routing.view import most_pages_in_flight, remember_prompt
 
 EWMA_GAIN = 1 / 16
 
@@ -76,7 +77,7 @@ def on_route(s, q, w, visible_hit):
     session.tokens = request.prompt_tokens
     ck.previous_route_ps = ck.now_ps
     _count_in_flight(s, w, q, np.int64(1))
-    if config(s).history_view:
+    if config(s).shown == HISTORY:
         remember_prompt(s, w, q)
 
 
@@ -116,6 +117,8 @@ def _count_in_flight(s, w, q, change):
         if change > 0 and (counts or not is_shared):
             entry.sent_ps = clock(s).now_ps
         if not counts:
+            if is_shared and node.start_page < request.prompt_pages:
+                _count_part(s, w, q, i, change)
             break
         tokens = node.n_pages * config(s).page_size
         own -= tokens
@@ -124,6 +127,19 @@ def _count_in_flight(s, w, q, change):
         if before == 0 or entry.active == 0:
             wk.active_tokens += change * tokens
     wk.active_tokens += change * own
+
+
+@kernel
+def _count_part(s, w, q, i, change):
+    """The prompt of request `q`, which ends within the i-th of `paths`, joins or leaves those in flight on `w`."""
+    v = paths(s)[i]
+    entry = index_rows(s)[row_of(s, w, v)]
+    pages = requests(s)[q].prompt_pages - nodes(s)[v].start_page
+    entry.parts += change
+    if change > 0:
+        entry.part_pages = max(entry.part_pages, pages)
+    elif entry.part_pages == pages:
+        entry.part_pages = most_pages_in_flight(s, w, q, i) if entry.parts > 0 else 0
 
 
 @kernel
