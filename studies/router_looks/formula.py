@@ -8,14 +8,14 @@ of the decisions is that of a softmax of the scores. Needs torch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from tabulate import tabulate
 
-from agents.base import EXACT, Agent, Info, Observation
+from agents.base import Agent, Info, Observation
 from agents.learned.features import INFLIGHT_SCALE, MISS_SCALE, PREFILL_SCALE, WORK_SCALE, natural_gains
 from agents.learned.router import ShippedRouter
 from kvgym.envs.features import N_REQUEST, N_WORKER, WORKER, WORKER_FEATURES
@@ -57,19 +57,19 @@ class Constants(NamedTuple):
 
 
 class Formula(Agent):
-    """Routes by the formula, with the exact view.
+    """Routes by the formula.
 
     Args:
         constants: Of it.
+        asked: Of the environment: the view that the network has.
     """
 
     observation = "scaled"
     draws = False
-    env_kwargs = EXACT
 
-    def __init__(self, constants: Constants) -> None:
+    def __init__(self, constants: Constants, asked: Mapping[str, Any]) -> None:
         """Keeps them."""
-        self.constants = constants
+        self.constants, self.env_kwargs = constants, asked
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `Agent.act`."""
@@ -116,7 +116,8 @@ def _rows(written: Sequence[Written]) -> tuple[torch.Tensor, torch.Tensor, torch
         blocks.append(own)
         masks.append(mask)
         actions.append(one.actions[at])
-    return tuple(torch.from_numpy(np.concatenate(parts)) for parts in (blocks, masks, actions))  # type: ignore[return-value]
+    found = [torch.from_numpy(np.concatenate(parts)) for parts in (blocks, masks, actions)]
+    return found[0], found[1], found[2]
 
 
 def fit(rows: Any, terms: Sequence[str], steps: int = 250) -> tuple[Constants, float, float]:
@@ -160,8 +161,9 @@ def formulas(network: str) -> dict[str, tuple[Constants, float]]:
 def scores(network: str, seeds: Sequence[int]) -> str:
     """A table of formulas and their scores on the ranked scenarios: J of the best known pair over theirs."""
     found = formulas(network)
-    players: dict[str, Any] = {title: Formula(constants) for title, (constants, _) in found.items()}
-    players["the network"] = ShippedRouter(network)
+    router = ShippedRouter(network)
+    players: dict[str, Any] = {title: Formula(one, router.env_kwargs) for title, (one, _) in found.items()}
+    players["the network"] = router
     results = {}
     for name in anchors.ranked():
         known = anchors.load()[name]
