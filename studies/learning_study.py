@@ -3,8 +3,8 @@
 python -m studies.learning_study                                # all variants, two training seeds: an hour of one core
 python -m studies.learning_study --variant recipe repeats --seeds 1 --decisions 100000
 
-The recipe is that of the shipped router, shortened. Each variant is `agents.train` with some other words; one network
-learns three scenarios at once. What is trained already, in --out, is not trained again. Needs torch.
+The recipe is that of the first shipped router, shortened. Each variant is `agents.train` with some other words; one
+network learns three scenarios at once. What is trained already, in --out, is not trained again. Needs torch.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ RECIPE = {
     "--max-kl": "0.03",
     "--critic-first": "25000",
 }
-"""Words of `agents.train smdp`: the shipped router's, with fewer decisions between two updates."""
+"""Words of `agents.train smdp`: the first shipped router's, with fewer decisions between two updates."""
 
 
 class Variant(NamedTuple):
