@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agents import make_agent
 from kvgym import _check
 from kvgym.envs.view import View
 from kvgym.evaluation import anchors
 from kvgym.evaluation.stage import make_env
 
+from .. import make_agent
 from .groups import FRONTIER, Entry
 from .kernel import Scorer
 from .network import fitted
