@@ -192,4 +192,5 @@ def scores(network: str, seeds: Sequence[int]) -> str:
 
 
 def _said(found: Interval) -> str:
-    return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
+    ends = "" if np.isnan(found.low) else f" ({found.low:.3f} to {found.high:.3f})"  # few seeds have none
+    return f"{found.mean:.3f}{ends}"
