@@ -4,6 +4,7 @@ python -m agents.train ppo --scenario gsp-stable            about five minutes o
 python -m agents.train ppo --scenario sanity --minutes 2
 python -m agents.train ppo --scenario gsp-stable --resume   goes on after a kill
 python -m agents.train smdp --help                          a PPO of our own, on many scenarios at once
+python -m agents.train es --help                            evolution strategies on the same network
 python -m agents.train imitate --help                       an evictor that imitates belady
 
 Writes a folder with checkpoints, the curve on validation seeds, TensorBoard files and the trained file, which plays on
@@ -30,7 +31,7 @@ from .learned import ALGORITHMS
 
 _SCENARIO = f"""one of {", ".join(SUITE_SCENARIOS)} (gsp-stable), or your own: a .json or .yml file, or module:name"""
 SMDP = "smdp"
-OWN = {SMDP: "command", "imitate": "imitate_command"}
+OWN = {SMDP: "command", "es": "es", "imitate": "imitate_command"}
 """Algorithms that have options of their own -> modules of `agents.learned` with their command lines."""
 _ALIASES = {"maskableppo": "ppo_mask", "maskable_ppo": "ppo_mask"}
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from kvgym import _command
+from kvgym import _check, _command
 from kvgym.scenarios import command_line
 
-from . import groups
+from . import clone, groups
 from .ppo import Learner, Settings
 from .run import note
 
@@ -27,19 +28,33 @@ EVERY_S = 15.0
 """Seconds between two checkpoints."""
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The command line: an option for each of `Settings`, and what is played."""
-    parser = _command.parser("agents.train smdp", __doc__)
+def parser_of(name: str, text: str | None, settings: type[Any], out: str) -> argparse.ArgumentParser:
+    """A command line: what is played, and an option for each field of the settings.
+
+    Args:
+        name: Of the command.
+        text: What it does.
+        settings: A dataclass.
+        out: Folder of the run, where none is named.
+    """
+    parser = _command.parser(name, text)
     parser.add_argument("--scenario", nargs="+", default=["gsp-stable"], help="NAME or NAME+EVICTOR, one or more")
     parser.add_argument("--evictor", help='of those without one: a name, or "frontier" (the scenario\'s own)')
     parser.add_argument("--randomise", type=Path, metavar="FILE", help="fields to draw for each environment, in TOML")
     command_line.add_fleet(parser)
-    parser.add_argument("--out", type=Path, default=Path("runs/smdp-ppo"), help="folder of the run (runs/smdp-ppo)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
-    for one in fields(Settings):
+    parser.add_argument("--out", type=Path, default=Path(out), help=f"folder of the run ({out})")
+    for one in fields(settings):
         option, kind = f"--{one.name.replace('_', '-')}", type(one.default)
         more: dict[str, Any] = {"action": "store_true"} if kind is bool else {"type": kind, "default": one.default}
         parser.add_argument(option, help=f"({one.default})", **more)
+    return parser
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = parser_of("agents.train smdp", __doc__, Settings, "runs/smdp-ppo")
+    parser.add_argument("--loads", nargs="+", type=float, default=[1.0], help="times the load, one after the other (1)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that folder")
     return parser
 
 
@@ -51,26 +66,44 @@ def main(argv: list[str] | None = None) -> None:
         overrides = command_line.changes(given)
         played = groups.entries(given.scenario, given.evictor, overrides)
         ranges = groups.read_ranges(given.randomise) if given.randomise else {}
-        made = groups.make(played, settings.num_envs, settings.repeats, ranges, settings.seed, horizon="truncate")
+        for load in given.loads:
+            _check.finite("--loads", load, 0.01)
+        if given.loads != [1.0] and "rate_scale" in ranges:
+            raise ValueError("--loads can't be changed where --randomise draws rate_scale")
+
+        def make(load: float) -> list[groups.Group]:
+            s, at = settings, groups.at_load(played, load)
+            return groups.make(at, s.num_envs, s.repeats, ranges, s.seed, horizon="truncate")
+
+        learner = Learner(settings, played, make(given.loads[0]))
         if (given.out / "checkpoint.pt").exists() != given.resume:
             raise ValueError(f"--out: there is {'no' if given.resume else 'a'} run in {given.out}, see --resume")
-        learn(Learner(settings, played, made), given, {"ranges": ranges, "overrides": overrides})
+        learn(learner, given, {"ranges": ranges, "overrides": overrides}, make)
     except (ValueError, OSError) as error:
         sys.exit(f"agents.train: {error}")
 
 
-def learn(learner: Learner, given: argparse.Namespace, more: dict[str, Any]) -> None:
-    """Iterates to the end, with a line and a checkpoint every `EVERY_S`."""
+def learn(
+    learner: Learner, given: argparse.Namespace, more: dict[str, Any], make: Callable[[float], list[groups.Group]]
+) -> None:
+    """Iterates to the end, load by load, with a line and a checkpoint every `EVERY_S`."""
     s, out = learner.settings, given.out
     names = [entry.name for entry in learner.played]
     free = {"minutes", "threads", "seed"}  # these may change when a run goes on, or stand elsewhere
+    more |= {"loads": given.loads} if given.loads != [1.0] else {}
     how = {name: value for name, value in asdict(s).items() if name not in free}
     more |= {"scenario": " ".join(names), "seed": s.seed, "settings": how}
     if given.resume:
         learner.load(out, more)
+    elif s.imitate:
+        print(f"{s.imitate} imitated in {clone.imitate(learner, s.imitate, s.imitate_decisions):.0%} of its decisions")
     learner.begin()
-    said = learner.seconds
+    said, stage = learner.seconds, 0
     while learner.share() < 1:
+        due = int(learner.share() * len(given.loads))
+        if due != stage:
+            stage = due
+            learner.enter(make(given.loads[stage]))
         moved = learner.iterate()
         if learner.seconds - said > EVERY_S or learner.share() >= 1:
             said, found = learner.seconds, groups.latencies(learner.groups, learner.played)

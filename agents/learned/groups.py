@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,14 @@ def entries(names: Sequence[str], evictor: str | None, overrides: Mapping[str, A
             chosen = known.frontier.pair.evictor if known and known.frontier else None
         found.append(Entry(scenario.with_overrides(overrides), chosen))
     return found
+
+
+def at_load(played: Sequence[Entry], load: float) -> list[Entry]:
+    """The same scenarios with so many times the load."""
+    return [
+        replace(entry, scenario=entry.scenario.with_overrides({"rate_scale": load * entry.scenario.rate_scale}))
+        for entry in played
+    ]
 
 
 def read_ranges(path: Path) -> dict[str, Mapping[str, Any]]:

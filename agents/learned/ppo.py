@@ -71,6 +71,8 @@ class Settings:
     corrects: bool = False  # the network's scores are a correction to a rule's
     loyalty: float = 0.0  # weight of the divergence from that rule: where little is to be gained, it is followed
     critic_first: int = 0  # so many decisions are learned from by the critic alone
+    imitate: str = ""  # before that the network learns this rule's decisions; "frontier": the best pair's
+    imitate_decisions: int = 60_000  # so many of them
     threads: int = 1  # of torch
     seed: int = 0  # of everything
 
@@ -155,15 +157,26 @@ class Learner:
         self.rollouts = [Rollout(group, s.steps) for group in self.groups]
         self.scales = [Scale() for _ in self.played]
 
+    def enter(self, groups: list[Group]) -> None:
+        """Goes on in other environments, of the same scenarios with another load."""
+        for group in self.groups:
+            group.close()
+        self.groups, self.rollouts = groups, [Rollout(group, self.settings.steps) for group in groups]
+        self.begin()
+
     def begin(self) -> None:
         """Starts episodes that were not played before."""
         seed = self.settings.seed * 10**10 + self.done
         for rollout in self.rollouts:
             rollout.group.reset(seed, rollout.observations[-1])
 
+    def scorer(self) -> Scorer:
+        """The actor, compiled."""
+        return Scorer({name: weight.numpy() for name, weight in self.actor.state_dict().items()})
+
     def play(self) -> None:
         """Fills the rollouts; the network is played by the kernel, which no call of torch holds up."""
-        scorer = Scorer({name: weight.numpy() for name, weight in self.actor.state_dict().items()})
+        scorer = self.scorer()
         for rollout in self.rollouts:
             group, rollout.cut = rollout.group, []
             noise = -np.log(self.random.standard_exponential(rollout.scores.shape, np.float32) + 1e-30)

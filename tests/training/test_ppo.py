@@ -151,6 +151,29 @@ def test_a_checkpoint_has_all_that_learning_goes_on_with(tmp_path: Path) -> None
         other.load(tmp_path, {})
 
 
+def test_loads_are_played_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[float] = []
+    make = groups.make
+
+    def noted(entries: Any, *args: Any, **settings: Any) -> Any:
+        played.append(round(entries[0].scenario.rate_scale, 6))
+        return make(entries, *args, **settings)
+
+    monkeypatch.setattr(groups, "make", noted)
+    fields = [f"{name}={value}" for name, value in SHORT.items()]
+    words = ["smdp", "--set", *fields, "rate_scale=0.9", "--num-envs", "4", "--steps", "16", "--width", "8"]
+    words += ["--loads", "0.5", "1", "--out", str(tmp_path)]
+    train.main([*words, "--total", "192"])
+    assert played == [0.45, 0.9]
+    assert file.read(tmp_path / "policy.pt").origin["loads"] == [0.5, 1.0]
+    train.main([*words, "--total", "192", "--resume"])  # all done: nothing is played
+    ranges = tmp_path / "ranges.toml"
+    ranges.write_text("rate_scale = { low = 0.5, high = 1.0 }")
+    for more in (["--randomise", str(ranges)], ["--loads", "0"]):
+        with pytest.raises(SystemExit, match="--loads"):
+            train.main([*words, *more])
+
+
 def test_scenarios_are_named_with_evictors() -> None:
     found = groups.entries(("gsp-stable", "chat+lfu"), "frontier", {})
     assert [entry.name for entry in found] == ["gsp-stable+arc", "chat+lfu"]

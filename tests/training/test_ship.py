@@ -64,6 +64,27 @@ def test_a_worker_that_is_down_is_not_chosen() -> None:
         assert info["action_mask"].sum() == 3 - worker
 
 
+def test_with_a_temperature_it_draws_by_softmax() -> None:
+    """In the first state, where four idle workers look alike, and never one that is down."""
+    best, drawing = make_agent("learned:router"), make_agent("learned:router", temperature=0.3)
+    assert drawing.draws and not best.draws
+    env = make_env(drawing, "multi-turn", split="validation")
+    observation, info = env.reset(seed=0)
+    info["action_mask"][1] = 0
+    drawing.reset(env, 0)
+    chosen = np.bincount([drawing.act(observation, info) for _ in range(600)], minlength=4)
+    scores = np.array(drawing.scores) / 0.3
+    scores[1] = -np.inf
+    share = np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+    assert chosen[1] == 0 and np.allclose(chosen / 600, share, atol=0.08)
+    drawing.reset(env, 0)
+    first = [drawing.act(observation, info) for _ in range(20)]
+    drawing.reset(env, 0)
+    assert first == [drawing.act(observation, info) for _ in range(20)]
+    with pytest.raises(ValueError, match="temperature must be"):
+        make_agent("learned:router", temperature=-1.0)
+
+
 def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
     for made in (ShippedRouter, LearnedEvictor):
         with pytest.raises(ValueError, match=r"name must be one of evictor, router; got 'nobody'"):
