@@ -52,10 +52,10 @@ class Played:
         return min(RULES, key=lambda rule: float(np.log(self.others[rule]).mean()))
 
     @property
-    def closed(self) -> float:
+    def closed(self) -> str:
         """Share of the gap between the best rule and the oracle that the network closes, by geometric means."""
         own, rule, oracle = (np.exp(np.log(J).mean()) for J in (self.J, self.others[self.best], self.others[ORACLE]))
-        return float((rule - own) / (rule - oracle))
+        return f"{(rule - own) / (rule - oracle):.0%}" if rule > oracle else "no gap"
 
 
 def play_all(scorer: LeafScorer, names: list[str], seeds: range) -> list[Played]:
@@ -95,7 +95,7 @@ def _table(title: str, scenarios: list[Played]) -> list[str]:
     for one in scenarios:
         over = [said(ratio(one.others[rule], one.J)) for rule in ("lru", one.best, ORACLE)]
         rows.append(
-            f"| {one.name} | {one.J.mean():.3g} | {over[0]} | `{one.best}` | {over[1]} | {over[2]} | {one.closed:.0%} |"
+            f"| {one.name} | {one.J.mean():.3g} | {over[0]} | `{one.best}` | {over[1]} | {over[2]} | {one.closed} |"
         )
     return [f"## {title}", "", _COLUMNS, *rows, ""] if rows else []
 
