@@ -73,7 +73,7 @@ _TABLE: dict[str, dict[str, str]] = {
     "learned": {
         "learned": "agent:Learned",
         "learned:router": "router:ShippedRouter",
-        "learned_evictor": "evictor:LearnedEvictor",
+        "learned:evictor": "evictor:LearnedEvictor",
     },
 }
 """Folder -> name of an agent -> its module and class: a new agent is a file there and a row here."""

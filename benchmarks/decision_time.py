@@ -1,4 +1,4 @@
-"""Time of a routing decision of each rule in Python, on one thread.
+"""Time of a decision of each rule in Python, on one thread: of those that route, and of the learned evictor.
 
     python -m benchmarks.decision_time [--workers 64] [--agents NAME ..] [--decisions N] [--apart] [--out FILE]
 
@@ -26,7 +26,7 @@ from kvgym.envs.view import shown
 from kvgym.evaluation.stage import make_env
 from kvgym.scenarios import get_scenario
 
-AGENTS = [*ROUTERS, "learned:router"]
+AGENTS = [*ROUTERS, "learned:router", "learned:evictor"]
 SCENARIO = "gsp-stable"
 WORKERS, DECISIONS = 64, 1200
 
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.workers < 1 or args.decisions < 6:
         parser.error("--workers must be at least 1, --decisions at least 6")
     rows = measure(args.agents, args.workers, args.decisions, args.apart)
-    report(f"time of one routing decision on {args.workers} workers, one thread", rows, args.out)
+    report(f"time of one decision on {args.workers} workers, one thread", rows, args.out)
 
 
 if __name__ == "__main__":

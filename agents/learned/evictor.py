@@ -1,36 +1,43 @@
-"""A trained scorer of leaves as an agent."""
+"""A trained scorer of leaves as an agent: the one that comes with the suite, or one of your own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 
 from ..base import Info, Observation
 from ..eviction.base import EvictionAgent
-from . import leaf_scorer
+from . import pretrained
+
+if TYPE_CHECKING:
+    from .leaf_scorer import LeafScorer
 
 
 class LearnedEvictor(EvictionAgent):
     """Plays what `python -m agents.train imitate` has trained: the leaf with the best score. Needs no torch.
 
     Args:
-        path: A file, or what is in one.
+        path: Name of a network that comes with the suite (agents/learned/pretrained), a file ("mine.npz"), or what is
+            in one.
 
     Raises:
-        ValueError: If the file is not a trained evictor.
+        ValueError: If there is none of that name, or the file is not a trained evictor.
         OSError: If it can't be read.
     """
 
     observation = "scaled"
     draws = False
+    training_seeds = 1
 
-    def __init__(self, path: str | leaf_scorer.LeafScorer) -> None:
+    def __init__(self, path: str | LeafScorer = "evictor") -> None:
         """Reads the file."""
-        self._scorer = path if isinstance(path, leaf_scorer.LeafScorer) else leaf_scorer.read(Path(path))
+        # Only here: it takes numba, which `import agents` does not.
+        from . import leaf_scorer
+
+        self._scorer = leaf_scorer.read(pretrained.find(path)) if isinstance(path, str) else path
         self.env_kwargs: Mapping[str, Any] = self._scorer.env_kwargs
 
     @property
@@ -40,8 +47,10 @@ class LearnedEvictor(EvictionAgent):
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `EvictionAgent.reset`."""
+        from .leaf_scorer import Inputs
+
         super().reset(env, seed)
-        self._inputs = leaf_scorer.Inputs(self.layout)
+        self._inputs = Inputs(self.layout)
 
     def act(self, observation: Observation, info: Info) -> int:
         """See `EvictionAgent.act`."""

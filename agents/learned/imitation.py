@@ -7,7 +7,7 @@ which leaf is used last of all is not to be known, whether one is used again soo
 
     the expectation of horizon / (horizon + d),  d = requests until a page that the choice frees is asked for
 
-with the cross entropy, and the leaf with the least of it goes.
+with the cross entropy. The leaf goes whose odds of it, times the seconds to compute a page of it again, are the least.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from torch import nn
 
 from ..base import Info, Observation
 from ..eviction.base import EvictionAgent
-from .leaf_scorer import N_INPUTS, Floats, Inputs, LeafScorer
+from .leaf_kernel import N_INPUTS
+from .leaf_scorer import Floats, Inputs, LeafScorer
 
+BATCH = 4096
+"""Leaves in a step of learning."""
 LEFT = 0.15
 """Share of an episode's requests, its last ones, whose decisions are not learned from: its end looks like "never"."""
 
@@ -121,14 +124,14 @@ class Teacher(EvictionAgent):
 
 
 def fit(
-    lessons: list[Lessons], horizon: float, steps: int, seed: int, env_kwargs: Mapping[str, Any], width: int = 64
+    lessons: list[Lessons], horizon: float, steps: int, seed: int, env_kwargs: Mapping[str, Any], width: int = 32
 ) -> LeafScorer:
     """Learns from lessons, as many from each of them in a batch.
 
     Args:
         lessons: Of episodes.
         horizon: In requests.
-        steps: Batches of 256 decisions.
+        steps: Batches of `BATCH` leaves.
         seed: Of weights and batches.
         env_kwargs: What the environment was asked for.
         width: Of the two hidden layers.
@@ -139,24 +142,25 @@ def fit(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     net = nn.Sequential(nn.Linear(N_INPUTS, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
-    sample = np.concatenate([one.inputs[:: max(1, len(one.inputs) // 500)].reshape(-1, N_INPUTS) for one in lessons])
-    there = sample.any(1)
-    mean, deviation = sample[there].astype(np.float32).mean(0), sample[there].astype(np.float32).std(0) + 1e-3
-    optimiser = torch.optim.AdamW(net.parameters(), 2e-3, weight_decay=1e-3)
+    told = [(one.inputs[there], one.distance[there]) for one in lessons for there in [~np.isnan(one.distance)]]
+    sample = np.concatenate([inputs[:: max(1, len(inputs) // 10_000)] for inputs, _ in told]).astype(np.float32)
+    mean, deviation = sample.mean(0), sample.std(0) + 1e-3
+    optimiser = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    each = max(1, 256 // len(lessons))
+    each = max(1, BATCH // len(lessons))
     for _ in range(steps):
-        picked = [rng.integers(len(one.inputs), size=each) for one in lessons]
-        inputs = np.concatenate([one.inputs[p] for one, p in zip(lessons, picked, strict=True)])
-        distance = np.concatenate([one.distance[p] for one, p in zip(lessons, picked, strict=True)])
-        there = ~np.isnan(distance)
-        x = torch.from_numpy((inputs[there].astype(np.float32) - mean) / deviation)
-        soon = torch.from_numpy((horizon / (horizon + distance[there])).astype(np.float32))
-        loss = nn.functional.binary_cross_entropy_with_logits(-net(x)[:, 0], soon)
+        picked = [rng.integers(len(distance), size=each) for _, distance in told]
+        inputs = np.concatenate([inputs[p] for (inputs, _), p in zip(told, picked, strict=True)]).astype(np.float32)
+        distance = np.concatenate([distance[p] for (_, distance), p in zip(told, picked, strict=True)])
+        soon = torch.from_numpy((horizon / (horizon + distance)).astype(np.float32))
+        x = torch.from_numpy((inputs - mean) / deviation)
+        loss = nn.functional.binary_cross_entropy_with_logits(net(x)[:, 0], soon)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     layers = [layer for layer in net if isinstance(layer, nn.Linear)]
-    weights = tuple((one.weight.detach().numpy().T.copy(), one.bias.detach().numpy().copy()) for one in layers)
-    return LeafScorer(weights, mean, deviation, env_kwargs, {})
+    weights = [(one.weight.detach().numpy().T.copy(), one.bias.detach().numpy().copy()) for one in layers]
+    first, bias = weights[0]  # of inputs as they are
+    weights[0] = first / deviation[:, None], bias - (mean / deviation) @ first
+    return LeafScorer(tuple(weights), env_kwargs, {})

@@ -1,76 +1,22 @@
-"""Ships a trained router: its weights as plain arrays, and its model card with scores on the test seeds.
+"""Ships a trained router or evictor: its weights as plain arrays, and its model card with scores on the test seeds.
 
     python -m agents.learned.ship RUN/policy.pt router [--seeds 10] [--out FOLDER]
+    python -m agents.learned.ship RUN/evictor.npz evictor
 
-Plays every scenario that has a frozen frontier, with the evictor of that pair, and compares J with the frozen ones of
-the reference and of the frontier, seed by seed. Writes NAME.npz and NAME.md. Needs torch, to read the file.
+What is played for the card say `agents.learned.router_card` and `agents.learned.evictor_card`. Writes NAME.npz and
+NAME.md. Needs torch, to read the file of a router.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
 from kvgym import _atomic, _check, _command
-from kvgym.evaluation import anchors, scoring
-from kvgym.evaluation.episode import play
-from kvgym.evaluation.statistics import Interval, ratio
-from kvgym.scenarios import SUITE_SCENARIOS
-from kvgym.scenarios.library import FAMILIES, family_of
 
-from . import pretrained
-from .router import ShippedRouter
-
-_COLUMNS = (
-    "| scenario | evictor | J (s) | reference / J | frontier / J | frontier / J of the rule | the frontier |\n"
-    "|---|---|---:|---|---|---|---|"
-)
-
-_SCORES = "of_worker.score.weight"
-
-
-class Played:
-    """J of the network on a scenario, beside that of others on the same seeds.
-
-    Attributes:
-        name: Of the scenario.
-        pair: The frontier's.
-        ranked: Whether scores count the scenario.
-        J: Of the network (s), by seed.
-        rule: Of the rule that it corrects, or of chance where there is none.
-        reference: Of the reference.
-        frontier: Of the frontier.
-        random: Of the random router with `lru`.
-        planner: J of the planner over that of the frontier.
-    """
-
-    def __init__(self, name: str, shipped: pretrained.Shipped, seeds: range) -> None:
-        """Plays."""
-        found = anchors.load()[name]
-        assert found.frontier is not None
-        on = tuple(seeds)
-        rows = [found.on(on, row) for row in (found.random, found.reference, found.frontier)]
-        self.name, self.pair, self.ranked = name, found.frontier.pair, not found.why_not_ranked
-        self.random, self.reference, self.frontier = (row for row in rows if row is not None)
-        self.planner = found.planner.ratio.mean if found.planner else float("nan")
-        silent = {**shipped.weights, _SCORES: np.zeros_like(shipped.weights[_SCORES])}
-        self.J, self.rule = (
-            np.array([play(ShippedRouter(one), name, seed, evictor=self.pair.evictor).J for seed in seeds])
-            for one in (shipped, pretrained.Shipped(silent, shipped.origin))
-        )
-
-    @property
-    def held_out(self) -> bool:
-        """Whether its family is for testing alone."""
-        return FAMILIES[family_of(self.name)].held_out
+from . import evictor_card, leaf_scorer, pretrained, router_card
 
 
 def read(path: Path) -> pretrained.Shipped:
@@ -91,112 +37,13 @@ def read(path: Path) -> pretrained.Shipped:
     return pretrained.Shipped(weights, {**trained.origin, "env_kwargs": dict(trained.env_kwargs)})
 
 
-def card(name: str, shipped: pretrained.Shipped, scenarios: list[Played]) -> str:
-    """The model card, as Markdown."""
-    origin = shipped.origin
-    n_weights = sum(value.size for value in shipped.weights.values())
-    n = len(scenarios[0].J)
-    lines = [
-        f"# {name}",
-        "",
-        f"A router: {n_weights:,} weights, trained with {origin['steps']:,} decisions in {origin['seconds'] / 60:.0f} "
-        f"minutes ({origin['algorithm']}). It asks for {json.dumps(origin['env_kwargs'])}.",
-        "",
-        f"    {command_line(name, origin)}",
-        "",
-        "",
-        f"Test seeds 0 to {n - 1}, the evictor of the frontier; other J over that of the network, geometric means "
-        "with 95 % intervals: above 1 the network is faster.",
-        "",
-        *_table("Families that are not held out", [one for one in scenarios if not one.held_out]),
-        *_table("Held-out families", [one for one in scenarios if one.held_out]),
-        *_overall(scenarios),
-    ]
-    return "\n".join(lines)
-
-
-def command_line(name: str, origin: Mapping[str, Any]) -> str:
-    """The command that trains such a network; fields that are drawn stand in NAME.toml, beside it."""
-    from .ppo import Settings
-
-    words = ["python -m agents.train smdp --scenario", origin["scenario"]]
-    words += [
-        f"--set {key}={value if isinstance(value, str) else json.dumps(value)}"
-        for key, value in origin["overrides"].items()
-    ]
-    if origin["ranges"]:
-        words.append(f"--randomise agents/learned/pretrained/{name}.toml")
-    default = asdict(Settings())
-    for key, value in origin["settings"].items():
-        if value != default[key]:
-            words.append(f"--{key.replace('_', '-')}" + ("" if value is True else f" {value}"))
-    return " ".join([*words, f"--minutes {origin['seconds'] / 60:.0f} --seed {origin['seed']}"])
-
-
-def _table(title: str, scenarios: list[Played]) -> list[str]:
-    rows = []
-    for one in scenarios:
-        pairs = (one.reference, one.J), (one.frontier, one.J), (one.frontier, one.rule)
-        ratios = " | ".join(_said(ratio(*pair)) for pair in pairs)
-        star = "" if one.ranked else " (not ranked)"
-        rows.append(f"| {one.name}{star} | `{one.pair.evictor}` | {one.J.mean():.3g} | {ratios} | {one.pair} |")
-    return [f"## {title}", "", _COLUMNS, *rows, ""]
-
-
-def _overall(scenarios: Iterable[Played]) -> list[str]:
-    """Geometric means over the ranked scenarios, with bootstraps over the seeds of each."""
-    ranked = [one for one in scenarios if one.ranked]
-    rows = []
-    for title, chosen in (
-        ("not held out", [one for one in ranked if not one.held_out]),
-        ("held out", [one for one in ranked if one.held_out]),
-        ("all", ranked),
-    ):
-        if chosen:
-            said = [
-                _said(_over(chosen, *pair)) for pair in (("reference", "J"), ("frontier", "J"), ("frontier", "rule"))
-            ]
-            rows.append(f"| {title} | {len(chosen)} | {' | '.join(said)} | {_way(chosen):.0%} |")
-    losers = [one.name for one in ranked if ratio(one.frontier, one.J).high < 1]
-    return [
-        "## Overall, ranked scenarios",
-        "",
-        "The way is that from the reference to the planner, which knows the future, by logarithms of J; the planner "
-        "has been played beside the frontier on fewer seeds, see docs/leaderboard.md.",
-        "",
-        "| families | scenarios | reference / J | frontier / J | frontier / J of the rule | way to the planner |",
-        "|---|---:|---|---|---|---:|",
-        *rows,
-        "",
-        f"Slower than the frontier, the interval included: {', '.join(losers) or 'nowhere'}.",
-        "",
-    ]
-
-
-def _way(scenarios: list[Played]) -> float:
-    """Share of the way from the reference to the planner, a ratio of means over scenarios."""
-    done = [np.log(one.reference / one.J).mean() for one in scenarios]
-    whole = [np.log(one.reference / one.frontier).mean() - np.log(one.planner) for one in scenarios]
-    return float(np.sum(done) / np.sum(whole))
-
-
-def _over(scenarios: list[Played], other: str, own: str) -> Interval:
-    results = [
-        scoring.Results(one.random, getattr(one, other), one.frontier, {own: getattr(one, own)}) for one in scenarios
-    ]
-    return scoring.aggregate(results)[own].reference
-
-
-def _said(found: Interval) -> str:
-    return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
-
-
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = _command.parser("agents.learned.ship", __doc__)
-    parser.add_argument("file", type=Path, help="the trained file")
+    parser.add_argument("file", type=Path, help="the trained file: .pt of a router, .npz of an evictor")
     parser.add_argument("name", help="of the network")
     parser.add_argument("--seeds", type=int, default=10, help="test seeds (10)")
+    parser.add_argument("--scenario", nargs="+", metavar="NAME", help="those of the card (all with a frontier)")
     parser.add_argument("--out", type=Path, default=pretrained.FOLDER, help="folder (that of the suite)")
     return parser
 
@@ -206,12 +53,17 @@ def main(argv: list[str] | None = None) -> None:
     given: Any = make_parser().parse_args(argv)
     try:
         seeds = range(_check.whole("--seeds", given.seeds, 1))
-        shipped = read(given.file)
+        names = [_check.choice("--scenario", name, router_card.NAMES) for name in given.scenario or router_card.NAMES]
         place = given.out / f"{given.name}.npz"
-        pretrained.write(place, shipped)
-        names = [name for name in SUITE_SCENARIOS if name in anchors.load() and anchors.load()[name].frontier]
-        scenarios = [Played(name, shipped, seeds) for name in tqdm(names, desc="scenarios", disable=None)]
-        _atomic.write(place.with_suffix(".md"), card(given.name, shipped, scenarios))
+        if given.file.suffix == ".npz":
+            scorer = leaf_scorer.read(given.file)
+            scorer.save(place)
+            card = evictor_card.card(given.name, scorer, evictor_card.play_all(scorer, names, seeds))
+        else:
+            shipped = read(given.file)
+            pretrained.write(place, shipped)
+            card = router_card.card(given.name, shipped, router_card.play_all(shipped, names, seeds))
+        _atomic.write(place.with_suffix(".md"), card)
     except (ValueError, OSError) as error:
         sys.exit(f"agents.learned.ship: {error}")
 

@@ -40,6 +40,7 @@ TOP = {
     "CHANGELOG.md": "changelog.md",
     "benchmarks/RESULTS.md": "benchmarks.md",
     "agents/learned/pretrained/router.md": "router.md",
+    "agents/learned/pretrained/evictor.md": "evictor.md",
 }
 """Pages that do not lie in docs/ -> their name on the site."""
 PUBLIC = ("kvgym", "agents")

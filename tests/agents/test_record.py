@@ -106,7 +106,7 @@ def test_agents_that_say_that_they_do_not_draw_do_not():
         "rlt",
         "gdsf",
         "learned:router",
-        "learned_evictor",
+        "learned:evictor",
     }
 
 

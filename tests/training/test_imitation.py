@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from agents.learned import leaf_scorer
 from agents.learned.evictor import LearnedEvictor
-from agents.learned.leaf_scorer import N_INPUTS, LeafScorer
+from agents.learned.leaf_kernel import N_INPUTS, N_LEAF
+from agents.learned.leaf_scorer import Inputs, LeafScorer
+from kvgym.envs.features import CANDIDATE_FEATURES
 from kvgym.evaluation import play
 
 KWARGS = {"action": "leaf", "candidates": 8, "offer": "unhit", "quantum": "leaf"}
@@ -18,16 +21,61 @@ SHORT = {"episode_requests": 250, "warmup_requests": 100}
 
 def random_scorer(seed=0, env_kwargs=KWARGS):
     rng = np.random.default_rng(seed)
-    sizes = (N_INPUTS, 8, 1)
+    sizes = (N_INPUTS, 8, 8, 1)
     weights = tuple(
         (rng.normal(size=(n, m)).astype(np.float32), rng.normal(size=m).astype(np.float32)) for n, m in pairwise(sizes)
     )
-    mean = np.zeros(N_INPUTS, np.float32)
-    return LeafScorer(weights, mean, mean + 1, env_kwargs, {"scenario": "gsp-stable"})
+    return LeafScorer(weights, env_kwargs, {"scenario": "gsp-stable"})
+
+
+def random_inputs(n, seed=1):
+    """Of leaves that are offered together."""
+    inputs = np.random.default_rng(seed).normal(size=(n, N_INPUTS)).astype(np.float32)
+    inputs[:, N_LEAF:] = inputs[0, N_LEAF:]
+    return inputs
+
+
+def test_what_is_read_of_an_observation():
+    asked = {"action": "leaf", "candidates": 8, "offer": "unhit"}
+    env = gym.make("kvgym:KVGym/Evict-v0", scenario_overrides=SHORT, split="validation", **asked)
+    observation, info = env.reset(seed=0)
+    layout, checked = env.unwrapped.layout, 0
+    read = Inputs(layout)
+    over = False
+    while not over:
+        inputs, slots = read(observation)
+        np.testing.assert_array_equal(slots, np.flatnonzero(info["action_mask"]))
+        physical = env.unwrapped.simulator.candidates()
+        seen = {name: physical[name][slots] for name in ("idle_s", "hits", "recompute_s", "tail_pages")}
+        at = {feature.name: place for place, feature in enumerate(CANDIDATE_FEATURES[1:])}
+        idle = np.log1p(seen["idle_s"])
+        np.testing.assert_allclose(inputs[:, at["idle"]], idle, atol=1e-5)
+        np.testing.assert_allclose(inputs[:, at["hits"]], np.log1p(seen["hits"]), atol=1e-5)
+        np.testing.assert_allclose(inputs[:, N_LEAF - 5], idle - idle[0], atol=1e-5)
+        cost = np.log1p(seen["recompute_s"] / 0.01) - np.log1p(seen["tail_pages"] / 16)
+        np.testing.assert_allclose(inputs[:, N_LEAF - 1], cost, atol=1e-4)
+        np.testing.assert_allclose(inputs[:, N_LEAF + at["idle"]], idle.mean(), atol=1e-4)
+        checked += 1
+        observation, _, terminated, truncated, info = env.step(int(slots[-1]))
+        over = terminated or truncated or checked == 200
+    assert checked == 200
+
+
+def test_scores_are_those_of_the_network_in_torch():
+    torch = pytest.importorskip("torch")
+    scorer, inputs = random_scorer(), random_inputs(50)
+    layers = []
+    for matrix, bias in scorer.weights:
+        layer = torch.nn.Linear(*matrix.shape)
+        layer.weight.data, layer.bias.data = torch.from_numpy(matrix.T), torch.from_numpy(bias)
+        layers += [layer, torch.nn.ReLU()]
+    expected = torch.nn.Sequential(*layers[:-1])(torch.from_numpy(inputs))[:, 0]
+    lost = expected.detach().numpy() + inputs[:, N_LEAF - 1]
+    np.testing.assert_allclose(scorer(inputs), -lost, rtol=1e-4, atol=1e-3)
 
 
 def test_a_file_holds_the_scorer(tmp_path):
-    scorer, inputs = random_scorer(), np.random.default_rng(1).normal(size=(5, N_INPUTS)).astype(np.float32)
+    scorer, inputs = random_scorer(), random_inputs(5)
     scorer.save(tmp_path / "evictor.npz")
     found = leaf_scorer.read(tmp_path / "evictor.npz")
     np.testing.assert_array_equal(found(inputs), scorer(inputs))
@@ -96,6 +144,8 @@ def test_it_learns_which_leaf_is_needed_soon():
 
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(300, 8, N_INPUTS)).astype(np.float16)
+    inputs[..., N_LEAF:] = inputs[:, :1, N_LEAF:]
+    inputs[..., N_LEAF - 1] = 0  # all cost the same
     distance = np.where(inputs[..., 3] > 0, 10.0, np.inf).astype(np.float32)
     distance[:, 7] = np.nan
     scorer = fit([Lessons(inputs, distance)], 100.0, 100, 0, KWARGS)

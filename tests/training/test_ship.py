@@ -1,4 +1,4 @@
-"""Routers that come with the suite, and how they are shipped."""
+"""Networks that come with the suite, and how they are shipped."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 
 from agents import make_agent
 from agents.learned import pretrained
+from agents.learned.evictor import LearnedEvictor
 from agents.learned.router import ShippedRouter
 from kvgym.envs.layout import Layout
+from kvgym.evaluation.episode import play
 from kvgym.evaluation.stage import make_env
 
 SHORT = {"episode_requests": 60, "warmup_requests": 40}
@@ -46,7 +48,8 @@ def test_the_shipped_router_chooses_as_its_network_does_in_torch(overrides: dict
 
 
 def test_it_needs_no_torch() -> None:
-    code = "import sys; from agents import make_agent; make_agent('learned:router'); assert 'torch' not in sys.modules"
+    made = "make_agent('learned:router'); make_agent('learned:evictor')"
+    code = f"import sys; from agents import make_agent; {made}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -83,8 +86,12 @@ def test_with_a_temperature_it_draws_by_softmax() -> None:
 
 
 def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"name must be one of .*router.* got 'nobody'"):
-        ShippedRouter("nobody")
+    for made in (ShippedRouter, LearnedEvictor):
+        with pytest.raises(ValueError, match=r"name must be one of evictor, router; got 'nobody'"):
+            made("nobody")
+    for made, other in ((ShippedRouter, "evictor"), (LearnedEvictor, "router")):
+        with pytest.raises(ValueError, match="is not a"):
+            made(other)
     path = tmp_path / "mine.npz"
     for save in (lambda: path.write_text("no"), lambda: np.savez(path, a=np.zeros(3))):
         save()
@@ -94,13 +101,13 @@ def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
 
 def test_the_card_says_a_command_that_gives_the_same_settings() -> None:
     pytest.importorskip("torch", reason="needs the extra train")
-    from agents.learned import command, ship
+    from agents.learned import command, router_card
     from agents.learned.ppo import Settings
 
     settings = Settings(num_envs=8, repeats=2, gamma=0.99, corrects=True, seed=3, minutes=2.0)
     how = {key: value for key, value in vars(settings).items() if key not in ("seed", "minutes", "threads")}
     origin = {"scenario": "chat gsp-stable+arc", "overrides": {"view": "exact", "count": 3}, "ranges": {}}
-    line = ship.command_line("mine", origin | {"settings": how, "seconds": 118.0, "seed": 3})
+    line = router_card.command_line("mine", origin | {"settings": how, "seconds": 118.0, "seed": 3})
     given = command.make_parser().parse_args(line.split()[4:])
     assert {key: getattr(given, key) for key in vars(settings)} == vars(settings)
     assert given.scenario == ["chat", "gsp-stable+arc"] and given.set == ["view=exact", "count=3"]
@@ -118,3 +125,25 @@ def test_a_router_is_shipped_with_its_card(tmp_path: Path) -> None:
     card = (tmp_path / "mine.md").read_text()
     assert "gsp-stable" in card and "drift" in card and "Slower than the frontier" in card
     assert ShippedRouter(str(tmp_path / "mine.npz")).trained_on == "gsp-stable by smdp-ppo"
+
+
+def test_the_shipped_evictor_plays_and_says_what_it_is() -> None:
+    agent = make_agent("learned:evictor")
+    played = play(agent, "gsp-stable", 0, overrides={"episode_requests": 250, "warmup_requests": 100})
+    assert played.n_invalid == 0 and not played.oracle
+    assert "gsp-stable" in agent.trained_on and agent.training_seeds == 1
+
+
+@pytest.mark.slow
+def test_an_evictor_is_shipped_with_its_card(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs the extra train")
+    from agents import train
+    from agents.learned import ship
+
+    short = ["--set", "episode_requests=600", "--rounds", "1", "--steps", "20"]
+    train.main(["imitate", "--scenario", "gsp-stable", "--out", str(tmp_path / "run"), *short])
+    told = [str(tmp_path / "run" / "evictor.npz"), "mine", "--seeds", "3", "--scenario", "gsp-stable", "long-doc"]
+    ship.main([*told, "--out", str(tmp_path)])
+    card = (tmp_path / "mine.md").read_text()
+    assert "gsp-stable" in card and "## Not trained on" in card and "the best rule of each" in card
+    assert LearnedEvictor(str(tmp_path / "mine.npz")).trained_on == "gsp-stable by imitation of belady"

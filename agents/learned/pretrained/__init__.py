@@ -1,4 +1,7 @@
-"""Trained networks that come with the suite: NAME.npz, weights as plain arrays, and its model card NAME.md."""
+"""Trained networks that come with the suite: NAME.npz, weights as plain arrays, and its model card NAME.md.
+
+Those of routers are read here, those of evictors by `agents.learned.leaf_scorer`.
+"""
 
 from __future__ import annotations
 
@@ -36,16 +39,28 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.npz"))
 
 
-def read(name: str) -> Shipped:
-    """Reads a network; no code of its author's is run.
+def find(name: str) -> Path:
+    """The file of a network.
 
     Args:
         name: One of `names()`, or a file ("mine.npz").
 
     Raises:
+        ValueError: If it is neither.
+    """
+    return Path(name) if name.endswith(".npz") else FOLDER / f"{_check.choice('name', name, names())}.npz"
+
+
+def read(name: str) -> Shipped:
+    """Reads the network of a router; no code of its author's is run.
+
+    Args:
+        name: See `find`.
+
+    Raises:
         ValueError: If there is none, or its file is not what `write` writes.
     """
-    path = Path(name) if name.endswith(".npz") else FOLDER / f"{_check.choice('name', name, names())}.npz"
+    path = find(name)
     try:
         origin, weights = arrays.read(path, _ORIGIN, "a shipped network")
     except OSError as error:
