@@ -68,7 +68,7 @@ _TABLE: dict[str, dict[str, str]] = {
     },
     "admission": {"early_rejection": "early_rejection:EarlyRejection"},
     "eviction": {"lru": "lru:Lru", "random_leaf": "random_leaf:RandomLeaf", "rlt": "rlt:Rlt", "gdsf": "gdsf:Gdsf"},
-    "joint": {"pair": "pair:Pair", "rule_pair": "rule_pair:RulePair"},
+    "joint": {"pair": "pair:Pair", "rule_pair": "rule_pair:RulePair", "learned:joint": "pair:Pair"},
     "bounds": {"planner": "planner:Planner", "planner_blind": "planner_blind:PlannerBlind"},
     "learned": {
         "learned": "agent:Learned",
@@ -124,6 +124,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "dynamo_scenario": {"view": "scenario"},
     "lpwl_miss8": {"miss_weight": 8.0},
     "lbgr_unbounded": {"bound": None},
+    # Router and evictor that come with the suite, each trained with another partner.
+    "learned:joint": {"router": "learned:router", "evictor": "learned:evictor"},
     **TUNED,
 }
 """Name -> arguments that it stands for, beside the class's defaults."""

@@ -45,6 +45,14 @@ def as_agent(argument: str, part: Part, environment: str) -> Any:
     return agent
 
 
+def tell_training(agent: Any, *parts: Any) -> None:
+    """Has an agent say what its learned parts say, with the fewest training seeds: it is a learned one if they are."""
+    learned = [part for part in parts if getattr(part, "training_seeds", None) is not None]
+    if learned:
+        agent.training_seeds = min(part.training_seeds for part in learned)
+        agent.trained_on = ", and ".join(part.trained_on for part in learned)
+
+
 class Pair(Agent):
     """One agent routes, another evicts, each as if it were alone in its own environment.
 
@@ -72,6 +80,7 @@ class Pair(Agent):
         self.env_kwargs: Mapping[str, Any] = {**env_kwargs_of(self.router), **asked}
         self.oracle = is_oracle(self.router) or is_oracle(self.evictor)
         self.draws = any(getattr(part, "draws", True) for part in (self.router, self.evictor))
+        tell_training(self, self.router, self.evictor)
         forms = {self.router.observation, self.evictor.observation}
         self.observation = forms.pop() if len(forms) == 1 else "physical"
 

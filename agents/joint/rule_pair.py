@@ -14,7 +14,7 @@ from kvgym.evaluation.stage import JOINT, ROUTE, env_kwargs_of
 from kvgym.sim import RULES
 
 from ..base import Agent, Info, Observation
-from .pair import Part, as_agent
+from .pair import Part, as_agent, tell_training
 
 
 class RulePair(Agent):
@@ -44,6 +44,7 @@ class RulePair(Agent):
         self.env_kwargs = {**env_kwargs_of(self.router), **type(self).env_kwargs, **choices}
         self.oracle = is_oracle(self.router)
         self.draws = getattr(self.router, "draws", True)
+        tell_training(self, self.router)
 
     def reset(self, env: gym.Env[Any, Any], seed: int) -> None:
         """See `Agent.reset`."""

@@ -68,6 +68,16 @@ def test_joint_agents_are_made_of_others(mine):
     assert environment_of(pair) == environment_of(make_agent("rule_pair", router="lbgr", rule="lfu")) == JOINT
 
 
+def test_a_pair_with_a_learned_part_is_a_learned_agent(mine):
+    both = make_agent("learned:joint")
+    assert type(both) is JOINT_AGENTS["pair"] and environment_of(both) == JOINT
+    assert both.training_seeds == 1
+    assert both.router.trained_on in both.trained_on and both.evictor.trained_on in both.trained_on
+    half = make_agent("rule_pair", router="learned:router", rule="lfu")
+    assert (half.training_seeds, half.trained_on) == (1, half.router.trained_on)
+    assert not hasattr(make_agent("pair", router="lbgr", evictor="rlt"), "training_seeds")
+
+
 def test_names_do_not_clash():
     assert not set(AGENTS) & set(EVICTION_AGENTS)
     assert not (set(AGENTS) | set(EVICTION_AGENTS)) & set(JOINT_AGENTS)
