@@ -50,6 +50,34 @@ def parser_of(name: str, text: str | None, settings: type[Any], out: str) -> arg
     return parser
 
 
+def asked(given: argparse.Namespace, kind: type[Any]) -> tuple[Any, list[groups.Entry], dict[str, Any]]:
+    """What a command line of `parser_of` asks for.
+
+    Args:
+        given: The options.
+        kind: Of the settings, as `parser_of` was given it.
+
+    Returns:
+        The settings, the scenarios, and what a trained file says of such a run.
+
+    Raises:
+        ValueError: If something is not allowed.
+        OSError: If a file can't be read.
+    """
+    settings = kind(**{one.name: getattr(given, one.name) for one in fields(kind)})
+    overrides = command_line.changes(given)
+    played = groups.entries(given.scenario, given.evictor, overrides)
+    free = {"minutes", "threads", "seed"}  # these may change when a run goes on, or stand elsewhere
+    about = {
+        "ranges": groups.read_ranges(given.randomise) if given.randomise else {},
+        "overrides": overrides,
+        "scenario": " ".join(entry.name for entry in played),
+        "seed": settings.seed,
+        "settings": {name: value for name, value in asdict(settings).items() if name not in free},
+    }
+    return settings, played, about
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = parser_of("agents.train smdp", __doc__, Settings, "runs/smdp-ppo")
@@ -62,23 +90,22 @@ def main(argv: list[str] | None = None) -> None:
     """Trains as the command line says."""
     given = make_parser().parse_args(argv)
     try:
-        settings = Settings(**{one.name: getattr(given, one.name) for one in fields(Settings)})
-        overrides = command_line.changes(given)
-        played = groups.entries(given.scenario, given.evictor, overrides)
-        ranges = groups.read_ranges(given.randomise) if given.randomise else {}
+        settings, played, about = asked(given, Settings)
         for load in given.loads:
             _check.finite("--loads", load, 0.01)
-        if given.loads != [1.0] and "rate_scale" in ranges:
+        if given.loads != [1.0] and "rate_scale" in about["ranges"]:
             raise ValueError("--loads can't be changed where --randomise draws rate_scale")
 
         def make(load: float) -> list[groups.Group]:
             s, at = settings, groups.at_load(played, load)
-            return groups.make(at, s.num_envs, s.repeats, ranges, s.seed, horizon="truncate")
+            return groups.make(at, s.num_envs, s.repeats, about["ranges"], s.seed, horizon="truncate")
 
         learner = Learner(settings, played, make(given.loads[0]))
         if (given.out / "checkpoint.pt").exists() != given.resume:
             raise ValueError(f"--out: there is {'no' if given.resume else 'a'} run in {given.out}, see --resume")
-        learn(learner, given, {"ranges": ranges, "overrides": overrides}, make)
+        if given.loads != [1.0]:
+            about["loads"] = given.loads
+        learn(learner, given, about, make)
     except (ValueError, OSError) as error:
         sys.exit(f"agents.train: {error}")
 
@@ -88,11 +115,6 @@ def learn(
 ) -> None:
     """Iterates to the end, load by load, with a line and a checkpoint every `EVERY_S`."""
     s, out = learner.settings, given.out
-    names = [entry.name for entry in learner.played]
-    free = {"minutes", "threads", "seed"}  # these may change when a run goes on, or stand elsewhere
-    more |= {"loads": given.loads} if given.loads != [1.0] else {}
-    how = {name: value for name, value in asdict(s).items() if name not in free}
-    more |= {"scenario": " ".join(names), "seed": s.seed, "settings": how}
     if given.resume:
         learner.load(out, more)
     elif s.imitate:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import kvgym
 from kvgym import _check
-from kvgym.scenarios import command_line
 
 from . import file, groups
-from .command import parser_of
+from .command import asked, parser_of
 from .groups import Entry, Group
 from .kernel import Scorer
 from .network import Actor, Shape, start
@@ -73,7 +71,7 @@ class Evolution:
     Args:
         settings: How it learns.
         played: The scenarios.
-        more: For the trained file: fields that were changed, and ranges of those that are drawn.
+        more: What the trained file says of the run besides, see `agents.learned.command.asked`.
     """
 
     def __init__(self, settings: Settings, played: list[Entry], more: dict[str, Any]) -> None:
@@ -130,35 +128,14 @@ class Evolution:
     def save(self, out: Path) -> None:
         """Writes the trained file."""
         self.scorer(self.weights)
-        origin = {
-            "algorithm": "es",
-            "steps": self.done,
-            "seconds": round(self.seconds, 1),
-            "scenario_version": 0,
-            "kvgym": kvgym.__version__,
-            "scenario": " ".join(entry.name for entry in self.played),
-            **self.more,
-            "seed": self.settings.seed,
-            "settings": {name: value for name, value in asdict(self.settings).items() if name not in _FREE},
-        }
-        changed = self.more["overrides"]
-        asked = {"view": changed["view"]} if "view" in changed else {}
-        file.save(out / "policy.pt", file.Trained(self.actor, "KVGym/Route-v0", asked, origin))
-
-
-_FREE = ("minutes", "seed")
-"""Settings that stand elsewhere."""
+        file.save_router(out / "policy.pt", self.actor, "es", self.done, self.seconds, self.more)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Trains as the command line says."""
     given = parser_of("agents.train es", __doc__, Settings, "runs/es").parse_args(argv)
     try:
-        settings = Settings(**{one.name: getattr(given, one.name) for one in fields(Settings)})
-        overrides = command_line.changes(given)
-        ranges = groups.read_ranges(given.randomise) if given.randomise else {}
-        played = groups.entries(given.scenario, given.evictor, overrides)
-        evolution = Evolution(settings, played, {"ranges": ranges, "overrides": overrides})
+        evolution = Evolution(*asked(given, Settings))
         if (given.out / "policy.pt").exists():
             raise ValueError(f"--out: there is a run in {given.out}")
         given.out.mkdir(parents=True, exist_ok=True)

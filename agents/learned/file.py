@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
+import kvgym
 from kvgym import _atomic
 
 from .network import Actor, Shape
@@ -68,3 +69,20 @@ def read(path: Path) -> Trained:
     actor = Actor(Shape(**held["shape"]))
     actor.load_state_dict(held["weights"])
     return Trained(actor.eval(), held["environment"], held["env_kwargs"], held["origin"])
+
+
+def save_router(path: Path, actor: Actor, algorithm: str, steps: int, seconds: float, more: Mapping[str, Any]) -> None:
+    """Writes a router that has learned on one scenario or many; it asks for the view that the run asked for.
+
+    Args:
+        path: The file.
+        actor: The network.
+        algorithm: Which.
+        steps: Decisions that it has learned from.
+        seconds: Of learning.
+        more: What is said of the run besides, "overrides" of its scenarios included.
+    """
+    done = {"algorithm": algorithm, "steps": steps, "seconds": round(seconds, 1)}
+    origin = done | {"scenario_version": 0, "kvgym": kvgym.__version__, **more}
+    asked = {"view": more["overrides"]["view"]} if "view" in more["overrides"] else {}
+    save(path, Trained(actor, "KVGym/Route-v0", asked, origin))

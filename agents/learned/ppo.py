@@ -27,7 +27,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-import kvgym
 from kvgym import _atomic, _check
 from kvgym.envs.features import WORKER, WORKER_FEATURES
 from kvgym.envs.layout import Layout
@@ -316,10 +315,7 @@ class Learner:
         held |= {"done": self.done, "seconds": self.seconds, "run": more}
         with _atomic.replacing(out / "checkpoint.pt") as temporary:
             torch.save(held, temporary)
-        done = {"algorithm": "smdp-ppo", "steps": self.done, "seconds": round(self.seconds, 1)}
-        origin = done | {"scenario_version": 0, "kvgym": kvgym.__version__, **more}
-        asked = {"view": more["overrides"]["view"]} if "view" in more["overrides"] else {}
-        file.save(out / "policy.pt", file.Trained(self.actor, "KVGym/Route-v0", asked, origin))
+        file.save_router(out / "policy.pt", self.actor, "smdp-ppo", self.done, self.seconds, more)
 
     def load(self, out: Path, more: dict[str, Any]) -> None:
         """Goes on from a checkpoint; raises a ValueError if that is of another run."""

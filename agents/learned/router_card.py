@@ -104,16 +104,19 @@ def card(name: str, shipped: pretrained.Shipped, scenarios: list[Played]) -> str
 
 def command_line(name: str, origin: Mapping[str, Any]) -> str:
     """The command that trains such a network; fields that are drawn stand in NAME.toml, beside it."""
-    from .ppo import Settings
+    from . import es, ppo
 
-    words = ["python -m agents.train smdp --scenario", origin["scenario"]]
+    command, settings = {"es": ("es", es.Settings), "smdp-ppo": ("smdp", ppo.Settings)}[origin["algorithm"]]
+    words = [f"python -m agents.train {command} --scenario", origin["scenario"]]
     words += [
         f"--set {key}={value if isinstance(value, str) else json.dumps(value)}"
         for key, value in origin["overrides"].items()
     ]
     if origin["ranges"]:
         words.append(f"--randomise agents/learned/pretrained/{name}.toml")
-    default = asdict(Settings())
+    if "loads" in origin:
+        words.append(f"--loads {' '.join(map(str, origin['loads']))}")
+    default = asdict(settings())
     for key, value in origin["settings"].items():
         if value != default[key]:
             words.append(f"--{key.replace('_', '-')}" + ("" if value is True else f" {value}"))

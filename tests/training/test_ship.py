@@ -101,16 +101,22 @@ def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
 
 def test_the_card_says_a_command_that_gives_the_same_settings() -> None:
     pytest.importorskip("torch", reason="needs the extra train")
-    from agents.learned import command, router_card
+    from agents.learned import command, es, router_card
     from agents.learned.ppo import Settings
 
     settings = Settings(num_envs=8, repeats=2, gamma=0.99, corrects=True, seed=3, minutes=2.0)
     how = {key: value for key, value in vars(settings).items() if key not in ("seed", "minutes", "threads")}
     origin = {"scenario": "chat gsp-stable+arc", "overrides": {"view": "exact", "count": 3}, "ranges": {}}
-    line = router_card.command_line("mine", origin | {"settings": how, "seconds": 118.0, "seed": 3})
+    origin |= {"settings": how, "seconds": 118.0, "seed": 3, "algorithm": "smdp-ppo"}
+    line = router_card.command_line("mine", origin | {"loads": [0.6, 1.0]})
+    assert line.startswith("python -m agents.train smdp --scenario ")
     given = command.make_parser().parse_args(line.split()[4:])
     assert {key: getattr(given, key) for key in vars(settings)} == vars(settings)
     assert given.scenario == ["chat", "gsp-stable+arc"] and given.set == ["view=exact", "count=3"]
+    assert given.loads == [0.6, 1.0]
+    evolved = origin | {"algorithm": "es", "settings": vars(es.Settings(pairs=4))}
+    line = router_card.command_line("mine", evolved)
+    assert line.startswith("python -m agents.train es --scenario ") and "--pairs 4 " in line and "--loads" not in line
 
 
 @pytest.mark.slow

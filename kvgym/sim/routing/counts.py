@@ -17,7 +17,7 @@ from kvgym.sim.base.access import (
     sessions,
     workers,
 )
-from kvgym.sim.base.codes import HISTORY
+from kvgym.sim.base.codes import HISTORY, SPECULATIVE
 from kvgym.sim.base.requests import class_of, known_tokens, was_scored
 from kvgym.sim.base.rows import row_of
 from kvgym.sim.evictors import dispatch as evictors
@@ -117,8 +117,8 @@ def _count_in_flight(s, w, q, change):
         if change > 0 and (counts or not is_shared):
             entry.sent_ps = clock(s).now_ps
         if not counts:
-            if is_shared and node.start_page < request.prompt_pages:
-                _count_part(s, w, q, i, change)
+            if is_shared and node.start_page < request.prompt_pages and config(s).shown == SPECULATIVE:
+                _count_part(s, w, q, i, change)  # no other view looks at it
             break
         tokens = node.n_pages * config(s).page_size
         own -= tokens
